@@ -1,0 +1,55 @@
+{#- Steps that the materializations `exact` and `landed` share. -#}
+
+{#-
+  Builds the whole table from `sql` and starts an empty change feed. A table of the same shape is emptied and filled, so
+  that views on it, grants and statistics stay; another shape is dropped and made new.
+-#}
+{% macro rebuild(existing, target, sql, feed) -%}
+    {% set replaceable = false %}
+    {% if existing is not none and existing.is_table %}
+        {% do run_query("create temporary table incoming on commit drop as (" ~ sql ~ "\n)") %}
+        {% set sql = "select * from incoming" %}
+        {% set replaceable = columns_of("pg_temp.incoming") | map("join", " ") | list == columns_of(target) | map("join", " ") | list %}
+    {% endif %}
+    {% if replaceable %}
+        {% set columns = columns_of(target) | map("first") | join(", ") %}
+        {% do run_query("truncate table " ~ target) %}
+        {% call statement("main") %}
+            insert into {{ target }} ({{ columns }}) select {{ columns }} from incoming
+        {% endcall %}
+    {% else %}
+        {% if existing is not none %}{% do adapter.drop_relation(existing) %}{% endif %}
+        {% call statement("main") %}
+            {{ get_create_table_as_sql(False, target, sql) }}
+        {% endcall %}
+    {% endif %}
+    {% do create_indexes(target) %}
+    {% call statement("feed") %}
+        analyze {{ target }};
+        drop table if exists change_feed.{{ model.name }};
+        create table change_feed.{{ model.name }} as
+        select cast(0 as bigint) as _seq, {{ feed | join(", ") }} from {{ target }} limit 0;
+        create index on change_feed.{{ model.name }} (_seq);
+    {% endcall %}
+{%- endmacro %}
+
+{#-
+  Compares the temporary tables `outgoing` and `incoming` as multisets, NULLs being equal, into the temporary table
+  `changed`: the rows of which one side has more, and `_side`, which is positive where incoming has them.
+-#}
+{% macro compare(columns) -%}
+    create temporary table changed on commit drop as
+    select {{ columns | join(", ") }}, sum(_side) as _side
+    from (
+        select {{ columns | join(", ") }}, 1 as _side from incoming
+        union all
+        select {{ columns | join(", ") }}, -1 as _side from outgoing
+    ) as both_sides
+    group by {{ columns | join(", ") }}
+    having sum(_side) <> 0
+{%- endmacro %}
+
+{#- Ends a build in which nothing was touched or nothing changed. -#}
+{% macro nothing_to_write(message) -%}
+    {% do store_raw_result(name="main", message=message, code="NONE", rows_affected=0) %}
+{%- endmacro %}

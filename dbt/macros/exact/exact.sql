@@ -1,0 +1,121 @@
+{#-
+  Materialization `exact`: after every build the table is row for row what its full definition gives on what its upstreams
+  hold, and the cost is that of the units which changes upstream have touched.
+
+  Config: `unit` (the columns by which the model is rebuilt), `feed` (the columns its change feed carries; default: unit),
+  `window` (for versions that are valid for a time: {from, to, derived}; the feed then tells for which time another version, or
+  none, has become valid), `looks_at` (upstreams whose changes its touched_when finds by comparing, without a feed), `indexes`.
+  docs/incremental.md explains the mechanism, markers.sql what a model says of itself.
+-#}
+{% materialization exact, adapter="postgres" %}
+    {% set existing = load_cached_relation(this) %}
+    {% set target = this.incorporate(type="table") %}
+    {% set unit = config.require("unit") %}
+    {% set window = config.get("window") %}
+    {% set feed = config.get("feed") or (unit + [window["from"], window["to"]] if window else unit) %}
+    {% set upstreams = followed_upstreams(sql) %}
+    {% set definition = local_md5(sql ~ tojson([unit, feed, window, config.get("looks_at")])) %}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {% do lock_model() %}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {% set positions = upstream_positions(upstreams) %}
+    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, upstreams) %}
+        {% do rebuild(existing, target, sql, feed) %}
+        {% do record_build(definition, positions, next_seq(), rebuilt=true) %}
+        {% do persist_docs(target, model) %}
+    {% else %}
+        {% do record_build(definition, positions, follow(target, sql, unit, feed, window), rebuilt=false) %}
+    {% endif %}
+    {% do apply_grants(target, config.get("grants"), should_revoke=false) %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({"relations": [target]}) }}
+{% endmaterialization %}
+
+{#- Rebuilds the touched units. Returns the sequence number under which its changes stand in the feed, or none. -#}
+{% macro follow(target, sql, unit, feed, window) -%}
+    {% set units = unit | join(", ") %}
+    {% set columns = columns_of(target) | map("first") | list %}
+    {% do run_query("create temporary table touched on commit drop as " ~ touched_units(sql, unit)) %}
+    {% if not run_query("select exists (select 1 from touched)").rows[0][0] %}
+        {% do nothing_to_write("nothing touched") %}
+        {{ return(none) }}
+    {% endif %}
+    {% do run_query("analyze touched") %}
+    {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
+        ~ " where (" ~ units ~ ") in (select " ~ units ~ " from touched)") %}
+    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql) ~ "\n)") %}
+    {% do run_query(compare(columns)) %}
+    {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
+        {% do nothing_to_write("nothing changed") %}
+        {{ return(none) }}
+    {% endif %}
+    {% do run_query("analyze changed; analyze incoming") %}
+    {% set seq = next_seq() %}
+    {% call statement("feed") %}
+        insert into change_feed.{{ model.name }} (_seq, {{ feed | join(", ") }})
+        select distinct {{ seq }}, {{ feed | join(", ") }} from {{ "(" ~ changed_windows(columns, unit, window) ~ ") as news" if window else "changed" }}
+    {% endcall %}
+    {% call statement("main") %}
+        delete from {{ target }} where ({{ units }}) in (select {{ units }} from changed);
+        insert into {{ target }} ({{ columns | join(", ") }})
+        select {{ columns | join(", ") }} from incoming where ({{ units }}) in (select {{ units }} from changed)
+    {% endcall %}
+    {{ return(seq) }}
+{%- endmacro %}
+
+{#-
+  For which time the valid version is another one. A version that came or went: its own window. A version that stayed and
+  only ends at another moment: the time between the two ends. An open end is NULL.
+-#}
+{% macro changed_windows(columns, unit, window) -%}
+    {%- set same_version = columns | reject("in", [window["to"]] + window["derived"]) | join(", ") -%}
+    select
+        {{ unit | join(", ") }},
+        case when count(*) = 2 then min({{ window["to"] }}) else min({{ window["from"] }}) end as {{ window["from"] }},
+        case when count(*) = count({{ window["to"] }}) then max({{ window["to"] }}) end as {{ window["to"] }}
+    from changed
+    group by {{ same_version }}
+{%- endmacro %}
+
+{#- The definition with the conditions of `touched` and `when_touched` put in. -#}
+{% macro with_touched(sql) -%}
+    {{ return(modules.re.sub("\\(true /\\*when_touched ([\\s\\S]*?)\\*/\\)", "(\\1)", sql)) }}
+{%- endmacro %}
+
+{#- The units touched since the last build, as a query. -#}
+{% macro touched_units(sql, unit) -%}
+    {%- set queries = [] -%}
+    {%- for clause in modules.re.findall("/\\*touched_when ([\\s\\S]*?)\\*/", sql) -%}
+        {%- set ns = namespace(query=clause) -%}
+        {%- for upstream in modules.re.findall("changes_of\\((\\w+)\\)", clause) -%}
+            {%- set feed = feed_of(upstream) -%}
+            {%- set ns.query = ns.query | replace("changes_of(" ~ upstream ~ ")",
+                "(select * from change_feed." ~ feed ~ " where _seq > (select c.seq from change_feed.consumed as c where c.model = '"
+                ~ model.name ~ "' and c.upstream = '" ~ feed ~ "')) as changes") -%}
+        {%- endfor -%}
+        {%- do queries.append("select * from (" ~ ns.query ~ "\n) as units (" ~ unit | join(", ") ~ ")") -%}
+    {%- endfor -%}
+    {{ return(queries | join("\nunion\n")) }}
+{%- endmacro %}
+
+{#- The feeds that the model follows. An exact upstream that it reads but neither follows nor looks at would go stale: an error. -#}
+{% macro followed_upstreams(sql) -%}
+    {%- set followed = [] -%}
+    {%- for upstream in modules.re.findall("changes_of\\((\\w+)\\)", sql) -%}
+        {%- set feed = feed_of(upstream) -%}
+        {%- if feed not in followed -%}{%- do followed.append(feed) -%}{%- endif -%}
+    {%- endfor -%}
+    {%- for parent in model.depends_on.nodes if parent.startswith("model.") -%}
+        {%- set name = graph.nodes[parent].name -%}
+        {%- for feed in feeds_of(name) if feed not in followed and name not in (config.get("looks_at") or []) -%}
+            {{ exceptions.raise_compiler_error(model.name ~ " reads " ~ name ~ " but does not say what a change of " ~ feed
+                ~ " touches: add touched_by('" ~ feed ~ "', ...), or look at it in touched_when and name " ~ name ~ " in looks_at.") }}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(followed) }}
+{%- endmacro %}

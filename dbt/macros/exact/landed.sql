@@ -1,0 +1,141 @@
+{#-
+  Materialization `landed`: every landed row of a source once, typed, with its verdict in `_row_status`: accepted (the one
+  row of its key), duplicate (another row of that key is later) or rejected (`_reject_rule` says why).
+
+  The model's SQL types the raw rows and judges each by itself. This takes in new loads, drops the rows of loads that were
+  replaced, and decides again who is the last of its key, for the keys that came or went.
+
+  Config: `key`, `latest_by` (columns that decide before the order of landing), `feed`, `indexes`.
+-#}
+{% materialization landed, adapter="postgres" %}
+    {% set existing = load_cached_relation(this) %}
+    {% set target = this.incorporate(type="table") %}
+    {% set key = config.require("key") %}
+    {% set latest_by = config.get("latest_by") or [] %}
+    {% set feed = config.get("feed") or key %}
+    {% set definition = local_md5(sql ~ tojson([key, latest_by, feed])) %}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {% do lock_model() %}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {% set loads = load_changes() %}
+    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, []) %}
+        {% do rebuild(existing, target, with_verdict(sql, key, latest_by), feed) %}
+        {% do record_build(definition, {}, next_seq(), rebuilt=true) %}
+        {% do persist_docs(target, model) %}
+        {% do run_query("delete from change_feed.consumed_loads where model = '" ~ model.name ~ "'") %}
+        {% do record_loads(loads["live"], []) %}
+    {% elif loads["new"] or loads["gone"] %}
+        {% do record_build(definition, {}, take_in(target, sql, key, latest_by, feed, loads), rebuilt=false) %}
+        {% do record_loads(loads["new"], loads["gone"]) %}
+    {% else %}
+        {% do nothing_to_write("nothing landed") %}
+    {% endif %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({"relations": [target]}) }}
+{% endmaterialization %}
+
+{#- The source's loads as [load_id, partition]: `live` all that count now, `new` not yet taken in, `gone` replaced since. -#}
+{% macro load_changes() -%}
+    {%- set query -%}
+        select coalesce(l.load_id, c.load_id) as load_id, l._partition, l.load_id is not null as is_live, c.load_id is not null as is_consumed
+        from (
+            select load_id, landed_on || case origin when 'file' then '/files' else '' end as _partition
+            from {{ source("raw", "loads") }}
+            where source = '{{ config.require("source") }}' and superseded_by is null
+        ) as l
+        full join (
+            select load_id from change_feed.consumed_loads where model = '{{ model.name }}'
+        ) as c on l.load_id = c.load_id
+        order by 1
+    {%- endset -%}
+    {%- set live, new, gone = [], [], [] -%}
+    {%- for row in run_query(query).rows -%}
+        {%- if row[2] -%}{%- do live.append([row[0], row[1]]) -%}{%- endif -%}
+        {%- if row[2] and not row[3] -%}{%- do new.append([row[0], row[1]]) -%}{%- endif -%}
+        {%- if row[3] and not row[2] -%}{%- do gone.append([row[0], row[1]]) -%}{%- endif -%}
+    {%- endfor -%}
+    {{ return({"live": live, "new": new, "gone": gone}) }}
+{%- endmacro %}
+
+{% macro record_loads(taken_in, dropped) -%}
+    {% if dropped %}
+        {% do run_query("delete from change_feed.consumed_loads where model = '" ~ model.name
+            ~ "' and load_id in (" ~ dropped | map("first") | join(", ") ~ ")") %}
+    {% endif %}
+    {% if taken_in %}
+        {% do run_query("insert into change_feed.consumed_loads (model, load_id) select '" ~ model.name
+            ~ "', load_id from " ~ source("raw", "loads") ~ " where load_id in (" ~ taken_in | map("first") | join(", ") ~ ")") %}
+    {% endif %}
+{%- endmacro %}
+
+{#- The query with the verdict over all its rows. The order has no ties, so the choice never depends on plan or order of landing. -#}
+{% macro with_verdict(sql, key, latest_by) -%}
+    select
+        judged.*,
+        case
+            when judged._reject_rule is not null then 'rejected'
+            when row_number() over (
+                partition by {{ key | join(", ") }}, judged._reject_rule is null
+                order by {% for column in latest_by %}{{ column }} desc nulls last, {% endfor -%}
+                    _landed_on desc, _file desc, _line desc, _load_id desc
+            ) = 1 then 'accepted'
+            else 'duplicate'
+        end as _row_status
+    from (
+    {{ sql }}
+    ) as judged
+{%- endmacro %}
+
+{#- Takes in the new loads. Returns the sequence number of the changes in the feed, or none. -#}
+{% macro take_in(target, sql, key, latest_by, feed, loads) -%}
+    {% set keys = key | join(", ") %}
+    {% set columns = columns_of(target) | map("first") | reject("equalto", "_row_status") | list %}
+    {% set names = columns | join(", ") %}
+    {% set gone = (loads["gone"] | map("first") | list + [-1]) | join(", ") %}
+    {% set new = (loads["new"] | map("first") | list + [-1]) | join(", ") %}
+    {% set partitions = (loads["new"] | map(attribute=1) | unique | list + [""]) | join("', '") %}
+    {% set fresh = sql | replace("(true /*newly_landed*/)", "(_partition in ('" ~ partitions ~ "') and _load_id in (" ~ new ~ "))") %}
+    {% do run_query("create temporary table fresh on commit drop as (" ~ fresh ~ "\n)") %}
+    {% do run_query("analyze fresh") %}
+    {% set keys_query %}
+        create temporary table keys on commit drop as
+        select {{ keys }} from fresh where _reject_rule is null
+        union
+        select {{ keys }} from {{ target }} where _load_id in ({{ gone }}) and _reject_rule is null
+    {% endset %}
+    {% do run_query(keys_query) %}
+    {% do run_query("analyze keys") %}
+    {#- `held`: the rows of these keys as the table has them; `judged`: the same keys and all fresh rows as they are to be. -#}
+    {% do run_query("create temporary table held on commit drop as select * from " ~ target ~ " where (" ~ keys
+        ~ ") in (select " ~ keys ~ " from keys) and _reject_rule is null") %}
+    {% set contenders = "select " ~ names ~ " from held where _load_id not in (" ~ gone ~ ") union all select " ~ names ~ " from fresh" %}
+    {% do run_query("create temporary table judged on commit drop as " ~ with_verdict(contenders, key, latest_by)) %}
+    {% do run_query("create temporary view outgoing as select * from held where _row_status = 'accepted'") %}
+    {% do run_query("create temporary view incoming as select * from judged where _row_status = 'accepted'") %}
+    {% do run_query(compare(columns)) %}
+    {% do run_query("drop view outgoing, incoming") %}
+    {% call statement("main") %}
+        delete from {{ target }} where _load_id in ({{ gone }});
+        update {{ target }} as t
+        set _row_status = j._row_status
+        from judged as j
+        inner join held as h
+            on j._load_id = h._load_id and j._file = h._file and j._line = h._line and j._row_status <> h._row_status
+        where t._load_id = j._load_id and t._file = j._file and t._line = j._line
+            {%- for column in key %} and t.{{ column }} = j.{{ column }}{% endfor %};
+        insert into {{ target }} ({{ names }}, _row_status)
+        select {{ names }}, _row_status from judged where _load_id in ({{ new }})
+    {% endcall %}
+    {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}{{ return(none) }}{% endif %}
+    {% set seq = next_seq() %}
+    {% call statement("feed") %}
+        insert into change_feed.{{ model.name }} (_seq, {{ feed | join(", ") }})
+        select distinct {{ seq }}, {{ feed | join(", ") }} from changed
+    {% endcall %}
+    {{ return(seq) }}
+{%- endmacro %}

@@ -1,0 +1,42 @@
+{#-
+  What a model says about its own increments. docs/incremental.md explains the mechanism.
+
+  Every macro here renders to a comment beside a condition that is always true, so that the compiled model is its full
+  definition and nothing else: it can be read, run and compared as it is. The materializations `exact` and `landed`
+  put the conditions in when they build an increment.
+-#}
+
+{#- Condition: the row belongs to a unit that is rebuilt. `columns` stand for the model's `unit`, in its order. -#}
+{% macro touched() -%}
+    {%- set unit = config.get('unit') or varargs -%}
+    {%- if unit | length != varargs | length -%}
+        {{ exceptions.raise_compiler_error("touched(" ~ varargs | join(", ") ~ ") names " ~ varargs | length ~ " columns, but the unit of "
+            ~ model.name ~ " has " ~ unit | length ~ ": " ~ unit | join(", ")) }}
+    {%- endif -%}
+    {{ when_touched("(" ~ varargs | join(", ") ~ ") in (select " ~ unit | join(", ") ~ " from touched)") }}
+{%- endmacro %}
+
+{#- Condition that may name the table `touched` (one row for each unit that is rebuilt): for reads that reach beyond the unit. -#}
+{% macro when_touched(condition) -%}
+    (true /*when_touched {{ condition }}*/)
+{%- endmacro %}
+
+{#- Condition for a `landed` model: the row came with a load that is new. -#}
+{% macro newly_landed() -%}
+    (true /*newly_landed*/)
+{%- endmacro %}
+
+{#- The units that a change upstream touches: {% call touched_when() %} select <unit> from {{ changes('upstream') }} {% endcall %} -#}
+{% macro touched_when() -%}
+    /*touched_when {{ caller() | trim }}*/
+{%- endmacro %}
+
+{#- The plain case of touched_when: the change feed of `upstream` has the unit's columns, under the names `columns`. -#}
+{% macro touched_by(upstream, columns) -%}
+    /*touched_when select {{ columns | join(", ") }} from {{ changes(upstream) }}*/
+{%- endmacro %}
+
+{#- The change feed of an upstream model, as far as this model has not consumed it yet. -#}
+{% macro changes(upstream) -%}
+    changes_of({{ upstream }})
+{%- endmacro %}

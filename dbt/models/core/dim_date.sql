@@ -1,0 +1,32 @@
+{{ config(unit=['date_day'], indexes=[{'columns': ['date_day'], 'unique': true}]) }}
+
+{#- The calendar grows with the landed days, not with a change upstream: the days it lacks or has too many are touched. -#}
+{% call touched_when() %}
+    select spine.date_day
+    from {{ ref('int_landed_span') }} as span
+    cross join lateral ({{ days_between('span.first_day', 'span.last_day') }}) as spine
+    where spine.date_day not in (select date_day from {{ this }})
+    union all
+    select held.date_day
+    from {{ this }} as held
+    cross join {{ ref('int_landed_span') }} as span
+    where held.date_day < span.first_day or held.date_day > span.last_day or span.first_day is null
+{% endcall %}
+
+with days as (
+    select spine.date_day
+    from {{ ref('int_landed_span') }} as span
+    cross join lateral ({{ days_between('span.first_day', 'span.last_day') }}) as spine
+)
+
+select
+    date_day,
+    {{ year_of('date_day') }} as year_number,
+    {{ month_of('date_day') }} as month_number,
+    {{ iso_weekday('date_day') }} as iso_weekday,
+    {{ iso_weekday('date_day') }} >= 6 as is_weekend,
+    {{ period_of('week', 'date_day') }} as week_start,
+    {{ period_of('month', 'date_day') }} as month_start,
+    {{ period_of('quarter', 'date_day') }} as quarter_start
+from days
+where {{ touched('date_day') }}

@@ -1,0 +1,31 @@
+{{ config(unit=['event_date'], indexes=[{'columns': ['event_date'], 'unique': true}]) }}
+
+{{ touched_by('int_user_days', ['event_date']) }}
+
+{% set features = var("features") %}
+
+with daily as (
+    select
+        event_date,
+        sum(events) as total_events,
+        count(*) as daily_active_users,
+        sum(signup_events) as signup_events,
+        {% for feature in features -%}
+        sum({{ feature }}) as {{ feature }}{{ "," if not loop.last }}
+        {% endfor %}
+    from {{ ref('int_user_days') }}
+    where {{ touched('event_date') }}
+    group by event_date
+)
+
+select
+    event_date,
+    cast(total_events as integer) as total_events,
+    cast(daily_active_users as integer) as daily_active_users,
+    cast(cast(total_events as numeric(18, 4)) / daily_active_users as numeric(18, 4)) as events_per_user,
+    cast(signup_events as integer) as signup_events,
+    cast({{ features | join(" + ") }} as integer) as feature_usage_events,
+    {% for feature in features -%}
+    cast({{ feature }} as integer) as {{ feature }}{{ "," if not loop.last }}
+    {% endfor %}
+from daily

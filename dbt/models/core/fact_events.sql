@@ -1,0 +1,48 @@
+{{
+    config(
+        unit=['event_id'],
+        feed=['event_date', 'user_id'],
+        indexes=[
+            {'columns': ['event_id'], 'unique': true},
+            {'columns': ['event_date', 'user_id']},
+        ],
+    )
+}}
+
+{{ touched_by('stg_events', ['event_id']) }}
+
+-- A late version of a user moves the events of its time to itself.
+{% call touched_when() %}
+    select events.event_id
+    from {{ changes('dim_users') }}
+    inner join {{ ref('stg_events') }} as events
+        on changes.user_id = events.user_id and {{ valid_at('changes', 'events.event_timestamp') }}
+{% endcall %}
+
+with events as (
+    select * from {{ ref('stg_events') }}
+    where {{ touched('event_id') }}
+),
+
+users as (
+    select * from {{ ref('dim_users') }}
+)
+
+select
+    events.event_id,
+    events.user_id,
+    coalesce(users.user_sk, {{ unknown_key() }}) as user_sk,
+    events.session_id,
+    events.event_type,
+    events.device,
+    events.platform,
+    events.app_version,
+    events.country,
+    events.properties,
+    events.is_late,
+    events.event_date,
+    events.event_timestamp,
+    events.received_at
+from events
+left join users
+    on events.user_id = users.user_id and {{ valid_at('users', 'events.event_timestamp') }}

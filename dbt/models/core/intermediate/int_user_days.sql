@@ -1,0 +1,24 @@
+{{
+    config(
+        unit=['event_date', 'user_id'],
+        indexes=[
+            {'columns': ['event_date', 'user_id'], 'unique': true},
+            {'columns': ['user_id', 'event_date']},
+        ],
+    )
+}}
+
+{{ touched_by('fact_events', ['event_date', 'user_id']) }}
+
+select
+    event_date,
+    user_id,
+    cast(count(*) as integer) as events,
+    cast(count(case when event_type = '{{ var("signup_event_type") }}' then 1 end) as integer) as signup_events,
+    {% for feature in var("features") -%}
+    cast(count(case when event_type = '{{ feature }}' then 1 end) as integer) as {{ feature }},
+    {% endfor -%}
+    cast(count(distinct session_id) as integer) as sessions
+from {{ ref('fact_events') }}
+where {{ touched('event_date', 'user_id') }}
+group by event_date, user_id

@@ -1,0 +1,75 @@
+{{
+    config(
+        unit=['grain', 'period_start', 'user_id'],
+        feed=['grain', 'period_start'],
+        indexes=[{'columns': ['grain', 'period_start', 'user_id'], 'unique': true}],
+    )
+}}
+
+{% set grains = ["day", "week", "month"] %}
+
+-- A day of activity decides about its own period and, for who comes back, about the next one.
+{% for grain in grains %}
+{% call touched_when() %}
+    select '{{ grain }}', {{ period_of(grain, 'changes.event_date') }}, changes.user_id
+    from {{ changes('int_user_days') }}
+    union
+    select '{{ grain }}', {{ plus_periods(grain, period_of(grain, 'changes.event_date'), 1) }}, changes.user_id
+    from {{ changes('int_user_days') }}
+{% endcall %}
+
+-- Another first day makes another period the new one.
+{% call touched_when() %}
+    select '{{ grain }}', {{ period_of(grain, 'changes.first_date') }}, changes.user_id
+    from {{ changes('int_first_activity') }}
+{% endcall %}
+{% endfor %}
+
+with
+{% for grain in grains -%}
+{{ grain }}_activity as (
+    select distinct
+        '{{ grain }}' as grain,
+        {{ period_of(grain, 'days.event_date') }} as period_start,
+        days.user_id
+    from {{ ref('int_user_days') }} as days
+    where
+        {{ when_touched(
+            "exists (select 1 from touched where touched.grain = '" ~ grain ~ "' and touched.user_id = days.user_id"
+            ~ " and days.event_date >= " ~ plus_periods(grain, 'touched.period_start', -1)
+            ~ " and days.event_date < " ~ plus_periods(grain, 'touched.period_start', 1) ~ ")"
+        ) }}
+),
+
+{{ grain }}_status as (
+    select
+        activity.grain,
+        activity.period_start,
+        activity.user_id,
+        case
+            when activity.period_start = {{ period_of(grain, 'users.first_date') }} then 'new'
+            when
+                lag(activity.period_start) over (partition by activity.user_id order by activity.period_start)
+                = {{ plus_periods(grain, 'activity.period_start', -1) }}
+                then 'retained'
+            else 'resurrected'
+        end as status
+    from {{ grain }}_activity as activity
+    inner join {{ ref('int_first_activity') }} as users on activity.user_id = users.user_id
+),
+
+{% endfor -%}
+all_periods as (
+    {% for grain in grains -%}
+    select * from {{ grain }}_status
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+)
+
+select
+    grain,
+    period_start,
+    user_id,
+    status
+from all_periods
+where {{ touched('grain', 'period_start', 'user_id') }}

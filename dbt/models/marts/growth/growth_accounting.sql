@@ -1,0 +1,75 @@
+{{
+    config(
+        unit=['grain', 'period_start'],
+        looks_at=['int_activity_spine'],
+        indexes=[{'columns': ['grain', 'period_start'], 'unique': true}],
+    )
+}}
+
+{% set grains = ["day", "week", "month"] %}
+
+-- Who was active in a period counts there and, as churned or not, in the next.
+{{ touched_by('int_user_periods', ['grain', 'period_start']) }}
+{% for grain in grains %}
+{% call touched_when() %}
+    select changes.grain, {{ plus_periods(grain, 'changes.period_start', 1) }}
+    from {{ changes('int_user_periods') }}
+    where changes.grain = '{{ grain }}'
+{% endcall %}
+{% endfor %}
+
+-- Periods that the spine gained or lost.
+{% call touched_when() %}
+    select coalesce(spine.grain, held.grain), coalesce(spine.period_start, held.period_start)
+    from {{ ref('int_activity_spine') }} as spine
+    full join {{ this }} as held on spine.grain = held.grain and spine.period_start = held.period_start
+    where spine.grain is null or held.grain is null
+{% endcall %}
+
+with counts as (
+    select
+        grain,
+        period_start,
+        count(*) as active_users,
+        count(case when status = 'new' then 1 end) as new_users,
+        count(case when status = 'retained' then 1 end) as retained_users,
+        count(case when status = 'resurrected' then 1 end) as resurrected_users
+    from {{ ref('int_user_periods') }}
+    where {{ when_touched(
+        "(grain, period_start) in (select grain, period_start from touched"
+        ~ " union all select grain, " ~ plus_periods("day", "period_start", -1) ~ " from touched where grain = 'day'"
+        ~ " union all select grain, " ~ plus_periods("week", "period_start", -1) ~ " from touched where grain = 'week'"
+        ~ " union all select grain, " ~ plus_periods("month", "period_start", -1) ~ " from touched where grain = 'month')"
+    ) }}
+    group by grain, period_start
+),
+
+periods as (
+    select
+        spine.grain,
+        spine.period_start,
+        coalesce(counts.active_users, 0) as active_users,
+        coalesce(counts.new_users, 0) as new_users,
+        coalesce(counts.retained_users, 0) as retained_users,
+        coalesce(counts.resurrected_users, 0) as resurrected_users,
+        coalesce(
+            lag(counts.active_users) over (partition by spine.grain order by spine.period_start), 0
+        ) as previous_active_users
+    from {{ ref('int_activity_spine') }} as spine
+    left join counts on spine.grain = counts.grain and spine.period_start = counts.period_start
+)
+
+select
+    grain,
+    period_start,
+    cast(active_users as integer) as active_users,
+    cast(new_users as integer) as new_users,
+    cast(retained_users as integer) as retained_users,
+    cast(resurrected_users as integer) as resurrected_users,
+    cast(previous_active_users - retained_users as integer) as churned_users,
+    cast(
+        cast(new_users + resurrected_users as numeric(18, 4)) / nullif(previous_active_users - retained_users, 0)
+        as numeric(18, 4)
+    ) as quick_ratio
+from periods
+where {{ touched('grain', 'period_start') }}

@@ -1,0 +1,95 @@
+{{
+    config(
+        unit=['grain', 'period_start'],
+        indexes=[{'columns': ['grain', 'period_start'], 'unique': true}],
+    )
+}}
+
+{% set grains = ["day", "month", "quarter"] %}
+
+{% for grain in grains %}
+{% call touched_when() %}
+    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_orders') }}
+    union
+    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_order_items') }}
+    union
+    select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }} from {{ changes('fact_payments') }}
+{% endcall %}
+{% endfor %}
+
+with
+{% for grain in grains -%}
+{%- set recent -%}
+    between (select min(touched.period_start) from touched where touched.grain = '{{ grain }}')
+    and (select {{ plus_periods(grain, 'max(touched.period_start)', 1) }} from touched where touched.grain = '{{ grain }}')
+{%- endset %}
+{{ grain }}_orders as (
+    select
+        {{ period_of(grain, 'order_date') }} as period_start,
+        count(*) as orders,
+        count(distinct customer_id) as customers,
+        sum(units) as units,
+        sum(gross_amount) as gross_revenue,
+        sum(discount_amount) as discounts
+    from {{ ref('fact_orders') }}
+    where is_sale and {{ when_touched("order_date " ~ recent) }}
+    group by 1
+),
+
+{{ grain }}_costs as (
+    select
+        {{ period_of(grain, 'order_date') }} as period_start,
+        sum(cost_amount) as cost
+    from {{ ref('fact_order_items') }}
+    where is_sale and {{ when_touched("order_date " ~ recent) }}
+    group by 1
+),
+
+{{ grain }}_refunds as (
+    select
+        {{ period_of(grain, 'paid_date') }} as period_start,
+        sum(amount) as refunds
+    from {{ ref('fact_payments') }}
+    where kind = 'refund' and is_settled and order_id is not null and {{ when_touched("paid_date " ~ recent) }}
+    group by 1
+),
+
+{{ grain }}_sales as (
+    select
+        '{{ grain }}' as grain,
+        coalesce(orders.period_start, refunds.period_start) as period_start,
+        coalesce(orders.orders, 0) as orders,
+        coalesce(orders.customers, 0) as customers,
+        coalesce(orders.units, 0) as units,
+        coalesce(orders.gross_revenue, 0) as gross_revenue,
+        coalesce(orders.discounts, 0) as discounts,
+        coalesce(refunds.refunds, 0) as refunds,
+        coalesce(costs.cost, 0) as cost
+    from {{ grain }}_orders as orders
+    left join {{ grain }}_costs as costs on orders.period_start = costs.period_start
+    full join {{ grain }}_refunds as refunds on orders.period_start = refunds.period_start
+),
+
+{% endfor -%}
+all_grains as (
+    {% for grain in grains -%}
+    select * from {{ grain }}_sales
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+)
+
+select
+    grain,
+    period_start,
+    cast(orders as integer) as orders,
+    cast(customers as integer) as customers,
+    cast(units as integer) as units,
+    cast(gross_revenue as numeric(18, 4)) as gross_revenue,
+    cast(discounts as numeric(18, 4)) as discounts,
+    cast(refunds as numeric(18, 4)) as refunds,
+    cast(gross_revenue - discounts - refunds as numeric(18, 4)) as net_revenue,
+    cast(cost as numeric(18, 4)) as cost,
+    cast(gross_revenue - discounts - refunds - cost as numeric(18, 4)) as gross_profit,
+    cast((gross_revenue - discounts) / nullif(orders, 0) as numeric(18, 4)) as average_order_value
+from all_grains
+where {{ touched('grain', 'period_start') }}

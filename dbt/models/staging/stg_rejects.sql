@@ -1,0 +1,36 @@
+{#- Every row that did not become data, with the reason: at landing (it could not be a row) or here (it broke its contract). -#}
+{% set sources = {
+    "events": "event_id",
+    "users": "user_id",
+    "customers": "customer_id",
+    "products": "product_id",
+    "subscriptions": "subscription_id",
+    "orders": "order_id",
+    "order_items": "order_item_id",
+    "payments": "payment_id",
+} %}
+
+select
+    rejects.source,
+    rejects.landed_on,
+    rejects.file,
+    rejects.line,
+    cast(null as text) as key,
+    rejects.reason as rule,
+    rejects.original
+from {{ source('raw', 'rejects') }} as rejects
+inner join {{ source('raw', 'loads') }} as loads on rejects.load_id = loads.load_id
+where loads.superseded_by is null
+{% for source, key in sources.items() %}
+union all
+select
+    '{{ source }}' as source,
+    _landed_on as landed_on,
+    _file as file,
+    _line as line,
+    {{ key }} as key,
+    _reject_rule as rule,
+    _original as original
+from {{ ref('base_' ~ source) }}
+where _row_status = 'rejected'
+{% endfor %}

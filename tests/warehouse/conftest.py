@@ -1,0 +1,109 @@
+"""What the tests of the models share: landing and dbt on a warehouse, in this process, because starting dbt costs seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from data_gen import land
+from infrastructure.settings import PROJECT_ROOT, Settings
+from infrastructure.transform import dbt_environment
+
+Build = Callable[..., None]
+BUILT_SCHEMAS = ("staging", "core", "marts")
+
+
+@pytest.fixture
+def build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
+    """build(settings, "run", "--full-refresh"): one dbt command, which must succeed."""
+    from dbt.cli.main import dbtRunner  # four seconds, which other tests need not pay
+
+    output = tmp_path_factory.mktemp("dbt")
+
+    def run(settings: Settings, *arguments: str) -> None:
+        for key, value in dbt_environment(settings).items():
+            monkeypatch.setenv(key, value)
+        monkeypatch.setenv("DBT_TARGET_PATH", str(output / settings.database))
+        monkeypatch.setenv("DBT_LOG_PATH", str(output / "logs"))
+        monkeypatch.chdir(PROJECT_ROOT / "dbt")
+        result = dbtRunner().invoke(["--quiet", *arguments])
+        failed = [f"{node.node.name}: {node.message}" for node in getattr(result.result, "results", []) if node.failures or node.status in ("error", "fail")]
+        assert result.success, "\n".join([f"dbt {' '.join(arguments)} failed", *failed, str(result.exception or "")])
+
+    yield run
+
+
+def land_days(settings: Settings, *days: date) -> None:
+    """Lands the landing zone's files of the days, in the order given, as `make land` would."""
+    saved = dict(os.environ)
+    os.environ.update(settings.environment())
+    try:
+        for day in days:
+            code = land.main(["--day", day.isoformat(), "--from", str(settings.landing_zone), "--json"])
+            assert code == 0, f"landing {day} ended with exit code {code}"
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+def built_tables(settings: Settings) -> list[str]:
+    """Every table and view that dbt has built, as schema.name."""
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        rows = connection.execute(
+            "select table_schema || '.' || table_name from information_schema.tables where table_schema = any(%s) order by 1",
+            [list(BUILT_SCHEMAS)],
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def keep_copies(settings: Settings) -> list[str]:
+    """Copies every built table into schema `kept`. Returns their names."""
+    tables = built_tables(settings)
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        connection.execute("drop schema if exists kept cascade")
+        connection.execute("create schema kept")
+        for table in tables:
+            connection.execute(
+                sql.SQL("create table kept.{} as select * from {}").format(sql.Identifier(table), sql.Identifier(*table.split(".")))
+            )
+    return tables
+
+
+def differences(settings: Settings, tables: list[str]) -> dict[str, list[str]]:
+    """For each table that is not row for row equal to its copy: the first rows that only one side has."""
+    found: dict[str, list[str]] = {}
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        for table in tables:
+            names = {"now": sql.Identifier(*table.split(".")), "kept": sql.Identifier("kept", table)}
+            lines = []
+            for only, one, other in (("only in the copy", "kept", "now"), ("only now", "now", "kept")):
+                query = sql.SQL("select difference::text from (table {} except all table {}) as difference limit 3")
+                rows = connection.execute(query.format(names[one], names[other])).fetchall()
+                lines += [f"{only}: {row[0]}" for row in rows]
+            if lines:
+                found[table] = lines
+    return found
+
+
+def rows_of(settings: Settings, table: str, without: frozenset[str] = frozenset()) -> list[str]:
+    """The rows of a table as sorted text, for comparing warehouses; `without` names columns that may differ."""
+    schema, name = table.split(".")
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        columns = [
+            row[0]
+            for row in connection.execute(
+                "select column_name from information_schema.columns where table_schema = %s and table_name = %s order by 1",
+                [schema, name],
+            )
+            if row[0] not in without
+        ]
+        query = sql.SQL("select row({})::text from {}").format(sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(schema, name))
+        return sorted(row[0] for row in connection.execute(query))
+
+
