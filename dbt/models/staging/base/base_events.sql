@@ -34,7 +34,8 @@ with raw_rows as (
     where {{ newly_landed() }}
 ),
 
-typed as (
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
     select
         event_id,
         user_id,
@@ -42,7 +43,6 @@ typed as (
         lower(event_type) as event_type,
         event_timestamp as raw_event_timestamp,
         {{ read_timestamp('event_timestamp') }} as event_timestamp,
-        {{ day_of(read_timestamp('event_timestamp')) }} as event_date,
         {{ read_timestamp('received_at') }} as received_at,
         lower(device) as device,
         lower(platform) as platform,
@@ -61,6 +61,7 @@ typed as (
 judged as (
     select
         *,
+        {{ day_of('event_timestamp') }} as event_date,
         case
             when event_id is null then 'event_id_missing'
             when user_id is null then 'user_id_missing'

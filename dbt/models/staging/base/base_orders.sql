@@ -36,14 +36,14 @@ with raw_rows as (
     where {{ newly_landed() }}
 ),
 
-typed as (
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
     select
         order_id,
         customer_id,
         user_id,
         ordered_at as raw_ordered_at,
         {{ read_timestamp('ordered_at') }} as ordered_at,
-        {{ day_of(read_timestamp('ordered_at')) }} as order_date,
         lower(status) as status,
         upper(currency) as currency,
         upper(shipping_country) as shipping_country,
@@ -66,6 +66,7 @@ typed as (
 judged as (
     select
         *,
+        {{ day_of('ordered_at') }} as order_date,
         case
             when order_id is null then 'order_id_missing'
             when customer_id is null then 'customer_id_missing'

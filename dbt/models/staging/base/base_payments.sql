@@ -33,7 +33,8 @@ with raw_rows as (
     where {{ newly_landed() }}
 ),
 
-typed as (
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
     select
         payment_id,
         customer_id,
@@ -47,7 +48,6 @@ typed as (
         upper(currency) as currency,
         paid_at as raw_paid_at,
         {{ read_timestamp('paid_at') }} as paid_at,
-        {{ day_of(read_timestamp('paid_at')) }} as paid_date,
         original,
         _landed_on,
         _file,
@@ -59,6 +59,7 @@ typed as (
 judged as (
     select
         *,
+        {{ day_of('paid_at') }} as paid_date,
         case
             when payment_id is null then 'payment_id_missing'
             when currency is null then 'currency_missing'

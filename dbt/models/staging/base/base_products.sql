@@ -30,7 +30,8 @@ with raw_rows as (
     where {{ newly_landed() }}
 ),
 
-typed as (
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
     select
         product_id,
         updated_at as raw_updated_at,

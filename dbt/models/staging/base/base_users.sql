@@ -33,7 +33,8 @@ with raw_rows as (
     where {{ newly_landed() }}
 ),
 
-typed as (
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
     select
         user_id,
         customer_id,
