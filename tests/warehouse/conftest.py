@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import date
-from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from data_gen import land
+from data_gen import land as land_command
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.transform import dbt_environment
 
@@ -33,7 +31,8 @@ def build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("DBT_LOG_PATH", str(output / "logs"))
         monkeypatch.chdir(PROJECT_ROOT / "dbt")
         result = dbtRunner().invoke(["--quiet", *arguments])
-        failed = [f"{node.node.name}: {node.message}" for node in getattr(result.result, "results", []) if node.failures or node.status in ("error", "fail")]
+        nodes = getattr(result.result, "results", [])
+        failed = [f"{node.node.name}: {node.message}" for node in nodes if node.status in ("error", "fail")]
         assert result.success, "\n".join([f"dbt {' '.join(arguments)} failed", *failed, str(result.exception or "")])
 
     yield run
@@ -41,15 +40,17 @@ def build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 def land_days(settings: Settings, *days: date) -> None:
     """Lands the landing zone's files of the days, in the order given, as `make land` would."""
-    saved = dict(os.environ)
-    os.environ.update(settings.environment())
-    try:
-        for day in days:
-            code = land.main(["--day", day.isoformat(), "--from", str(settings.landing_zone), "--json"])
-            assert code == 0, f"landing {day} ended with exit code {code}"
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
+    for day in days:
+        land(settings, "--day", day.isoformat(), "--from", str(settings.landing_zone))
+
+
+def land(settings: Settings, *arguments: str) -> None:
+    """One landing, which must succeed."""
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in settings.environment().items():
+            patch.setenv(key, value)
+        code = land_command.main([*arguments, "--json"])
+    assert code == 0, f"land.py {' '.join(arguments)} ended with exit code {code}"
 
 
 def built_tables(settings: Settings) -> list[str]:

@@ -56,14 +56,14 @@
     {% endif %}
     {% do run_query("analyze changed; analyze incoming") %}
     {% set seq = next_seq() %}
-    {% call statement("feed") %}
-        insert into change_feed.{{ model.name }} (_seq, {{ feed | join(", ") }})
-        select distinct {{ seq }}, {{ feed | join(", ") }} from {{ "(" ~ changed_windows(columns, unit, window) ~ ") as news" if window else "changed" }}
-    {% endcall %}
     {% call statement("main") %}
         delete from {{ target }} where ({{ units }}) in (select {{ units }} from changed);
         insert into {{ target }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }} from incoming where ({{ units }}) in (select {{ units }} from changed)
+    {% endcall %}
+    {% call statement("feed") %}
+        insert into change_feed.{{ model.name }} (_seq, {{ feed | join(", ") }})
+        select distinct {{ seq }}, {{ feed | join(", ") }} from {{ "(" ~ changed_windows(columns, unit, window) ~ ") as news" if window else "changed" }}
     {% endcall %}
     {{ return(seq) }}
 {%- endmacro %}

@@ -1,0 +1,101 @@
+"""A build that is killed, and two at once, leave the warehouse as one undisturbed build would."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from infrastructure.settings import PROJECT_ROOT, Settings
+from infrastructure.transform import dbt_environment, target_path
+from tests.warehouse.conftest import Build, differences, keep_copies, land_days
+from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
+
+# Where a build is stopped and killed: before a model has written its rows, and after it has and before it says so in its feed.
+AIMS = (
+    "change_feed.base_events",
+    "core.dim_users",
+    "change_feed.sales_summary",
+)
+
+
+def _start(settings: Settings, target: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, **dbt_environment(settings), "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "dbt.cli.main", "--quiet", "run"], cwd=PROJECT_ROOT / "dbt", env=environment, start_new_session=True
+    )
+
+
+def _land_some(settings: Settings, seed: int) -> None:
+    dice = random.Random(seed)
+    days = [FIRST_DAY + timedelta(days=n) for n in range(seed, seed + 3)]
+    for day in days:
+        write_delivery(settings.landing_zone, day, delivery(dice, day))
+    land_days(settings, *days)
+
+
+@pytest.mark.parametrize("table", AIMS)
+def test_a_killed_build_is_taken_up_by_the_next(warehouse: Settings, build: Build, tmp_path: Path, table: str) -> None:
+    _land_some(warehouse, 1)
+    build(warehouse, "run")
+    _land_some(warehouse, 2)
+    with psycopg.connect(warehouse.dsn("owner")) as blocker:
+        blocker.execute(sql.SQL("lock table {} in share mode").format(sql.Identifier(*table.split("."))))
+        process = _start(warehouse, tmp_path / "target")
+        try:
+            _wait_until_blocked(blocker, process)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    build(warehouse, "run")
+    tables = keep_copies(warehouse)
+    build(warehouse, "run", "--full-refresh")
+    assert not differences(warehouse, tables)
+
+
+def test_two_builds_at_once_do_the_work_of_one(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+    _land_some(warehouse, 1)
+    environment = {**os.environ, **warehouse.environment()}
+    builds = [
+        subprocess.Popen(
+            [sys.executable, "-m", "infrastructure.transform", "--quiet", "run"],
+            cwd=PROJECT_ROOT,
+            env={**environment, "DBT_LOG_PATH": str(tmp_path)},
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[1].decode() for process in builds]
+    shutil.rmtree(target_path(warehouse))
+    assert [process.returncode for process in builds] == [0, 0], said
+    assert sum("waiting for its end" in text for text in said) == 1
+    tables = keep_copies(warehouse)
+    build(warehouse, "run", "--full-refresh")
+    assert not differences(warehouse, tables)
+
+
+def _wait_until_blocked(connection: psycopg.Connection, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
+    """Until a session of dbt waits for a lock, which `connection` holds."""
+    query = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        # A snapshot of the sessions stays as it is until it is cleared.
+        connection.execute("select pg_stat_clear_snapshot()")
+        if connection.execute(query).fetchone() == (True,):
+            return
+        try:
+            process.wait(timeout=0.1)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    pytest.fail(f"dbt never came to the table (exit code {process.poll()})")
