@@ -1,0 +1,83 @@
+"""Arrow columns around numpy's numbers, without copying where that is possible.
+
+`pa.array` would do as well, but looks for pandas at its first call, and importing that costs more than a small day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_gen.company.hashing import I64, Mask
+
+INSTANT = pa.timestamp("us", tz="UTC")  # microseconds: what PostgreSQL's timestamptz keeps
+MONEY = pa.decimal128(12, 2)
+
+
+def whole(numbers: I64) -> pa.Array:
+    """64-bit whole numbers."""
+    return _around(pa.int64(), numbers, np.int64)
+
+
+def small(numbers: I64) -> pa.Array:
+    """Whole numbers that fit 32 bits."""
+    return _around(pa.int32(), numbers, np.int32)
+
+
+def flags(values: Mask) -> pa.Array:
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(_bits(values))])
+
+
+def moments(ms: I64) -> pa.Array:
+    """Milliseconds since 1970 as instants."""
+    return _around(INSTANT, ms * 1000, np.int64)
+
+
+def days(day: I64, known: Mask | None = None) -> pa.Array:
+    """Days since 1970 as dates; null where not `known`."""
+    valid = None if known is None else pa.py_buffer(_bits(known))
+    numbers = np.ascontiguousarray(day, dtype=np.int32)
+    return pa.Array.from_buffers(pa.date32(), len(day), [valid, pa.py_buffer(numbers)])
+
+
+def money(cents: I64) -> pa.Array:
+    """Whole cents as decimals with two digits: the 128-bit integer that Arrow keeps is the cents themselves."""
+    halves = np.empty((len(cents), 2), dtype="<i8")
+    halves[:, 0] = cents
+    halves[:, 1] = cents >> 63  # the sign
+    return pa.Array.from_buffers(MONEY, len(cents), [None, pa.py_buffer(halves)])
+
+
+def words(texts: Sequence[str]) -> pa.Array:
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+
+
+def numbers(column: pa.Array) -> I64:
+    """The 64-bit numbers of a column; what is null has any number."""
+    return np.frombuffer(column.buffers()[1], dtype=np.int64)[column.offset : column.offset + len(column)]
+
+
+@lru_cache(maxsize=256)
+def constant(text: str | None) -> pa.Scalar:
+    """One text for all rows, or null."""
+    return (pa.nulls(1, pa.string()) if text is None else words([text]))[0]
+
+
+def pick(texts: Sequence[str] | pa.Array, codes: I64) -> pa.Array:
+    """The text of each code."""
+    return (texts if isinstance(texts, pa.Array) else words(texts)).take(whole(codes))
+
+
+def _around(kind: pa.DataType, numbers: I64, width: type[np.signedinteger]) -> pa.Array:
+    values: NDArray[np.signedinteger] = np.ascontiguousarray(numbers, dtype=width)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _bits(values: Mask) -> NDArray[np.uint8]:
+    return np.packbits(values, bitorder="little")

@@ -1,0 +1,148 @@
+"""Orders and their items: a session that goes through the whole funnel ends in an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+
+from data_gen.company import text
+from data_gen.company.activity import Sessions
+from data_gen.company.catalogue import choose, price_on, product_ids
+from data_gen.company.columns import moments, money, pick, small, whole
+from data_gen.company.company import Company
+from data_gen.company.events import order_ids, timeline
+from data_gen.company.hashing import I64, U64, Mask, field, happens, splitmix64
+from data_gen.company.lives import DAY_MS, customer_of
+from data_gen.company.schemas import table
+
+_PARTS = 10**6
+LINE_DISCOUNT_PERCENT = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """The items of some orders, in order."""
+
+    order: I64  # index of the order
+    bits: U64
+    product: I64
+    quantity: I64
+    price: I64  # cents a piece
+    discount: I64  # cents
+
+
+@dataclass(frozen=True, eq=False)
+class Orders:
+    user: I64
+    day: I64
+    at: I64  # milliseconds of the day
+    counter: U64  # the session's identity
+    bits: U64
+    customer: I64
+    country: I64
+    cancelled: Mask
+    discount: I64  # cents, as are the following
+    shipping: I64
+    tax: I64
+    total: I64  # what the customer has to pay
+    lines: Lines
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+def orders_of(company: Company, sessions: Sessions) -> Orders:
+    """The orders that the sessions end with."""
+    rules = company.rules.orders
+    sessions = sessions.where(sessions.depth == len(company.rules.funnel))
+    at = timeline(company, sessions).at[np.cumsum(sessions.events) - 1]
+    bits = company.draw("order.bits", sessions.counter.view(np.int64))
+    lines = _lines(company, sessions, bits)
+    net = lines.quantity * lines.price - lines.discount
+    first = np.flatnonzero(np.diff(lines.order, prepend=-1))
+    goods = np.add.reduceat(net, first) if len(net) else net
+    more = splitmix64(bits)
+    discount = np.where(happens(more, rules.discount_share), portion(goods, rules.discount), 0)
+    free = goods - discount >= rules.free_shipping_from
+    shipping = np.where(free, 0, rules.shipping.at(splitmix64(more)))
+    rates = np.array([int(c.tax_rate * _PARTS) for c in company.rules.countries.values()], dtype=np.int64)
+    tax = (goods - discount + shipping) * rates[sessions.country] // _PARTS
+    return Orders(
+        user=sessions.user,
+        day=sessions.day,
+        at=at,
+        counter=sessions.counter,
+        bits=bits,
+        customer=customer_of(company, sessions.user),
+        country=sessions.country,
+        cancelled=happens(company.draw("order.cancelled", sessions.counter.view(np.int64)), rules.cancelled_share),
+        discount=discount,
+        shipping=shipping,
+        tax=tax,
+        total=goods - discount + shipping + tax,
+        lines=lines,
+    )
+
+
+def _lines(company: Company, sessions: Sessions, order_bits: U64) -> Lines:
+    rules = company.rules.orders
+    count = rules.items.at(order_bits)
+    order = np.repeat(np.arange(len(count)), count)
+    number = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+    bits = company.draw("order.line", (sessions.counter[order] + number.view(np.uint64)).view(np.int64))
+    more = splitmix64(bits)
+    day = sessions.day[order]
+    product = choose(company, field(bits, 32, 32), day)
+    quantity = rules.quantity.at(more)
+    price = price_on(company, product, day)
+    discounted = happens(splitmix64(more), rules.line_discount_share)
+    discount = np.where(discounted, quantity * price * LINE_DISCOUNT_PERCENT // 100, 0)
+    return Lines(order, bits, product, quantity, price, discount)
+
+
+def portion(cents: I64, share: Decimal) -> I64:
+    """A share of each amount, rounded down to the cent."""
+    return cents * int(share * _PARTS) // _PARTS
+
+
+def order_rows(company: Company, orders: Orders) -> tuple[pa.Table, U64]:
+    """A row per order, with random bits."""
+    ordered = moments(orders.day * DAY_MS + orders.at)
+    nothing = orders.user * 0
+    rows = table(
+        "orders",
+        {
+            "order_id": order_ids(company, orders.counter),
+            "customer_id": text.numbered("c", orders.customer, 6),
+            "ordered_at": ordered,
+            "user_id": text.numbered("u", orders.user, 6),
+            "status": pick(["completed", "cancelled"], orders.cancelled.astype(np.int64)),
+            "currency": pick([company.rules.products.currency], nothing),
+            "shipping_country": pick(company.countries, orders.country),
+            "discount_amount": money(orders.discount),
+            "shipping_amount": money(orders.shipping),
+            "tax_amount": money(orders.tax),
+            "updated_at": ordered,
+        },
+    )
+    return rows, orders.bits
+
+
+def item_rows(company: Company, orders: Orders) -> tuple[pa.Table, U64]:
+    """A row per line of an order, with random bits."""
+    lines = orders.lines
+    rows = table(
+        "order_items",
+        {
+            "order_item_id": text.hex_ids("i", lines.bits),
+            "order_id": order_ids(company, orders.counter).take(whole(lines.order)),
+            "product_id": product_ids(lines.product),
+            "quantity": small(lines.quantity),
+            "unit_price": money(lines.price),
+            "discount_amount": money(lines.discount),
+        },
+    )
+    return rows, lines.bits

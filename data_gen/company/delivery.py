@@ -1,0 +1,98 @@
+"""What comes later than its own day, and what comes twice, without remembering anything.
+
+Rows are put off by actor and day: of all actors of a day, a fixed share is drawn, one from each of equal strata, and
+each gets a delay. So the few that are put off are listed without a look at the others; any (actor, day) can be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from data_gen.company.activity import first_active_user
+from data_gen.company.company import Company
+from data_gen.company.hashing import I64, U64, below, field, happens, splitmix64
+from data_gen.company.lives import ActorDays
+from data_gen.company.quantiles import Curve
+
+BATCH = 1 << 16  # actor days listed at once
+
+
+@dataclass(frozen=True, eq=False)
+class PutOff:
+    """A reason for which a share of the actors' days is put off."""
+
+    company: Company
+    stream: str
+    share: Decimal
+    delays: Curve
+    of_customers: bool = False
+
+    def delay(self, who: ActorDays) -> I64:
+        """By how many days each actor's day is put off; 0 is not at all."""
+        first, actors, drawn = self._strata(who.day)
+        place = who.actor - first
+        inside = (place >= 0) & (place < actors) & (drawn > 0)
+        stratum = np.where(inside, ((place + 1) * drawn - 1) // np.maximum(actors, 1), 0)
+        chosen, delay = self._draw(who.day, stratum, first, actors, drawn)
+        return np.where(inside & (chosen == who.actor), delay, 0)
+
+    def due(self, day: int) -> Iterator[ActorDays]:
+        """Those whose earlier days are put off to `day`, by day and actor."""
+        for who, delay in self.recent(day, self.delays.largest):
+            yield who.where(who.day + delay == day)
+
+    def recent(self, day: int, days_back: int) -> Iterator[tuple[ActorDays, I64]]:
+        """All that are put off of the `days_back` days before `day`, with their delays."""
+        days = np.arange(max(day - days_back, self.company.founded), day, dtype=np.int64)
+        first, actors, drawn = self._strata(days)
+        upper = np.cumsum(drawn)
+        total = int(upper[-1]) if len(upper) else 0
+        for start in range(0, total, BATCH):
+            row = np.arange(start, min(start + BATCH, total))
+            at = np.searchsorted(upper, row, side="right")
+            stratum = row - (upper[at] - drawn[at])
+            actor, delay = self._draw(days[at], stratum, first[at], actors[at], drawn[at])
+            yield ActorDays(actor, days[at]), delay
+
+    def _strata(self, day: I64) -> tuple[I64, I64, I64]:
+        """For each day: its first actor, how many there are, and how many of them are drawn."""
+        if not len(day):
+            return day, day, day
+        # Mostly all are asked for the same day.
+        days, back = (day[:1], day * 0) if (day == day[0]).all() else np.unique(day, return_inverse=True)
+        first, last = self._population(days)
+        actors = last - first
+        # Round by chance, so that the share is right on average where there are few.
+        chance = field(self.company.draw(f"{self.stream}.rounding", days), 32, 32)
+        drawn = (actors * int(self.share * (1 << 32)) + chance) >> 32
+        return first[back], actors[back], np.minimum(drawn, actors)[back]
+
+    def _population(self, days: I64) -> tuple[I64, I64]:
+        growth = self.company.growth
+        users = growth.users_by_each(days)
+        if self.of_customers:
+            return np.zeros(len(days), dtype=np.int64), -(-users // self.company.rules.customers.users_each)
+        return np.array([first_active_user(self.company, int(d)) for d in days], dtype=np.int64), users
+
+    def _draw(self, day: I64, stratum: I64, first: I64, actors: I64, drawn: I64) -> tuple[I64, I64]:
+        bits = self.company.draw(self.stream, day, stratum)
+        drawn = np.maximum(drawn, 1)
+        low, high = stratum * actors // drawn, (stratum + 1) * actors // drawn
+        return first + low + below(bits, high - low), self.delays.at(splitmix64(bits))
+
+
+def late(company: Company, source: str, of_customers: bool = False) -> PutOff:
+    """Rows of a source that reach the landing zone days after they happened."""
+    rules = company.rules.delivery
+    return PutOff(company, f"late/{source}", rules.late_share, rules.late_days, of_customers)
+
+
+def with_duplicates(company: Company, bits: U64) -> I64 | None:
+    """Row numbers, twice where a row arrives as two exact copies; None where all come once. `bits`: random, per row."""
+    share = company.rules.delivery.duplicate_share
+    twice = happens(bits << np.uint64(44), share)  # by the lowest 20 bits, which decide nothing else
+    return np.repeat(np.arange(len(bits)), 1 + twice) if twice.any() else None

@@ -1,0 +1,206 @@
+"""Files of the landing zone: streamed under a temporary name, then renamed, so that no half file is ever seen."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data_gen.company import text
+from data_gen.company.columns import INSTANT, constant, numbers, words
+from data_gen.company.schemas import Source
+
+ROW_GROUP = 1 << 16
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished file."""
+
+    source: str
+    path: Path
+    rows: int
+    bytes: int
+
+
+class AtomicFile:
+    """A file that appears under its name only when it is complete and on disk."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.stream: BinaryIO = self._temporary.open("wb", buffering=1 << 20)
+
+    def complete(self) -> int:
+        """Brings everything to the disk and returns the size."""
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
+        size = self.stream.tell()
+        self.stream.close()
+        return size
+
+    def publish(self) -> None:
+        """Gives the complete file its name."""
+        self._temporary.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name itself
+        finally:
+            os.close(folder)
+
+    def discard(self) -> None:
+        with suppress(OSError):  # closing writes what is left, which may fail for the reason that brought us here
+            self.stream.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+class SourceWriter:
+    """Writes one source's rows of one day in its format. Without rows the file is valid and empty."""
+
+    def __init__(self, source: Source, path: Path) -> None:
+        self.source = source
+        self.rows = 0
+        self._file = AtomicFile(path)
+        self._waiting: list[pa.Table] = []  # rows for the next row group of a Parquet file
+        self._parquet: pq.ParquetWriter | None = None
+        if source.format == "csv":
+            self._file.stream.write((",".join(source.schema.names) + "\n").encode())
+        elif source.format == "parquet":
+            # Dictionaries and statistics depend on the row groups only, which always have the same rows.
+            self._parquet = pq.ParquetWriter(
+                self._file.stream, source.schema, compression="zstd", compression_level=1, store_schema=False
+            )
+
+    def add_lines(self, lines: pa.Array) -> None:
+        """Rows that are text already, each with its line end."""
+        self.rows += len(lines)
+        self._file.stream.write(text.contents(lines))
+
+    def add(self, rows: pa.Table) -> None:
+        if not len(rows):
+            return
+        if self.source.format == "parquet":
+            self.rows += len(rows)
+            self._waiting.append(rows)
+            while sum(map(len, self._waiting)) >= ROW_GROUP:
+                self._write_group(ROW_GROUP)
+        elif self.source.format == "csv":
+            self.add_lines(csv_lines(rows))
+        elif self.source.format == "jsonl":
+            self.add_lines(text.join([json_documents(rows), "\n"]))
+        else:
+            self._file.stream.write(b",\n" if self.rows else b"[\n")
+            self.rows += len(rows)
+            documents = json_documents(rows)
+            self._file.stream.write(text.contents(text.join([documents, words([",\n"] * (len(rows) - 1) + [""])])))
+
+    def complete(self) -> Written:
+        """Writes the end; the file still has its temporary name."""
+        if self._parquet is not None:
+            self._write_group(ROW_GROUP)
+            self._parquet.close()
+        elif self.source.format == "json":
+            self._file.stream.write(b"\n]\n" if self.rows else b"[]\n")
+        return Written(self.source.name, self._file.path, self.rows, self._file.complete())
+
+    def publish(self) -> None:
+        self._file.publish()
+
+    def discard(self) -> None:
+        if self._parquet is not None:
+            with suppress(OSError, ValueError):  # as above; or the file is closed already
+                self._parquet.close()
+        self._file.discard()
+
+    def _write_group(self, rows: int) -> None:
+        if not self._waiting:
+            return
+        waiting = pa.concat_tables(self._waiting)
+        group, rest = waiting.slice(0, rows), waiting.slice(rows)
+        assert self._parquet is not None
+        self._parquet.write_table(group.combine_chunks(), row_group_size=ROW_GROUP)
+        self._waiting = [rest] if len(rest) else []
+
+
+class DayWriters:
+    """The files of one day, of all sources. They get their names when all of them are complete; before, none does."""
+
+    def __init__(self, sources: list[Source], out: Path, day: str) -> None:
+        self.by_source: dict[str, SourceWriter] = {}
+        self._sources, self._out, self._day = sources, out, day
+
+    def __enter__(self) -> Self:
+        try:
+            for source in self._sources:
+                path = self._out / source.name / f"dt={self._day}" / f"{source.name}.{source.format}"
+                self.by_source[source.name] = SourceWriter(source, path)
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def finish(self) -> list[Written]:
+        written = [writer.complete() for writer in self.by_source.values()]
+        for writer in self.by_source.values():
+            writer.publish()
+        self.by_source.clear()
+        return written
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._discard()
+
+    def _discard(self) -> None:
+        for writer in self.by_source.values():
+            writer.discard()
+
+
+# -- rows as text --------------------------------------------------------------------------------------------
+
+
+def csv_lines(rows: pa.Table) -> pa.Array:
+    """One line of CSV per row: quoted only where needed, null as nothing."""
+    cells = [pc.fill_null(_csv_cell(_plain(column)), constant("")) for column in rows.combine_chunks().columns]
+    return text.join([text.join([_flat(cell) for cell in cells], ","), "\n"])
+
+
+def json_documents(rows: pa.Table) -> pa.Array:
+    """One JSON object per row; money as a number with its digits, null as null."""
+    pieces: list[pa.Array | str] = []
+    for number, (name, column) in enumerate(zip(rows.schema.names, rows.combine_chunks().columns, strict=True)):
+        value = _plain(column)
+        if pa.types.is_string(column.type) or pa.types.is_temporal(column.type):
+            value = text.join(['"', _flat(value), '"'])
+        pieces += [f'{"," if number else "{"}"{name}":', _flat(pc.fill_null(value, constant("null")))]
+    return text.join([*pieces, "}"])
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    """A column as text without quotes; nulls stay."""
+    values = _flat(column)
+    if values.type == INSTANT:
+        written = text.instants(numbers(values) // 1000)
+        return pc.if_else(values.is_valid(), written, constant(None)) if values.null_count else written
+    return values if pa.types.is_string(values.type) else values.cast(pa.string())
+
+
+def _csv_cell(values: pa.Array) -> pa.Array:
+    special = pc.match_substring_regex(values, '[",\r\n]')
+    if not pc.any(special).as_py():
+        return values
+    return pc.if_else(special, text.join(['"', pc.replace_substring(values, '"', '""'), '"']), values)
+
+
+def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return column

@@ -1,0 +1,1 @@
+"""Landing: files become rows of the raw tables, exactly once, explained, at the speed of COPY."""

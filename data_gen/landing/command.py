@@ -1,0 +1,236 @@
+"""The command line of landing: which work there is, done in parallel, shown as it goes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+from psycopg import errors
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from data_gen.landing.contracts import SOURCES, load_contract
+from data_gen.landing.errors import Interrupted, LandingError
+from data_gen.landing.foreign import land_file
+from data_gen.landing.mapping import load_mappings
+from data_gen.landing.outcome import Outcome, as_json, show
+from data_gen.landing.tables import ensure_tables
+from data_gen.landing.zone import Observer, day_directory, delivered_files, land_day, sources_without_contract
+from infrastructure.settings import Settings, SettingsError, load_settings
+from infrastructure.warehouse import WarehouseError, connect, ensure_warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to land on a connection, and the outcome if that fails."""
+
+    failure: Outcome
+    size: int  # bytes, for the progress
+    land: Callable[[psycopg.Connection, Observer], list[Outcome]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Land what the arguments say; 0 only when everything landed."""
+    arguments = _arguments(argv)
+    # For a machine, standard output has nothing but the JSON.
+    console = Console(stderr=arguments.json, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=arguments.json, highlight=False, width=240)  # a log has no edge to wrap at
+    started = time.monotonic()
+    try:
+        settings = load_settings()
+        prepare(settings)
+        land = _files if arguments.mapping else _zone
+        outcomes = land(settings, arguments, console)
+    except (LandingError, SettingsError, WarehouseError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. What was not finished is rolled back; the same command goes on from here.", file=sys.stderr)
+        return 130
+    seconds = time.monotonic() - started
+    if arguments.json:
+        print(as_json(outcomes, seconds))
+    else:
+        show(outcomes, seconds, console)
+    return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="land.py",
+        description="Land files in the raw tables of the warehouse. Landing the same bytes again changes nothing.",
+    )
+    parser.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="the day to land, or on which files arrive")
+    parser.add_argument("--days", type=_positive, default=1, metavar="N", help="this many days, from --day on")
+    parser.add_argument("--from", dest="zone", type=Path, metavar="DIR", help="the landing zone (LANDING_ZONE)")
+    parser.add_argument("--mapping", type=Path, metavar="MAPPING.yaml", help="how the foreign files become rows")
+    parser.add_argument("--keep", action="store_true", help="leave the foreign files where they are, not in processed/")
+    parser.add_argument("--new", action="store_true", help="land files whose name or bytes are known as others")
+    parser.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="foreign files, with --mapping")
+    arguments = parser.parse_args(argv)
+    if arguments.mapping:
+        if not arguments.files:
+            parser.error("--mapping needs at least one FILE")
+        if arguments.zone or arguments.days != 1:
+            parser.error("--from and --days are for the landing zone, and --mapping is for foreign files")
+    elif arguments.files:
+        parser.error("a FILE needs --mapping, which says what its columns are")
+    elif arguments.day is None:
+        parser.error("--day is missing: which day of the landing zone is to be landed?")
+    elif arguments.keep or arguments.new:
+        parser.error("--keep and --new are for foreign files, with --mapping")
+    return arguments
+
+
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2026-01-31") from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def prepare(settings: Settings) -> None:
+    """Make the warehouse, its books and its raw tables where they are missing.
+
+    WarehouseError where the server does not answer.
+    """
+    try:
+        with psycopg.connect(settings.dsn("loader")) as connection:
+            connection.execute("select from raw.loads limit 0")
+    except (errors.UndefinedTable, errors.InvalidSchemaName, psycopg.OperationalError):
+        ensure_warehouse(settings)  # says what is wrong where it is not only that something is missing
+    with connect(settings, "loader", autocommit=True, application_name="land") as connection:
+        ensure_tables(connection)
+
+
+def _zone(settings: Settings, arguments: argparse.Namespace, console: Console) -> list[Outcome]:
+    zone = arguments.zone or settings.landing_zone
+    if not zone.is_dir():
+        raise LandingError(f"There is no landing zone {zone}: run data_gen/generate.py, or name another with --from.")
+    days = [arguments.day + timedelta(days=number) for number in range(arguments.days)]
+
+    def task(source: str, day: date) -> Task:
+        def land(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
+            return [land_day(connection, load_contract(source), day, zone, observe)]
+
+        size = sum(path.stat().st_size for path in delivered_files(day_directory(zone, source, day)))
+        return Task(Outcome(source, day, "failed"), size, land)
+
+    outcomes = run(settings, [task(source, day) for day in days for source in SOURCES], console)
+    known = ", ".join(SOURCES)
+    for source, day in sources_without_contract(zone, days):
+        outcomes.append(Outcome(source, day, "failed", message=f"there is no contract for it. Contracts: {known}."))
+        console.print(outcomes[-1].line(), markup=False)
+    if all(outcome.status == "absent" for outcome in outcomes):
+        console.print(f"No files for {days[0]}{f' to {days[-1]}' if len(days) > 1 else ''} in {zone}.")
+    return outcomes
+
+
+def _files(settings: Settings, arguments: argparse.Namespace, console: Console) -> list[Outcome]:
+    mappings = load_mappings(arguments.mapping)
+    day = arguments.day or datetime.now(UTC).date()
+    for path in arguments.files:
+        twins = [str(other) for other in arguments.files if other.name == path.name]
+        if len(twins) > 1 and not arguments.new:
+            raise LandingError(
+                f"{' and '.join(twins)} have the same name: the second would be a correction of the first. "
+                "Land them with --new, or rename one of them."
+            )
+
+    def task(path: Path) -> Task:
+        def land(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
+            return land_file(connection, mappings, path, day, new=arguments.new, keep=arguments.keep, observe=observe)
+
+        size = path.stat().st_size * len(mappings) if path.is_file() else 0
+        return Task(Outcome(mappings[0].contract.source, day, "failed", path.name, 1), size, land)
+
+    return run(settings, [task(path) for path in arguments.files], console)
+
+
+def run(settings: Settings, tasks: Sequence[Task], console: Console) -> list[Outcome]:
+    """Do the tasks, as many at a time as there are processors, each thread with a connection of its own."""
+    stop = threading.Event()
+    local = threading.local()
+    connections: list[psycopg.Connection] = []
+
+    progress = Progress(
+        TextColumn("landing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console, transient=True
+    )
+    bar = progress.add_task("landing", total=sum(task.size for task in tasks))
+
+    def work(task: Task) -> list[Outcome]:
+        left = task.size
+
+        def observe(step: str, size: int) -> None:
+            nonlocal left
+            if stop.is_set():
+                raise Interrupted("stopped")
+            if 0 < size <= left:
+                left -= size
+                progress.advance(bar, size)
+
+        try:
+            connection = getattr(local, "connection", None)
+            if connection is None or connection.closed:
+                connection = local.connection = connect(settings, "loader", autocommit=True, application_name="land")
+                connections.append(connection)
+            return task.land(connection, observe)
+        except (LandingError, WarehouseError) as error:
+            return [replace(task.failure, message=str(error))]
+        except OSError as error:
+            return [replace(task.failure, message=f"{error.filename or ''}: {error.strerror or error}")]
+        except psycopg.Error as error:
+            return [replace(task.failure, message=_database_message(settings, error))]
+        finally:
+            progress.advance(bar, left)  # what did not have to be read
+
+    outcomes: list[Outcome] = []
+    bar_on_terminal = progress if console.is_terminal else nullcontext()
+    with bar_on_terminal, ThreadPoolExecutor(min(os.cpu_count() or 1, len(tasks) or 1)) as pool:
+        running: set[Future[list[Outcome]]] = {pool.submit(work, task) for task in tasks}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for outcome in (outcome for future in done for outcome in future.result()):
+                    outcomes.append(outcome)
+                    if outcome.status != "absent":
+                        console.print(outcome.line(), markup=False)
+        except BaseException:
+            stop.set()
+            for future in running:
+                future.cancel()
+            for connection in connections:
+                connection.cancel_safe(timeout=5)
+            raise
+    for connection in connections:
+        connection.close()
+    return outcomes
+
+
+def _database_message(settings: Settings, error: psycopg.Error) -> str:
+    where = f"{settings.host}:{settings.port}"
+    reason = " ".join(str(error).split())
+    if isinstance(error, errors.DiskFull):
+        return f"the disk of PostgreSQL at {where} is full: {reason} Make room and run this again."
+    # No code: the connection broke. Class 57P: the server was told to stop, or a session of it was.
+    if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith("57P"):
+        return f"the connection to PostgreSQL at {where} was lost: {reason} Run this again; what landed is left alone."
+    return f"PostgreSQL at {where} refused: {reason}"

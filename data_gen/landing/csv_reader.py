@@ -1,0 +1,153 @@
+"""Reads CSV record by record by the rules of PostgreSQL's COPY, and says which records cannot be rows and why.
+
+The rules differ from those of Python's csv module: a quote may open and close anywhere in a field, and an empty
+field is NULL unless it is quoted. A file that COPY takes has the same rows here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from data_gen.landing.errors import FileRefused
+from data_gen.landing.records import MAX_RECORD, Reject, lines, reject, text_fault, without_end
+
+Values = list[str | None]
+_FIELD = re.compile(r'((?:[^",]|"(?:[^"]|"")*")*+)(?:,|\Z)')
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+
+
+def fields(record: str) -> Values:
+    """The fields of one record without its line end; an empty one that is not quoted is None."""
+    if '"' not in record:
+        return [field or None for field in record.split(",")]
+    found: Values = []
+    position = 0
+    while True:
+        match = _FIELD.match(record, position)
+        if match is None:
+            raise ValueError("a quote is opened and not closed")
+        raw = match[1]
+        if '"' in raw:
+            found.append(_QUOTED.sub(lambda part: part[1].replace('""', '"'), raw))
+        else:
+            found.append(raw or None)
+        position = match.end()
+        if match.end() == match.end(1):  # no comma came after it
+            return found
+
+
+class CsvReader:
+    """The records of a CSV stream. `columns` is its header; iterating gives (line, values) or a Reject.
+
+    A line is the number of the record in the file; the header is line 1. Empty lines count and are not records.
+    A record with fewer fields than the header, but at least `fields_needed`, is filled up with NULL.
+    """
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._lines = lines(blocks, quoted=True)
+        self._returned: deque[bytes] = deque()
+        self._line = 0
+        self.starts_with_header = True  # COPY ... HEADER skips the first line: it must be the header
+        self.columns: tuple[str, ...] = self._header()
+        self.fields_needed = len(self.columns)
+
+    def __iter__(self) -> Iterator[tuple[int, Values] | Reject]:
+        expected, least = len(self.columns), self.fields_needed
+        while True:
+            physical = self._next_line()
+            if physical is None:
+                return
+            self._line += 1
+            if b'"' in physical and physical.count(b'"') % 2:
+                yield self._long_record(physical)
+                continue
+            record = without_end(physical)
+            if not record:
+                continue
+            try:
+                text = record.decode("utf-8")
+                if "\x00" in text:
+                    yield reject(self._line, "nul_byte", record)
+                    continue
+            except UnicodeDecodeError:
+                yield reject(self._line, text_fault(record) or "bad_utf8", record)
+                continue
+            values = fields(text)
+            if len(values) != expected:
+                if not least <= len(values) < expected:
+                    yield reject(self._line, "wrong_field_count", record)
+                    continue
+                values += [None] * (expected - len(values))
+            yield self._line, values
+
+    def _long_record(self, first: bytes) -> tuple[int, Values] | Reject:
+        """A record that goes on over lines, because a quote is open at the end of its first one.
+
+        Where the quote is never closed, or closed far away by a quote that does not belong to it, only the first line
+        is rejected, so that one stray quote does not take the good records after it along.
+        """
+        parts = [first]
+        size, is_open = len(first), True
+        while is_open and size <= MAX_RECORD:
+            part = self._next_line()
+            if part is None:
+                break
+            parts.append(part)
+            size += len(part)
+            is_open = is_open != bool(part.count(b'"') % 2)
+        whole = without_end(b"".join(parts))
+        if is_open:
+            self._returned.extendleft(reversed(parts[1:]))
+            return reject(self._line, "unterminated_quote", without_end(first))
+        fault = text_fault(whole)
+        if fault is None:
+            values = fields(whole.decode("utf-8"))
+            if len(values) == len(self.columns):
+                return self._line, values
+            fault = "wrong_field_count"
+            if self.fields_needed <= len(values) < len(self.columns):
+                return self._line, values + [None] * (len(self.columns) - len(values))
+        if self._stands_alone(parts[1]):
+            self._returned.extendleft(reversed(parts[1:]))
+            return reject(self._line, "unterminated_quote", without_end(first))
+        return reject(self._line, fault, whole)
+
+    def _stands_alone(self, line: bytes) -> bool:
+        """Whether this line by itself is a record of the right width."""
+        record = without_end(line)
+        if not record or record.count(b'"') % 2 or text_fault(record):
+            return False
+        return len(fields(record.decode("utf-8"))) == len(self.columns)
+
+    def _next_line(self) -> bytes | None:
+        return self._returned.popleft() if self._returned else next(self._lines, None)
+
+    def _header(self) -> tuple[str, ...]:
+        physical = self._next_line()
+        while physical is not None and not without_end(physical):
+            self._line += 1
+            self.starts_with_header = False
+            physical = self._next_line()
+        if physical is None:
+            return ()
+        self._line += 1
+        while physical.count(b'"') % 2:
+            more = self._next_line()
+            if more is None or len(physical) > MAX_RECORD:
+                raise FileRefused("the header opens a quote and does not close it.")
+            physical += more
+        header = without_end(physical)
+        if text_fault(header):
+            raise FileRefused("the header is not UTF-8 text.")
+        return header_names(fields(header.decode("utf-8")))
+
+
+def header_names(names: Sequence[str | None]) -> tuple[str, ...]:
+    """The column names of a header, trimmed. Two of the same name cannot be told apart and refuse the file."""
+    trimmed = tuple((name or "").strip() or f"column_{position}" for position, name in enumerate(names, start=1))
+    for position, name in enumerate(trimmed):
+        if name in trimmed[:position]:
+            raise FileRefused(f"the header has two columns {name!r}. Rename one of them.")
+    return trimmed

@@ -1,0 +1,237 @@
+"""Mappings: YAML that says how a foreign file becomes rows of a contract. Read here and checked against the contract.
+
+One file may hold several mappings, for a file that fills several contracts: as YAML documents, or under `mappings:`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping as Dictionary
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+
+from data_gen.landing.conditions import Condition, condition, number
+from data_gen.landing.contracts import Contract, load_contract
+from data_gen.landing.errors import ContractError, MappingError
+from data_gen.landing.files import Format
+
+OWN_COLUMNS = ("_file", "_line")
+_KEYS = ("source", "format", "timezone", "columns", "where", "distinct", "ragged")
+_FORMATS = ("csv", "jsonl", "json", "parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class FromFile:
+    """The value of a file column; dots reach into JSON."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplied:
+    """The number in a file column times a constant, exactly; for amounts in cents. What is no number stays as it is."""
+
+    column: str
+    factor: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same value for every row."""
+
+    value: str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hash:
+    """The first 32 hex digits of the SHA-256 of these values as a JSON array of texts."""
+
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Every file column that is not named elsewhere in `columns`, as JSON."""
+
+
+Origin = FromFile | Multiplied | Constant | Hash | Rest
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """How one kind of foreign file fills one contract."""
+
+    name: str  # the mapping file's name, with a number where it fills the same contract more than once
+    path: Path
+    digest: str  # of what it says: comments and order do not count
+    contract: Contract
+    format: Format | None  # None: by the ending of the file's name
+    timezone: ZoneInfo
+    columns: Dictionary[str, Origin]  # by contract column
+    where: Dictionary[str, Condition]  # by file column
+    distinct: tuple[str, ...]
+    ragged: Literal["pad", "reject"]
+
+
+class _PlainYaml(yaml.SafeLoader):
+    """YAML in which `no`, `on` and 2026-01-31 are texts, as one expects of names of columns and of constants."""
+
+
+_PlainYaml.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag != "tag:yaml.org,2002:timestamp" and (tag != "tag:yaml.org,2002:bool" or first in "tTfF")
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load_mappings(path: Path) -> list[Mapping]:
+    """Read a mapping file. MappingError, naming the file and the key, where it says what cannot be done."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        documents = [document for document in yaml.load_all(text, _PlainYaml) if document is not None]
+    except OSError as error:
+        raise MappingError(f"{path}: {error.strerror}. Give the path of a mapping file with --mapping.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise MappingError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if len(documents) == 1 and isinstance(documents[0], dict) and "mappings" in documents[0]:
+        unknown = set(documents[0]) - {"mappings"}
+        if unknown or not isinstance(documents[0]["mappings"], list):
+            raise MappingError(f"{path}: mappings: must be a list, and the only key at its level.")
+        documents = documents[0]["mappings"]
+    if not documents:
+        raise MappingError(f"{path} says nothing. A mapping needs at least source: and columns:.")
+    mappings: list[Mapping] = []
+    for position, document in enumerate(documents, start=1):
+        where = str(path) if len(documents) == 1 else f"{path}, mapping {position}"
+        if not isinstance(document, dict):
+            raise MappingError(f"{where}: expected keys and values, found {type(document).__name__}.")
+        same = sum(mapping.contract.source == document.get("source") for mapping in mappings)
+        name = path.stem if not same else f"{path.stem}#{same + 1}"
+        mappings.append(_Reader(path, where, document).read(name))
+    return mappings
+
+
+class _Reader:
+    """Checks one mapping key by key; every complaint names the file and the key."""
+
+    def __init__(self, path: Path, where: str, document: dict[str, Any]) -> None:
+        self._path = path
+        self._where = where
+        self._document = document
+
+    def read(self, name: str) -> Mapping:
+        for key in self._document:
+            if key not in _KEYS:
+                raise self._error(str(key), f"is not a key of a mapping. Keys: {', '.join(_KEYS)}")
+        contract = self._contract()
+        columns = self._columns(contract)
+        canonical = json.dumps(self._document, sort_keys=True, default=str)
+        return Mapping(
+            name=name,
+            path=self._path,
+            digest=hashlib.sha256(canonical.encode()).hexdigest(),
+            contract=contract,
+            format=cast("Format | None", self._choice("format", _FORMATS, None)),
+            timezone=self._timezone(),
+            columns=columns,
+            where=self._conditions(),
+            distinct=self._distinct(),
+            ragged=cast(Literal["pad", "reject"], self._choice("ragged", ("pad", "reject"), "reject")),
+        )
+
+    def _contract(self) -> Contract:
+        source = self._document.get("source")
+        if source is None:
+            raise self._error("source", "is missing: which contract does it fill?")
+        try:
+            return load_contract(str(source))
+        except ContractError as error:
+            raise self._error("source", str(error)) from None
+
+    def _columns(self, contract: Contract) -> dict[str, Origin]:
+        entries = self._document.get("columns")
+        if not isinstance(entries, dict) or not entries:
+            raise self._error("columns", "must say for each contract column where it comes from")
+        columns: dict[str, Origin] = {}
+        for column, entry in entries.items():
+            if column not in contract.column_names:
+                known = ", ".join(contract.column_names)
+                raise self._error(
+                    f"columns.{column}", f"the contract {contract.source!r} has no such column. It has: {known}"
+                )
+            columns[column] = self._origin(column, entry)
+        missing = [column for column in contract.required if column not in columns]
+        if missing:
+            raise self._error("columns", f"the contract {contract.source!r} requires {', '.join(missing)}")
+        if sum(isinstance(origin, Rest) for origin in columns.values()) > 1:
+            raise self._error("columns", "only one column can take the rest")
+        return columns
+
+    def _origin(self, column: str, entry: Any) -> Origin:
+        key = f"columns.{column}"
+        if isinstance(entry, str) and entry:
+            return FromFile(entry)
+        if isinstance(entry, dict) and len(entry) == 1:
+            ((kind, value),) = entry.items()
+            if kind == "const" and value is not None and not isinstance(value, list | dict):
+                return Constant(value if isinstance(value, str | int | float | bool) else str(value))
+            if kind == "hash" and isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+                return Hash(tuple(value))
+            if kind == "rest" and value is True:
+                return Rest()
+            if kind not in ("const", "hash", "rest"):
+                raise self._error(
+                    key, f"{kind!r} is not known. Known: a file column, const, hash, rest, column and times"
+                )
+        if isinstance(entry, dict) and set(entry) == {"column", "times"} and isinstance(entry["column"], str):
+            factor = number(str(entry["times"]))
+            if factor is not None:
+                return Multiplied(entry["column"], factor)
+        raise self._error(
+            key,
+            f"{entry!r} is not understood. Write a file column, {{const: value}}, {{hash: [columns]}}, {{rest: true}}"
+            " or {column: name, times: number}",
+        )
+
+    def _conditions(self) -> dict[str, Condition]:
+        entries = self._document.get("where", {})
+        if not isinstance(entries, dict):
+            raise self._error("where", "must give a condition for each file column")
+        conditions = {}
+        for column, expression in entries.items():
+            try:
+                conditions[str(column)] = condition(expression)
+            except ValueError as error:
+                raise self._error(f"where.{column}", str(error)) from None
+        return conditions
+
+    def _distinct(self) -> tuple[str, ...]:
+        entry = self._document.get("distinct", [])
+        if not isinstance(entry, list) or not all(isinstance(name, str) for name in entry):
+            raise self._error("distinct", "must be a list of columns")
+        return tuple(entry)
+
+    def _timezone(self) -> ZoneInfo:
+        name = self._document.get("timezone", "UTC")
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+            raise self._error("timezone", f"{name!r} is not a time zone like Europe/Berlin") from None
+
+    def _choice(self, key: str, choices: tuple[str, ...], default: str | None) -> str | None:
+        value = self._document.get(key, default)
+        if value is not default and value not in choices:
+            raise self._error(key, f"{value!r} is not one of {', '.join(choices)}")
+        return value
+
+    def _error(self, key: str, message: str) -> MappingError:
+        return MappingError(f"{self._where}: {key}: {message}")

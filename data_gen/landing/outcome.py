@@ -1,0 +1,126 @@
+"""What came of landing one thing, and how that is shown: a line, a table, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from data_gen.landing.ledger import Counts
+
+Status = Literal["landed", "replaced", "unchanged", "absent", "failed"]
+
+
+_HEADINGS = ("days", "files", "read", "landed", "rejected", "left out", "unchanged", "failed", "seconds", "rows/s")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one source and day of the landing zone, or of one foreign file and source."""
+
+    source: str
+    day: date
+    status: Status
+    name: str | None = None  # of the foreign file
+    files: int = 0
+    counts: Counts = Counts()  # noqa: RUF009 - frozen
+    seconds: float = 0.0
+    message: str = ""  # why it failed, or what else is worth knowing
+    load_id: int | None = None
+    unknown_columns: tuple[str, ...] = ()
+    missing_columns: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """One line for a log."""
+        what = f"{self.source} {self.day}" + (f" {self.name}" if self.name else "")
+        if self.status == "absent":
+            return f"{what}: no file"
+        if self.status == "unchanged":
+            return f"{what}: nothing to do, {self.message or 'the same bytes have landed before'}"
+        if self.status == "failed":
+            return f"{what}: FAILED: {self.message}"
+        text = f"{what}: {self.status}, {self.counts.landed} rows in {self.seconds:.2f} s"
+        if self.counts.rejected:
+            text += f", {self.counts.rejected} rejected"
+        if self.counts.left_out:
+            text += f", {self.counts.left_out} left out"
+        if self.unknown_columns:
+            text += f", not in the contract: {', '.join(self.unknown_columns)}"
+        if self.missing_columns:
+            text += f", missing: {', '.join(self.missing_columns)}"
+        return text + (f" ({self.message})" if self.message else "")
+
+
+_ALWAYS = ("files", "read", "landed", "rejected", "seconds", "rows/s")
+
+
+def _numbers(group: Sequence[Outcome]) -> dict[str, float]:
+    counts = sum((outcome.counts for outcome in group), Counts())
+    seconds = sum(outcome.seconds for outcome in group)
+    return {
+        "days": len({outcome.day for outcome in group}),
+        "files": sum(outcome.files for outcome in group),
+        "read": counts.read,
+        "landed": counts.landed,
+        "rejected": counts.rejected,
+        "left out": counts.left_out,
+        "unchanged": sum(outcome.status == "unchanged" for outcome in group),
+        "failed": sum(outcome.status == "failed" for outcome in group),
+        "seconds": seconds,
+        "rows/s": counts.read / seconds if seconds else 0,
+    }
+
+
+def as_json(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """Everything, for a machine."""
+    total = sum((outcome.counts for outcome in outcomes), Counts())
+    return json.dumps(
+        {
+            "ok": not any(outcome.status == "failed" for outcome in outcomes),
+            "seconds": round(seconds, 3),
+            "total": {"read": total.read, **asdict(total)},
+            "outcomes": [
+                {
+                    **asdict(outcome),
+                    "day": outcome.day.isoformat(),
+                    "counts": {"read": outcome.counts.read, **asdict(outcome.counts)},
+                    "seconds": round(outcome.seconds, 3),
+                }
+                for outcome in outcomes
+            ],
+        },
+        indent=2,
+    )
+
+
+def show(outcomes: Sequence[Outcome], seconds: float, console: Console) -> None:
+    """The summary: a row per source, or per foreign file and source."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.status != "absent":
+            groups.setdefault(outcome.source, []).append(outcome)
+    rows = [(source, _numbers(group)) for source, group in groups.items()]
+    # A narrow terminal has no place for columns that have nothing to say.
+    shown = [name for name in _HEADINGS if name in _ALWAYS or any(numbers[name] for _, numbers in rows)]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("source", no_wrap=True)
+    for heading in shown:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for source, numbers in rows:
+        table.add_row(source, *(f"{numbers[name]:,.{2 if name == 'seconds' else 0}f}" for name in shown))
+    if groups:
+        console.print(table)
+    total = sum((outcome.counts for outcome in outcomes), Counts())
+    changed = any(outcome.status in ("landed", "replaced") for outcome in outcomes)
+    if changed:
+        console.print(
+            f"{total.read:,} rows read = {total.landed:,} landed + {total.rejected:,} rejected"
+            f" + {total.left_out:,} left out, in {seconds:.1f} s"
+        )
+    elif groups and not any(outcome.status == "failed" for outcome in outcomes):
+        console.print("Nothing to do: everything has landed before.")

@@ -1,0 +1,100 @@
+"""Reads Parquet batch by batch as text: as blocks of CSV for COPY, or row by row."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import orjson
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from data_gen.landing.csv_reader import Values, header_names
+from data_gen.landing.errors import FileRefused
+from data_gen.landing.files import BLOCK, InputFile
+from data_gen.landing.records import Reject, reject, text_fault
+
+_BATCH_ROWS = 16_384
+_CSV = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+
+
+class ParquetReader:
+    """The rows of a Parquet file as text; `columns` are its column names. The line is the row number, from 1."""
+
+    def __init__(self, file: InputFile) -> None:
+        self._path = file.path
+        self._source: IO[bytes] = _decompressed(file.path) if file.compressed else file.path.open("rb")
+        try:
+            self._parquet = pyarrow.parquet.ParquetFile(self._source)
+        except (pa.ArrowException, OSError) as error:
+            self._source.close()
+            raise FileRefused(f"{file.path}: not a Parquet file that can be read ({_first_line(error)}).") from error
+        self.columns = header_names(self._parquet.schema_arrow.names)
+
+    def csv_blocks(self, names: Sequence[str]) -> Iterator[bytes]:
+        """These columns as CSV without a header; NULL is an empty field and an empty text is "" ."""
+        for batch in self._batches():
+            buffer = io.BytesIO()
+            pyarrow.csv.write_csv(batch.select(list(names)), buffer, _CSV)
+            yield buffer.getvalue()
+
+    def __iter__(self) -> Iterator[tuple[int, Values] | Reject]:
+        line = 0
+        for batch in self._batches():
+            columns = [column.cast(pa.binary()).to_pylist() for column in batch.columns]
+            for cells in zip(*columns, strict=True):
+                line += 1
+                faults = [fault for cell in cells if cell is not None and (fault := text_fault(cell))]
+                if faults:
+                    shown = b",".join(cell or b"" for cell in cells)
+                    yield reject(line, faults[0], shown)
+                else:
+                    yield line, [None if cell is None else cell.decode("utf-8") for cell in cells]
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self._parquet.iter_batches(batch_size=_BATCH_ROWS):
+                yield pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], list(self.columns))
+        except (pa.ArrowException, OSError) as error:
+            raise FileRefused(f"{self._path}: the Parquet file is damaged ({_first_line(error)}).") from error
+
+    def __enter__(self) -> ParquetReader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._parquet.close()
+        self._source.close()
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if pa.types.is_string(column.type):
+        return column
+    if pa.types.is_binary(column.type):  # without a check here: the server, or the careful way, looks at each value
+        return pa.Array.from_buffers(pa.string(), len(column), column.buffers(), offset=column.offset)
+    if pa.types.is_nested(column.type):
+        texts = [None if value is None else orjson.dumps(value, default=str).decode() for value in column.to_pylist()]
+        return pa.array(texts, pa.string())
+    return column.cast(pa.string())
+
+
+def _decompressed(path: Path) -> IO[bytes]:
+    """Parquet is read from its end: a compressed one is unpacked into a temporary file."""
+    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the reader closes it
+    try:
+        with gzip.open(path) as packed:
+            shutil.copyfileobj(packed, unpacked, BLOCK)
+    except (EOFError, OSError) as error:
+        unpacked.close()
+        raise FileRefused(f"{path}: the gzip stream is damaged ({error}). Deliver the file again.") from error
+    unpacked.seek(0)
+    return unpacked
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,188 @@
+"""Lands one source and day of the landing zone: one transaction, the day's partition swapped whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import psycopg
+
+from data_gen.landing.contracts import SOURCES, Contract
+from data_gen.landing.copying import (
+    CONTENT_ERRORS,
+    Copied,
+    CopyRefused,
+    Shape,
+    check_required,
+    copy_careful,
+    copy_fast,
+    shape_of,
+)
+from data_gen.landing.errors import FileRefused
+from data_gen.landing.files import InputFile, describe, fingerprint
+from data_gen.landing.ledger import (
+    Counts,
+    RejectBook,
+    ZoneLoad,
+    close_load,
+    live_zone_load,
+    open_zone_load,
+    record_touched_days,
+    zone_content,
+)
+from data_gen.landing.outcome import Outcome, Status
+from data_gen.landing.tables import Cursor, attach, create_zone_partition, lock, zone_partition
+
+# Told at each step of a landing; "copying" comes with every block of bytes that is read.
+Observer = Callable[[str, int], None]
+
+
+def ignore(step: str, size: int) -> None:
+    """An observer that does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """The files of a day that can land, and why the others cannot."""
+
+    files: tuple[tuple[InputFile, Shape], ...]
+    refused: tuple[str, ...]
+
+
+def day_directory(zone: Path, source: str, day: date) -> Path:
+    return zone / source / f"dt={day:%Y-%m-%d}"
+
+
+def delivered_files(directory: Path) -> Sequence[Path]:
+    """The data files in a day's directory; names that begin with _ or . are not data."""
+    if not directory.is_dir():
+        return ()
+    return sorted(path for path in directory.iterdir() if path.is_file() and path.name[0] not in "_.")
+
+
+def sources_without_contract(zone: Path, days: Sequence[date]) -> Iterator[tuple[str, date]]:
+    """What lies in the zone for these days and belongs to no source that is known."""
+    for directory in sorted(path for path in zone.iterdir() if path.is_dir() and path.name[0] not in "_."):
+        if directory.name not in SOURCES:
+            for day in days:
+                if delivered_files(day_directory(zone, directory.name, day)):
+                    yield directory.name, day
+
+
+def land_day(
+    connection: psycopg.Connection, contract: Contract, day: date, zone: Path, observe: Observer = ignore
+) -> Outcome:
+    """Land what the zone has of this source and day. Either all of it is committed, or nothing has changed.
+
+    The raw tables are there already: `ensure_tables`. The connection is in autocommit mode, no transaction is open.
+    """
+    started = time.monotonic()
+    directory = day_directory(zone, contract.source, day)
+    paths = delivered_files(directory)
+    if not paths:
+        return Outcome(contract.source, day, "absent")
+    with connection.transaction(), connection.cursor() as cursor:
+        lock(cursor, f"land {contract.source} {day}")
+        live = live_zone_load(cursor, contract.source, day)
+        delivery = _delivery(contract, paths)
+        refused = " ".join(delivery.refused)
+        if not delivery.files:
+            return Outcome(contract.source, day, "failed", message=refused)
+        if live and _same_content(live, delivery.files):
+            seconds = time.monotonic() - started
+            status: Status = "failed" if refused else "unchanged"
+            return Outcome(contract.source, day, status, None, len(delivery.files), seconds=seconds, message=refused)
+        counts, load_id = _replace(cursor, contract, day, delivery.files, live, observe)
+        observe("before commit", 0)
+    observe("committed", 0)
+    known = {name for _, shape in delivery.files for name in shape.columns or contract.column_names}
+    return Outcome(
+        contract.source,
+        day,
+        "failed" if refused else "replaced" if live else "landed",
+        files=len(delivery.files),
+        counts=counts,
+        seconds=time.monotonic() - started,
+        message=refused,
+        load_id=load_id,
+        unknown_columns=tuple(sorted(known - set(contract.column_names))),
+        missing_columns=tuple(name for name in contract.column_names if name not in known),
+    )
+
+
+def _delivery(contract: Contract, paths: Sequence[Path]) -> _Delivery:
+    files, refused = [], []
+    for path in paths:
+        try:
+            file = describe(path)
+            shape = shape_of(file)
+            check_required(contract, file, shape)
+        except FileRefused as error:
+            message = str(error)
+            refused.append(message if str(path) in message else f"{path}: {message}")
+        else:
+            files.append((file, shape))
+    return _Delivery(tuple(files), tuple(refused))
+
+
+def _same_content(live: ZoneLoad, files: Sequence[tuple[InputFile, Shape]]) -> bool:
+    """Whether these files are what has landed; they are read only if their names and sizes say that they may be."""
+    if live.sizes != {file.name: file.size for file, _ in files}:
+        return False
+    return live.content_sha256 == zone_content([fingerprint(file) for file, _ in files])
+
+
+def _replace(
+    cursor: Cursor,
+    contract: Contract,
+    day: date,
+    files: Sequence[tuple[InputFile, Shape]],
+    live: ZoneLoad | None,
+    observe: Observer,
+) -> tuple[Counts, int]:
+    load_id = open_zone_load(cursor, contract.source, day)
+    superseded = [live.load_id] if live else []
+    observe("before copy", 0)
+    with RejectBook() as rejects:
+        partition, copied = _copy(cursor, contract, day, files, load_id, rejects, observe)
+        counts = sum((one.counts for one in copied), Counts())
+        rejects.write(cursor, load_id, contract.source, day)
+    record_touched_days(cursor, contract, partition, load_id, day, superseded, whole_table=True)
+    fingerprints = [one.fingerprint for one in copied]
+    close_load(cursor, load_id, fingerprints, zone_content(fingerprints), counts, superseded)
+    observe("before attach", 0)
+    replaced = zone_partition(contract.source, live.landed_on, live.load_id) if live else None
+    attach(cursor, contract, partition, day.isoformat(), replaced)
+    return counts, load_id
+
+
+def _copy(
+    cursor: Cursor,
+    contract: Contract,
+    day: date,
+    files: Sequence[tuple[InputFile, Shape]],
+    load_id: int,
+    rejects: RejectBook,
+    observe: Observer,
+) -> tuple[str, list[Copied]]:
+    """Fill the partition the fast way; a file that COPY refuses is read the careful way, in the same transaction."""
+
+    def on_read(size: int) -> None:
+        observe("copying", size)
+
+    partition = create_zone_partition(cursor, contract, day, load_id)
+    copied = []
+    for file, shape in files:
+        try:
+            with cursor.connection.transaction():
+                copied.append(copy_fast(cursor, contract, partition, file, shape, on_read))
+        except CopyRefused:
+            observe("careful", 0)
+            try:
+                copied.append(copy_careful(cursor, contract, partition, file, rejects, on_read))
+            except CONTENT_ERRORS as error:
+                raise FileRefused(f"{file.path}: the server does not take it: {error}") from error
+    return partition, copied

@@ -1,0 +1,245 @@
+"""The files: their forms, their names, that they appear whole or not at all, and the command line that makes them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from data_gen import generate
+from data_gen.company import writers
+from data_gen.company.company import Company, exact_scale
+from data_gen.company.day import day_tables, write_day
+from data_gen.company.rules import DEFAULT_RULES, load_rules
+from data_gen.company.schemas import SOURCES
+
+ROOT = Path(__file__).resolve().parents[2]
+FOUNDED = date(2026, 1, 1)
+DAY = FOUNDED + timedelta(days=70)
+
+
+@pytest.fixture(scope="module")
+def company() -> Company:
+    return Company(load_rules().founded_on(FOUNDED), 42, exact_scale("0.3"))
+
+
+@pytest.fixture(scope="module")
+def zone(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("zone")
+    write_day(company, DAY, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def tables(company: Company) -> dict[str, pa.Table]:
+    return day_tables(company.rules, company.seed, "0.3", DAY)
+
+
+def path(zone: Path, source: str, day: date = DAY) -> Path:
+    return zone / source / f"dt={day}" / f"{source}.{SOURCES[source].format}"
+
+
+def plain(value: Any) -> Any:
+    """A value as a file of text has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if hasattr(value, "tzinfo"):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if value is None else str(value)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_columns_are_those_of_the_contract(source: str) -> None:
+    contract = yaml.safe_load((ROOT / "data_gen" / "contracts" / f"{source}.yaml").read_text(encoding="utf-8"))
+    [schema] = contract["schema"]
+    assert SOURCES[source].schema.names == [column["name"] for column in schema["properties"]]
+    formats = [p["value"] for p in schema["customProperties"] if p["property"] == "deliveryFormat"]
+    assert formats == [SOURCES[source].format]
+
+
+def test_event_lines_say_the_same_as_the_table(zone: Path, tables: dict[str, pa.Table]) -> None:
+    text = path(zone, "events").read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert len(rows) == len(tables["events"]) > 1000
+    for row, wanted in zip(rows, tables["events"].to_pylist(), strict=True):
+        assert isinstance(row["properties"], dict)
+        assert list(row) == SOURCES["events"].schema.names
+        row["properties"] = json.dumps(row["properties"], separators=(",", ":"), ensure_ascii=False)
+        assert row == {name: plain(value) for name, value in wanted.items()}
+
+
+@pytest.mark.parametrize("source", ["users", "customers", "products"])
+def test_csv_says_the_same_as_the_table(zone: Path, tables: dict[str, pa.Table], source: str) -> None:
+    with path(zone, source).open(encoding="utf-8", newline="") as file:
+        assert file.readline() == ",".join(SOURCES[source].schema.names) + "\n"
+        file.seek(0)
+        rows = [{name: value or None for name, value in row.items()} for row in csv.DictReader(file)]
+    assert rows == [{name: plain(value) for name, value in row.items()} for row in tables[source].to_pylist()]
+    assert rows
+
+
+def test_json_says_the_same_as_the_table(zone: Path, tables: dict[str, pa.Table]) -> None:
+    rows = json.loads(path(zone, "subscriptions").read_text(encoding="utf-8"), parse_float=str)
+    assert rows == [{name: plain(value) for name, value in row.items()} for row in tables["subscriptions"].to_pylist()]
+    assert rows
+
+
+@pytest.mark.parametrize("source", ["orders", "order_items", "payments"])
+def test_parquet_says_the_same_as_the_table(zone: Path, tables: dict[str, pa.Table], source: str) -> None:
+    assert pq.read_table(path(zone, source)).equals(tables[source].combine_chunks())
+    assert len(tables[source]) > 20
+
+
+def test_before_the_founding_files_are_valid_and_empty(company: Company, tmp_path: Path) -> None:
+    day = FOUNDED - timedelta(days=1)
+    assert {file.rows for file in write_day(company, day, tmp_path)} == {0}
+    assert path(tmp_path, "events", day).read_bytes() == b""
+    assert path(tmp_path, "subscriptions", day).read_bytes() == b"[]\n"
+    assert path(tmp_path, "users", day).read_text().splitlines() == [",".join(SOURCES["users"].schema.names)]
+    assert pq.read_table(path(tmp_path, "orders", day)).num_rows == 0
+
+
+def test_a_company_without_users(tmp_path: Path) -> None:
+    tiny = Company(load_rules().founded_on(FOUNDED), 42, exact_scale("0.000001"))
+    assert sum(file.rows for file in write_day(tiny, DAY, tmp_path) if file.source != "products") == 0
+
+
+def test_csv_quotes_what_needs_it() -> None:
+    rows = pa.table({"a": ['say "hi"', "x,y", "plain", None, "two\nlines"], "b": [True, False, None, True, True]})
+    lines = writers.csv_lines(rows).to_pylist()
+    assert lines == ['"say ""hi""",true\n', '"x,y",false\n', "plain,\n", ",true\n", '"two\nlines",true\n']
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [(writers.SourceWriter, "add_lines"), (writers.SourceWriter, "_write_group"), (writers.AtomicFile, "complete")],
+)
+def test_a_failure_leaves_the_old_files_and_nothing_else(
+    company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: type, name: str
+) -> None:
+    write_day(company, DAY, tmp_path)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*.*")}
+    another = Company(company.rules, 1, company.scale)
+
+    working, calls = getattr(where, name), []
+
+    def full_at_the_third(*arguments: Any) -> Any:
+        calls.append(name)
+        if len(calls) >= 3:
+            raise OSError(28, "No space left on device")
+        return working(*arguments)
+
+    monkeypatch.setattr(where, name, full_at_the_third)
+    with pytest.raises(OSError, match="No space"):
+        write_day(another, DAY, tmp_path)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.*")} == before
+
+
+# -- command line ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No settings but those that a test gives; the project's root is an empty folder."""
+    for name in generate.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_defaults(clean: Path) -> None:
+    request = generate.read_request(["--day", "2026-02-27", "--days", "3"])
+    assert [str(day) for day in request.days] == ["2026-02-27", "2026-02-28", "2026-03-01"]
+    assert request.out == clean / "raw"
+    assert (request.company.seed, float(request.company.scale)) == (42, 1.0)
+    assert request.company.rules.company.founded == load_rules().company.founded
+
+
+def test_command_line_wins_over_environment_over_dotenv(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clean / ".env").write_text("COMPANY_SCALE=0.5\nCOMPANY_SEED=5\nCOMPANY_FOUNDED=2025-05-05\nLANDING_ZONE=five\n")
+    request = generate.read_request(["--day", "2026-01-01"])
+    assert (request.company.seed, float(request.company.scale), request.out) == (5, 0.5, clean / "five")
+    assert request.company.rules.company.founded == date(2025, 5, 5)
+    monkeypatch.setenv("COMPANY_SEED", "6")
+    monkeypatch.setenv("COMPANY_FOUNDED", "2025-06-06")
+    monkeypatch.setenv("LANDING_ZONE", "/six")
+    request = generate.read_request(["--day", "2026-01-01"])
+    assert (request.company.seed, float(request.company.scale), request.out) == (6, 0.5, Path("/six"))
+    assert request.company.rules.company.founded == date(2025, 6, 6)
+    request = generate.read_request(["--day", "2026-01-01", "--seed", "7", "--scale", "0.7", "--out", "seven"])
+    assert (request.company.seed, float(request.company.scale), request.out) == (7, 0.7, Path("seven"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "problem"),
+    [
+        (["--day", "yesterday"], {}, "--day must be a day"),
+        (["--day", "1969-12-31"], {}, "must lie between 1970-01-01"),
+        (["--day", "2059-01-01", "--days", "900"], {}, "must lie between 1970-01-01"),
+        (["--day", "2026-01-01", "--days", "0"], {}, "--days must lie between"),
+        (["--day", "2026-01-01", "--scale", "0"], {}, "scale must lie above 0"),
+        (["--day", "2026-01-01"], {"COMPANY_SCALE": "big"}, "scale must be a number"),
+        (["--day", "2026-01-01"], {"COMPANY_SEED": "x"}, "COMPANY_SEED"),
+        (["--day", "2026-01-01"], {"COMPANY_FOUNDED": "2026-13-01"}, "COMPANY_FOUNDED must be a day"),
+        (["--day", "2026-01-01", "--scale", "9999"], {"COMPANY_FOUNDED": "2015-01-01"}, "users, more than"),
+        (["--day", "2026-01-01", "--rules", "none.yaml"], {}, "cannot read none.yaml"),
+    ],
+)
+def test_wrong_requests_say_what_is_wrong(
+    clean: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    variables: dict[str, str],
+    problem: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert generate.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert problem in error and error.count("\n") == 1
+    assert not any(clean.iterdir())
+
+
+def test_a_broken_dotenv_is_a_clear_error(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clean / ".env").write_text("COMPANY_SCALE 0.5\n")
+    assert generate.main(["--day", "2026-01-01"]) == 2
+    assert ".env, line 1" in capsys.readouterr().err
+
+
+def test_a_landing_zone_that_cannot_be_written(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clean / "raw").write_text("a file where the folder should be")
+    assert generate.main(["--day", "2026-01-01", "--scale", "0.01"]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["data_gen/generate.py"], ["-m", "data_gen.generate"]], ids=["script", "module"])
+def test_both_ways_to_run_it(tmp_path: Path, command: list[str]) -> None:
+    environment = {**os.environ, "COMPANY_FOUNDED": "2026-01-02", "COMPANY_SCALE": "0.05", "COMPANY_SEED": "1"}
+    run = subprocess.run(
+        [sys.executable, *command, "--day", "2026-01-01", "--days", "2", "--out", str(tmp_path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert len(run.stdout.splitlines()) == 2 * len(SOURCES)
+    assert "before the founding on 2026-01-02" in run.stderr
+    assert path(tmp_path, "events", date(2026, 1, 2)).stat().st_size > 0
+
+
+def test_the_rules_file_is_the_default() -> None:
+    assert DEFAULT_RULES == ROOT / "data_gen" / "rules.yaml"

@@ -1,0 +1,101 @@
+"""rules.yaml: what is wrong in it ends in an error that names the key."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from data_gen.company.reading import RulesError
+from data_gen.company.rules import DEFAULT_RULES, load_rules, rules_from
+
+TEXT = DEFAULT_RULES.read_text(encoding="utf-8")
+
+
+def with_change(old: str, new: str) -> str:
+    assert TEXT.count(old) == 1, f"{old!r} must occur once in rules.yaml for this test"
+    return TEXT.replace(old, new)
+
+
+def test_shipped_rules_are_valid_and_exact() -> None:
+    rules = load_rules()
+    assert rules.users.active_share == Decimal("0.62")  # not the nearest binary number
+    assert rules.products.price.smallest == 450
+    assert list(rules.funnel) == ["view_product", "add_to_cart", "checkout_started", "purchase"]
+
+
+def test_every_key_is_explained() -> None:
+    """Each key of a section has a comment in its line or in the one below; tables are explained at their head."""
+    tables = ("countries", "events", "funnel")
+    lines = TEXT.splitlines()
+    section, missing = "", []
+    for number, line in enumerate(lines):
+        key = line.split(":")[0]
+        following = lines[number + 1].strip() if number + 1 < len(lines) else ""
+        commented = "#" in line or following.startswith("#")
+        if line and not line.startswith((" ", "#")):
+            section = key
+            if section in tables and not commented and not lines[number - 1].startswith("#"):
+                missing.append(section)
+        elif line.startswith("  ") and line[2].isalpha() and section not in tables and not commented:
+            missing.append(f"{section}.{key.strip()}")
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "problem"),
+    [
+        ("launch_users: 1000", "launch_user: 1000", "growth.launch_user", "did you mean 'launch_users'"),
+        ("  launch_days: 14 ", "  #launch_days: 14 ", "growth.launch_days", "is missing"),
+        ("launch_users: 1000", "launch_users: many", "growth.launch_users", "whole number"),
+        ("launch_users: 1000", "launch_users: true", "growth.launch_users", "whole number"),
+        ("launch_users: 1000", "launch_users: -1", "growth.launch_users", "between 0 and"),
+        ("active_share: 0.62", "active_share: 1.2", "users.active_share", "share between 0 and 1"),
+        ("active_share: 0.62", "active_share: .nan", "", "not a number"),
+        ("founded: 2023-01-01", "founded: soon", "company.founded", "YYYY-MM-DD"),
+        ("founded: 2023-01-01", "founded: 2023-02-30", "", "YAML"),
+        ("free_shipping_from: 150.00", "free_shipping_from: 1.005", "orders.free_shipping_from", "two digits"),
+        ("items: [[0, 1], [45, 2]", "items: [[0, 1], [45, 0]", "orders.items", "must not fall"),
+        ("items: [[0, 1], [45, 2]", "items: [[1, 1], [45, 2]", "orders.items", "rise from 0 to 100"),
+        ("items: [[0, 1], [45, 2]", "items: [[0, 0], [45, 2]", "orders.items", "between 1 and 100"),
+        ("items: [[0, 1], [45, 2]", "items: [[0, 1, 2], [45, 2]", "orders.items", "curve"),
+        ("late_days: [[0, 1], [70, 3], [100, 8]]", "late_days: [[0, 1], [100, 91]]", "delivery.late_days", "90"),
+        ("weekdays: [108, ", "weekdays: [", "rhythm.weekdays", "7 values"),
+        ("page_view: {kind: engagement, weight", "page_view: {kind: fun, weight", "events.page_view.kind", "one of"),
+        (
+            "view_product: {kind: commerce}",
+            "view_product: {kind: commerce, weight: 2}",
+            "events.view_product.weight",
+            "",
+        ),
+        ("  purchase: 0.82 ", "  buy: 0.82 ", "events.purchase", "no step of the funnel"),
+        ("results: [0, 250]", "results: [0, 250, 9]", "events.search.properties.results", "from, to"),
+        ("api_call: {kind: feature, weight: 6,", "api_call: {kind: feature,", "events.api_call.weight", "needed"),
+        ("changes: {country: 20, role: 45,", "changes: {country: 20, rolle: 45,", "users.changes.rolle", "known keys"),
+        ("GB: {weight: 14, currency: GBP, ", "GB: {weight: 14, ", "countries.GB.currency", "is missing"),
+        ("  ES: {", "  NO: {", "countries.False", "quotes"),  # the YAML trap: NO is false
+        ("downgrade_share: 0.08", "downgrade_share: 0.8", "subscriptions.downgrade_share", "more than"),
+        ("always_share: 0.6", "always_share: 0", "products.always_share", "no product"),
+        ("growth:", "groth:", "groth", "did you mean 'growth'"),
+        ("  launch_days: 14 ", "  launch_users: 14 ", "", "twice"),
+        ("role: 45", "role: [45", "", "YAML"),
+    ],
+)
+def test_a_wrong_rule_is_named(old: str, new: str, path: str, problem: str) -> None:
+    with pytest.raises(RulesError) as caught:
+        rules_from(with_change(old, new))
+    assert path in str(caught.value)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(RulesError, match="cannot read"):
+        load_rules(tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RulesError, match="cannot read"):
+        load_rules(tmp_path / "latin.yaml")
+    for text in ("", "[]", "17"):
+        with pytest.raises(RulesError, match="the file: must be a mapping"):
+            rules_from(text)
