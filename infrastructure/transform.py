@@ -19,8 +19,9 @@ from pathlib import Path
 
 import psycopg
 
+from data_gen.landing.command import prepare
 from infrastructure.settings import Settings, SettingsError, load_settings
-from infrastructure.warehouse import WarehouseError, connect, ensure_warehouse
+from infrastructure.warehouse import WarehouseError, connect
 
 # Key of the advisory lock, in the warehouse's own database, that one transform at a time holds.
 _LOCK = 7_222_019
@@ -48,8 +49,11 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 
 
 def run_dbt(settings: Settings, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
-    """Run one dbt command on the warehouse of the settings, which is made where it is missing. Returns dbt's exit code."""
-    ensure_warehouse(settings)
+    """Run one dbt command on the warehouse of the settings, which is made with its raw tables where it is missing.
+
+    Returns dbt's exit code.
+    """
+    prepare(settings)
     with _only_transform(settings):
         dbt = subprocess.Popen(
             [sys.executable, "-m", "dbt.cli.main", *arguments],

@@ -1,15 +1,16 @@
 {#- Steps that the materializations `exact` and `landed` share. -#}
 
 {#-
-  Builds the whole table from `sql` and starts an empty change feed. A table of the same shape is emptied and filled, so
-  that views on it, grants and statistics stay; another shape is dropped and made new.
+  Builds the whole table from `sql` and starts an empty change feed. A table of the same shape (columns, types and
+  constraints) is emptied and filled, so that views on it and grants stay; another shape is dropped and made new.
 -#}
 {% macro rebuild(existing, target, sql, feed) -%}
     {% set replaceable = false %}
     {% if existing is not none and existing.is_table %}
         {% do run_query("create temporary table incoming on commit drop as (" ~ sql ~ "\n)") %}
         {% set sql = "select * from incoming" %}
-        {% set replaceable = columns_of("pg_temp.incoming") | map("join", " ") | list == columns_of(target) | map("join", " ") | list %}
+        {% set replaceable = built_with_shape(contract_shape())
+            and columns_of("pg_temp.incoming") | map("join", " ") | list == columns_of(target) | map("join", " ") | list %}
     {% endif %}
     {% if replaceable %}
         {% set columns = columns_of(target) | map("first") | join(", ") %}

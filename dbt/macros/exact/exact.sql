@@ -14,7 +14,7 @@
     {% set window = config.get("window") %}
     {% set feed = config.get("feed") or (unit + [window["from"], window["to"]] if window else unit) %}
     {% set upstreams = followed_upstreams(sql) %}
-    {% set definition = local_md5(sql ~ tojson([unit, feed, window, config.get("looks_at")])) %}
+    {% set definition = definition_of(sql, [unit, feed, window, config.get("looks_at")]) %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {% do lock_model() %}

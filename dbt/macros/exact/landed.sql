@@ -13,7 +13,7 @@
     {% set key = config.require("key") %}
     {% set latest_by = config.get("latest_by") or [] %}
     {% set feed = config.get("feed") or key %}
-    {% set definition = local_md5(sql ~ tojson([key, latest_by, feed])) %}
+    {% set definition = definition_of(sql, [config.require("source"), key, latest_by, feed]) %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {% do lock_model() %}
@@ -21,7 +21,9 @@
 
     {% set loads = load_changes() %}
     {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, []) %}
-        {% do rebuild(existing, target, with_verdict(sql, key, latest_by), feed) %}
+        {#- The loads that were listed, and not one that is committed while this reads: it would be taken in a second time. -#}
+        {% set listed = from_loads(sql, "_load_id in (" ~ load_ids(loads["live"]) ~ ")") %}
+        {% do rebuild(existing, target, with_verdict(listed, key, latest_by), feed) %}
         {% do record_build(definition, {}, next_seq(), rebuilt=true) %}
         {% do persist_docs(target, model) %}
         {% do run_query("delete from change_feed.consumed_loads where model = '" ~ model.name ~ "'") %}
@@ -73,6 +75,16 @@
     {% endif %}
 {%- endmacro %}
 
+{#- The ids of loads as a list in SQL that is never empty: no load has the number -1. -#}
+{% macro load_ids(loads) -%}
+    {{ return((loads | map("first") | list + [-1]) | join(", ")) }}
+{%- endmacro %}
+
+{#- The definition with `condition` in the place of newly_landed(). -#}
+{% macro from_loads(sql, condition) -%}
+    {{ return(sql | replace("(true /*newly_landed*/)", "(" ~ condition ~ ")")) }}
+{%- endmacro %}
+
 {#- The query with the verdict over all its rows. The order has no ties, so the choice never depends on plan or order of landing. -#}
 {% macro with_verdict(sql, key, latest_by) -%}
     select
@@ -96,10 +108,11 @@
     {% set keys = key | join(", ") %}
     {% set columns = columns_of(target) | map("first") | reject("equalto", "_row_status") | list %}
     {% set names = columns | join(", ") %}
-    {% set gone = (loads["gone"] | map("first") | list + [-1]) | join(", ") %}
-    {% set new = (loads["new"] | map("first") | list + [-1]) | join(", ") %}
+    {% set gone = load_ids(loads["gone"]) %}
+    {% set new = load_ids(loads["new"]) %}
+    {#- The partitions are named for the planner, which then reads no other. -#}
     {% set partitions = (loads["new"] | map(attribute=1) | unique | list + [""]) | join("', '") %}
-    {% set fresh = sql | replace("(true /*newly_landed*/)", "(_partition in ('" ~ partitions ~ "') and _load_id in (" ~ new ~ "))") %}
+    {% set fresh = from_loads(sql, "_partition in ('" ~ partitions ~ "') and _load_id in (" ~ new ~ ")") %}
     {% do run_query("create temporary table fresh on commit drop as (" ~ fresh ~ "\n)") %}
     {% do run_query("analyze fresh") %}
     {% set keys_query %}

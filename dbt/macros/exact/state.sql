@@ -1,6 +1,7 @@
 {#-
   The change feed: who changed what, and who has consumed it. Tables of schema change_feed:
-    models          one row for each exact model: the hash of its definition, when it was last rebuilt whole, its last change
+    models          one row for each exact model: the hashes of its definition and its shape, when it was last rebuilt whole,
+                    its last change
     consumed        how far each model has followed each upstream
     consumed_loads  which loads of the raw layer each `landed` model has taken in
     <model>         the model's changes: `_seq` and the columns of its config `feed`
@@ -26,7 +27,8 @@
         {%- set feeds = run_query("select model from change_feed.models where to_regclass('change_feed.' || model) is not null").columns[0].values() -%}
         delete from change_feed.consumed where model not in ('{{ models | join("', '") }}');
         {% for feed in feeds if feed in models -%}
-        delete from change_feed.{{ feed }} where _seq <= (select min(c.seq) from change_feed.consumed as c where c.upstream = '{{ feed }}');
+        delete from change_feed.{{ feed }}
+        where not exists (select 1 from change_feed.consumed as c where c.upstream = '{{ feed }}' and c.seq < _seq);
         {% endfor %}
     {%- endif -%}
 {%- endmacro %}
@@ -122,6 +124,24 @@
 
 {% macro next_seq() -%}
     {{ return(run_query("select nextval('change_feed.seq')").rows[0][0]) }}
+{%- endmacro %}
+
+{#- What a model is, as two hashes: of everything that its rows follow from, and of the shape that its contract gives the table. -#}
+{% macro definition_of(sql, settings) -%}
+    {{ return(local_md5(sql ~ tojson(settings)) ~ "/" ~ contract_shape()) }}
+{%- endmacro %}
+
+{% macro contract_shape() -%}
+    {%- set shape = [model.constraints | string] -%}
+    {%- for column in model.columns.values() -%}
+        {%- do shape.append([column.name, column.data_type, column.constraints | string]) -%}
+    {%- endfor -%}
+    {{ return(local_md5(tojson(shape))) }}
+{%- endmacro %}
+
+{% macro built_with_shape(shape) -%}
+    {{ return(run_query("select exists (select 1 from change_feed.models where model = '" ~ model.name
+        ~ "' and definition like '%/" ~ shape ~ "')").rows[0][0]) }}
 {%- endmacro %}
 
 {#- The columns of a table or temporary table, in order. -#}

@@ -1,0 +1,73 @@
+-- The books of landing, as warehouse_owner after warehouse.sql. Safe to apply again.
+-- The tables of the sources are made by landing itself, as loader, from data_gen/contracts.
+
+create table if not exists raw.loads (
+    load_id bigint generated always as identity primary key,
+    source text not null,
+    landed_on date not null,
+    origin text not null check (origin in ('zone', 'file')),
+    name text,
+    mapping text,
+    mapping_sha256 text,
+    files jsonb not null,
+    content_sha256 text not null,
+    rows_read bigint not null default 0,
+    rows_landed bigint not null default 0,
+    rows_rejected bigint not null default 0,
+    rows_left_out bigint not null default 0,
+    started_at timestamptz not null,
+    ended_at timestamptz,
+    superseded_by bigint references raw.loads (load_id),
+    check ((origin = 'file') = (name is not null)),
+    check (rows_read = rows_landed + rows_rejected + rows_left_out),
+    -- One live load for a source and day of the landing zone. Checked at commit, because the new load is written
+    -- before the old one can point to it.
+    constraint loads_one_live_per_day exclude (source with =, landed_on with =)
+    where (origin = 'zone' and superseded_by is null) deferrable initially deferred
+);
+
+create index if not exists loads_by_file on raw.loads (source, content_sha256) where origin = 'file';
+
+create table if not exists raw.touched_days (
+    load_id bigint not null references raw.loads (load_id),
+    source text not null,
+    event_day date not null,
+    rows_brought bigint not null default 0,
+    rows_taken_away bigint not null default 0,
+    primary key (load_id, event_day)
+);
+
+create table if not exists raw.rejects (
+    load_id bigint not null references raw.loads (load_id),
+    source text not null,
+    landed_on date not null,
+    file text not null,
+    line bigint not null,
+    reason text not null,
+    original text not null
+);
+
+comment on table raw.loads is
+'One row for each time that something landed. A load without superseded_by is live: its rows are in the raw table.';
+comment on column raw.loads.origin is 'zone: a day of the landing zone; file: a foreign file, landed by a mapping';
+comment on column raw.loads.name is 'Name of the foreign file; null for the landing zone';
+comment on column raw.loads.mapping is 'Name of the mapping that a foreign file landed by';
+comment on column raw.loads.mapping_sha256 is 'Digest of what that mapping says: the same file by a changed mapping lands anew';
+comment on column raw.loads.files is 'What the load was made of: name, sha256 and bytes of each file';
+comment on column raw.loads.rows_left_out is 'Rows that the mapping''s where and distinct left out';
+comment on column raw.loads.superseded_by is 'The load that replaced this one';
+comment on table raw.touched_days is
+'Which event days (UTC) a load brought rows of or took rows away from: what incremental models rebuild';
+comment on table raw.rejects is 'What could not be a row: broken JSON, wrong number of fields, bad UTF-8, NUL';
+
+grant select, insert on raw.loads, raw.touched_days, raw.rejects to loader;
+grant update (rows_read, rows_landed, rows_rejected, rows_left_out, ended_at, superseded_by, files, content_sha256)
+on raw.loads to loader;
+grant select on raw.loads, raw.touched_days, raw.rejects to transformer;
+
+-- Line numbers are counted by a temporary sequence, and suspicious files are judged in a temporary table.
+do $$
+begin
+    execute format('grant temporary on database %I to loader', current_database());
+end
+$$;

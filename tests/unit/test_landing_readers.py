@@ -1,0 +1,141 @@
+"""The readers of CSV and JSON: every record has its line, and what cannot be a record its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from data_gen.landing.csv_reader import CsvReader, fields
+from data_gen.landing.errors import FileRefused
+from data_gen.landing.json_reader import depth, dump, json_documents, json_lines, parse
+from data_gen.landing.records import Reject
+
+BLOCK_SIZES = (1, 3, 7, 10_000)
+
+
+def cut(content: bytes, size: int) -> Iterator[bytes]:
+    return (content[start : start + size] for start in range(0, len(content), size))
+
+
+def read_csv(content: bytes) -> list[Any]:
+    """What the reader gives, the same for every size of block."""
+    results = [[_short(item) for item in CsvReader(cut(content, size))] for size in BLOCK_SIZES]
+    assert all(result == results[0] for result in results)
+    return results[0]
+
+
+def read_json(content: bytes) -> list[Any]:
+    results = [[_short(item) for item in json_documents(cut(content, size))] for size in BLOCK_SIZES]
+    assert all(result == results[0] for result in results)
+    return results[0]
+
+
+def _short(item: Any) -> Any:
+    return (item.line, item.reason, item.original) if isinstance(item, Reject) else item
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ("a,b", ["a", "b"]),
+        ("a,,", ["a", None, None]),
+        ('a,"",b', ["a", "", "b"]),
+        ('"a,b","c""d"', ["a,b", 'c"d']),
+        ('ab"c,d"e,f', ["abc,de", "f"]),
+        ('"a" "b",', ["a b", None]),
+        ('"x\r\ny",z', ["x\r\ny", "z"]),
+    ],
+)
+def test_fields_follow_the_rules_of_copy(record: str, expected: list[str | None]) -> None:
+    assert fields(record) == expected
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_line_ends_and_a_missing_last_one(end: bytes) -> None:
+    content = end.join([b"a,b", b"1,2", b"", b"3,4"])
+
+    assert read_csv(content) == read_csv(content + end) == [(2, ["1", "2"]), (4, ["3", "4"])]
+
+
+def test_csv_rejects_have_their_line_reason_and_text() -> None:
+    content = b'a,b\n1,2\n3\n4,\xff\n5,\x00\n6,7,8\n"x\ny",9\n'
+
+    assert read_csv(content) == [
+        (2, ["1", "2"]),
+        (3, "wrong_field_count", "3"),
+        (4, "bad_utf8", "4,\\xff"),
+        (5, "nul_byte", "5,\\x00"),
+        (6, "wrong_field_count", "6,7,8"),
+        (7, ["x\ny", "9"]),
+    ]
+
+
+def test_a_stray_quote_does_not_take_the_records_after_it_along() -> None:
+    assert read_csv(b'a,b\n1,"2\n3,4\n5,6\n') == [
+        (2, "unterminated_quote", '1,"2'),
+        (3, ["3", "4"]),
+        (4, ["5", "6"]),
+    ]
+    assert read_csv(b'a,b\n1,"2\n3,4\n5,6",7\n8,9\n') == [
+        (2, "unterminated_quote", '1,"2'),
+        (3, ["3", "4"]),
+        (4, "unterminated_quote", '5,6",7'),
+        (5, ["8", "9"]),
+    ]
+
+
+def test_two_columns_of_one_name_refuse_the_file() -> None:
+    with pytest.raises(FileRefused, match="two columns 'a'"):
+        CsvReader(iter([b"a,b,a\n"]))
+
+
+def test_empty_csv_has_no_columns_and_no_records() -> None:
+    assert CsvReader(iter([])).columns == ()
+    assert read_csv(b"a,b") == []
+
+
+def test_json_array_gives_the_text_of_its_elements() -> None:
+    content = '[{"a": 1.10,\n "b": "é€😀"} ,\r\n {"a": 2}]'.encode()
+
+    assert read_json(content) == [(1, '{"a": 1.10,  "b": "é€😀"}'.encode()), (2, b'{"a": 2}')]
+
+
+def test_json_single_object_lines_and_nothing() -> None:
+    assert read_json(b' {"a": 1}') == [(1, b'{"a": 1}')]
+    assert read_json(b'{"a": 1}\n{"a": 2}\n') == [(1, b'{"a": 1}'), (2, b'{"a": 2}')]
+    assert read_json(b"") == read_json(b" [ ] ") == []
+
+
+def test_broken_elements_do_not_take_the_others_along() -> None:
+    assert read_json(b'[{"a":1},{"a":,},{"b":2}]') == [(1, b'{"a":1}'), (2, "broken_json", '{"a":,}'), (3, b'{"b":2}')]
+    assert read_json(b'[NaN,{"a":1}]') == [(1, "broken_json", "NaN"), (2, b'{"a":1}')]
+    assert read_json(b'[{"a":"\xff"},{"a":1}]') == [(1, "bad_utf8", '{"a":"\\xff"}'), (2, b'{"a":1}')]
+
+
+def test_array_that_is_broken_off_is_told() -> None:
+    assert read_json(b'[{"a":1},{"a":') == [
+        (1, b'{"a":1}'),
+        (2, "broken_json", '{"a":'),
+        (3, "broken_json", "(the file ends inside the array)"),
+    ]
+
+
+def test_json_lines_are_counted_with_the_empty_ones() -> None:
+    assert [_short(item) for item in json_lines(iter([b'{"a":1}\n\n{"b"\n\x00\n']))] == [
+        (1, b'{"a":1}'),
+        (3, b'{"b"'),
+        (4, "nul_byte", "\\x00"),
+    ]
+
+
+def test_numbers_are_written_as_they_were_read() -> None:
+    text = b'{"a":1.10,"b":[1e5,{"c":12345678901234567890123}],"d":"x","e":null,"f":true}'
+
+    assert dump(parse(text)) == text
+
+
+def test_depth_does_not_count_brackets_in_strings() -> None:
+    assert depth(b"[" * 300 + b"]" * 300) == 300
+    assert depth(b'["' + b"[" * 300 + b'"]') == 1

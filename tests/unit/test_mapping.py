@@ -1,0 +1,227 @@
+"""The grammar of mappings: what each form gives, and what each mistake is told as."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from data_gen.landing.binding import Binding, with_offset
+from data_gen.landing.conditions import condition
+from data_gen.landing.errors import MappingError
+from data_gen.landing.json_reader import parse
+from data_gen.landing.mapping import load_mappings
+
+MAPPINGS = Path(__file__).resolve().parents[2] / "data_gen" / "mappings"
+EVENTS = """
+source: events
+format: csv
+timezone: Europe/Berlin
+columns:
+  user_id: user_id
+  event_type: {const: page_view}
+  event_timestamp: event_time
+  event_id: {hash: [user_id, event_time, event_type, _line]}
+  properties: {rest: true}
+"""
+
+
+def binding(tmp_path: Path, text: str, columns: list[str] | None) -> Binding:
+    path = tmp_path / "m.yaml"
+    path.write_text(text)
+    (mapping,) = load_mappings(path)
+    return Binding(mapping, columns, "f.csv")
+
+
+def document(row: Any) -> dict[str, Any]:
+    value = json.loads(row[0])
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.mark.parametrize("path", sorted(MAPPINGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_mappings_can_be_read(path: Path) -> None:
+    assert load_mappings(path)
+
+
+def test_example_of_the_design(tmp_path: Path) -> None:
+    bound = binding(tmp_path, EVENTS, ["user_id", "event_time", "page", "empty"])
+
+    first = document(bound.row(["u1", "2026-07-01 10:00:00", "/home", None], 2))
+    again = document(bound.row(["u1", "2026-07-01 10:00:00", "/home", None], 2))
+    other_line = document(bound.row(["u1", "2026-07-01 10:00:00", "/home", None], 3))
+
+    assert first["event_timestamp"] == "2026-07-01T10:00:00+02:00"
+    assert first["event_type"] == "page_view"
+    assert first["properties"] == {"page": "/home"}
+    assert first["event_id"] == again["event_id"] != other_line["event_id"]
+
+
+def test_dots_reach_into_json_and_numbers_keep_their_digits(tmp_path: Path) -> None:
+    text = """
+source: orders
+format: json
+columns: {order_id: id, customer_id: who.id, ordered_at: at, discount_amount: sum.off, status: who.kind}
+"""
+    bound = binding(tmp_path, text, None)
+
+    record = parse(
+        b'{"id": 12345678901234567890123, "who": {"id": 7}, "at": "2026-01-01T00:00:00Z", "sum": {"off": 1.10}}'
+    )
+    row = dict(zip(bound.filled, bound.row(record, 1) or (), strict=True))
+
+    assert row["order_id"] == "12345678901234567890123"
+    assert row["customer_id"] == "7"
+    assert row["discount_amount"] == "1.10"
+    assert row["status"] is None
+    assert bound.finish(1) == ("status",)
+
+
+def test_rest_of_json_keeps_the_other_part_of_an_object(tmp_path: Path) -> None:
+    text = EVENTS.replace("csv", "json").replace("user_id: user_id", "user_id: user.id")
+    bound = binding(tmp_path, text, None)
+
+    record = parse(b'{"user": {"id": "u1", "age": 30}, "event_time": "x", "more": [1.50]}')
+
+    row = bound.row(record, 1)
+
+    assert row is not None and row[0].endswith('"properties":{"user":{"age":30},"more":[1.50]}}')
+
+
+def test_required_member_that_no_record_has_is_an_error(tmp_path: Path) -> None:
+    bound = binding(tmp_path, EVENTS.replace("csv", "json"), None)
+    bound.row({"user_id": "u1"}, 1)
+
+    with pytest.raises(MappingError, match=r"columns\.event_timestamp.*'event_time'"):
+        bound.finish(1)
+
+
+def test_where_and_distinct_leave_rows_out(tmp_path: Path) -> None:
+    text = """
+source: orders
+columns: {order_id: no, customer_id: who, ordered_at: at}
+where: {no: "not like 'C%'", n: ["> 0", "< 100"]}
+distinct: [order_id]
+"""
+    bound = binding(tmp_path, text, ["no", "who", "at", "n"])
+
+    kept = [
+        bound.row([no, "c", "t", n], 2) is not None
+        for no, n in [("1", "5"), ("1", "5"), ("C2", "5"), ("3", "0"), ("3", "7")]
+    ]
+
+    assert kept == [True, False, False, False, True]
+
+
+def test_several_mappings_in_one_file_have_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "two.yaml"
+    path.write_text(f"{EVENTS}---{EVENTS}")
+    assert [mapping.name for mapping in load_mappings(path)] == ["two", "two#2"]
+
+    path.write_text("mappings:\n- {source: fx_rates, columns: {rate_date: d, currency: c, usd_rate: r}}\n")
+    assert [mapping.contract.source for mapping in load_mappings(path)] == ["fx_rates"]
+
+
+def test_multiplied_amount_is_exact(tmp_path: Path) -> None:
+    text = "source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: {column: r, times: 0.01}}\n"
+    bound = binding(tmp_path, text, ["d", "c", "r"])
+
+    assert bound.row(["d", "c", "1999"], 2) == ("d", "c", "19.99")
+    assert bound.row(["d", "c", "a lot"], 3) == ("d", "c", "a lot")
+
+
+def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: r}\n")
+    digest = load_mappings(path)[0].digest
+    path.write_text("# a comment\ncolumns: {currency: c, usd_rate: r, rate_date: d}\nsource: fx_rates\n")
+    assert load_mappings(path)[0].digest == digest
+    path.write_text("source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: {const: 1}}\n")
+    assert load_mappings(path)[0].digest != digest
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("source: events", "source: evnts"), "source: There is no contract"),
+        (("source: events", ""), "source: is missing"),
+        (("format: csv", "format: xml"), "format: 'xml' is not one of"),
+        (("timezone: Europe/Berlin", "timezone: Berlin"), "timezone: 'Berlin' is not a time zone"),
+        (("user_id: user_id", "user: user_id"), r"columns\.user: the contract 'events' has no such column"),
+        (("  user_id: user_id\n", ""), "columns: the contract 'events' requires user_id"),
+        (("{const: page_view}", "{cnst: page_view}"), r"columns\.event_type: 'cnst' is not known"),
+        (("{const: page_view}", "[1]"), r"columns\.event_type: \[1\] is not understood"),
+        (("format: csv", "where: {a: '>'}"), r"where\.a: '>' is not a condition"),
+        (("format: csv", "distinct: order_id"), "distinct: must be a list"),
+        (("format: csv", "colums: {}"), "colums: is not a key of a mapping"),
+        (("format: csv", "ragged: maybe"), "ragged: 'maybe' is not one of"),
+        (("format: csv", "x: ["), "is not YAML"),
+    ],
+)
+def test_mistakes_name_the_file_and_the_key(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    assert change[0] in EVENTS
+    path.write_text(EVENTS.replace(*change))
+
+    with pytest.raises(MappingError, match=rf"bad\.yaml.*{message}"):
+        load_mappings(path)
+
+
+def test_missing_file_column_is_told_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(
+        MappingError, match=r"columns\.event_timestamp: f\.csv has no column 'event_time'.*It has: user_id, b"
+    ):
+        binding(tmp_path, EVENTS, ["user_id", "b"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "kept", "left_out"),
+    [
+        ("> 0", ["1", "0.001", "1e3", "not a number"], ["0", "-1", None]),
+        (">= 10", ["10", "10.0", "100"], ["9", None]),
+        ("!= 5", ["6"], ["5.0", None]),
+        ("= '5'", ["5"], ["5.0", None]),
+        (5, ["5", "5.00"], ["6"]),
+        ("purchase", ["purchase"], ["refund", None]),
+        (True, ["true"], ["false"]),
+        ("in (a, 'b,c')", ["a", "b,c"], ["b", None]),
+        ("not in (a, b)", ["c"], ["a", None]),
+        ("like 'C%_x'", ["C1x", "C22x"], ["Cx", "D1x", None]),
+        ("not like 'C%'", ["D", ""], ["C1", None]),
+        ("is null", [None], ["", "x"]),
+        ("is not null", ["", "x"], [None]),
+        ("< '2026-01-01'", ["2025-12-31"], ["2026-01-01"]),
+        ("= 'it''s'", ["it's"], ["its"]),
+        (["> 0", "< 10"], ["5"], ["0", "10"]),
+    ],
+)
+def test_conditions(expression: Any, kept: list[str | None], left_out: list[str | None]) -> None:
+    holds = condition(expression)
+
+    assert [value for value in (*kept, *left_out) if holds(value)] == kept
+
+
+@pytest.mark.parametrize("expression", [">", "like", "in ()", "", None, [], {}, "is nul", "> 'x", "= a, b"])
+def test_bad_conditions_are_refused(expression: Any) -> None:
+    with pytest.raises(ValueError):
+        condition(expression)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-15 10:00:00", "2026-01-15T10:00:00+01:00"),
+        ("2026-07-15T10:00", "2026-07-15T10:00+02:00"),
+        ("2026-07-15", "2026-07-15T00:00:00+02:00"),
+        ("2026-01-15 10:00:00.1234567", "2026-01-15T10:00:00.1234567+01:00"),
+        ("2026-01-15 10:00:00Z", "2026-01-15 10:00:00Z"),
+        ("2026-01-15T10:00:00-05:00", "2026-01-15T10:00:00-05:00"),
+        ("2026-02-30 10:00:00", "2026-02-30 10:00:00"),
+        ("15.01.2026", "15.01.2026"),
+    ],
+)
+def test_times_without_an_offset_get_that_of_the_zone(text: str, expected: str) -> None:
+    assert with_offset(text, ZoneInfo("Europe/Berlin")) == expected
