@@ -42,7 +42,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "WAREHOUSE_TRANSFORMER_PASSWORD": settings.secret("WAREHOUSE_TRANSFORMER_PASSWORD"),
         "DBT_PROJECT_DIR": str(project),
         "DBT_PROFILES_DIR": str(project),
-        # A folder for each warehouse: dbt then parses the project again only where it changed, not at every other warehouse.
+        # A folder for each warehouse: with one for all, every change of warehouse would parse the project again.
         "DBT_TARGET_PATH": str(target_path(settings)),
         "DBT_LOG_PATH": str(project / "logs"),
     }

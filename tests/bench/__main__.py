@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = Table("what", "measured", "beside", "ratio", title=f"scale {arguments.scale:g}, {arguments.days} days")
     with tempfile.TemporaryDirectory(prefix="saas-analytics-bench-") as place, running_server() as server:
         Path(place).chmod(0o755)  # the server reads files there, as another user when this runs as root
-        settings = replace(server, landing_zone=Path(place) / "raw", company_scale=arguments.scale, company_founded=FOUNDED)
+        settings = replace(
+            server, landing_zone=Path(place) / "raw", company_scale=arguments.scale, company_founded=FOUNDED
+        )
         ensure_warehouse(settings)
         for measure in (generating, landing, building):
             print(f"{measure.__name__} ...", file=sys.stderr, flush=True)
@@ -58,7 +60,12 @@ def generating(settings: Settings, days: int) -> list[tuple[str, str, str, str]]
     _naive_events(naive_rows)
     naive = naive_rows / (time.process_time() - started)
     return [
-        ("events generated per CPU second", f"{rows / cpu:,.0f}", f"Faker, row by row: {naive:,.0f}", f"{rows / cpu / naive:.0f}x"),
+        (
+            "events generated per CPU second",
+            f"{rows / cpu:,.0f}",
+            f"Faker, row by row: {naive:,.0f}",
+            f"{rows / cpu / naive:.0f}x",
+        ),
         ("peak memory of the generator", f"{peak:,.0f} MB", "", ""),
     ]
 
@@ -82,7 +89,9 @@ def landing(settings: Settings, days: int) -> list[tuple[str, str, str, str]]:
             admin.execute("create table if not exists public.plain (doc jsonb not null); truncate public.plain")
             started = time.perf_counter()
             admin.execute(
-                sql.SQL("copy public.plain from {} with (format csv, delimiter e'\\x01', quote e'\\x02')").format(sql.Literal(str(large)))
+                sql.SQL("copy public.plain from {} with (format csv, delimiter e'\\x01', quote e'\\x02')").format(
+                    sql.Literal(str(large))
+                )
             )
             servers.append(time.perf_counter() - started)
         admin.execute("drop table public.plain; drop table raw.events cascade; truncate raw.loads cascade")
@@ -114,12 +123,25 @@ def building(settings: Settings, days: int) -> list[tuple[str, str, str, str]]:
     _run("data_gen/land.py", None, settings, "--day", str(FOUNDED), "--days", str(early - 3))
     build()
     after_few = median(next_day(position) for position in range(early - 3, early))
-    _run("data_gen/land.py", None, settings, "--day", str(FOUNDED + timedelta(days=early)), "--days", str(days - early - 3))
+    _run(
+        "data_gen/land.py",
+        None,
+        settings,
+        "--day",
+        str(FOUNDED + timedelta(days=early)),
+        "--days",
+        str(days - early - 3),
+    )
     build()
     after_many = median(next_day(position) for position in range(days - 3, days))
     nothing, full = build(), build("--full-refresh")
     return [
-        (f"build of day {days}", f"{after_many:.1f} s", f"of day {early}: {after_few:.1f} s", f"{after_many / after_few:.2f}x"),
+        (
+            f"build of day {days}",
+            f"{after_many:.1f} s",
+            f"of day {early}: {after_few:.1f} s",
+            f"{after_many / after_few:.2f}x",
+        ),
         (f"build of day {days}", f"{after_many:.1f} s", f"full refresh: {full:.1f} s", f"{after_many / full:.2f}x"),
         ("build when nothing has landed (dbt's own time)", f"{nothing:.1f} s", "", ""),
     ]
@@ -146,7 +168,9 @@ def _naive_events(rows: int) -> list[dict[str, str]]:
 
 def _run(script: str, module: str | None, settings: Settings, *arguments: str) -> None:
     command = [sys.executable, script, *([module] if module else []), *arguments]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, env=_environment(settings), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=_environment(settings), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
 
@@ -172,7 +196,9 @@ def _cpu_of(script: str, settings: Settings, *arguments: str) -> tuple[float, fl
         "print(use.ru_utime + use.ru_stime, use.ru_maxrss / 1024); sys.exit(code)"
     )
     command = [sys.executable, "-c", measured, script, *arguments]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, env=_environment(settings), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=_environment(settings), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{script} {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     cpu, peak = done.stdout.split()[-2:]

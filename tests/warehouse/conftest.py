@@ -1,9 +1,10 @@
-"""What the tests of the models share: landing and dbt on a warehouse, in this process, because starting dbt costs seconds."""
+"""What the tests of the models share: landing and dbt on a warehouse, in this process, as dbt is slow to start."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,17 +20,19 @@ BUILT_SCHEMAS = ("staging", "core", "marts")
 
 @pytest.fixture
 def build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
-    """build(settings, "run", "--full-refresh"): one dbt command, which must succeed."""
+    """build(settings, "run", "--full-refresh"): one dbt command, which must succeed, in our project or a copy of it."""
     from dbt.cli.main import dbtRunner  # four seconds, which other tests need not pay
 
     output = tmp_path_factory.mktemp("dbt")
 
-    def run(settings: Settings, *arguments: str) -> None:
+    def run(settings: Settings, *arguments: str, project: Path = PROJECT_ROOT / "dbt") -> None:
         for key, value in dbt_environment(settings).items():
             monkeypatch.setenv(key, value)
+        monkeypatch.setenv("DBT_PROJECT_DIR", str(project))
+        monkeypatch.setenv("DBT_PROFILES_DIR", str(project))
         monkeypatch.setenv("DBT_TARGET_PATH", str(output / settings.database))
         monkeypatch.setenv("DBT_LOG_PATH", str(output / "logs"))
-        monkeypatch.chdir(PROJECT_ROOT / "dbt")
+        monkeypatch.chdir(project)
         result = dbtRunner().invoke(["--quiet", *arguments])
         nodes = getattr(result.result, "results", [])
         failed = [f"{node.node.name}: {node.message}" for node in nodes if node.status in ("error", "fail")]
@@ -57,7 +60,8 @@ def built_tables(settings: Settings) -> list[str]:
     """Every table and view that dbt has built, as schema.name."""
     with psycopg.connect(settings.dsn("owner")) as connection:
         rows = connection.execute(
-            "select table_schema || '.' || table_name from information_schema.tables where table_schema = any(%s) order by 1",
+            "select table_schema || '.' || table_name from information_schema.tables"
+            " where table_schema = any(%s) order by 1",
             [list(BUILT_SCHEMAS)],
         ).fetchall()
     return [row[0] for row in rows]
@@ -71,7 +75,9 @@ def keep_copies(settings: Settings) -> list[str]:
         connection.execute("create schema kept")
         for table in tables:
             connection.execute(
-                sql.SQL("create table kept.{} as select * from {}").format(sql.Identifier(table), sql.Identifier(*table.split(".")))
+                sql.SQL("create table kept.{} as select * from {}").format(
+                    sql.Identifier(table), sql.Identifier(*table.split("."))
+                )
             )
     return tables
 
@@ -99,12 +105,13 @@ def rows_of(settings: Settings, table: str, without: frozenset[str] = frozenset(
         columns = [
             row[0]
             for row in connection.execute(
-                "select column_name from information_schema.columns where table_schema = %s and table_name = %s order by 1",
+                "select column_name from information_schema.columns"
+                " where table_schema = %s and table_name = %s order by 1",
                 [schema, name],
             )
             if row[0] not in without
         ]
-        query = sql.SQL("select row({})::text from {}").format(sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(schema, name))
+        query = sql.SQL("select row({})::text from {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(schema, name)
+        )
         return sorted(row[0] for row in connection.execute(query))
-
-

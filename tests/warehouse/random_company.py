@@ -1,4 +1,4 @@
-"""A tiny company that does everything wrong: few keys, so that the same ones come again late, corrected, withdrawn, broken.
+"""A tiny company that does everything wrong: its few keys come again and again, late, corrected, withdrawn or broken.
 
 Everything follows from the random generator that is passed in, so a failing history can be made again from its seed.
 """
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 def delivery(dice: random.Random, day: date, *, few: bool = False) -> dict[str, list[Row]]:
     """What lands on `day`: rows by source. Any source may be missing or empty.
 
-    `few`: a row or two of one source. What a model fails to rebuild then is not rebuilt by luck, for another row's sake.
+    `few`: a row or two of one source. What a model fails to rebuild is then not rebuilt by luck, for another row.
     """
     makers: dict[str, Callable[[random.Random, date], Row]] = {
         "events": _event,
@@ -150,8 +150,8 @@ def _order_item(dice: random.Random, day: date) -> Row:
         "order_item_id": _key(dice, "i", 30),
         "order_id": _key(dice, "o", 13),
         "product_id": _key(dice, "p", 4),
-        "quantity": dice.choice(("1", "2", "3.0", "0", "-1", "many")),
-        "unit_price": dice.choice(("10.00", "0.5", "0")),
+        "quantity": dice.choice(("1", "2", "3.0", "0", "-1", "many", "999999999", "9" * 40)),
+        "unit_price": dice.choice(("10.00", "0.5", "0", "9999999999.99", "1e9")),
         "discount_amount": dice.choice(("", "0.25")),
     }
 

@@ -1,25 +1,28 @@
-"""Law 1: after any landings in any order, the incremental models are row for row what a full refresh makes of the same raw data."""
+"""Law 1: after any landings in any order, the models are row for row what a full refresh makes of the same raw data."""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
-from infrastructure.settings import Settings
+from infrastructure.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, built_tables, differences, keep_copies, land_days, rows_of
 from tests.warehouse.random_company import FIRST_DAY, Row, delivery, write_delivery
 
+PROJECT = PROJECT_ROOT / "dbt"
 # More histories for the nightly run: HISTORIES=40 make test
 HISTORIES = int(os.environ.get("HISTORIES", "5"))
 Delivery = tuple[date, dict[str, list[Row]]]
 
 
 def random_history(seed: int) -> list[list[Delivery]]:
-    """Batches of deliveries: two large ones, then small ones. Days come in any order, some of them again with other rows."""
+    """Batches of deliveries: two large ones, then small ones. Days come in any order, some again with other rows."""
     dice = random.Random(seed)
     days = [FIRST_DAY + timedelta(days=n) for n in range(24)]
     large = [[(day, delivery(dice, day)) for day in dice.choices(days[:10], k=dice.choice((2, 4)))] for _ in range(2)]
@@ -27,19 +30,86 @@ def random_history(seed: int) -> list[list[Delivery]]:
     return large + small
 
 
+def differences_after(
+    settings: Settings, build: Build, history: list[list[Delivery]], project: Path = PROJECT
+) -> dict[str, list[str]]:
+    """Lands and builds batch by batch. Returns where the models differ from a full refresh of the same raw data."""
+    for batch in history:
+        for day, rows in batch:
+            write_delivery(settings.landing_zone, day, rows)
+            land_days(settings, day)
+        build(settings, "run", project=project)
+    tables = keep_copies(settings)
+    build(settings, "run", "--full-refresh", project=project)
+    return differences(settings, tables)
+
+
 @pytest.mark.parametrize("seed", range(HISTORIES))
 def test_incremental_builds_equal_a_full_refresh(warehouse: Settings, build: Build, seed: int) -> None:
-    for batch in random_history(seed):
-        for day, rows in batch:
-            write_delivery(warehouse.landing_zone, day, rows)
-            land_days(warehouse, day)
-        build(warehouse, "run")
-    tables = keep_copies(warehouse)
-    build(warehouse, "run", "--full-refresh")
-    found = differences(warehouse, tables)
+    found = differences_after(warehouse, build, random_history(seed))
     assert not found, f"history {seed}: not what a full refresh makes of the same raw data:\n" + "\n".join(
         f"{table}\n  " + "\n  ".join(lines) for table, lines in found.items()
     )
+
+
+# A small fault in what a model follows, and the text that it takes the place of.
+MUTANTS = {
+    "the reach of a day of activity is one day short": (
+        "models/marts/growth/active_users.sql",
+        "plus_days('changes.event_date', 29)",
+        "plus_days('changes.event_date', 28)",
+    ),
+    "a day of activity does not touch the next period": (
+        "models/core/intermediate/int_user_periods.sql",
+        "period_of(grain, 'changes.event_date'), 1)",
+        "period_of(grain, 'changes.event_date'), 0)",
+    ),
+    "the last row of a key is any row": (
+        "macros/exact/landed.sql",
+        "_landed_on desc, _file desc, _line desc, _load_id desc",
+        "_load_id desc",
+    ),
+    "facts do not follow a late version of their dimension": (
+        "models/core/fact_orders.sql",
+        "valid_at('changes', 'orders.ordered_at')",
+        "valid_at('changes', 'orders.ordered_at') ~ ' and false'",
+    ),
+    "rows of a replaced load stay": (
+        "macros/exact/landed.sql",
+        "delete from {{ target }} where _load_id in ({{ gone }});",
+        "",
+    ),
+}
+
+
+@pytest.mark.skipif("LONG" not in os.environ, reason="minutes long: LONG=1 runs it")
+@pytest.mark.parametrize("fault", MUTANTS)
+def test_a_fault_is_found(new_warehouse: Callable[[], Settings], build: Build, tmp_path: Path, fault: str) -> None:
+    file, text, instead = MUTANTS[fault]
+    mutant = tmp_path / "dbt"
+    shutil.copytree(PROJECT, mutant, ignore=shutil.ignore_patterns("target", "logs"))
+    source = (mutant / file).read_text()
+    assert text in source
+    (mutant / file).write_text(source.replace(text, instead))
+    assert any(differences_after(new_warehouse(), build, random_history(seed), mutant) for seed in range(6)), (
+        f"no history shows that {fault}"
+    )
+
+
+def test_the_day_that_is_today_may_move(warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = random.Random(11)
+    days = [FIRST_DAY + timedelta(days=n) for n in range(4)]
+    for day in days:
+        write_delivery(warehouse.landing_zone, day, delivery(dice, day))
+    land_days(warehouse, *days)
+    build(warehouse, "run")
+    for today in (days[1], days[3] + timedelta(days=40), days[2]):
+        monkeypatch.setenv("DBT_AS_OF", today.isoformat())
+        build(warehouse, "run")
+        tables = keep_copies(warehouse)
+        assert rows_of(warehouse, "core.dim_date", frozenset())[-1].startswith(f"({today}")
+        build(warehouse, "run", "--full-refresh")
+        assert not differences(warehouse, tables)
 
 
 def test_the_order_of_landing_does_not_matter(new_warehouse: Callable[[], Settings], build: Build) -> None:
@@ -56,7 +126,11 @@ def test_the_order_of_landing_does_not_matter(new_warehouse: Callable[[], Settin
     tables = built_tables(in_order)
     assert tables == built_tables(shuffled)
     # Loads are numbered in the order in which they came; nothing else may tell the two apart.
-    different = [table for table in tables if rows_of(in_order, table, frozenset({"_load_id"})) != rows_of(shuffled, table, frozenset({"_load_id"}))]
+    different = [
+        table
+        for table in tables
+        if rows_of(in_order, table, frozenset({"_load_id"})) != rows_of(shuffled, table, frozenset({"_load_id"}))
+    ]
     assert not different
 
 

@@ -21,7 +21,7 @@ from infrastructure.transform import dbt_environment, target_path
 from tests.warehouse.conftest import Build, differences, keep_copies, land_days
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 
-# Where a build is stopped and killed: before a model has written its rows, and after it has and before it says so in its feed.
+# Where a build is stopped and killed: before a model writes its rows, and after that, before it tells its feed.
 AIMS = (
     "change_feed.base_events",
     "core.dim_users",
@@ -30,9 +30,17 @@ AIMS = (
 
 
 def _start(settings: Settings, target: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, **dbt_environment(settings), "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
+    environment = {
+        **os.environ,
+        **dbt_environment(settings),
+        "DBT_TARGET_PATH": str(target),
+        "DBT_LOG_PATH": str(target),
+    }
     return subprocess.Popen(
-        [sys.executable, "-m", "dbt.cli.main", "--quiet", "run"], cwd=PROJECT_ROOT / "dbt", env=environment, start_new_session=True
+        [sys.executable, "-m", "dbt.cli.main", "--quiet", "run"],
+        cwd=PROJECT_ROOT / "dbt",
+        env=environment,
+        start_new_session=True,
     )
 
 
@@ -86,7 +94,9 @@ def test_two_builds_at_once_do_the_work_of_one(warehouse: Settings, build: Build
 
 def _wait_until_blocked(connection: psycopg.Connection, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
     """Until a session of dbt waits for a lock, which `connection` holds."""
-    query = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+    query = (
+        "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+    )
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         # A snapshot of the sessions stays as it is until it is cleared.

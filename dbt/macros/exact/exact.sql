@@ -24,11 +24,11 @@
     {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, upstreams) %}
         {% do rebuild(existing, target, sql, feed) %}
         {% do record_build(definition, positions, next_seq(), rebuilt=true) %}
-        {% do persist_docs(target, model) %}
     {% else %}
         {% do record_build(definition, positions, follow(target, sql, unit, feed, window), rebuilt=false) %}
     {% endif %}
     {% do apply_grants(target, config.get("grants"), should_revoke=false) %}
+    {% do persist_docs(target, model) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}

@@ -25,7 +25,6 @@
         {% set listed = from_loads(sql, "_load_id in (" ~ load_ids(loads["live"]) ~ ")") %}
         {% do rebuild(existing, target, with_verdict(listed, key, latest_by), feed) %}
         {% do record_build(definition, {}, next_seq(), rebuilt=true) %}
-        {% do persist_docs(target, model) %}
         {% do run_query("delete from change_feed.consumed_loads where model = '" ~ model.name ~ "'") %}
         {% do record_loads(loads["live"], []) %}
     {% elif loads["new"] or loads["gone"] %}
@@ -34,6 +33,7 @@
     {% else %}
         {% do nothing_to_write("nothing landed") %}
     {% endif %}
+    {% do persist_docs(target, model) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}

@@ -21,6 +21,14 @@
     (true /*when_touched {{ condition }}*/)
 {%- endmacro %}
 
+{#- Condition for a model whose unit is (grain, period_start): `day` lies between the first and the last touched period. -#}
+{% macro within_touched_periods(grain, day) -%}
+    {{ when_touched(
+        day ~ " >= (select min(period_start) from touched where grain = '" ~ grain ~ "') and "
+        ~ day ~ " < (select " ~ plus_periods(grain, "max(period_start)", 1) ~ " from touched where grain = '" ~ grain ~ "')"
+    ) }}
+{%- endmacro %}
+
 {#- Condition for a `landed` model: the row came with a load that is new. -#}
 {% macro newly_landed() -%}
     (true /*newly_landed*/)

@@ -52,10 +52,10 @@
     end
 {%- endmacro %}
 
-{#- A plain decimal number, at most 14 digits before the point. -#}
+{#- A plain decimal number. More than ten digits before the point is no amount, and could overflow what is computed from it. -#}
 {% macro read_decimal(text, precision=18, scale=4) -%}{{ adapter.dispatch("read_decimal")(text, precision, scale) }}{%- endmacro %}
 {% macro postgres__read_decimal(text, precision, scale) -%}
-    case when {{ text }} ~ '^[+-]?(\d{1,14}(\.\d*)?|\.\d+)$' then cast({{ text }} as numeric({{ precision }}, {{ scale }})) end
+    cast(case when {{ text }} ~ '^[+-]?(\d{1,10}(\.\d*)?|\.\d+)$' then {{ text }} end as numeric({{ precision }}, {{ scale }}))
 {%- endmacro %}
 
 {#- A whole number; '6.0' is one. -#}

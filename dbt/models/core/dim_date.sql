@@ -1,21 +1,21 @@
 {{ config(unit=['date_day'], indexes=[{'columns': ['date_day'], 'unique': true}]) }}
 
-{#- The calendar grows with the landed days, not with a change upstream: the days it lacks or has too many are touched. -#}
+{#- The calendar grows with the landed days: touched are the days that it lacks or has too many. -#}
 {% call touched_when() %}
     select spine.date_day
-    from {{ ref('int_landed_span') }} as span
+    from {{ ref('landed_span') }} as span
     cross join lateral ({{ days_between('span.first_day', 'span.last_day') }}) as spine
     where spine.date_day not in (select date_day from {{ this }})
     union all
     select held.date_day
     from {{ this }} as held
-    cross join {{ ref('int_landed_span') }} as span
+    cross join {{ ref('landed_span') }} as span
     where held.date_day < span.first_day or held.date_day > span.last_day or span.first_day is null
 {% endcall %}
 
 with days as (
     select spine.date_day
-    from {{ ref('int_landed_span') }} as span
+    from {{ ref('landed_span') }} as span
     cross join lateral ({{ days_between('span.first_day', 'span.last_day') }}) as spine
 )
 

@@ -10,9 +10,9 @@ with daily as (
         sum(events) as total_events,
         count(*) as daily_active_users,
         sum(signup_events) as signup_events,
-        {% for feature in features -%}
-        sum({{ feature }}) as {{ feature }}{{ "," if not loop.last }}
-        {% endfor %}
+        {%- for feature in features %}
+        sum({{ feature }}) as {{ feature }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
     from {{ ref('int_user_days') }}
     where {{ touched('event_date') }}
     group by event_date
@@ -25,7 +25,7 @@ select
     cast(cast(total_events as numeric(18, 4)) / daily_active_users as numeric(18, 4)) as events_per_user,
     cast(signup_events as integer) as signup_events,
     cast({{ features | join(" + ") }} as integer) as feature_usage_events,
-    {% for feature in features -%}
-    cast({{ feature }} as integer) as {{ feature }}{{ "," if not loop.last }}
-    {% endfor %}
+    {%- for feature in features %}
+    cast({{ feature }} as integer) as {{ feature }}{% if not loop.last %},{% endif %}
+    {%- endfor %}
 from daily

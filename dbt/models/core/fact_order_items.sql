@@ -50,10 +50,10 @@ select
     orders.is_sale,
     items.quantity,
     items.unit_price,
-    cast(items.quantity * items.unit_price as numeric(18, 4)) as gross_amount,
+    cast(items.quantity * items.unit_price as numeric(38, 4)) as gross_amount,
     items.discount_amount,
-    cast(items.quantity * items.unit_price - items.discount_amount as numeric(18, 4)) as net_amount,
-    cast(items.quantity * coalesce(products.unit_cost, 0) as numeric(18, 4)) as cost_amount,
+    cast(items.quantity * items.unit_price - items.discount_amount as numeric(38, 4)) as net_amount,
+    cast(items.quantity * coalesce(products.unit_cost, 0) as numeric(38, 4)) as cost_amount,
     orders.order_date,
     orders.ordered_at
 from items

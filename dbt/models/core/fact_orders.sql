@@ -72,17 +72,18 @@ select
     amounts.status,
     amounts.currency,
     amounts.shipping_country,
-    coalesce(amounts.status, '') <> 'cancelled' and amounts.items > 0 as is_sale,
+    amounts.items > 0 and coalesce(amounts.status, '') not in ('cancelled', 'canceled') as is_sale,
     cast(amounts.items as integer) as items,
-    cast(amounts.units as integer) as units,
-    cast(amounts.gross_amount as numeric(18, 4)) as gross_amount,
-    cast(amounts.discount_amount as numeric(18, 4)) as order_discount_amount,
-    cast(amounts.total_discount_amount as numeric(18, 4)) as discount_amount,
-    cast(amounts.gross_amount - amounts.total_discount_amount as numeric(18, 4)) as net_amount,
-    cast(amounts.shipping_amount as numeric(18, 4)) as shipping_amount,
-    cast(amounts.tax_amount as numeric(18, 4)) as tax_amount,
+    cast(amounts.units as bigint) as units,
+    cast(amounts.gross_amount as numeric(38, 4)) as gross_amount,
+    cast(amounts.discount_amount as numeric(38, 4)) as order_discount_amount,
+    cast(amounts.total_discount_amount as numeric(38, 4)) as discount_amount,
+    cast(amounts.gross_amount - amounts.total_discount_amount as numeric(38, 4)) as net_amount,
+    cast(amounts.shipping_amount as numeric(38, 4)) as shipping_amount,
+    cast(amounts.tax_amount as numeric(38, 4)) as tax_amount,
     cast(
-        amounts.gross_amount - amounts.total_discount_amount + amounts.shipping_amount + amounts.tax_amount as numeric(18, 4)
+        amounts.gross_amount - amounts.total_discount_amount + amounts.shipping_amount + amounts.tax_amount
+        as numeric(38, 4)
     ) as total_amount,
     amounts.order_date,
     amounts.ordered_at

@@ -4,13 +4,13 @@ select
     session_id,
     event_type,
     event_timestamp,
-    event_date,
     received_at,
     device,
     platform,
     app_version,
     country,
     properties,
+    event_date,
     is_late,
     _landed_on
 from {{ ref('base_events') }}

@@ -3,7 +3,6 @@ select
     customer_id,
     user_id,
     ordered_at,
-    order_date,
     status,
     currency,
     shipping_country,
@@ -11,6 +10,7 @@ select
     shipping_amount,
     tax_amount,
     updated_at,
+    order_date,
     is_late,
     _landed_on
 from {{ ref('base_orders') }}

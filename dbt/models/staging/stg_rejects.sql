@@ -1,4 +1,4 @@
-{#- Every row that did not become data, with the reason: at landing (it could not be a row) or here (it broke its contract). -#}
+{#- Every row that did not become data, and why: at landing (it could be no row) or here (it broke its contract). -#}
 {% set sources = {
     "events": "event_id",
     "users": "user_id",

@@ -6,7 +6,7 @@
 with active_days as (
     select dates.*
     from {{ ref('dim_date') }} as dates
-    where dates.date_day >= (select min(event_date) from {{ ref('int_user_days') }})
+    where dates.date_day >= (select min(days.event_date) from {{ ref('int_user_days') }} as days)
 )
 
 {% for grain in grains -%}

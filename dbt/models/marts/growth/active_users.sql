@@ -32,11 +32,26 @@ with activity as (
 -- Who is active on a day joins the windows of 7 and 30 days that end on it, and leaves them 7 and 30 days later, unless
 -- active again before: then the later activity carries on. So a rolling count is a running sum of joins less leaves.
 moves as (
-    select event_date as date_day, 1 as dau, 1 as wau, 1 as mau from activity
+    select
+        event_date as date_day,
+        1 as dau,
+        1 as wau,
+        1 as mau
+    from activity
     union all
-    select least(next_date, {{ plus_days('event_date', 7) }}), 0, -1, 0 from activity
+    select
+        least(next_date, {{ plus_days('event_date', 7) }}) as date_day,
+        0 as dau,
+        -1 as wau,
+        0 as mau
+    from activity
     union all
-    select least(next_date, {{ plus_days('event_date', 30) }}), 0, 0, -1 from activity
+    select
+        least(next_date, {{ plus_days('event_date', 30) }}) as date_day,
+        0 as dau,
+        0 as wau,
+        -1 as mau
+    from activity
 ),
 
 daily_moves as (

@@ -19,10 +19,6 @@
 
 with
 {% for grain in grains -%}
-{%- set recent -%}
-    between (select min(touched.period_start) from touched where touched.grain = '{{ grain }}')
-    and (select {{ plus_periods(grain, 'max(touched.period_start)', 1) }} from touched where touched.grain = '{{ grain }}')
-{%- endset %}
 {{ grain }}_orders as (
     select
         {{ period_of(grain, 'order_date') }} as period_start,
@@ -32,7 +28,7 @@ with
         sum(gross_amount) as gross_revenue,
         sum(discount_amount) as discounts
     from {{ ref('fact_orders') }}
-    where is_sale and {{ when_touched("order_date " ~ recent) }}
+    where is_sale and {{ within_touched_periods(grain, 'order_date') }}
     group by 1
 ),
 
@@ -41,7 +37,7 @@ with
         {{ period_of(grain, 'order_date') }} as period_start,
         sum(cost_amount) as cost
     from {{ ref('fact_order_items') }}
-    where is_sale and {{ when_touched("order_date " ~ recent) }}
+    where is_sale and {{ within_touched_periods(grain, 'order_date') }}
     group by 1
 ),
 
@@ -50,7 +46,7 @@ with
         {{ period_of(grain, 'paid_date') }} as period_start,
         sum(amount) as refunds
     from {{ ref('fact_payments') }}
-    where kind = 'refund' and is_settled and order_id is not null and {{ when_touched("paid_date " ~ recent) }}
+    where kind = 'refund' and is_settled and order_id is not null and {{ within_touched_periods(grain, 'paid_date') }}
     group by 1
 ),
 
@@ -83,13 +79,13 @@ select
     period_start,
     cast(orders as integer) as orders,
     cast(customers as integer) as customers,
-    cast(units as integer) as units,
-    cast(gross_revenue as numeric(18, 4)) as gross_revenue,
-    cast(discounts as numeric(18, 4)) as discounts,
-    cast(refunds as numeric(18, 4)) as refunds,
-    cast(gross_revenue - discounts - refunds as numeric(18, 4)) as net_revenue,
-    cast(cost as numeric(18, 4)) as cost,
-    cast(gross_revenue - discounts - refunds - cost as numeric(18, 4)) as gross_profit,
-    cast((gross_revenue - discounts) / nullif(orders, 0) as numeric(18, 4)) as average_order_value
+    cast(units as bigint) as units,
+    cast(gross_revenue as numeric(38, 4)) as gross_revenue,
+    cast(discounts as numeric(38, 4)) as discounts,
+    cast(refunds as numeric(38, 4)) as refunds,
+    cast(gross_revenue - discounts - refunds as numeric(38, 4)) as net_revenue,
+    cast(cost as numeric(38, 4)) as cost,
+    cast(gross_revenue - discounts - refunds - cost as numeric(38, 4)) as gross_profit,
+    cast((gross_revenue - discounts) / nullif(orders, 0) as numeric(38, 4)) as average_order_value
 from all_grains
 where {{ touched('grain', 'period_start') }}

@@ -11,41 +11,28 @@
     )
 }}
 
+{% set columns = ['product_id', 'updated_at', 'name', 'category', 'unit_price', 'unit_cost', 'currency', 'is_active'] %}
+
 with raw_rows as (
-    select
-        {{ column_text('product_id') }} as product_id,
-        {{ column_text('updated_at') }} as updated_at,
-        {{ column_text('name') }} as name,
-        {{ column_text('category') }} as category,
-        {{ column_text('unit_price') }} as unit_price,
-        {{ column_text('unit_cost') }} as unit_cost,
-        {{ column_text('currency') }} as currency,
-        {{ column_text('is_active') }} as is_active,
-        {{ columns_original(['product_id', 'updated_at', 'name', 'category', 'unit_price', 'unit_cost', 'currency', 'is_active']) }} as original,
-        {{ landed_on() }} as _landed_on,
-        _file,
-        _line,
-        _load_id
-    from {{ source('raw', 'products') }}
-    where {{ newly_landed() }}
+    {{ landed_columns(source('raw', 'products'), columns) }}
 ),
 
 -- Read once: what follows uses each value several times.
 typed as {{ materialized_cte() }} (
     select
         product_id,
-        updated_at as raw_updated_at,
         {{ read_timestamp('updated_at') }} as updated_at,
         name,
         lower(category) as category,
         {{ read_decimal('unit_price') }} as unit_price,
         {{ read_decimal('unit_cost') }} as unit_cost,
         upper(currency) as currency,
-        coalesce({{ read_boolean('is_active') }}, true) as is_active,
+        {{ read_boolean('is_active') }} as is_active,
+        updated_at as raw_updated_at,
         unit_price as raw_unit_price,
         unit_cost as raw_unit_cost,
         is_active as raw_is_active,
-        original,
+        _original,
         _landed_on,
         _file,
         _line,
@@ -57,16 +44,11 @@ judged as (
     select
         *,
         case
-            when product_id is null then 'product_id_missing'
-            when raw_updated_at is null then 'updated_at_missing'
-            when updated_at is null then 'updated_at_unreadable'
-            when {{ day_of('updated_at') }} < cast('{{ var("earliest_day") }}' as date) then 'updated_at_too_early'
-            when {{ day_of('updated_at') }} > {{ plus_days('_landed_on', 1) }} then 'updated_at_in_the_future'
-            when unit_price < 0 then 'unit_price_negative'
-            when unit_cost < 0 then 'unit_cost_negative'
-            when raw_unit_price is not null and {{ read_decimal('raw_unit_price') }} is null then 'unit_price_unreadable'
-            when raw_unit_cost is not null and {{ read_decimal('raw_unit_cost') }} is null then 'unit_cost_unreadable'
-            when raw_is_active is not null and {{ read_boolean('raw_is_active') }} is null then 'is_active_unreadable'
+            {{ reject_missing(['product_id']) }}
+            {{ reject_missing(['raw_updated_at']) }}
+            {{ reject_unreadable(['updated_at', 'unit_price', 'unit_cost', 'is_active']) }}
+            {{ reject_absurd_time(['updated_at']) }}
+            {{ reject_negative(['unit_price', 'unit_cost']) }}
         end as _reject_rule
     from typed
 )
@@ -79,11 +61,6 @@ select
     unit_price,
     unit_cost,
     currency,
-    is_active,
-    _landed_on,
-    _file,
-    _line,
-    _load_id,
-    _reject_rule,
-    case when _reject_rule is not null then original end as _original
+    coalesce(is_active, true) as is_active,
+    {{ verdict_columns() }}
 from judged

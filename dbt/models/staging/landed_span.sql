@@ -1,8 +1,8 @@
-{#- From the first plausible day that any live load brought to the day that is "today". One row; NULLs while nothing has landed. -#}
-{{ config(materialized='view') }}
-
+{#- From the first plausible day that a live load brought to "today". One row; NULLs while nothing has landed. -#}
 with live_loads as (
-    select load_id, landed_on
+    select
+        load_id,
+        landed_on
     from {{ source('raw', 'loads') }}
     where superseded_by is null
 ),

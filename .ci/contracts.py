@@ -1,0 +1,39 @@
+"""Checks that every data contract keeps to the Open Data Contract Standard, by the schema that datacontract-cli ships.
+
+    python .ci/contracts.py data_gen/contracts/*.yaml
+
+The same check as `datacontract lint FILE`, for all files in one process. It reads nothing from the network.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import yaml
+from datacontract.data_contract import DataContract
+
+
+def problems(file: Path) -> list[str]:
+    """What is wrong with a contract; empty if nothing is."""
+    run = DataContract(data_contract_file=str(file)).lint()
+    found = [f"{file}: {check.reason}" for check in run.checks or [] if check.result != "passed"]
+    name = yaml.safe_load(file.read_text())["name"]
+    if name != file.stem:
+        found.append(f"{file}: is named {name}; a contract has the name of its file")
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    logging.disable(logging.CRITICAL)  # what goes wrong is in the run's checks
+    if not arguments:
+        print(__doc__)
+        return 2
+    found = [problem for name in arguments for problem in problems(Path(name))]
+    print("\n".join(found) or f"{len(arguments)} contracts are valid.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

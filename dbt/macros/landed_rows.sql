@@ -1,0 +1,84 @@
+{#-
+  What every base model shares: reading a raw table as text, and the rules that refuse a row. A rule is a branch of the `case`
+  that gives `_reject_rule`; the first that holds names the reason, as <column>_<what is wrong>.
+
+  The rules compare a typed column with its text, which the model keeps as raw_<column>.
+-#}
+
+{#- The columns of a raw table whose rows landed as columns, as text, of the loads that are taken in. -#}
+{% macro landed_columns(relation, columns) -%}
+    select
+        {% for column in columns -%}
+        {{ column_text(column) }} as {{ column }},
+        {% endfor -%}
+        {{ columns_original(columns) }} as _original,
+        {{ landing_of_row() }}
+    from {{ relation }}
+    where {{ newly_landed() }}
+{%- endmacro %}
+
+{#- The fields of a raw table whose rows landed as JSON documents, as text; `json_fields` stay JSON. -#}
+{% macro landed_documents(relation, fields, json_fields=[]) -%}
+    select
+        {% for field in fields -%}
+        {{ document_text(field) }} as {{ field }},
+        {% endfor -%}
+        {% for field in json_fields -%}
+        {{ document_json(field) }} as {{ field }},
+        {% endfor -%}
+        {{ document_original() }} as _original,
+        {{ landing_of_row() }}
+    from {{ relation }}
+    where {{ newly_landed() }}
+{%- endmacro %}
+
+{% macro landing_of_row() -%}
+        {{ landed_on() }} as _landed_on,
+        _file,
+        _line,
+        _load_id
+{%- endmacro %}
+
+{#- Where a row came from and what becomes of it: the last columns of every base model. -#}
+{% macro verdict_columns() -%}
+    _landed_on,
+    _file,
+    _line,
+    _load_id,
+    _reject_rule,
+    case when _reject_rule is not null then _original end as _original
+{%- endmacro %}
+
+{#- A required value is missing: the column itself, or its text where it is typed (raw_<column>). -#}
+{% macro reject_missing(columns) -%}
+    {%- for column in columns %}
+            when {{ column }} is null then '{{ column | replace("raw_", "") }}_missing'
+    {%- endfor -%}
+{%- endmacro %}
+
+{#- A value is there and cannot be read as its type. -#}
+{% macro reject_unreadable(columns) -%}
+    {%- for column in columns %}
+            when raw_{{ column }} is not null and {{ column }} is null then '{{ column }}_unreadable'
+    {%- endfor -%}
+{%- endmacro %}
+
+{#- A point in time lies before all data or after the day on which the row landed; one day more is left to clocks that are wrong. -#}
+{% macro reject_absurd_time(columns) -%}
+    {%- for column in columns %}
+            when {{ day_of(column) }} < cast('{{ var("earliest_day") }}' as date) then '{{ column }}_too_early'
+            when {{ day_of(column) }} > {{ plus_days('_landed_on', 1) }} then '{{ column }}_in_the_future'
+    {%- endfor -%}
+{%- endmacro %}
+
+{% macro reject_negative(columns) -%}
+    {%- for column in columns %}
+            when {{ column }} < 0 then '{{ column }}_negative'
+    {%- endfor -%}
+{%- endmacro %}
+
+{% macro reject_not_positive(columns) -%}
+    {%- for column in columns %}
+            when {{ column }} <= 0 then '{{ column }}_not_positive'
+    {%- endfor -%}
+{%- endmacro %}

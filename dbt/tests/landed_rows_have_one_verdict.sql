@@ -1,0 +1,39 @@
+{#-
+  Nothing lost, nothing doubled: the rows that a live load landed are, all of them and no others, in the source's base
+  model, where each is accepted (and then in staging), a duplicate or rejected. Shows the loads for which that is not so.
+-#}
+{% set sources = ["events", "users", "customers", "products", "subscriptions", "orders", "order_items", "payments"] %}
+
+with judged as (
+    {% for source in sources %}
+    select
+        '{{ source }}' as source,
+        _load_id as load_id,
+        count(*) as rows_judged,
+        count(case when _row_status in ('accepted', 'duplicate', 'rejected') then 1 end) as rows_with_verdict
+    from {{ ref('base_' ~ source) }}
+    group by _load_id
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+),
+
+live_loads as (
+    select
+        source,
+        load_id,
+        rows_landed
+    from {{ source('raw', 'loads') }}
+    where superseded_by is null and source in ({{ "'" ~ sources | join("', '") ~ "'" }})
+)
+
+select
+    coalesce(live_loads.source, judged.source) as source,
+    coalesce(live_loads.load_id, judged.load_id) as load_id,
+    live_loads.rows_landed,
+    judged.rows_judged,
+    judged.rows_with_verdict
+from live_loads
+full join judged on live_loads.source = judged.source and live_loads.load_id = judged.load_id
+where
+    coalesce(live_loads.rows_landed, -1) <> coalesce(judged.rows_judged, 0)
+    or judged.rows_judged <> judged.rows_with_verdict

@@ -1,0 +1,121 @@
+"""The dbt project and the data contracts say the same of every source: its columns, how fresh it is, what is personal.
+
+A contract is the one place that says what a source's rows are. dbt needs the columns once more, as the source that a
+base model reads; this keeps the two from drifting apart.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infrastructure.settings import PROJECT_ROOT
+
+CONTRACTS = PROJECT_ROOT / "data_gen" / "contracts"
+STAGING = PROJECT_ROOT / "dbt" / "models" / "staging"
+PROVENANCE = ["_file", "_line", "_load_id", "_partition"]
+BOOKS = {"loads", "touched_days", "rejects"}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What this test needs of a contract."""
+
+    source: str
+    columns: dict[str, str]  # name -> description
+    required: list[str]
+    personal: set[str]
+    is_document: bool
+    freshness_hours: int
+
+    @classmethod
+    def read(cls, path: Path) -> Contract:
+        document = yaml.safe_load(path.read_text())
+        (schema,) = document["schema"]
+        properties = schema["properties"]
+        payload = {item["property"]: item["value"] for item in schema["customProperties"]}["payload"]
+        return cls(
+            source=path.stem,
+            columns={item["name"]: item["description"] for item in properties},
+            required=[item["name"] for item in properties if item.get("required")],
+            personal={item["name"] for item in properties if "pii" in item.get("tags", [])},
+            is_document=payload == "document",
+            freshness_hours=next(
+                item["value"] for item in document["slaProperties"] if item["property"] == "freshness"
+            ),
+        )
+
+
+def _source_tables() -> dict[str, dict[str, Any]]:
+    (raw,) = yaml.safe_load((STAGING / "_staging__sources.yml").read_text())["sources"]
+    return {table["name"]: table for table in raw["tables"]}
+
+
+TABLES = _source_tables()
+SOURCES = sorted(TABLES.keys() - BOOKS)
+
+
+def _contract(source: str) -> Contract:
+    return Contract.read(CONTRACTS / f"{source}.yaml")
+
+
+def test_every_base_model_reads_a_declared_source() -> None:
+    base_models = {path.stem.removeprefix("base_") for path in (STAGING / "base").glob("base_*.sql")}
+    assert base_models == set(SOURCES)
+
+
+def test_every_source_has_a_contract() -> None:
+    assert set(SOURCES) <= {path.stem for path in CONTRACTS.glob("*.yaml")}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_source_has_the_columns_of_its_raw_table(source: str) -> None:
+    contract = _contract(source)
+    payload = ["_doc"] if contract.is_document else [*contract.columns, "_extra"]
+    assert [column["name"] for column in TABLES[source]["columns"]] == payload + PROVENANCE
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_source_describes_its_columns_as_the_contract_does(source: str) -> None:
+    contract = _contract(source)
+    for column in TABLES[source]["columns"]:
+        name = column["name"]
+        if name in contract.columns:
+            assert column["description"] == contract.columns[name], name
+            assert column.get("config", {}).get("meta", {}).get("pii", False) == (name in contract.personal), name
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_source_is_stale_when_the_contract_says_so(source: str) -> None:
+    limit = TABLES[source]["config"]["freshness"]["error_after"]
+    assert limit == {"count": _contract(source).freshness_hours, "period": "hour"}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_base_model_reads_every_column_of_the_contract(source: str) -> None:
+    contract = _contract(source)
+    sql = (STAGING / "base" / f"base_{source}.sql").read_text()
+    readers = "document_text|document_json" if contract.is_document else "column_text"
+    read = re.findall(rf"\{{\{{ (?:{readers})\('(\w+)'\) \}}\}}", sql)
+    assert sorted(read) == sorted(contract.columns)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_base_model_rejects_rows_without_a_required_column(source: str) -> None:
+    sql = (STAGING / "base" / f"base_{source}.sql").read_text()
+    assert [name for name in _contract(source).required if f"'{name}_missing'" not in sql] == []
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_personal_columns_are_marked_in_every_model(source: str) -> None:
+    personal = _contract(source).personal
+    for path in (PROJECT_ROOT / "dbt" / "models").rglob(f"*_{source}.yml"):
+        (model,) = yaml.safe_load(path.read_text())["models"]
+        for column in model["columns"]:
+            if column["name"] in personal:
+                assert column.get("config", {}).get("meta", {}).get("pii") is True, f"{path.name}: {column['name']}"
