@@ -1,0 +1,75 @@
+# The commands of this project. `make` alone lists them. Python 3.11 or newer and make are all they need:
+# infrastructure/local/setup.sh gets uv, and uv the rest, the first time.
+
+PYTHON := .venv/bin/python
+LOCAL  := $(PYTHON) -m infrastructure.local
+READY  := .venv/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill docs status doctor psql env test lint bench clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "WAREHOUSE_DB=name works on any of them in that database; STACK=local or STACK=docker forces a stack."
+
+# Only when the lock file is newer than the environment, or another user's Python is in it; silent otherwise.
+ifneq ($(shell test -x $(PYTHON) && echo yes),yes)
+.PHONY: $(READY)
+endif
+$(READY): pyproject.toml uv.lock
+	@sh infrastructure/local/setup.sh
+
+demo: $(READY)  ## Everything once: stack up, 60 days landed, an Airflow run, the newest KPIs
+	@$(LOCAL) demo
+
+up: $(READY)  ## Start the stack, and return when it is healthy
+	@$(LOCAL) up
+
+down: $(READY)  ## Stop the stack; the data are kept
+	@$(LOCAL) down
+
+status: $(READY)  ## What runs, where, and how much is in it
+	@$(LOCAL) status
+
+doctor: $(READY)  ## Check this machine and this stack; each finding with its mend
+	@$(LOCAL) doctor
+
+generate: $(READY)  ## Write the synthetic company's files: [DAY=2026-01-05] [DAYS=7]
+	@$(LOCAL) generate $(if $(DAY),--day "$(DAY)") $(if $(DAYS),--days "$(DAYS)")
+
+land: $(READY)  ## Land the files of some days: [DAY=2026-01-05] [DAYS=7]
+	@$(LOCAL) land $(if $(DAY),--day "$(DAY)") $(if $(DAYS),--days "$(DAYS)")
+
+dbt-build: $(READY)  ## Build and test every model
+	@$(PYTHON) -m infrastructure.transform build
+
+dbt-test: $(READY)  ## Test the models as they are
+	@$(PYTHON) -m infrastructure.transform test
+
+trigger: $(READY)  ## Run the pipeline in Airflow for a day, and wait: [DAY=2026-01-05]
+	@$(LOCAL) trigger $(if $(DAY),--day "$(DAY)")
+
+backfill: $(READY)  ## Run the pipeline in Airflow for many days, and wait: FROM=2026-01-01 [TO=2026-01-07]
+	@$(if $(FROM),,$(error make backfill needs FROM=YYYY-MM-DD, the first day; TO is the last, by default yesterday))\
+	$(LOCAL) backfill --from "$(FROM)" $(if $(TO),--to "$(TO)")
+
+docs: $(READY)  ## The documentation of the models, as one HTML file
+	@$(LOCAL) docs
+
+psql: $(READY)  ## A session in the warehouse as its owner: [SQL="select 1"]
+	@$(LOCAL) psql
+
+env: $(READY)  ## Addresses and credentials for a shell: eval "$(make -s env)"
+	@$(LOCAL) env
+
+test: $(READY)  ## All tests: [ARGS="-k landing"]
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint: $(READY)  ## All checkers
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash .ci/lint
+
+bench: $(READY)  ## Measure
+	@$(PYTHON) -m tests.bench $(ARGS)
+
+clean: $(READY)  ## Remove the data and everything made: [YES=1]
+	@$(LOCAL) clean $(if $(YES),--yes)

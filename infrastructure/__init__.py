@@ -1,0 +1,1 @@
+"""What the analytics runs on: settings, the warehouse and its roles, the embedded stack."""

@@ -1,0 +1,1 @@
+"""The embedded stack: PostgreSQL and Airflow on this machine, without a Docker engine."""

@@ -1,0 +1,229 @@
+"""The commands of the embedded stack, as the Makefile calls them: `python -m infrastructure.local COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from infrastructure.local import dotenv, stack
+from infrastructure.local.airflow_api import AirflowApiError
+from infrastructure.local.console import console, errors, fail
+from infrastructure.local.environment import export_lines
+from infrastructure.local.layout import Layout, StackError
+from infrastructure.local.postgres import PostgresError, open_home
+from infrastructure.settings import LOGINS, PROJECT_ROOT, Settings, SettingsError, load_settings
+from infrastructure.warehouse import WarehouseError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        _choose_stack(os.environ.get("STACK", ""))
+        result = arguments.run(arguments)
+    except KeyboardInterrupt:
+        fail(f"Interrupted. `make {arguments.command}` takes up again from here; `make down` stops what was started.")
+        return 130
+    except (StackError, SettingsError, WarehouseError, PostgresError, AirflowApiError, LookupError) as error:
+        fail(str(error))
+        return 1
+    return 0 if result is None else int(result)
+
+
+def _choose_stack(wanted: str) -> None:
+    if wanted == "docker":
+        raise StackError("STACK=docker: this version has no Docker stack yet. Leave STACK out, or say STACK=local.")
+    if wanted not in ("", "local"):
+        raise StackError(f"STACK={wanted}: there is no such stack. Leave STACK out, or say STACK=local.")
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    from infrastructure.local.status import print_addresses
+
+    _say_which_stack()
+    settings = stack.up(PROJECT_ROOT)
+    console.print("[bold green]The stack is up.[/bold green]")
+    print_addresses(settings)
+
+
+def _say_which_stack() -> None:
+    chosen = "asked for by STACK=local" if os.environ.get("STACK") else "the only one so far; it needs no Docker"
+    console.print(f"Stack: local ({chosen}). PostgreSQL and Airflow run on this machine.")
+
+
+def _down(arguments: argparse.Namespace) -> None:
+    stopped = stack.down(PROJECT_ROOT)
+    console.print("Stopped; the data are kept." if stopped else "Nothing was running.")
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from infrastructure.local.demo import demo
+
+    _say_which_stack()
+    return 0 if demo(PROJECT_ROOT) else 1
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from data_gen import generate
+
+    return int(generate.main(["--day", str(arguments.day), "--days", str(arguments.days)]) or 0)
+
+
+def _land(arguments: argparse.Namespace) -> int:
+    from data_gen import land
+
+    return int(land.main(["--day", str(arguments.day), "--days", str(arguments.days)]) or 0)
+
+
+def _trigger(arguments: argparse.Namespace) -> int:
+    from infrastructure.local import pipeline
+
+    return 0 if pipeline.trigger(load_settings(), arguments.day) else 1
+
+
+def _backfill(arguments: argparse.Namespace) -> int:
+    from infrastructure.local import pipeline
+
+    if arguments.to < arguments.from_:
+        raise StackError(f"The last day, {arguments.to}, is before the first, {arguments.from_}.")
+    return 0 if pipeline.backfill(load_settings(), arguments.from_, arguments.to) else 1
+
+
+def _docs(arguments: argparse.Namespace) -> int:
+    from infrastructure.transform import target_path
+
+    command = [sys.executable, "-m", "infrastructure.transform", "docs", "generate", "--static"]
+    code = subprocess.run(command, cwd=PROJECT_ROOT).returncode
+    if code == 0:
+        console.print(f"The documentation of the models: {target_path(load_settings()) / 'static_index.html'}")
+    return code
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from infrastructure.local.status import status
+
+    return 0 if status(PROJECT_ROOT) else 1
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from infrastructure.local.doctor import doctor
+
+    return 0 if doctor(PROJECT_ROOT) else 1
+
+
+def _psql(arguments: argparse.Namespace) -> int:
+    settings = load_settings()
+    home, _ = open_home(Layout(PROJECT_ROOT).postgres, PROJECT_ROOT)
+    environment = {
+        **os.environ,
+        "PGHOST": settings.host,
+        "PGPORT": str(settings.port),
+        "PGUSER": LOGINS["owner"],
+        "PGPASSWORD": settings.secret("WAREHOUSE_OWNER_PASSWORD"),
+        "PGDATABASE": settings.database,
+    }
+    command = [str(home.binaries / "bin/psql")]
+    if statement := arguments.sql or os.environ.get("SQL"):  # `make psql SQL=...`; the environment keeps its quotes
+        command += ["--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--command={statement}"]
+    os.execve(command[0], command, environment)
+
+
+def _env(arguments: argparse.Namespace) -> None:
+    for text in dotenv.ensure_dotenv(PROJECT_ROOT):
+        errors.print(text)
+    print(export_lines(load_settings()))
+
+
+def _clean(arguments: argparse.Namespace) -> int:
+    doomed = _what_clean_removes(Layout(PROJECT_ROOT))
+    if not doomed:
+        console.print("Nothing to remove.")
+        return 0
+    console.print("This removes the warehouse and everything that this project made:")
+    for path in doomed:
+        console.print(f"  {path}")
+    if not arguments.yes:
+        if not sys.stdin.isatty():
+            raise StackError("Nobody is there to ask. `make clean YES=1` removes it without asking.")
+        if input("Remove it? [y/N] ").strip().lower() not in ("y", "yes"):
+            console.print("Nothing was removed.")
+            return 1
+    stack.down(PROJECT_ROOT)
+    for path in doomed:
+        if path.exists():
+            shutil.rmtree(path)
+    console.print("Removed. .env is kept: it holds your settings.")
+    return 0
+
+
+def _what_clean_removes(layout: Layout) -> list[Path]:
+    paths = [layout.postgres.resolve()] if layout.postgres.is_symlink() else []
+    paths += [layout.local, layout.root / "dbt/target", layout.root / "dbt/logs"]
+    # Of the landing zone only what is laid out as one: it may be a directory that holds other things too.
+    settings = _settings_or_none()
+    zone = settings.landing_zone if settings else layout.root / "raw"
+    for contract in sorted((layout.root / "data_gen/contracts").glob("*.yaml")):
+        if any((zone / contract.stem).glob("dt=*")):
+            paths.append(zone / contract.stem)
+    return [path for path in paths if path.exists()]
+
+
+def _settings_or_none() -> Settings | None:
+    try:
+        return load_settings()
+    except SettingsError:
+        return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infrastructure.local", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    command("up", _up, "start everything, and return when it is healthy")
+    command("down", _down, "stop everything; the data are kept")
+    command("demo", _demo, "up, history landed, one Airflow run of the newest day, KPIs")
+    for name, run, text in (
+        ("generate", _generate, "write the synthetic company's files of some days"),
+        ("land", _land, "land the files of some days"),
+    ):
+        made = command(name, run, text)
+        made.add_argument("--day", type=_day, default=_yesterday(), help="the first day (default: yesterday, UTC)")
+        made.add_argument("--days", type=int, default=1, help="how many days (default: 1)")
+    command("trigger", _trigger, "run the pipeline in Airflow for a day, and wait").add_argument(
+        "--day", type=_day, default=_yesterday(), help="the day to process (default: yesterday, UTC)"
+    )
+    made = command("backfill", _backfill, "run the pipeline in Airflow for many days, and wait")
+    made.add_argument("--from", dest="from_", type=_day, required=True, help="the first day (make: FROM=2026-01-01)")
+    made.add_argument("--to", type=_day, default=_yesterday(), help="the last day (default: yesterday, UTC)")
+    command("docs", _docs, "generate the documentation of the models")
+    command("status", _status, "show what runs, addresses, and how much is in the warehouse")
+    command("doctor", _doctor, "check this machine and this stack")
+    command("psql", _psql, "a session in the warehouse as its owner").add_argument("--sql", help="run this and end")
+    command("env", _env, "print `export` lines for a shell")
+    command("clean", _clean, "remove the data and everything made").add_argument("--yes", action="store_true")
+    return parser
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2026-01-31") from None
+
+
+def _yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

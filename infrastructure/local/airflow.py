@@ -1,0 +1,102 @@
+"""How Airflow is set up on this machine: one function builds all of its configuration, as environment variables."""
+
+from __future__ import annotations
+
+import json
+import os
+from urllib.parse import quote
+
+import psycopg
+
+from infrastructure.local.layout import Layout, bin_directory
+from infrastructure.settings import Settings, SettingsError
+
+ADMIN = "admin"
+
+
+def airflow_url(settings: Settings) -> str:
+    if settings.airflow_port is None:
+        raise SettingsError(f"{settings.root / '.env'} has no AIRFLOW_PORT: run `make up`, which adds it.")
+    return f"http://127.0.0.1:{settings.airflow_port}"
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """What Airflow's programs, its command line and the tasks need, and nothing of the server's superuser."""
+    layout, url = Layout(settings.root), airflow_url(settings)
+    password = quote(settings.secret("AIRFLOW_DB_PASSWORD"), safe="")
+    values = {
+        # Paths
+        "AIRFLOW_HOME": str(layout.airflow),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(settings.root / "airflow/dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.root / "airflow/plugins"),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.logs / "airflow"),
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(layout.logs / "airflow/dag_processor"),
+        # Metadata, beside the warehouse on the same server
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (
+            f"postgresql+psycopg2://airflow:{password}@{settings.host}:{settings.port}/airflow"
+        ),
+        # Who may come in: one user, on this machine only
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(settings.airflow_port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__SECRET_KEY": settings.secret("AIRFLOW_API_SECRET_KEY"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": settings.secret("AIRFLOW_JWT_SECRET"),
+        "AIRFLOW__CORE__FERNET_KEY": settings.secret("AIRFLOW_FERNET_KEY"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.airflow / "passwords.json"),
+        # Tasks
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__PARALLELISM": str(max(4, os.cpu_count() or 1)),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks the name server, which may hang
+        # What was killed is noticed within a minute: the default is five
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "PYTHONUNBUFFERED": "1",  # a task's output is in its log at once
+        # Little work when there is nothing to do
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
+        "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "600",
+        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        # Airflow renames its processes; their environment must stay readable, as the stack finds them by it
+        "SPT_NOENV": "1",
+        # Airflow talks to itself on this address, past any proxy
+        "NO_PROXY": ",".join(dict.fromkeys([*_words(os.environ.get("NO_PROXY", "")), "127.0.0.1", "localhost"])),
+        "PATH": f"{bin_directory()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    }
+    values["no_proxy"] = values["NO_PROXY"]
+    warehouse = {key: value for key, value in settings.environment().items() if key.startswith(_FOR_TASKS)}
+    warehouse.pop("WAREHOUSE_ADMIN_PASSWORD", None)
+    return {**warehouse, **values}
+
+
+def write_passwords(settings: Settings) -> None:
+    """The file from which Airflow's SimpleAuthManager takes the password of its user."""
+    path = Layout(settings.root).airflow / "passwords.json"
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(json.dumps({ADMIN: settings.secret("AIRFLOW_ADMIN_PASSWORD")}) + "\n")
+
+
+def migrated_to(settings: Settings) -> str | None:
+    """The version of Airflow that the metadata were last migrated to."""
+    with psycopg.connect(settings.admin_dsn()) as server:
+        row = server.execute(
+            "select shobj_description(oid, 'pg_database') from pg_database where datname = 'airflow'"
+        ).fetchone()
+    return row[0] if row else None
+
+
+def note_migration(settings: Settings, version: str) -> None:
+    with psycopg.connect(settings.admin_dsn()) as server:
+        server.execute(psycopg.sql.SQL("comment on database airflow is {}").format(psycopg.sql.Literal(version)))
+
+
+_FOR_TASKS = ("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]

@@ -1,0 +1,149 @@
+"""`make demo`: the stack up, the company's history landed, one run of the pipeline in Airflow, and what came of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from infrastructure.kpis import Kpis, newest_kpis
+from infrastructure.local import pipeline, stack
+from infrastructure.local.console import console, step
+from infrastructure.local.layout import Layout, StackError
+from infrastructure.local.status import print_addresses, print_columns
+from infrastructure.publish import dbt_results
+from infrastructure.settings import Settings
+from infrastructure.transform import target_path
+from infrastructure.warehouse import connect
+
+DAYS_AT_ONCE = 6
+
+
+def demo(root: Path) -> bool:
+    """Run all of it; what is there already is taken as it is. False if the pipeline failed."""
+    settings = stack.up(root)
+    if not settings.synthetic_company or settings.company_founded is None:
+        raise StackError(
+            f"The demo shows the synthetic company, and {root / '.env'} has it switched off or without a first day. "
+            "Set SYNTHETIC_COMPANY=on and COMPANY_FOUNDED=YYYY-MM-DD there, or bring your own files (README)."
+        )
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    land_history(settings, settings.company_founded, yesterday - timedelta(days=1))
+    with step(f"Airflow has run the pipeline for {yesterday}") as progress:
+        if not pipeline.trigger(settings, yesterday, progress):
+            return False
+    console.print()
+    _show_kpis(newest_kpis(settings))
+    _show_tests(settings)
+    console.print()
+    print_addresses(settings)
+    return True
+
+
+def land_history(settings: Settings, first: date, last: date) -> None:
+    """Generate and land the days from `first` to `last` that are not landed yet."""
+    missing = [day for day in _days(first, last) if day not in _landed_days(settings, first, last)]
+    if not missing:
+        return
+    log = Layout(settings.root).log("demo")
+    spans = _spans(missing)
+    done = 0
+    with step(f"{len(missing)} days of history are landed") as progress, ThreadPoolExecutor(1) as generator:
+        progress(f"from {first} to {last}, {(last - first).days + 1 - len(missing)} were there")
+        # The files of the next days are made while those of the former are landed.
+        upcoming: Future[None] = generator.submit(_run, settings, "generate", spans[0], log)
+        for number, span in enumerate(spans):
+            upcoming.result()
+            if number + 1 < len(spans):
+                upcoming = generator.submit(_run, settings, "generate", spans[number + 1], log)
+            _run(settings, "land", span, log)
+            done += len(span)
+            progress(f"{span[-1]} ({done} of {len(missing)} days)")
+
+
+def _landed_days(settings: Settings, first: date, last: date) -> set[date]:
+    """Days that need nothing more. A day that was interrupted lacks sources, or is the newest: neither is in it."""
+    with connect(settings, "owner") as warehouse:
+        rows = warehouse.execute(
+            """
+            with days as (
+                select landed_on, count(distinct source) as sources
+                from raw.loads
+                where origin = 'zone' and superseded_by is null and landed_on between %s and %s
+                group by landed_on
+            )
+            select landed_on
+            from days
+            where sources = (select max(sources) from days) and landed_on < (select max(landed_on) from days)
+            """,
+            [first, last],
+        )
+        return {row[0] for row in rows}
+
+
+def _run(settings: Settings, command: str, days: Sequence[date], log: Path) -> None:
+    arguments = ["--day", days[0].isoformat(), "--days", str(len(days))]
+    with log.open("ab") as output:
+        done = subprocess.run(
+            [sys.executable, f"data_gen/{command}.py", *arguments],
+            cwd=settings.root,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode:
+        lines = log.read_text(errors="replace").splitlines()[-15:]
+        raise StackError(
+            f"`python data_gen/{command}.py {' '.join(arguments)}` failed. The end of {log}:\n" + "\n".join(lines)
+        )
+
+
+def _show_kpis(kpis: Kpis) -> None:
+    rows: list[tuple[str, str, str]] = []
+    if users := kpis.active_users:
+        day = str(users.day)
+        rows += [("Daily active users", day, f"{users.dau:,}"), ("Weekly active users", day, f"{users.wau:,}")]
+        rows += [("Monthly active users", day, f"{users.mau:,}")]
+        rows += [("Stickiness (DAU / MAU)", day, "-" if users.stickiness is None else f"{users.stickiness:.1%}")]
+    if growth := kpis.growth:
+        week = f"week of {growth.week}"
+        rows += [("New users", week, f"{growth.new_users:,}"), ("Retained users", week, f"{growth.retained_users:,}")]
+        rows += [("Resurrected users", week, f"{growth.resurrected_users:,}")]
+        rows += [("Churned users", week, f"{growth.churned_users:,}")]
+    if sales := kpis.sales:
+        day, month = str(sales.day), f"30 days to {sales.day}"
+        rows += [("Orders", day, f"{sales.orders:,}"), ("Net revenue", day, f"{sales.net_revenue:,.2f}")]
+        rows += [("Orders", month, f"{sales.orders_30_days:,}")]
+        rows += [("Net revenue", month, f"{sales.net_revenue_30_days:,.2f}")]
+    width = max((len(value) for *_, value in rows), default=0)
+    console.print("[bold]The newest KPIs, from the marts[/bold]")
+    print_columns([(name, period, value.rjust(width)) for name, period, value in rows])
+
+
+def _show_tests(settings: Settings) -> None:
+    results = dbt_results(target_path(settings))
+    built = results.get("model", {}).get("success", 0)
+    said = [f"{built} models built"]
+    for kind, name in (("test", "tests of the data"), ("unit_test", "tests of the models' logic")):
+        states = results.get(kind, {})
+        warned = f" ({states['warn']} with warnings)" if states.get("warn") else ""
+        said.append(f"{states.get('pass', 0)} of {sum(states.values())} {name} passed{warned}")
+    console.print(f"\n[bold]Tested[/bold]: {', '.join(said)}.")
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _spans(days: Sequence[date]) -> list[list[date]]:
+    """Days in runs without a gap, none longer than DAYS_AT_ONCE."""
+    spans: list[list[date]] = []
+    for day in days:
+        if spans and len(spans[-1]) < DAYS_AT_ONCE and spans[-1][-1] + timedelta(days=1) == day:
+            spans[-1].append(day)
+        else:
+            spans.append([day])
+    return spans

@@ -1,0 +1,35 @@
+"""`make -s env`: what a shell needs to run the project's commands by hand, as `export` lines."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from infrastructure.local.airflow import ADMIN, airflow_environment, airflow_url
+from infrastructure.local.layout import bin_directory
+from infrastructure.settings import LOGINS, Settings
+from infrastructure.transform import dbt_environment
+
+
+def shell_environment(settings: Settings) -> dict[str, str]:
+    """For psql, Airflow's and dbt's command lines and those of this project; psql comes as warehouse_owner."""
+    return {
+        "PGHOST": settings.host,
+        "PGPORT": str(settings.port),
+        "PGUSER": LOGINS["owner"],
+        "PGPASSWORD": settings.secret("WAREHOUSE_OWNER_PASSWORD"),
+        "PGDATABASE": settings.database,
+        "AIRFLOW_URL": airflow_url(settings),
+        "AIRFLOW_USER": ADMIN,
+        "AIRFLOW_PASSWORD": settings.secret("AIRFLOW_ADMIN_PASSWORD"),
+        "VIRTUAL_ENV": str(bin_directory().parent),
+        **dbt_environment(settings),
+        **airflow_environment(settings),
+    }
+
+
+def export_lines(settings: Settings) -> str:
+    values = shell_environment(settings)
+    path = values.pop("PATH").removesuffix(os.environ.get("PATH", os.defpath))
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    return "\n".join([*lines, f'export PATH={shlex.quote(path)}"$PATH"'])

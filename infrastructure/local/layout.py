@@ -1,0 +1,83 @@
+"""Where the embedded stack keeps things under a project's root, and what it calls its programs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+POSTGRES = "postgres"
+AIRFLOW_PROGRAMS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+PROGRAMS = (POSTGRES, *AIRFLOW_PROGRAMS)
+PIPELINE = "saas_analytics_pipeline"
+# Every process of a stack has these in its environment; what is left over after a kill is found by them.
+MARK_ROOT = "ANALYTICS_STACK_ROOT"
+MARK_PROGRAM = "ANALYTICS_STACK_PROGRAM"
+# A unix socket's path may have 107 characters on Linux and 103 on macOS.
+LONGEST_SOCKET_PATH = 100
+
+
+class StackError(Exception):
+    """The stack cannot do what was asked. The message says what happened, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The directories of one project's stack."""
+
+    root: Path
+
+    @property
+    def local(self) -> Path:
+        return self.root / ".local"
+
+    @property
+    def run(self) -> Path:
+        return self.local / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.local / "logs"
+
+    @property
+    def postgres(self) -> Path:
+        return self.local / "postgres"
+
+    @property
+    def airflow(self) -> Path:
+        return self.local / "airflow"
+
+    @property
+    def dotenv(self) -> Path:
+        return self.root / ".env"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket of supervisord: in `run`, or in a directory of ours in /tmp if that path is too long."""
+        near = self.run / "supervisor.sock"
+        if len(str(near)) <= LONGEST_SOCKET_PATH:
+            return near
+        digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
+        return Path(f"/tmp/saas-analytics-{os.geteuid()}-{digest}/supervisor.sock")
+
+    def log(self, program: str) -> Path:
+        return self.logs / f"{program}.log"
+
+    def make_directories(self) -> None:
+        for directory, mode in ((self.local, 0o755), (self.run, 0o700), (self.logs, 0o700), (self.airflow, 0o700)):
+            directory.mkdir(mode=mode, exist_ok=True)
+        place = self.socket.parent
+        if place != self.run:
+            place.mkdir(mode=0o700, exist_ok=True)
+            if place.is_symlink() or place.stat().st_uid != os.geteuid():
+                raise StackError(
+                    f"{place} belongs to somebody else; this stack's control socket lies there. Remove it."
+                )
+            place.chmod(0o700)
+
+
+def bin_directory() -> Path:
+    """Where the commands of the project's environment are (`airflow`, `dbt`, `python`)."""
+    return Path(sys.executable).parent

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Makes .venv as uv.lock says. Gets uv with pip where it is missing, into .local/uv, which leaves the system's Python
+# as it is (and works where that is "externally managed"). Says what it does on stderr; stdout belongs to the command.
+set -eu
+
+cd "$(dirname "$0")/../.."
+
+fail() {
+    printf 'error: %s\n' "$1" >&2
+    exit 1
+}
+
+find_uv() {
+    if command -v uv >/dev/null 2>&1; then
+        command -v uv
+    elif [ -x .local/uv/bin/uv ]; then
+        printf '%s\n' "$PWD/.local/uv/bin/uv"
+    fi
+}
+
+uv=$(find_uv)
+if [ -z "$uv" ]; then
+    python=$(command -v python3 || command -v python) || fail "Python is not installed. Install Python 3.11 or newer."
+    echo "uv is not installed: getting it with pip, into .local/uv" >&2
+    mkdir -p .local
+    if "$python" -m pip --version >/dev/null 2>&1; then
+        "$python" -m pip install --quiet --disable-pip-version-check --target .local/uv --upgrade uv >&2 ||
+            fail "pip could not install uv. Is the package index reachable? What pip says is above."
+    else
+        # A Python without pip may still make an environment that has it.
+        if ! "$python" -m venv .local/uv >&2 || ! .local/uv/bin/python -m pip install --quiet uv >&2; then
+            fail "$python has neither pip nor venv. Install one of them (Debian: apt install python3-pip), or uv itself."
+        fi
+    fi
+    uv=$(find_uv)
+fi
+
+echo "Making the environment .venv with uv" >&2
+"$uv" sync --frozen >&2 ||
+    fail "uv could not make .venv; what it says is above. If .venv was made by another user, remove it. Then make again."
+touch .venv/.synced

@@ -1,0 +1,81 @@
+"""`make status`: what runs, where to find it, and how much is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+
+from infrastructure.local import supervision
+from infrastructure.local.airflow import ADMIN, airflow_url
+from infrastructure.local.console import console
+from infrastructure.local.layout import Layout
+from infrastructure.local.stack import stray_processes
+from infrastructure.settings import LOGINS, Settings, load_settings
+from infrastructure.warehouse import WarehouseError, connect
+
+
+def status(root: Path) -> bool:
+    """Print the state of the stack. True when all of it runs."""
+    layout = Layout(root)
+    programs = supervision.programs(layout)
+    if not programs:
+        console.print("The stack is not running. `make up` starts it.")
+        if layout.postgres.exists() and (stray := stray_processes(layout)):
+            pids = ", ".join(str(process.pid) for process in stray)
+            console.print(f"But processes are left of it (pid {pids}); `make down` ends them, `make up` too.")
+        return False
+    rows = [("process", "state", "pid", "up for", "log")]
+    for program in programs:
+        state = program.state.lower() + (f" ({program.remark})" if program.remark else "")
+        log = str(layout.log(program.name))
+        rows.append((program.name, state, str(program.pid or ""), str(program.uptime or ""), log))
+    print_columns(rows)
+    settings = load_settings(root)
+    console.print()
+    print_addresses(settings)
+    console.print(_contents(settings))
+    return all(program.state == supervision.RUNNING for program in programs)
+
+
+def print_addresses(settings: Settings) -> None:
+    """Where the parts of the stack are, and how to get in."""
+    password, reporter = settings.secret("AIRFLOW_ADMIN_PASSWORD"), settings.secret("WAREHOUSE_REPORTER_PASSWORD")
+    print_columns(
+        [
+            ("Airflow", airflow_url(settings), f"user {ADMIN}, password {password}"),
+            (
+                "PostgreSQL",
+                f"postgresql://{settings.host}:{settings.port}/{settings.database}",
+                f"user {LOGINS['reporter']} (reads marts), password {reporter}",
+            ),
+            ("All else", str(settings.root / ".env"), "`make psql` opens a session, `make -s env` is for a shell"),
+        ]
+    )
+
+
+def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows with their columns aligned. Lines are never broken, so that an address can be copied."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        console.print("  ".join(cells).rstrip(), markup=False)
+
+
+def _contents(settings: Settings) -> str:
+    try:
+        with connect(settings, "owner") as warehouse:
+            (size,) = _one(warehouse, "select pg_size_pretty(pg_database_size(current_database()))")
+            if _one(warehouse, "select to_regclass('raw.loads')") == (None,):
+                return f"Database {settings.database}: {size}, nothing landed yet"
+            (newest,) = _one(warehouse, "select max(landed_on) from raw.loads where superseded_by is null")
+    except WarehouseError as error:
+        return str(error)
+    return f"Database {settings.database}: {size}, newest landed day: {newest or 'none'}"
+
+
+def _one(warehouse: psycopg.Connection, query: str) -> tuple[object, ...]:
+    row = warehouse.execute(query).fetchone()
+    assert row is not None
+    return tuple(row)

@@ -1,0 +1,250 @@
+"""The settings of the stack: read from the process environment and `.env`, checked, as one frozen dataclass.
+
+`.env.template` explains every key. `infrastructure.local.dotenv` writes `.env`; this module only reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from psycopg.conninfo import make_conninfo
+
+Role = Literal["owner", "loader", "transformer", "reporter"]
+T = TypeVar("T")
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+LOGINS: dict[Role, str] = {
+    "owner": "warehouse_owner",
+    "loader": "loader",
+    "transformer": "transformer",
+    "reporter": "reporter",
+}
+# What a key is when neither the environment nor .env has it. Ports and passwords have no default: `make up` makes them.
+DEFAULTS = {
+    "WAREHOUSE_HOST": "127.0.0.1",
+    "WAREHOUSE_DB": "analytics",
+    "LANDING_ZONE": "raw",
+    "SYNTHETIC_COMPANY": "on",
+    "COMPANY_SCALE": "1.0",
+    "COMPANY_SEED": "42",
+}
+KEYS = (
+    "WAREHOUSE_HOST",
+    "WAREHOUSE_PORT",
+    "WAREHOUSE_DB",
+    "WAREHOUSE_ADMIN_PASSWORD",
+    "WAREHOUSE_OWNER_PASSWORD",
+    "WAREHOUSE_LOADER_PASSWORD",
+    "WAREHOUSE_TRANSFORMER_PASSWORD",
+    "WAREHOUSE_REPORTER_PASSWORD",
+    "AIRFLOW_PORT",
+    "AIRFLOW_ADMIN_PASSWORD",
+    "AIRFLOW_DB_PASSWORD",
+    "AIRFLOW_FERNET_KEY",
+    "AIRFLOW_JWT_SECRET",
+    "AIRFLOW_API_SECRET_KEY",
+    "LANDING_ZONE",
+    "SYNTHETIC_COMPANY",
+    "COMPANY_SCALE",
+    "COMPANY_SEED",
+    "COMPANY_FOUNDED",
+)
+NOT_A_WAREHOUSE = frozenset({"airflow", "postgres", "template0", "template1"})
+_DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. The message says which, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the commands of this project are told from outside."""
+
+    root: Path
+    host: str
+    port: int
+    database: str
+    landing_zone: Path
+    synthetic_company: bool
+    company_scale: float
+    company_seed: int
+    company_founded: date | None  # None: the date in data_gen/rules.yaml
+    airflow_port: int | None
+    _secrets: Mapping[str, str] = field(repr=False)  # every *_PASSWORD, *_KEY and *_SECRET that is set
+
+    def dsn(self, role: Role, database: str | None = None, *, application_name: str | None = None) -> str:
+        """libpq connection string of a role, for `database` or the one that the settings name."""
+        password = self.secret(f"WAREHOUSE_{role.upper()}_PASSWORD")
+        return self._conninfo(LOGINS[role], password, database or self.database, application_name)
+
+    def admin_dsn(self, database: str = "postgres") -> str:
+        """libpq connection string of the superuser. Only the stack's own set-up needs it."""
+        return self._conninfo("postgres", self.secret("WAREHOUSE_ADMIN_PASSWORD"), database, "stack")
+
+    def secret(self, key: str) -> str:
+        """The value of a password or key, by its name in `.env`."""
+        try:
+            return self._secrets[key]
+        except KeyError:
+            where = self.root / ".env"
+            raise SettingsError(f"{key} is set neither in the environment nor in {where}: {_FIX}") from None
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables that give a child process these same settings."""
+        values = {
+            "WAREHOUSE_HOST": self.host,
+            "WAREHOUSE_PORT": str(self.port),
+            "WAREHOUSE_DB": self.database,
+            "LANDING_ZONE": str(self.landing_zone),
+            "SYNTHETIC_COMPANY": "on" if self.synthetic_company else "off",
+            "COMPANY_SCALE": str(self.company_scale),
+            "COMPANY_SEED": str(self.company_seed),
+            **self._secrets,
+        }
+        if self.company_founded:
+            values["COMPANY_FOUNDED"] = self.company_founded.isoformat()
+        if self.airflow_port:
+            values["AIRFLOW_PORT"] = str(self.airflow_port)
+        return values
+
+    def _conninfo(self, user: str, password: str, database: str, application_name: str | None) -> str:
+        return make_conninfo(
+            host=self.host,
+            port=self.port,
+            dbname=database,
+            user=user,
+            password=password,
+            application_name=application_name,
+            connect_timeout=10,
+            options="-c timezone=UTC",
+        )
+
+
+_DATE, _PORT = "a date like 2026-01-31", "a port number from 1 to 65535"
+_FIX = "run `make up` (or `make -s env`), which adds what is missing."
+
+
+def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of the project at `root`; a variable of `env` (default: the process's) wins over `.env`."""
+    root = (root or PROJECT_ROOT).resolve()
+    given = os.environ if env is None else env
+    dotenv = root / ".env"
+    values = {**DEFAULTS, **read_dotenv(dotenv)}
+    origin = dict.fromkeys(values, str(dotenv))
+    for key in KEYS:
+        if value := given.get(key):  # empty counts as not given: `WAREHOUSE_DB= make up` is the default database
+            values[key], origin[key] = value, "the environment"
+
+    def read(key: str, parse: Callable[[str], T], expected: str) -> T:
+        if key not in values:
+            missing = f"{dotenv} does not exist" if not dotenv.exists() else f"{dotenv} has no {key}"
+            raise SettingsError(f"{missing}: {_FIX}")
+        try:
+            return parse(values[key])
+        except ValueError:
+            raise SettingsError(f"{key}={values[key]} in {origin[key]} is not {expected}. Correct it there.") from None
+
+    return Settings(
+        root=root,
+        host=values["WAREHOUSE_HOST"],
+        port=read("WAREHOUSE_PORT", _port, _PORT),
+        database=read("WAREHOUSE_DB", database_name, DATABASE_NAME_RULE),
+        landing_zone=root / values["LANDING_ZONE"],
+        synthetic_company=read("SYNTHETIC_COMPANY", _switch, "on or off"),
+        company_scale=read("COMPANY_SCALE", _positive, "a number above 0"),
+        company_seed=read("COMPANY_SEED", _natural, "a whole number of 0 or more"),
+        company_founded=read("COMPANY_FOUNDED", date.fromisoformat, _DATE) if "COMPANY_FOUNDED" in values else None,
+        airflow_port=read("AIRFLOW_PORT", _port, _PORT) if "AIRFLOW_PORT" in values else None,
+        _secrets={key: values[key] for key in KEYS if is_secret(key) and key in values},
+    )
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """The non-empty values of a `.env` file; none where the file is missing."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except PermissionError:
+        raise SettingsError(f"{path} cannot be read by this user: change its owner, it needs mode 600.") from None
+    except UnicodeDecodeError as error:
+        number = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise SettingsError(f"{path}, line {number}: not UTF-8 text. Correct the line or delete it.") from None
+    values: dict[str, str] = {}
+    first_line: dict[str, int] = {}
+    for number, raw_line in enumerate(text.splitlines(), start=1):
+        line = raw_line.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            # The line itself is not shown: it may hold a password.
+            raise SettingsError(f"{path}, line {number}: neither KEY=value nor a # comment. Correct it or delete it.")
+        key, value = match.groups()
+        if key in first_line:
+            former = first_line[key]
+            raise SettingsError(f"{path}, line {number}: {key} is already set on line {former}. Delete one of them.")
+        first_line[key] = number
+        values[key] = _unquoted(value, f"{path}, line {number}")
+    return {key: value for key, value in values.items() if value}
+
+
+def is_secret(key: str) -> bool:
+    return key.endswith(("_PASSWORD", "_KEY", "_SECRET"))
+
+
+DATABASE_NAME_RULE = (
+    "a name for a warehouse (small letters, digits and _; at most 63; not " + ", ".join(sorted(NOT_A_WAREHOUSE)) + ")"
+)
+
+
+def database_name(text: str) -> str:
+    """`text`, if a warehouse may have this name. No quoting is needed for it anywhere, in SQL or in a shell."""
+    if not _DATABASE_NAME.fullmatch(text) or text in NOT_A_WAREHOUSE:
+        raise ValueError(text)
+    return text
+
+
+def _unquoted(value: str, where: str) -> str:
+    if value[:1] in ("'", '"'):
+        quote, end = value[0], value.find(value[0], 1)
+        rest = value[end + 1 :].strip()
+        if end < 0 or (rest and not rest.startswith("#")):
+            raise SettingsError(f"{where}: the value starts with {quote} and does not end with it. Correct the quotes.")
+        return value[1:end]
+    return re.split(r"\s+#", value, maxsplit=1)[0]
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise ValueError(text)
+    return port
+
+
+def _switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise ValueError(text)
+    return text == "on"
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number

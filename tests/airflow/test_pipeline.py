@@ -1,0 +1,184 @@
+"""The DAG: what it is, which day a run is for, and runs of it in a real Airflow, also with its scheduler killed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from threading import Event
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from infrastructure.local import supervision
+from infrastructure.local.airflow import airflow_url
+from infrastructure.local.airflow_api import AirflowApi
+from infrastructure.local.environment import shell_environment
+from infrastructure.local.layout import PIPELINE, Layout
+from infrastructure.settings import PROJECT_ROOT
+from infrastructure.warehouse import connect
+from tests.conftest import Stack
+
+YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+DAG_FILE = PROJECT_ROOT / "airflow/dags/saas_analytics_pipeline.py"
+
+
+@pytest.fixture(scope="module")
+def dag_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """The DAG's file as a module, in an Airflow that knows of no stack."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+        patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+        spec = importlib.util.spec_from_file_location("pipeline_under_test", DAG_FILE)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
+
+
+@pytest.fixture(scope="module")
+def api(stack: Stack) -> AirflowApi:
+    return AirflowApi(airflow_url(stack.settings), stack.settings.secret("AIRFLOW_ADMIN_PASSWORD"))
+
+
+def run_of(conf: dict[str, Any] | None = None, logical: str | None = None, after: str = "2026-03-10T14:00") -> Any:
+    """What a task sees of its run: configuration, logical date, the time from which it may start."""
+    return SimpleNamespace(
+        conf=conf,
+        logical_date=datetime.fromisoformat(logical).replace(tzinfo=UTC) if logical else None,
+        run_after=datetime.fromisoformat(after).replace(tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("run", "day"),
+    [
+        pytest.param(run_of(), "2026-03-09", id="by hand, without a date: yesterday"),
+        pytest.param(run_of(logical="2026-01-05"), "2026-01-05", id="--logical-date 2026-01-05"),
+        pytest.param(run_of(conf={"day": "2026-01-05"}), "2026-01-05", id="--conf day, or `make trigger DAY=`"),
+        pytest.param(run_of(conf={"day": None}), "2026-03-09", id="the form of the web interface, left empty"),
+        pytest.param(run_of(logical="2026-03-10T13:59"), "2026-03-09", id="the web interface, which fills in now"),
+        pytest.param(
+            run_of({"day": "2026-02-01"}, "2026-01-05"), "2026-02-01", id="a configuration wins over the date"
+        ),
+        pytest.param(run_of(logical="2026-01-05T00:30", after="2026-01-06T00:30"), "2026-01-05", id="by schedule"),
+    ],
+)
+def test_the_day_of_a_run(dag_file: ModuleType, run: Any, day: str) -> None:
+    assert dag_file.day_of_run(run) == date.fromisoformat(day)
+
+
+def test_the_schedule_runs_each_day_after_it_is_over(dag_file: ModuleType) -> None:
+    from airflow.timetables.base import DataInterval, TimeRestriction
+    from pendulum import datetime as moment
+
+    last = DataInterval(moment(2026, 1, 4, 0, 30), moment(2026, 1, 5, 0, 30))
+    run = dag_file.DAY_AFTER_DAY.next_dagrun_info(
+        last_automated_data_interval=last, restriction=TimeRestriction(None, None, catchup=True)
+    )
+    assert run.run_after == moment(2026, 1, 6, 0, 30)
+    made = SimpleNamespace(conf={}, logical_date=run.logical_date, run_after=run.run_after)
+    assert dag_file.day_of_run(made) == date(2026, 1, 5)
+
+
+def test_a_new_stack_does_not_start_with_a_run(dag_file: ModuleType) -> None:
+    from airflow.timetables.base import TimeRestriction
+
+    first = dag_file.DAY_AFTER_DAY.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(None, None, catchup=False)
+    )
+    assert first.run_after > datetime.now(UTC)
+
+
+def test_the_dag_is_what_its_readers_expect(dag_file: ModuleType) -> None:
+    tasks = {task.task_id: task for task in dag_file.publish.dag.tasks}
+    assert list(tasks) == ["generate", "land", "dbt_build", "publish"]
+    assert [task.downstream_task_ids for task in tasks.values()] == [{"land"}, {"dbt_build"}, {"publish"}, set()]
+    dag = dag_file.publish.dag
+    assert (dag.dag_id, dag.catchup, dag.max_active_runs) == (PIPELINE, False, 1)
+    assert all(task.retries == 3 and task.retry_exponential_backoff for task in tasks.values())
+    assert all(task.max_retry_delay == timedelta(minutes=10) for task in tasks.values())
+    assert tasks["land"].trigger_rule == "none_failed"
+    assert len(DAG_FILE.read_text().splitlines()) <= 100
+
+
+def test_a_run_lands_builds_and_publishes_its_day(stack: Stack) -> None:
+    day = YESTERDAY - timedelta(days=3)
+    done = stack.local("trigger", "--day", str(day))
+    assert all(f"{task}: success" in done.stdout for task in ("generate", "land", "dbt_build", "publish"))
+    with connect(stack.settings, "owner") as warehouse:
+        (summary,) = warehouse.execute("select summary from quality.pipeline_runs where day = %s", [day]).fetchall()[0]
+        landed = warehouse.execute("select distinct landed_on from raw.loads").fetchall()
+    assert landed == [(day,)]
+    assert {entry["source"] for entry in summary["landed"]} >= {"events", "users", "orders", "products"}
+    assert set(summary["dbt"]["model"]) == {"success"}
+    assert summary["kpis"]["active_users"]["day"] == str(day)
+
+
+def test_airflows_own_command_triggers_it_for_a_date_and_without_one(stack: Stack, api: AirflowApi) -> None:
+    """And a scheduler that is killed meanwhile is started again, and both runs complete."""
+    settings, layout = stack.settings, Layout(stack.root)
+    command = ("-m", "airflow", "dags", "trigger", PIPELINE)
+    dated = YESTERDAY - timedelta(days=2)
+    environment = shell_environment(settings)
+    stack.run(*command, "--run-id", "dated", "--logical-date", str(dated), environment=environment)
+    stack.run(*command, "--run-id", "undated", environment=environment)
+
+    told: list[str] = []
+
+    def kill_the_scheduler_once(text: str) -> None:
+        if not told:
+            scheduler = next(p for p in supervision.programs(layout) if p.name == "airflow-scheduler")
+            os.kill(scheduler.pid, signal.SIGKILL)
+        told.append(text)
+
+    assert api.wait(PIPELINE, "dated", kill_the_scheduler_once, seconds=240), told
+    assert api.wait(PIPELINE, "undated", told.append, seconds=120), told
+    with connect(settings, "owner") as warehouse:
+        days = {day for (day,) in warehouse.execute("select day from quality.pipeline_runs")}
+    assert {dated, YESTERDAY} <= days
+    assert all(program.state == supervision.RUNNING for program in supervision.programs(layout))
+
+
+def test_a_backfill_runs_its_days_and_no_other(stack: Stack) -> None:
+    first, last = YESTERDAY - timedelta(days=6), YESTERDAY - timedelta(days=5)
+    done = stack.local("backfill", "--from", str(first), "--to", str(last))
+    assert f"{first}: success" in done.stdout and f"{last}: success" in done.stdout
+    with connect(stack.settings, "owner") as warehouse:
+        query = "select day from quality.pipeline_runs where day between %s and %s order by day"
+        days = warehouse.execute(query, [first - timedelta(days=1), last + timedelta(days=1)]).fetchall()
+    assert days == [(first,), (last,)]
+
+
+def test_a_failed_run_in_another_warehouse_shows_why(stack: Stack, api: AirflowApi) -> None:
+    """The run is failed by hand while dbt builds: a task that fails by itself is tried again for minutes."""
+    day = YESTERDAY - timedelta(days=8)
+    with ThreadPoolExecutor(1) as shell:
+        command = shell.submit(
+            stack.local, "trigger", "--day", str(day), check=False, environment={"WAREHOUSE_DB": "elsewhere"}
+        )
+        # Again until it holds: a task that starts in the same moment sets the run back to running.
+        while not command.done():
+            for run in api.call("GET", f"/api/v2/dags/{PIPELINE}/dagRuns?state=running")["dag_runs"]:
+                states = {task.task_id: task.state for task in api.tasks(PIPELINE, run["dag_run_id"])}
+                if states["dbt_build"] == "running":
+                    api.call("PATCH", f"/api/v2/dags/{PIPELINE}/dagRuns/{run['dag_run_id']}", {"state": "failed"})
+            Event().wait(0.2)
+        done = command.result()
+    assert done.returncode == 1, done.stdout
+    assert "Task dbt_build failed at try 1. The end of its log:" in done.stderr
+    assert "infrastructure.transform build" in done.stderr
+    for database, landed in (("elsewhere", [(day,)]), ("analytics", [])):
+        with connect(stack.settings, "owner", database) as warehouse:
+            query = "select distinct landed_on from raw.loads where landed_on = %s"
+            assert warehouse.execute(query, [day]).fetchall() == landed
+
+
+def test_a_day_that_is_none_is_refused(stack: Stack) -> None:
+    refused = stack.local("trigger", "--day", "2026-13-01", check=False)
+    assert refused.returncode == 2
+    assert "'2026-13-01' is not a day like 2026-01-31" in refused.stderr

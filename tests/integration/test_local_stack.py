@@ -1,0 +1,191 @@
+"""The embedded stack for real: up, what it tells, what it survives, down, and up again with its data.
+
+The tests are in the order of a stack's life and share one; killing the scheduler is in tests/airflow.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import psutil
+import psycopg
+import pytest
+
+from infrastructure.local import supervision
+from infrastructure.local.airflow import airflow_environment
+from infrastructure.local.dotenv import ensure_dotenv
+from infrastructure.local.layout import PROGRAMS, Layout
+from infrastructure.local.processes import marked
+from infrastructure.local.stack import stray_processes
+from infrastructure.settings import load_settings
+from infrastructure.warehouse import connect
+from tests.conftest import Stack
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        Event().wait(0.2)
+    return True
+
+
+def test_up_again_says_that_it_runs(stack: Stack) -> None:
+    assert "already running" in stack.local("up").stdout
+
+
+def test_status_shows_every_process_and_where_to_go(stack: Stack) -> None:
+    shown = stack.local("status").stdout
+    assert all(f"{program} " in shown for program in PROGRAMS)
+    assert f"http://127.0.0.1:{stack.settings.airflow_port}" in shown
+    assert stack.settings.secret("AIRFLOW_ADMIN_PASSWORD") in shown
+
+
+def test_doctor_finds_a_healthy_stack(stack: Stack) -> None:
+    findings = stack.local("doctor").stdout
+    assert "all 5 run" in findings
+    assert "fail " not in findings
+
+
+def test_env_is_for_a_shell(stack: Stack) -> None:
+    printed = stack.local("env").stdout
+    assert all(line.startswith("export ") for line in printed.splitlines())
+    assert stack.settings.secret("WAREHOUSE_ADMIN_PASSWORD") not in printed
+    script = (
+        f'eval {shlex.quote(printed)}; python -c "import psycopg; print(psycopg.connect().info.user)"; command -v dbt'
+    )
+    done = subprocess.run(["bash", "-c", script], env={"PATH": os.defpath}, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["warehouse_owner", str(stack.root / ".venv/bin/dbt")]
+
+
+def test_psql_runs_a_statement(stack: Stack) -> None:
+    done = stack.local("psql", environment={"SQL": "select current_user || '@' || current_database() as me"})
+    assert "warehouse_owner@analytics" in done.stdout
+    assert stack.local("psql", check=False, environment={"SQL": "select nothing"}).returncode != 0
+
+
+def test_other_warehouses_are_on_the_same_server(stack: Stack) -> None:
+    stack.local("up", environment={"WAREHOUSE_DB": "another"})
+    done = stack.local("psql", environment={"WAREHOUSE_DB": "another", "SQL": "select current_database()"})
+    assert "another" in done.stdout
+
+
+def test_no_secret_is_on_a_command_line_or_open_to_others(stack: Stack) -> None:
+    settings, layout = stack.settings, Layout(stack.root)
+    secrets = [value for key, value in settings.environment().items() if key.endswith(("_PASSWORD", "_KEY", "_SECRET"))]
+    for process in psutil.process_iter(["cmdline"]):
+        words = " ".join(process.info["cmdline"] or [])
+        assert not any(secret in words for secret in secrets)
+    for path in (layout.dotenv, layout.airflow / "passwords.json", layout.run / "supervisord.conf"):
+        assert path.stat().st_mode & 0o077 == 0
+    assert not any(secret in (layout.run / "supervisord.conf").read_text() for secret in secrets)
+
+
+def test_it_listens_on_this_machine_only(stack: Stack) -> None:
+    ours = {process.pid for process in stray_processes(Layout(stack.root))}
+    listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in ours]
+    addresses = {(address.ip, address.port) for c in listening if (address := c.laddr)}
+    assert addresses == {("127.0.0.1", stack.settings.port), ("127.0.0.1", stack.settings.airflow_port)}
+
+
+def test_a_killed_postgres_comes_back_with_its_data(stack: Stack) -> None:
+    layout = Layout(stack.root)
+    with connect(stack.settings, "owner") as warehouse:
+        warehouse.execute("create table public.kept as select 42 as n")
+    (before,) = [program for program in supervision.programs(layout) if program.name == "postgres"]
+    os.kill(before.pid, signal.SIGKILL)
+
+    def is_back() -> bool:
+        try:
+            with psycopg.connect(stack.settings.dsn("owner")) as warehouse:
+                return warehouse.execute("select n from public.kept").fetchone() == (42,)
+        except psycopg.OperationalError:
+            return False
+
+    assert eventually(lambda: before.pid not in [p.pid for p in supervision.programs(layout)] and is_back())
+    stack.local("up")  # waits until Airflow is healthy again
+
+
+def test_what_runs_without_its_supervisor_is_found_and_ended(stack: Stack) -> None:
+    layout = Layout(stack.root)
+    supervisor = supervision.supervisord_process(layout)
+    assert supervisor is not None
+    supervisor.kill()
+    supervisor.wait(10)
+
+    found = stack.local("doctor", check=False)
+    assert found.returncode == 1
+    assert "without their supervisor" in found.stdout
+    stack.local("down")
+    assert stray_processes(layout) == []
+
+
+def test_a_taken_port_is_left_to_its_owner(stack: Stack) -> None:
+    taken = stack.settings.port
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", taken))
+        other.listen()
+        refused = stack.local("up", check=False, environment={"WAREHOUSE_PORT": str(taken)})
+        assert refused.returncode == 1
+        assert f"the environment asks for it: WAREHOUSE_PORT={taken}" in refused.stderr
+        said = stack.local("up").stdout
+    assert f"Port {taken} is taken by" in said
+    assert f"moves to port {stack.settings.port}" in said
+    assert stack.settings.port != taken
+
+
+def test_the_data_are_there_after_down_and_up(stack: Stack) -> None:
+    layout = Layout(stack.root)
+    assert "the data are kept" in stack.local("down").stdout
+    assert marked(stack.root) == []
+    assert stray_processes(layout) == []
+    assert "Nothing was running" in stack.local("down").stdout
+    assert "not running" in stack.local("status", check=False).stdout
+
+    stack.local("up")
+    with connect(stack.settings, "owner") as warehouse:
+        assert warehouse.execute("select n from public.kept").fetchone() == (42,)
+
+
+def test_clean_asks_and_a_stack_that_is_not_there_is_named(stack: Stack) -> None:
+    asked = stack.local("clean", check=False)
+    assert asked.returncode == 1
+    assert str(stack.root / ".local") in asked.stdout
+    assert "YES=1" in asked.stderr
+    for name in ("docker", "podman"):
+        refused = stack.local("up", check=False, environment={"STACK": name})
+        assert refused.returncode == 1
+        assert f"STACK={name}" in refused.stderr
+
+
+def test_airflow_gets_no_superuser(tmp_path: Path) -> None:
+    ensure_dotenv(tmp_path)
+    environment = airflow_environment(load_settings(tmp_path, env={}))
+    assert "WAREHOUSE_ADMIN_PASSWORD" not in environment
+    assert all(isinstance(value, str) for value in environment.values())
+
+
+@pytest.mark.parametrize("line", ["not a setting", "WAREHOUSE_PORT=abc"])
+def test_a_malformed_dotenv_stops_every_command_with_its_line(stack: Stack, line: str) -> None:
+    path = stack.root / ".env"
+    before = path.read_text()
+    try:
+        kept = [text for text in before.splitlines() if not text.startswith("WAREHOUSE_PORT")]
+        path.write_text("\n".join([line, *kept]))
+        for command in ("up", "env", "status", "psql"):
+            done = stack.local(command, check=False)
+            assert done.returncode == 1
+            assert str(path) in done.stderr
+            assert "Traceback" not in done.stderr
+    finally:
+        path.write_text(before)

@@ -1,0 +1,171 @@
+"""Settings: what wins over what, and what is said of each mistake."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from infrastructure.local.dotenv import ensure_dotenv, set_value
+from infrastructure.settings import KEYS, PROJECT_ROOT, SettingsError, load_settings, read_dotenv
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    ensure_dotenv(tmp_path)
+    return tmp_path
+
+
+def edit(root: Path, old: str, new: str) -> None:
+    path = root / ".env"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_new_dotenv_has_every_key_and_is_private(tmp_path: Path) -> None:
+    (said,) = ensure_dotenv(tmp_path)
+
+    path = tmp_path / ".env"
+    assert str(path) in said
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert set(read_dotenv(path)) == set(KEYS)
+    settings = load_settings(tmp_path, env={})
+    assert settings.company_founded == datetime.now(UTC).date() - timedelta(days=60)
+    assert settings.landing_zone == tmp_path / "raw"
+    assert settings.database == "analytics"
+
+
+def test_the_template_names_every_key_and_holds_no_secret() -> None:
+    template = PROJECT_ROOT / ".env.template"
+    lines = [line for line in template.read_text().splitlines() if "=" in line and not line.startswith("#")]
+    assert [line.partition("=")[0] for line in lines] == list(KEYS)
+    assert not [key for key in read_dotenv(template) if "PASSWORD" in key or key.endswith(("_KEY", "_SECRET"))]
+
+
+def test_two_stacks_have_different_secrets(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        ensure_dotenv(tmp_path / name)
+    one, two = (read_dotenv(tmp_path / name / ".env") for name in ("one", "two"))
+    assert all(one[key] != two[key] for key in KEYS if key.endswith(("_PASSWORD", "_KEY", "_SECRET")))
+
+
+def test_making_it_again_changes_nothing(root: Path) -> None:
+    before = (root / ".env").read_bytes()
+    assert ensure_dotenv(root) == []
+    assert (root / ".env").read_bytes() == before
+
+
+def test_an_old_dotenv_is_completed_and_keeps_what_it_has(root: Path) -> None:
+    before = read_dotenv(root / ".env")
+    path = root / ".env"
+    kept = [line for line in path.read_text().splitlines() if not line.startswith(("AIRFLOW_JWT", "COMPANY_SEED"))]
+    path.write_text("\n".join([*kept, "MY_OWN=kept"]))
+    path.chmod(0o644)
+
+    said = " ".join(ensure_dotenv(root))
+
+    after = read_dotenv(path)
+    assert "AIRFLOW_JWT_SECRET, COMPANY_SEED" in said
+    assert "600" in said
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert set(after) == {*KEYS, "MY_OWN"}
+    assert {key: after[key] for key in before if key != "AIRFLOW_JWT_SECRET"} == {
+        key: before[key] for key in before if key != "AIRFLOW_JWT_SECRET"
+    }
+
+
+def test_an_empty_value_counts_as_missing(root: Path) -> None:
+    port = read_dotenv(root / ".env")["WAREHOUSE_PORT"]
+    edit(root, f"WAREHOUSE_PORT={port}", "WAREHOUSE_PORT=")
+    ensure_dotenv(root)
+    assert int(read_dotenv(root / ".env")["WAREHOUSE_PORT"]) > 0
+
+
+def test_the_environment_wins_unless_it_is_empty(root: Path) -> None:
+    assert load_settings(root, env={"WAREHOUSE_DB": "online_retail"}).database == "online_retail"
+    assert load_settings(root, env={"WAREHOUSE_DB": ""}).database == "analytics"
+
+
+def test_settings_pass_on_whole(root: Path) -> None:
+    settings = load_settings(root, env={"WAREHOUSE_DB": "other", "COMPANY_SCALE": "0.5", "SYNTHETIC_COMPANY": "off"})
+    assert load_settings(root, env=settings.environment()) == settings
+
+
+def test_without_a_dotenv_the_environment_is_enough(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, env={"WAREHOUSE_PORT": "5432", "WAREHOUSE_LOADER_PASSWORD": "it's secret"})
+    dsn = conninfo_to_dict(settings.dsn("loader", application_name="a test"))
+    assert (dsn["user"], dsn["password"], dsn["dbname"]) == ("loader", "it's secret", "analytics")
+    assert (dsn["application_name"], dsn["options"]) == ("a test", "-c timezone=UTC")
+    assert conninfo_to_dict(settings.dsn("loader", "other"))["dbname"] == "other"
+    with pytest.raises(SettingsError, match=r"WAREHOUSE_REPORTER_PASSWORD is set neither .* `make up`"):
+        settings.dsn("reporter")
+
+
+def test_secrets_are_not_shown(root: Path) -> None:
+    settings = load_settings(root, env={})
+    assert settings.secret("WAREHOUSE_OWNER_PASSWORD") not in repr(settings)
+
+
+def test_no_dotenv_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\.env does not exist: run `make up`"):
+        load_settings(tmp_path, env={})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("hunter2", "line 1: neither KEY=value nor a # comment"),
+        ('A="open', 'line 1: the value starts with "'),
+        ("A=1\nB=2\nA=3", "line 3: A is already set on line 1"),
+        ("A=\udcff", "line 1: not UTF-8"),
+    ],
+)
+def test_a_malformed_line_is_named_and_not_shown(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(line.encode("utf-8", "surrogateescape"))
+    with pytest.raises(SettingsError) as error:
+        load_settings(tmp_path, env={})
+    assert f"{path}, {said}" in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("WAREHOUSE_PORT", "http"),
+        ("WAREHOUSE_PORT", "70000"),
+        ("WAREHOUSE_DB", "Analytics"),
+        ("WAREHOUSE_DB", "x; drop"),
+        ("WAREHOUSE_DB", "postgres"),
+        ("SYNTHETIC_COMPANY", "yes"),
+        ("COMPANY_SCALE", "0"),
+        ("COMPANY_SCALE", "nan"),
+        ("COMPANY_SEED", "-1"),
+        ("COMPANY_FOUNDED", "01.02.2026"),
+    ],
+)
+def test_a_wrong_value_is_named_with_where_it_stands(root: Path, key: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{key}={value} in the environment is not"):
+        load_settings(root, env={key: value})
+    set_value(root, key, value)
+    with pytest.raises(SettingsError, match=f"{key}={value} in {root / '.env'} is not"):
+        load_settings(root, env={})
+
+
+def test_forms_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("# a comment\n\nexport A = 1 # why\nB='x # y' # z\nC=\"two words\"\nD=a#b\nE=x=y\n")
+    assert read_dotenv(path) == {"A": "1", "B": "x # y", "C": "two words", "D": "a#b", "E": "x=y"}
+
+
+def test_one_value_is_replaced_in_its_place(root: Path) -> None:
+    set_value(root, "COMPANY_SEED", "7")
+    assert load_settings(root, env={}).company_seed == 7
+    assert load_settings(root, env={}).company_founded != date.min
+    with pytest.raises(SettingsError, match="no line NOTHING="):
+        set_value(root, "NOTHING", "1")
