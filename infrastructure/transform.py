@@ -56,7 +56,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str], environment: Mapping[s
     prepare(settings)
     with _only_transform(settings):
         dbt = subprocess.Popen(
-            [sys.executable, "-m", "dbt.cli.main", *arguments],
+            [str(Path(sys.executable).with_name("dbt")), *arguments],
             env={**environment, **dbt_environment(settings)},
             cwd=settings.root / "dbt",
         )

@@ -9,12 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,19 +23,18 @@ import pytest
 from psycopg import sql
 
 from infrastructure.local.dotenv import set_value
-from infrastructure.local.postgres import initialise, open_home, server_command, server_environment
-from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, is_secret, load_settings
-from infrastructure.warehouse import ensure_cluster, ensure_warehouse
+from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, load_settings
+from infrastructure.warehouse import ensure_warehouse
+from tests.server import running_server
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-# Nothing in a test's server has to survive a power cut.
-FAST = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
-    "max_wal_size": "1GB",
-    "shared_buffers": "256MB",
-}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "LONG" not in os.environ:
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: LONG=1 runs it"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,46 +47,8 @@ def _no_settings_of_the_developer() -> None:
 @pytest.fixture(scope="session")
 def postgres(_no_settings_of_the_developer: None) -> Iterator[Settings]:
     """Settings of a running server with all roles. Its warehouses are made by the fixture `warehouse`."""
-    place = Path(tempfile.mkdtemp(prefix="saas-analytics-test-"))
-    place.chmod(0o755)  # the server's user is another one when tests run as root
-    process = None
-    try:
-        settings = load_settings(
-            place,  # and not the project, whose .env is the developer's
-            {
-                "WAREHOUSE_HOST": "127.0.0.1",
-                "WAREHOUSE_PORT": str(_free_port()),
-                "WAREHOUSE_DB": "analytics",
-                "LANDING_ZONE": str(place / "raw"),
-                "SYNTHETIC_COMPANY": "on",
-                "COMPANY_SCALE": "1.0",
-                "COMPANY_SEED": "42",
-                "COMPANY_FOUNDED": "2026-01-01",
-                **{key: secrets.token_urlsafe(16) for key in KEYS if is_secret(key)},
-            },
-        )
-        settings = replace(settings, root=PROJECT_ROOT)
-        home, _ = open_home(place / "postgres", place)
-        initialise(home, settings.secret("WAREHOUSE_ADMIN_PASSWORD"))
-        log = place / "postgres.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                server_command(home, settings.port, FAST),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=server_environment(),
-                start_new_session=True,
-                **home.account.popen_options(),
-            )
-        _wait_until_ready(settings, process, log)
-        ensure_cluster(settings)
+    with running_server() as settings:
         yield settings
-    finally:
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGINT)  # "fast": ends the sessions that a failed test left open
-            process.wait(timeout=30)
-        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture
@@ -182,24 +140,3 @@ def stack() -> Iterator[Stack]:
 def drop_database(settings: Settings, name: str) -> None:
     with psycopg.connect(settings.dsn("owner", "postgres"), autocommit=True) as server:
         server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            psycopg.connect(settings.admin_dsn()).close()
-            return
-        except psycopg.OperationalError:
-            try:
-                process.wait(timeout=0.1)
-            except subprocess.TimeoutExpired:
-                continue
-            break  # it ended
-    pytest.exit(f"The PostgreSQL of the tests did not start:\n{log.read_text()[-2000:]}", returncode=3)

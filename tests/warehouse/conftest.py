@@ -15,6 +15,12 @@ from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.transform import dbt_environment
 
 Build = Callable[..., None]
+
+
+class BuildFailed(AssertionError):
+    """dbt could not build. The message names the models and what went wrong."""
+
+
 BUILT_SCHEMAS = ("staging", "core", "marts")
 
 
@@ -36,7 +42,8 @@ def build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
         result = dbtRunner().invoke(["--quiet", *arguments])
         nodes = getattr(result.result, "results", [])
         failed = [f"{node.node.name}: {node.message}" for node in nodes if node.status in ("error", "fail")]
-        assert result.success, "\n".join([f"dbt {' '.join(arguments)} failed", *failed, str(result.exception or "")])
+        if not result.success:
+            raise BuildFailed("\n".join([f"dbt {' '.join(arguments)} failed", *failed, str(result.exception or "")]))
 
     yield run
 

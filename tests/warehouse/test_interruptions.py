@@ -37,7 +37,7 @@ def _start(settings: Settings, target: Path) -> subprocess.Popen[bytes]:
         "DBT_LOG_PATH": str(target),
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "dbt.cli.main", "--quiet", "run"],
+        [str(Path(sys.executable).with_name("dbt")), "--quiet", "run"],
         cwd=PROJECT_ROOT / "dbt",
         env=environment,
         start_new_session=True,
