@@ -10,7 +10,7 @@ READY  := .venv/.synced
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "WAREHOUSE_DB=name works on any of them in that database; STACK=local or STACK=docker forces a stack."
+	@echo "WAREHOUSE_DB=name works on any of them in that database."
 
 # Only when the lock file is newer than the environment, or another user's Python is in it; silent otherwise.
 ifneq ($(shell test -x $(PYTHON) && echo yes),yes)

@@ -62,8 +62,10 @@ def run_dbt(settings: Settings, arguments: Sequence[str], environment: Mapping[s
         )
         try:
             return dbt.wait()
+        except KeyboardInterrupt:
+            dbt.wait()  # Ctrl-C has reached dbt too; it cancels its queries and ends
+            raise
         except BaseException:
-            # Ctrl-C reaches dbt too; it cancels its queries and ends. Anything else must not leave it behind.
             dbt.send_signal(signal.SIGINT)
             dbt.wait()
             raise
@@ -83,8 +85,14 @@ def _try_lock(connection: psycopg.Connection) -> bool:
     return bool(row and row[0])
 
 
+def _stop(number: int, frame: object) -> None:
+    """Ends this process by an exception, so that dbt is not left running without the lock."""
+    raise SystemExit(128 + number)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _stop)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if arguments else 2

@@ -56,6 +56,18 @@
     {%- endfor -%}
 {%- endmacro %}
 
+{#- The text of a key, cut to where it is surely too long: an index takes no value of any length. -#}
+{% macro key_text(column) -%}
+    left({{ column }}, 256)
+{%- endmacro %}
+
+{#- A key that no system gives; its text has been read by key_text. -#}
+{% macro reject_too_long(columns) -%}
+    {%- for column in columns %}
+            when length({{ column }}) > 255 then '{{ column }}_too_long'
+    {%- endfor -%}
+{%- endmacro %}
+
 {#- A value is there and cannot be read as its type. -#}
 {% macro reject_unreadable(columns) -%}
     {%- for column in columns %}

@@ -1,4 +1,4 @@
-{#- Every user is new in exactly one period of each grain. -#}
+{#- Every user who has been active by today is new in exactly one period of each grain. -#}
 with counted as (
     select
         grain,
@@ -8,7 +8,10 @@ with counted as (
 ),
 
 users as (
-    select count(*) as active_users_ever from {{ ref('int_first_activity') }}
+    select count(*) as active_users_ever
+    from {{ ref('int_first_activity') }} as first_days
+    cross join {{ ref('as_of') }} as today
+    where first_days.first_date <= today.as_of
 )
 
 select

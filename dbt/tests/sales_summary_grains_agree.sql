@@ -12,9 +12,8 @@ with facts as (
 ),
 
 refunds as (
-    select coalesce(sum(amount), 0) as refunds
+    select coalesce(sum(refunded_goods_amount), 0) as refunds
     from {{ ref('fact_payments') }}
-    where kind = 'refund' and is_settled and order_id is not null
 ),
 
 costs as (

@@ -70,9 +70,23 @@ def _contents(settings: Settings) -> str:
             if _one(warehouse, "select to_regclass('raw.loads')") == (None,):
                 return f"Database {settings.database}: {size}, nothing landed yet"
             (newest,) = _one(warehouse, "select max(landed_on) from raw.loads where superseded_by is null")
+            (missed,) = _one(warehouse, _MISSED_DAYS)
     except WarehouseError as error:
         return str(error)
-    return f"Database {settings.database}: {size}, newest landed day: {newest or 'none'}"
+    gaps = f"\nDays between that nothing landed for (make backfill FROM=... TO=...): {missed}" if missed else ""
+    return f"Database {settings.database}: {size}, newest landed day: {newest or 'none'}{gaps}"
+
+
+_MISSED_DAYS = """
+with landed as (
+    select distinct landed_on from raw.loads where origin = 'zone' and superseded_by is null
+)
+select string_agg(cast(days.day as date)::text, ', ' order by days.day)
+from generate_series(
+    (select min(landed_on) from landed)::timestamp, (select max(landed_on) from landed)::timestamp, interval '1 day'
+) as days (day)
+where cast(days.day as date) not in (select landed_on from landed)
+"""
 
 
 def _one(warehouse: psycopg.Connection, query: str) -> tuple[object, ...]:

@@ -76,14 +76,16 @@ _COLUMNS = {
 
 def _moment(dice: random.Random, landed: date) -> str:
     if dice.random() < 0.05:
-        return dice.choice(BROKEN_TIMES)
+        return dice.choice((*BROKEN_TIMES, f" {landed}T09:00:00Z\t", f"{landed + timedelta(days=1)}T00:00:05Z"))
     # Few different moments, so that ties and windows that begin at the moment of a fact occur.
     moment = datetime.combine(landed - timedelta(days=dice.choice(DELAYS)), time(dice.choice((0, 9, 23))), UTC)
     return moment.isoformat()
 
 
 def _key(dice: random.Random, prefix: str, count: int, missing: float = 0.03) -> str:
-    return "" if dice.random() < missing else f"{prefix}{dice.randrange(count)}"
+    if dice.random() < missing:
+        return dice.choice(("", "  ", "unknown", "a|b", prefix * 9_000))
+    return f"{prefix}{dice.randrange(count)}"
 
 
 def _user_key(dice: random.Random) -> str:
@@ -108,7 +110,7 @@ def _user(dice: random.Random, day: date) -> Row:
         "updated_at": _moment(dice, day),
         "customer_id": _key(dice, "c", 2),
         "country": dice.choice(("DE", "us", "")),
-        "role": dice.choice(("admin", "member")),
+        "role": dice.choice(("admin", "a|b", "")),
         "is_deleted": "true" if dice.random() < 0.15 else "false",
     }
 

@@ -51,15 +51,22 @@
   Compares the temporary tables `outgoing` and `incoming` as multisets, NULLs being equal, into the temporary table
   `changed`: the rows of which one side has more, and `_side`, which is positive where incoming has them.
 -#}
-{% macro compare(columns) -%}
+{% macro compare(relation, without=[]) -%}
+    {%- set columns, distinct_by = [], [] -%}
+    {%- for column, type in columns_of(relation) if column not in without -%}
+        {%- do columns.append(column) -%}
+        {#- JSON that is equal may still be written otherwise (1 and 1.0), and what is derived from it then differs. -#}
+        {%- do distinct_by.append("cast(" ~ column ~ " as text)" if type == "jsonb" else column) -%}
+    {%- endfor -%}
+    {%- set columns = columns | join(", ") -%}
     create temporary table changed on commit drop as
-    select {{ columns | join(", ") }}, sum(_side) as _side
+    select {{ columns }}, sum(_side) as _side
     from (
-        select {{ columns | join(", ") }}, 1 as _side from incoming
+        select {{ columns }}, 1 as _side from incoming
         union all
-        select {{ columns | join(", ") }}, -1 as _side from outgoing
+        select {{ columns }}, -1 as _side from outgoing
     ) as both_sides
-    group by {{ columns | join(", ") }}
+    group by {{ columns }}, {{ distinct_by | join(", ") }}
     having sum(_side) <> 0
 {%- endmacro %}
 

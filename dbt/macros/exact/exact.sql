@@ -49,7 +49,7 @@
     {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
         ~ " where (" ~ units ~ ") in (select " ~ units ~ " from touched)") %}
     {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql) ~ "\n)") %}
-    {% do run_query(compare(columns)) %}
+    {% do run_query(compare(target)) %}
     {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
         {% do nothing_to_write("nothing changed") %}
         {{ return(none) }}

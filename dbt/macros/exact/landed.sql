@@ -13,7 +13,7 @@
     {% set key = config.require("key") %}
     {% set latest_by = config.get("latest_by") or [] %}
     {% set feed = config.get("feed") or key %}
-    {% set definition = definition_of(sql, [config.require("source"), key, latest_by, feed]) %}
+    {% set definition = definition_of(with_verdict(sql, key, latest_by), [config.require("source"), feed]) %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {% do lock_model() %}
@@ -130,7 +130,7 @@
     {% do run_query("create temporary table judged on commit drop as " ~ with_verdict(contenders, key, latest_by)) %}
     {% do run_query("create temporary view outgoing as select * from held where _row_status = 'accepted'") %}
     {% do run_query("create temporary view incoming as select * from judged where _row_status = 'accepted'") %}
-    {% do run_query(compare(columns)) %}
+    {% do run_query(compare(target, without=["_row_status"])) %}
     {% do run_query("drop view outgoing, incoming") %}
     {% call statement("main") %}
         delete from {{ target }} where _load_id in ({{ gone }});

@@ -126,9 +126,32 @@
     {{ return(run_query("select nextval('change_feed.seq')").rows[0][0]) }}
 {%- endmacro %}
 
-{#- What a model is, as two hashes: of everything that its rows follow from, and of the shape that its contract gives the table. -#}
+{#-
+  What a model is, as two hashes: of everything that its rows follow from (its own query and those of the views that it reads),
+  and of the shape that its contract gives the table.
+-#}
 {% macro definition_of(sql, settings) -%}
-    {{ return(local_md5(sql ~ tojson(settings)) ~ "/" ~ contract_shape()) }}
+    {%- set views = views_above(model.depends_on.nodes) -%}
+    {%- if views -%}
+        {%- set query -%}
+            select string_agg(pg_get_viewdef(to_regclass(name)), ';' order by name)
+            from unnest(array['{{ views | join("', '") }}']) as views (name)
+        {%- endset -%}
+        {%- set view_definitions = run_query(query).rows[0][0] -%}
+    {%- endif -%}
+    {{ return(local_md5(sql ~ tojson(settings) ~ (view_definitions or "")) ~ "/" ~ contract_shape()) }}
+{%- endmacro %}
+
+{#- The views that models are read through, up to the next tables. -#}
+{% macro views_above(parents) -%}
+    {%- set views = [] -%}
+    {%- for parent in parents if parent.startswith("model.") and graph.nodes[parent].config.materialized == "view" -%}
+        {%- set node = graph.nodes[parent] -%}
+        {%- for name in [node.schema ~ "." ~ node.alias] + views_above(node.depends_on.nodes) if name not in views -%}
+            {%- do views.append(name) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(views) }}
 {%- endmacro %}
 
 {% macro contract_shape() -%}

@@ -1,10 +1,7 @@
-{#- A surrogate key: the MD5 of the columns' text, NULL being told apart from empty. The same row has the same key in every build. -#}
-{% macro surrogate_key(columns) -%}
-    md5(
-    {%- for column in columns -%}
-        coalesce(cast({{ column }} as text), '\N') {{- " || '|' || " if not loop.last }}
-    {%- endfor -%}
-    )
+{#- A surrogate key: the MD5 of the columns' values, written so that no two lists of values, NULLs among them, look the same. -#}
+{% macro surrogate_key(columns) -%}{{ adapter.dispatch("surrogate_key")(columns) }}{%- endmacro %}
+{% macro postgres__surrogate_key(columns) -%}
+    md5(cast(row({{ columns | join(", ") }}) as text))
 {%- endmacro %}
 
 {#- The surrogate key of a version: of its natural key and the point in time at which it begins. -#}

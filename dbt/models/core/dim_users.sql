@@ -47,7 +47,8 @@ versions as (
 unknown as (
     select
         {{ unknown_key() }} as user_sk,
-        {{ unknown_key() }} as user_id,
+        -- No row that lands has an empty key.
+        '' as user_id,
         cast(null as text) as customer_id,
         cast(null as text) as email,
         cast(null as text) as full_name,

@@ -44,9 +44,9 @@ with
 {{ grain }}_refunds as (
     select
         {{ period_of(grain, 'paid_date') }} as period_start,
-        sum(amount) as refunds
+        sum(refunded_goods_amount) as refunds
     from {{ ref('fact_payments') }}
-    where kind = 'refund' and is_settled and order_id is not null and {{ within_touched_periods(grain, 'paid_date') }}
+    where refunded_goods_amount is not null and {{ within_touched_periods(grain, 'paid_date') }}
     group by 1
 ),
 

@@ -20,7 +20,7 @@ with raw_rows as (
 -- Read once: what follows uses each value several times.
 typed as {{ materialized_cte() }} (
     select
-        customer_id,
+        {{ key_text('customer_id') }} as customer_id,
         {{ read_timestamp('updated_at') }} as updated_at,
         name,
         lower(segment) as segment,
@@ -44,6 +44,7 @@ judged as (
         *,
         case
             {{ reject_missing(['customer_id']) }}
+            {{ reject_too_long(['customer_id']) }}
             {{ reject_missing(['raw_updated_at']) }}
             {{ reject_unreadable(['updated_at', 'created_at', 'is_deleted']) }}
             {{ reject_absurd_time(['updated_at']) }}

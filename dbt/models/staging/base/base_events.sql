@@ -24,8 +24,8 @@ with raw_rows as (
 -- Read once: what follows uses each value several times.
 typed as {{ materialized_cte() }} (
     select
-        event_id,
-        user_id,
+        {{ key_text('event_id') }} as event_id,
+        {{ key_text('user_id') }} as user_id,
         session_id,
         lower(event_type) as event_type,
         {{ read_timestamp('event_timestamp') }} as event_timestamp,
@@ -51,6 +51,7 @@ judged as (
         {{ day_of('event_timestamp') }} as event_date,
         case
             {{ reject_missing(['event_id', 'user_id', 'event_type']) }}
+            {{ reject_too_long(['event_id', 'user_id']) }}
             {{ reject_missing(['raw_event_timestamp']) }}
             {{ reject_unreadable(['event_timestamp', 'received_at']) }}
             {{ reject_absurd_time(['event_timestamp']) }}

@@ -22,9 +22,9 @@ with raw_rows as (
 -- Read once: what follows uses each value several times.
 typed as {{ materialized_cte() }} (
     select
-        order_item_id,
-        order_id,
-        product_id,
+        {{ key_text('order_item_id') }} as order_item_id,
+        {{ key_text('order_id') }} as order_id,
+        {{ key_text('product_id') }} as product_id,
         {{ read_integer('quantity') }} as quantity,
         {{ read_decimal('unit_price') }} as unit_price,
         {{ read_decimal('discount_amount') }} as discount_amount,
@@ -44,6 +44,7 @@ judged as (
         *,
         case
             {{ reject_missing(['order_item_id', 'order_id', 'product_id']) }}
+            {{ reject_too_long(['order_item_id', 'order_id', 'product_id']) }}
             {{ reject_missing(['raw_quantity', 'raw_unit_price']) }}
             {{ reject_unreadable(['quantity', 'unit_price', 'discount_amount']) }}
             {{ reject_negative(['discount_amount']) }}

@@ -26,9 +26,9 @@ with raw_rows as (
 -- Read once: what follows uses each value several times.
 typed as {{ materialized_cte() }} (
     select
-        order_id,
-        customer_id,
-        user_id,
+        {{ key_text('order_id') }} as order_id,
+        {{ key_text('customer_id') }} as customer_id,
+        {{ key_text('user_id') }} as user_id,
         {{ read_timestamp('ordered_at') }} as ordered_at,
         lower(status) as status,
         upper(currency) as currency,
@@ -56,6 +56,7 @@ judged as (
         {{ day_of('ordered_at') }} as order_date,
         case
             {{ reject_missing(['order_id', 'customer_id']) }}
+            {{ reject_too_long(['order_id', 'user_id', 'customer_id']) }}
             {{ reject_missing(['raw_ordered_at']) }}
             {{ reject_unreadable(['ordered_at', 'discount_amount', 'shipping_amount', 'tax_amount', 'updated_at']) }}
             {{ reject_absurd_time(['ordered_at', 'updated_at']) }}

@@ -24,9 +24,9 @@ with raw_rows as (
 -- Read once: what follows uses each value several times.
 typed as {{ materialized_cte() }} (
     select
-        payment_id,
+        {{ key_text('payment_id') }} as payment_id,
         customer_id,
-        order_id,
+        {{ key_text('order_id') }} as order_id,
         subscription_id,
         lower(kind) as kind,
         lower(method) as method,
@@ -50,6 +50,7 @@ judged as (
         {{ day_of('paid_at') }} as paid_date,
         case
             {{ reject_missing(['payment_id', 'currency']) }}
+            {{ reject_too_long(['payment_id', 'order_id']) }}
             {{ reject_missing(['raw_amount', 'raw_paid_at']) }}
             {{ reject_unreadable(['amount', 'paid_at']) }}
             {{ reject_absurd_time(['paid_at']) }}

@@ -20,7 +20,7 @@ with raw_rows as (
 -- Read once: what follows uses each value several times.
 typed as {{ materialized_cte() }} (
     select
-        product_id,
+        {{ key_text('product_id') }} as product_id,
         {{ read_timestamp('updated_at') }} as updated_at,
         name,
         lower(category) as category,
@@ -45,6 +45,7 @@ judged as (
         *,
         case
             {{ reject_missing(['product_id']) }}
+            {{ reject_too_long(['product_id']) }}
             {{ reject_missing(['raw_updated_at']) }}
             {{ reject_unreadable(['updated_at', 'unit_price', 'unit_cost', 'is_active']) }}
             {{ reject_absurd_time(['updated_at']) }}

@@ -25,8 +25,8 @@ with raw_rows as (
 -- Read once: what follows uses each value several times.
 typed as {{ materialized_cte() }} (
     select
-        subscription_id,
-        customer_id,
+        {{ key_text('subscription_id') }} as subscription_id,
+        {{ key_text('customer_id') }} as customer_id,
         lower(plan_id) as plan_id,
         lower(status) as status,
         {{ read_timestamp('period_start') }} as period_start,
@@ -53,6 +53,7 @@ judged as (
         *,
         case
             {{ reject_missing(['subscription_id', 'customer_id', 'currency']) }}
+            {{ reject_too_long(['subscription_id', 'customer_id']) }}
             {{ reject_missing(['raw_period_start', 'raw_monthly_amount', 'raw_updated_at']) }}
             {{ reject_unreadable(['period_start', 'period_end', 'trial_end', 'monthly_amount', 'updated_at']) }}
             {{ reject_absurd_time(['period_start', 'updated_at']) }}

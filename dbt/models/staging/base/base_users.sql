@@ -23,7 +23,7 @@ with raw_rows as (
 -- Read once: what follows uses each value several times.
 typed as {{ materialized_cte() }} (
     select
-        user_id,
+        {{ key_text('user_id') }} as user_id,
         customer_id,
         {{ read_timestamp('updated_at') }} as updated_at,
         lower(email) as email,
@@ -51,6 +51,7 @@ judged as (
         *,
         case
             {{ reject_missing(['user_id']) }}
+            {{ reject_too_long(['user_id']) }}
             {{ reject_missing(['raw_updated_at']) }}
             {{ reject_unreadable(['updated_at', 'signed_up_at', 'marketing_opt_in', 'is_deleted']) }}
             {{ reject_absurd_time(['updated_at']) }}
