@@ -16,7 +16,7 @@ import orjson
 from data_gen.landing.conditions import number
 from data_gen.landing.errors import MappingError
 from data_gen.landing.json_reader import depth, dump, parse
-from data_gen.landing.mapping import OWN_COLUMNS, Constant, FromFile, Hash, Mapping, Multiplied, Rest
+from data_gen.landing.mapping import EXTRA, OWN_COLUMNS, Constant, FromFile, Hash, Mapping, Multiplied, Rest
 from data_gen.landing.projection import Row, as_text
 
 Record = Any  # a list of texts for a file with columns, a dict for JSON
@@ -37,13 +37,14 @@ class Binding:
         self._mapping = mapping
         self._columns = columns
         self._file_name = file_name
+        self._lacking: list[str] = []  # optional contract columns whose file column is not there
         self._unseen: set[str] = set()  # members of JSON that no record has had yet
         self._named: dict[str, Getter] = {}
         for name, origin in mapping.columns.items():
             if isinstance(origin, FromFile):
-                self._named[name] = self._in_zone(name, self._file_column(f"columns.{name}", origin.column))
+                self._named[name] = self._in_zone(name, self._value(name, origin.column))
             elif isinstance(origin, Multiplied):
-                self._named[name] = _times(self._file_column(f"columns.{name}", origin.column), origin.factor)
+                self._named[name] = _times(self._value(name, origin.column), origin.factor)
             elif isinstance(origin, Constant):
                 self._named[name] = _constant(origin.value)
         for name, origin in mapping.columns.items():
@@ -51,14 +52,16 @@ class Binding:
                 parts = [self._file_column(f"columns.{name}", part, or_contract_column=True) for part in origin.parts]
                 self._named[name] = _hash(parts)
             elif isinstance(origin, Rest):
-                self._named[name] = self._rest()
+                rest = self._rest()
+                # In a document an empty object is a value like any other; a raw table has no _extra without anything.
+                self._named[name] = _or_null(rest) if name == EXTRA else rest
         self._conditions = [
             (self._file_column(f"where.{name}", name, or_contract_column=True), holds)
             for name, holds in mapping.where.items()
         ]
         self._key = [self._named.get(name) or self._file_column("distinct", name) for name in mapping.distinct]
         self._keys: set[bytes] = set()
-        self._order = [name for name in mapping.contract.column_names if name in self._named]
+        self._order = [name for name in (*mapping.contract.column_names, EXTRA) if name in self._named]
         self._getters = [self._named[name] for name in self._order]
         self._is_document = mapping.contract.payload == "document"
         self._objects = {column.name for column in mapping.contract.columns if column.logical_type == "object"}
@@ -105,9 +108,9 @@ class Binding:
         return (dump(document).decode(),)
 
     def finish(self, rows_read: int) -> tuple[str, ...]:
-        """Optional contract columns that no record of a JSON file had. MappingError for what may not be missing."""
+        """Optional contract columns that the file, or no record of a JSON file, had. MappingError for what must be."""
         if not rows_read or not self._unseen:
-            return ()
+            return tuple(self._lacking)
         contract = self._mapping.contract
         missing = []
         for name, origin in self._mapping.columns.items():
@@ -119,6 +122,16 @@ class Binding:
             if name in self._unseen:
                 raise self._absent(f"where.{name}", name)
         return tuple(missing)
+
+    def _value(self, name: str, column: str) -> Getter:
+        """The file column that fills the contract column `name`; NULL where it is missing and optional."""
+        try:
+            return self._file_column(f"columns.{name}", column)
+        except MappingError:
+            if self._mapping.contract.column(name).required:
+                raise
+        self._lacking.append(name)
+        return _constant(None)
 
     def _file_column(self, key: str, name: str, *, or_contract_column: bool = False) -> Getter:
         if name == "_file":
@@ -199,6 +212,10 @@ def _constant(value: Any) -> Getter:
     return lambda record, line: value
 
 
+def _or_null(getter: Getter) -> Getter:
+    return lambda record, line: getter(record, line) or None
+
+
 def _times(getter: Getter, factor: Decimal) -> Getter:
     def get(record: Record, line: int) -> Any:
         value = getter(record, line)
@@ -239,7 +256,7 @@ def _as_object(value: Any) -> Any:
 
 def _without(record: dict[str, Any], used: set[str]) -> dict[str, Any]:
     """The members that are not used; of an object that is used in part, the other part."""
-    rest = {}
+    rest: dict[str, Any] = {}
     for name, value in record.items():
         if name in used:
             continue

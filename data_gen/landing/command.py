@@ -114,7 +114,7 @@ def prepare(settings: Settings) -> None:
     """
     try:
         with psycopg.connect(settings.dsn("loader")) as connection:
-            connection.execute("select from raw.loads limit 0")
+            connection.execute("select from raw.loads, raw.drift limit 0")  # the newest of the books
     except (errors.UndefinedTable, errors.InvalidSchemaName, psycopg.OperationalError):
         ensure_warehouse(settings)  # says what is wrong where it is not only that something is missing
     with connect(settings, "loader", autocommit=True, application_name="land") as connection:

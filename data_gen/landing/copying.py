@@ -48,6 +48,7 @@ class Copied:
 
     counts: Counts
     fingerprint: Fingerprint
+    names: frozenset[str] = frozenset()  # members of JSON objects that became columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,7 @@ def copy_careful(
     """Read the file record by record: what can be a row lands with its line, the rest goes to `rejects`."""
     begin_file(cursor, partition, file.name, first_line=1)
     already = rejects.count
+    names: set[str] = set()
     if file.format == "parquet":
         from data_gen.landing.parquet_reader import ParquetReader
 
@@ -178,8 +180,8 @@ def copy_careful(
             if contract.payload == "document":
                 landed = _copy_judged(cursor, partition, file, documents, rejects)
             else:
-                landed = _copy_objects(cursor, contract, partition, file, documents, rejects)
-        return Copied(Counts(landed, rejects.count - already), stream.fingerprint())
+                landed = _copy_objects(cursor, contract, partition, file, documents, rejects, names)
+        return Copied(Counts(landed, rejects.count - already), stream.fingerprint(), frozenset(names))
 
 
 def _copy_tabular(
@@ -203,6 +205,7 @@ def _copy_objects(
     file: InputFile,
     documents: Iterable[tuple[int, bytes] | Reject],
     rejects: RejectBook,
+    names: set[str],
 ) -> int:
     filled, make = document_rows(contract)
 
@@ -218,6 +221,7 @@ def _copy_objects(
             if fault:
                 rejects.add(file.name, reject(line, fault, raw))
             else:
+                names.update(document)
                 yield (*row, line)
 
     return copy_rows(cursor, partition, (*filled, "_line"), rows())

@@ -17,6 +17,7 @@ import psycopg
 from data_gen.landing.binding import Binding
 from data_gen.landing.copying import CONTENT_ERRORS, copy_rows
 from data_gen.landing.csv_reader import CsvReader
+from data_gen.landing.drift import Drift, record_drift
 from data_gen.landing.errors import FileRefused
 from data_gen.landing.files import ByteStream, Fingerprint, InputFile, describe, fingerprint
 from data_gen.landing.json_reader import depth, fault_of_escapes, json_documents, json_lines, parse
@@ -29,7 +30,7 @@ from data_gen.landing.ledger import (
     open_file_load,
     record_touched_days,
 )
-from data_gen.landing.mapping import Mapping
+from data_gen.landing.mapping import REST, Mapping
 from data_gen.landing.outcome import Outcome
 from data_gen.landing.projection import Row
 from data_gen.landing.records import Reason, Reject, reject
@@ -66,6 +67,8 @@ def land_file(
     if not path.is_file():
         raise FileRefused(f"{path} is not there. Give the path of a file.")
     identity = fingerprint(describe(path, mappings[0].format))
+    # A column that no mapping of the file names is unknown, unless one of them takes the rest.
+    known = set().union(*(mapping.known_columns() for mapping in mappings))
     contracts = {mapping.contract.source: mapping.contract for mapping in mappings}
     partitions = {source: ensure_file_partition(connection, contract, day) for source, contract in contracts.items()}
     outcomes = []
@@ -77,7 +80,7 @@ def land_file(
         for mapping in mappings:
             file = describe(path, mapping.format)
             partition = partitions[mapping.contract.source]
-            outcomes.append(_land(cursor, mapping, file, identity, partition, day, new, observe))
+            outcomes.append(_land(cursor, mapping, known, file, identity, partition, day, new, observe))
         observe("before commit", 0)
     observe("committed", 0)
     if not keep:
@@ -88,6 +91,7 @@ def land_file(
 def _land(
     cursor: Cursor,
     mapping: Mapping,
+    known: set[str],
     file: InputFile,
     identity: Fingerprint,
     partition: str,
@@ -109,8 +113,9 @@ def _land(
         delete_load(cursor, source, load.landed_on, load.load_id)
     observe("before copy", 0)
     with RejectBook() as rejects:
-        counts, missing = _copy(cursor, mapping, file, identity, partition, day, load_id, rejects, observe)
+        counts, drift = _copy(cursor, mapping, known, file, identity, partition, day, load_id, rejects, observe)
         rejects.write(cursor, load_id, source, day)
+    record_drift(cursor, load_id, drift)
     superseded = [load.load_id for load in replaced]
     record_touched_days(cursor, mapping.contract, partition, load_id, day, superseded, whole_table=False)
     close_load(cursor, load_id, [identity], identity.sha256, counts, superseded)
@@ -124,7 +129,7 @@ def _land(
         time.monotonic() - started,
         message=" ".join(f"instead of load {load.load_id}, landed on {load.landed_on}" for load in replaced),
         load_id=load_id,
-        missing_columns=missing,
+        drift=drift,
     )
 
 
@@ -137,6 +142,7 @@ def _replaced(live: Sequence[FileLoad], name: str) -> list[FileLoad]:
 def _copy(
     cursor: Cursor,
     mapping: Mapping,
+    known: set[str],
     file: InputFile,
     identity: Fingerprint,
     partition: str,
@@ -144,8 +150,9 @@ def _copy(
     load_id: int,
     rejects: RejectBook,
     observe: Observer,
-) -> tuple[Counts, tuple[str, ...]]:
+) -> tuple[Counts, Drift]:
     left_out = 0
+    names: set[str] = set()
     constants = (file.name, load_id, file_partition_value(day))
 
     def rows(binding: Binding, records: Iterable[Any], is_json: bool) -> Iterator[Row]:
@@ -155,6 +162,8 @@ def _copy(
                 rejects.add(file.name, record)
                 continue
             line, values = record
+            if is_json:
+                names.update(values)
             row = binding.row(values, line)
             if row is None:
                 left_out += 1
@@ -175,7 +184,9 @@ def _copy(
         if read_to_end() != identity.sha256:
             raise FileRefused(f"{file.path} changed while it was read. Nothing of it was landed; run this again.")
     counts = Counts(landed, rejects.count, left_out)
-    return counts, binding.finish(counts.landed + counts.left_out)
+    missing = binding.finish(counts.landed + counts.left_out)
+    unknown = {name for name in columns or names if name not in known and REST not in known}
+    return counts, Drift(missing=missing) | Drift(unknown=tuple(unknown))
 
 
 def _open(

@@ -22,6 +22,8 @@ from data_gen.landing.errors import ContractError, MappingError
 from data_gen.landing.files import Format
 
 OWN_COLUMNS = ("_file", "_line")
+REST = "*"  # among the columns that a mapping knows: whatever there is
+EXTRA = "_extra"  # of raw tables with columns: what the contract does not know, as JSON
 _KEYS = ("source", "format", "timezone", "columns", "where", "distinct", "ragged")
 _FORMATS = ("csv", "jsonl", "json", "parquet")
 
@@ -77,6 +79,18 @@ class Mapping:
     where: Dictionary[str, Condition]  # by file column
     distinct: tuple[str, ...]
     ragged: Literal["pad", "reject"]
+
+    def known_columns(self) -> set[str]:
+        """The file columns that the mapping names anywhere, with the heads of dotted ones; REST where it takes all."""
+        known = {*self.where, *self.distinct}
+        for name, origin in self.columns.items():
+            if isinstance(origin, FromFile | Multiplied):
+                known.add(origin.column)
+            elif isinstance(origin, Hash):
+                known.update(origin.parts)
+            elif isinstance(origin, Rest) and name != EXTRA:
+                known.add(REST)
+        return known | {name.partition(".")[0] for name in known}
 
 
 class _PlainYaml(yaml.SafeLoader):
@@ -163,7 +177,10 @@ class _Reader:
             raise self._error("columns", "must say for each contract column where it comes from")
         columns: dict[str, Origin] = {}
         for column, entry in entries.items():
-            if column not in contract.column_names:
+            if column == EXTRA and contract.payload == "columns":
+                if entry != {"rest": True}:
+                    raise self._error(f"columns.{EXTRA}", "can only be {rest: true}: what is named nowhere else")
+            elif column not in contract.column_names:
                 known = ", ".join(contract.column_names)
                 raise self._error(
                     f"columns.{column}", f"the contract {contract.source!r} has no such column. It has: {known}"

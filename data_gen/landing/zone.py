@@ -21,6 +21,7 @@ from data_gen.landing.copying import (
     copy_fast,
     shape_of,
 )
+from data_gen.landing.drift import Drift, drift_of_documents, drift_of_names, record_drift
 from data_gen.landing.errors import FileRefused
 from data_gen.landing.files import InputFile, describe, fingerprint
 from data_gen.landing.ledger import (
@@ -95,10 +96,9 @@ def land_day(
             seconds = time.monotonic() - started
             status: Status = "failed" if refused else "unchanged"
             return Outcome(contract.source, day, status, None, len(delivery.files), seconds=seconds, message=refused)
-        counts, load_id = _replace(cursor, contract, day, delivery.files, live, observe)
+        counts, drift, load_id = _replace(cursor, contract, day, delivery.files, live, observe)
         observe("before commit", 0)
     observe("committed", 0)
-    known = {name for _, shape in delivery.files for name in shape.columns or contract.column_names}
     return Outcome(
         contract.source,
         day,
@@ -108,8 +108,7 @@ def land_day(
         seconds=time.monotonic() - started,
         message=refused,
         load_id=load_id,
-        unknown_columns=tuple(sorted(known - set(contract.column_names))),
-        missing_columns=tuple(name for name in contract.column_names if name not in known),
+        drift=drift,
     )
 
 
@@ -142,7 +141,7 @@ def _replace(
     files: Sequence[tuple[InputFile, Shape]],
     live: ZoneLoad | None,
     observe: Observer,
-) -> tuple[Counts, int]:
+) -> tuple[Counts, Drift, int]:
     load_id = open_zone_load(cursor, contract.source, day)
     superseded = [live.load_id] if live else []
     observe("before copy", 0)
@@ -150,13 +149,31 @@ def _replace(
         partition, copied = _copy(cursor, contract, day, files, load_id, rejects, observe)
         counts = sum((one.counts for one in copied), Counts())
         rejects.write(cursor, load_id, contract.source, day)
+    drift = _drift(cursor, contract, partition, files, copied)
+    record_drift(cursor, load_id, drift)
     record_touched_days(cursor, contract, partition, load_id, day, superseded, whole_table=True)
     fingerprints = [one.fingerprint for one in copied]
     close_load(cursor, load_id, fingerprints, zone_content(fingerprints), counts, superseded)
     observe("before attach", 0)
     replaced = zone_partition(contract.source, live.landed_on, live.load_id) if live else None
     attach(cursor, contract, partition, day.isoformat(), replaced)
-    return counts, load_id
+    return counts, drift, load_id
+
+
+def _drift(
+    cursor: Cursor,
+    contract: Contract,
+    partition: str,
+    files: Sequence[tuple[InputFile, Shape]],
+    copied: Sequence[Copied],
+) -> Drift:
+    """What the headers say; of documents, what the rows say."""
+    drift = Drift()
+    for (_, shape), one in zip(files, copied, strict=True):
+        drift |= drift_of_names(contract, shape.columns or one.names)
+    if contract.payload == "document" and any(shape.columns is None for _, shape in files):
+        drift |= drift_of_documents(cursor, contract, partition)
+    return drift
 
 
 def _copy(

@@ -12,8 +12,6 @@ import sys
 import threading
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -33,39 +31,9 @@ from data_gen.landing.outcome import Outcome
 from data_gen.landing.zone import land_day
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.warehouse import connect
+from tests.integration.landing_help import DAY, command, deliver, land, query
 
-DAY = date(2026, 1, 5)
 USERS = b"user_id,updated_at,email\nu1,2026-01-05T08:00:00Z,a@x.org\nu2,2026-01-04T23:30:00-05:00,\n"
-
-
-def deliver(settings: Settings, name: str, content: bytes, day: date = DAY) -> Path:
-    """Put a file into the landing zone; its name begins with the source's."""
-    directory = settings.landing_zone / name.partition(".")[0] / f"dt={day}"
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / name).write_bytes(content)
-    return directory / name
-
-
-def land(settings: Settings, source: str, day: date = DAY) -> Outcome:
-    prepare(settings)
-    with connect(settings, "loader", autocommit=True) as connection:
-        return land_day(connection, load_contract(source), day, settings.landing_zone)
-
-
-def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(settings.dsn("owner")) as connection:
-        return connection.execute(statement).fetchall()
-
-
-def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "data_gen/land.py", *arguments],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **settings.environment()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def test_a_day_lands_with_its_books(warehouse: Settings) -> None:
@@ -250,8 +218,8 @@ def test_unknown_columns_go_to_extra_and_missing_ones_are_null(warehouse: Settin
         ("u1", None, {"new": "7"}, 2),
         ("u2", None, None, 3),
     ]
-    assert outcome.unknown_columns == ("new",)
-    assert "email" in outcome.missing_columns
+    assert outcome.drift.unknown == ("new",)
+    assert "email" in outcome.drift.missing
 
 
 def test_missing_required_column_refuses_the_file_and_the_rest_lands(warehouse: Settings) -> None:

@@ -8,27 +8,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 
-from data_gen.landing.command import prepare
 from data_gen.landing.errors import LandingError
-from data_gen.landing.foreign import land_file
-from data_gen.landing.mapping import load_mappings
-from data_gen.landing.outcome import Outcome
 from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.warehouse import connect
 from tests.conftest import drop_database
+from tests.integration.landing_help import DATA, DAY, MAPPINGS, command, put, query, statuses
+from tests.integration.landing_help import land_foreign as land
 
-DATA = PROJECT_ROOT / "tests" / "data"
-MAPPINGS = PROJECT_ROOT / "data_gen" / "mappings"
-DAY = date(2026, 1, 5)
 ORDERS = """
 source: orders
 format: csv
@@ -51,40 +42,6 @@ def inbox(tmp_path: Path) -> Path:
     path = tmp_path / "inbox"
     path.mkdir()
     return path
-
-
-def land(
-    settings: Settings, mapping: Path, path: Path, day: date = DAY, *, new: bool = False, keep: bool = False
-) -> list[Outcome]:
-    prepare(settings)
-    with connect(settings, "loader", autocommit=True) as connection:
-        return land_file(connection, load_mappings(mapping), path, day, new=new, keep=keep)
-
-
-def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(settings.dsn("owner")) as connection:
-        return connection.execute(statement).fetchall()
-
-
-def command(settings: Settings, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "data_gen/land.py", *map(str, arguments)],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **settings.environment()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def put(directory: Path, name: str, content: bytes) -> Path:
-    path = directory / name
-    path.write_bytes(content)
-    return path
-
-
-def statuses(outcomes: Sequence[Outcome]) -> list[str]:
-    return [outcome.status for outcome in outcomes]
 
 
 def test_a_file_lands_and_is_moved(warehouse: Settings, mapping: Path, inbox: Path) -> None:
