@@ -7,7 +7,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,12 +58,13 @@ def land_file(
     *,
     new: bool = False,
     keep: bool = False,
+    dry_run: bool = False,
     observe: Observer = ignore,
 ) -> list[Outcome]:
     """Land a file in every contract that its mappings fill. All of it is committed together, or nothing has changed.
 
-    Afterwards the file is moved to `processed/` beside it, unless `keep`. The raw tables are there already, and the
-    connection is in autocommit mode.
+    Afterwards the file is moved to `processed/` beside it, unless `keep`. `dry_run`: do the same and roll it back. The
+    raw tables are there already, and the connection is in autocommit mode.
     """
     if not path.is_file():
         raise FileRefused(f"{path} is not there. Give the path of a file.")
@@ -70,18 +72,21 @@ def land_file(
     # A column that no mapping of the file names is unknown, unless one of them takes the rest.
     known = set().union(*(mapping.known_columns() for mapping in mappings))
     contracts = {mapping.contract.source: mapping.contract for mapping in mappings}
-    partitions = {source: ensure_file_partition(connection, contract, day) for source, contract in contracts.items()}
     outcomes = []
-    with connection.transaction(), connection.cursor() as cursor:
-        # Two landings that could be of the same file exclude each other, all locks in one order.
-        names = {f"land {source} {what}" for source in contracts for what in (path.name, identity.sha256)}
-        for name in sorted(names):
-            lock(cursor, name)
-        for mapping in mappings:
-            file = describe(path, mapping.format)
-            partition = partitions[mapping.contract.source]
-            outcomes.append(_land(cursor, mapping, known, file, identity, partition, day, new, observe))
-        observe("before commit", 0)
+    with connection.transaction(force_rollback=True) if dry_run else nullcontext():
+        partitions = {source: ensure_file_partition(connection, one, day) for source, one in contracts.items()}
+        with connection.transaction(), connection.cursor() as cursor:
+            # Two landings that could be of the same file exclude each other, all locks in one order.
+            names = {f"land {source} {what}" for source in contracts for what in (path.name, identity.sha256)}
+            for name in sorted(names):
+                lock(cursor, name)
+            for mapping in mappings:
+                file = describe(path, mapping.format)
+                partition = partitions[mapping.contract.source]
+                outcomes.append(_land(cursor, mapping, known, file, identity, partition, day, new, observe))
+            observe("before commit", 0)
+    if dry_run:
+        return [replace(one, load_id=None, dry_run=True) if one.landed else one for one in outcomes]
     observe("committed", 0)
     if not keep:
         _finish(connection, [outcome.load_id for outcome in outcomes if outcome.load_id], path)

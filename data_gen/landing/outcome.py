@@ -46,6 +46,11 @@ class Outcome:
     message: str = ""  # why it failed, or what else is worth knowing
     load_id: int | None = None
     drift: Drift = Drift()  # noqa: RUF009 - frozen
+    dry_run: bool = False  # it was all rolled back
+
+    @property
+    def landed(self) -> bool:
+        return self.status in ("landed", "replaced")
 
     def line(self) -> str:
         """One line for a log."""
@@ -56,7 +61,8 @@ class Outcome:
             return f"{what}: nothing to do, {self.message or 'the same bytes have landed before'}"
         if self.status == "failed":
             return f"{what}: FAILED: {self.message}"
-        text = f"{what}: {self.status}, {self.counts.landed} rows in {self.seconds:.2f} s"
+        status = f"would be {self.status}" if self.dry_run else self.status
+        text = f"{what}: {status}, {self.counts.landed} rows in {self.seconds:.2f} s"
         if self.counts.rejected:
             text += f", {self.counts.rejected} rejected"
         if self.counts.left_out:
@@ -129,7 +135,9 @@ def show(outcomes: Sequence[Outcome], seconds: float, console: Console) -> None:
     if groups:
         console.print(table)
     total = sum((outcome.counts for outcome in outcomes), Counts())
-    changed = any(outcome.status in ("landed", "replaced") for outcome in outcomes)
+    changed = any(outcome.landed for outcome in outcomes)
+    if any(outcome.dry_run for outcome in outcomes):
+        console.print("Dry run: it was all rolled back, nothing has changed.")
     if changed:
         console.print(
             f"{total.read:,} rows read = {total.landed:,} landed + {total.rejected:,} rejected"
