@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,18 @@ import orjson
 from data_gen.landing.conditions import number
 from data_gen.landing.errors import MappingError
 from data_gen.landing.json_reader import depth, dump, parse
-from data_gen.landing.mapping import EXTRA, OWN_COLUMNS, Constant, FromFile, Hash, Mapping, Multiplied, Rest
+from data_gen.landing.mapping import (
+    EXTRA,
+    OWN_COLUMNS,
+    Constant,
+    Elapsed,
+    FromFile,
+    Hash,
+    InFile,
+    Mapping,
+    Multiplied,
+    Rest,
+)
 from data_gen.landing.projection import Row, as_text
 
 Record = Any  # a list of texts for a file with columns, a dict for JSON
@@ -45,6 +56,8 @@ class Binding:
                 self._named[name] = self._in_zone(name, self._value(name, origin.column))
             elif isinstance(origin, Multiplied):
                 self._named[name] = _times(self._value(name, origin.column), origin.factor)
+            elif isinstance(origin, Elapsed):
+                self._named[name] = _after(self._value(name, origin.column), origin)
             elif isinstance(origin, Constant):
                 self._named[name] = _constant(origin.value)
         for name, origin in mapping.columns.items():
@@ -81,7 +94,7 @@ class Binding:
         for name, origin in self._mapping.columns.items():
             if isinstance(origin, Hash):
                 names += origin.parts
-            elif isinstance(origin, FromFile | Multiplied) and contract.column(name).required:
+            elif isinstance(origin, InFile) and contract.column(name).required:
                 names.append(origin.column)
         heads = (name if name in columns else name.partition(".")[0] for name in names)
         return max((columns.index(head) + 1 for head in heads if head in columns), default=0)
@@ -114,7 +127,7 @@ class Binding:
         contract = self._mapping.contract
         missing = []
         for name, origin in self._mapping.columns.items():
-            if isinstance(origin, FromFile | Multiplied) and origin.column in self._unseen:
+            if isinstance(origin, InFile) and origin.column in self._unseen:
                 if contract.column(name).required:
                     raise self._absent(f"columns.{name}", origin.column)
                 missing.append(name)
@@ -173,7 +186,7 @@ class Binding:
     def _rest(self) -> Getter:
         used: set[str] = set()
         for origin in self._mapping.columns.values():
-            if isinstance(origin, FromFile | Multiplied):
+            if isinstance(origin, InFile):
                 used.add(origin.column)
             elif isinstance(origin, Hash):
                 used.update(part for part in origin.parts if part not in OWN_COLUMNS)
@@ -221,6 +234,22 @@ def _times(getter: Getter, factor: Decimal) -> Getter:
         value = getter(record, line)
         found = number(value) if isinstance(value, str) else None
         return value if found is None else format(found * factor, "f")
+
+    return get
+
+
+def _after(getter: Getter, clock: Elapsed) -> Getter:
+    def get(record: Record, line: int) -> Any:
+        value = getter(record, line)
+        found = number(value) if isinstance(value, str) else None
+        if found is None:
+            return value
+        try:
+            # In whole microseconds: a float of seconds has too few digits for the time of today.
+            moment = clock.since + timedelta(microseconds=int(found * clock.unit * 1_000_000))
+        except OverflowError:
+            return value
+        return moment.isoformat()
 
     return get
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -44,6 +45,15 @@ class Multiplied:
 
 
 @dataclass(frozen=True, slots=True)
+class Elapsed:
+    """The time that lies so many seconds after another, exactly; for clocks that count. What is no number stays."""
+
+    column: str
+    since: datetime
+    unit: Decimal  # in seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     """The same value for every row."""
 
@@ -62,7 +72,9 @@ class Rest:
     """Every file column that is not named elsewhere in `columns`, as JSON."""
 
 
-Origin = FromFile | Multiplied | Constant | Hash | Rest
+InFile = FromFile | Multiplied | Elapsed
+Origin = InFile | Constant | Hash | Rest
+_CLOCKS = {"seconds_since": Decimal(1), "milliseconds_since": Decimal("0.001")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ class Mapping:
         """The file columns that the mapping names anywhere, with the heads of dotted ones; REST where it takes all."""
         known = {*self.where, *self.distinct}
         for name, origin in self.columns.items():
-            if isinstance(origin, FromFile | Multiplied):
+            if isinstance(origin, InFile):
                 known.add(origin.column)
             elif isinstance(origin, Hash):
                 known.update(origin.parts)
@@ -207,17 +219,30 @@ class _Reader:
                 return Rest()
             if kind not in ("const", "hash", "rest"):
                 raise self._error(
-                    key, f"{kind!r} is not known. Known: a file column, const, hash, rest, column and times"
+                    key,
+                    f"{kind!r} is not known. Known: a file column, const, hash, rest, column and times,"
+                    " column and seconds_since or milliseconds_since",
                 )
         if isinstance(entry, dict) and set(entry) == {"column", "times"} and isinstance(entry["column"], str):
             factor = number(str(entry["times"]))
             if factor is not None:
                 return Multiplied(entry["column"], factor)
+        if isinstance(entry, dict) and len(entry) == 2 and isinstance(entry.get("column"), str):
+            for clock, unit in _CLOCKS.items():
+                if clock in entry:
+                    return Elapsed(entry["column"], self._moment(f"{key}.{clock}", entry[clock]), unit)
         raise self._error(
             key,
-            f"{entry!r} is not understood. Write a file column, {{const: value}}, {{hash: [columns]}}, {{rest: true}}"
-            " or {column: name, times: number}",
+            f"{entry!r} is not understood. Write a file column, {{const: value}}, {{hash: [columns]}}, {{rest: true}},"
+            " {column: name, times: number} or {column: name, seconds_since: time}",
         )
+
+    def _moment(self, key: str, value: Any) -> datetime:
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            raise self._error(key, f"{value!r} is not a time like 1970-01-01T00:00:00Z") from None
+        return moment if moment.tzinfo else moment.replace(tzinfo=self._timezone())
 
     def _conditions(self) -> dict[str, Condition]:
         entries = self._document.get("where", {})

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -310,6 +311,35 @@ def test_jaffle_shop(warehouse: Settings) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fixture", "mapping", "rows", "people", "first", "last"),
+    [
+        ("lifecycle", "product_events_activity", 10, 4, "2020-01-09T12:00:00Z", "2020-01-19T12:00:00Z"),
+        ("retention_first_time", "product_events", 26, 5, "2020-06-05T05:00:00Z", "2020-06-16T05:00:00Z"),
+        ("retention_recurring", "product_events", 10, 2, "2020-06-10T05:00:00Z", "2020-06-16T05:00:00Z"),
+        ("retention_timezone", "product_events_utc", 5, 2, "2020-06-09T01:00:00Z", "2020-06-16T09:00:00Z"),
+        ("funnel_ordered_repeat", "product_events_sequence", 25, 6, "2020-01-01T00:00:00+00:00", None),
+        ("funnel_strict", "product_events_sequence", 27, 8, "2020-01-01T00:00:00+00:00", None),
+    ],
+)
+def test_product_events(
+    warehouse: Settings, fixture: str, mapping: str, rows: int, people: int, first: str, last: str | None
+) -> None:
+    file = DATA / f"posthog_semantics/{fixture}_events.csv"
+
+    (outcome,) = land(warehouse, MAPPINGS / f"{mapping}.yaml", file, keep=True)
+
+    assert (outcome.counts.read, outcome.counts.landed) == (rows, rows)
+    assert outcome.drift.missing == outcome.drift.unknown == ()
+    ((ids, users, earliest, latest),) = query(
+        warehouse,
+        "select count(distinct _doc ->> 'event_id'), count(distinct _doc ->> 'user_id'),"
+        " min(_doc ->> 'event_timestamp'), max(_doc ->> 'event_timestamp') from raw.events",
+    )
+    assert (ids, users, earliest) == (rows, people, first)
+    assert last in (latest, None)
+
+
 def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
     """541,909 real rows, into a warehouse that the command itself makes."""
     settings = replace(postgres, database="test_online_retail")
@@ -327,6 +357,7 @@ def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
             ("order_items", 541_909, 532_621, 0, 9_288),
             ("products", 541_909, 3_938, 0, 537_971),
             ("customers", 541_909, 4_372, 0, 537_537),
+            ("returns", 541_909, 9_288, 0, 532_621),
         ]
         ((lines, orders, customers, net),) = query(
             settings,
@@ -342,6 +373,14 @@ def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
             " where products.product_id is null"
             " and quantity::numeric > 0 and order_items.unit_price::numeric > 0",
         ) == [(0,)]
+        # The cancellations are 9,288 lines of 3,836 invoices; no return claims an order line.
+        assert query(
+            settings,
+            "select count(*), sum(quantity::numeric), sum(quantity::numeric * (_extra ->> 'UnitPrice')::numeric)"
+            " from raw.returns",
+        ) == [(9_288, Decimal(277_574), Decimal("896812.490"))]
+        assert query(settings, "select count(*) from raw.returns join raw.order_items using (order_item_id)") == [(0,)]
+        assert query(settings, "select count(*) from quality.schema_drift") == [(0,)]
         assert "Nothing to do" in again.stdout
     finally:
         drop_database(postgres, settings.database)

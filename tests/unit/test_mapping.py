@@ -133,6 +133,24 @@ def test_multiplied_amount_is_exact(tmp_path: Path) -> None:
     assert bound.row(["d", "c", "a lot"], 3) == ("d", "c", "a lot")
 
 
+@pytest.mark.parametrize(
+    ("clock", "value", "expected"),
+    [
+        ('seconds_since: "1970-01-01T00:00:00Z"', "1767571200", "2026-01-05T00:00:00+00:00"),
+        ('milliseconds_since: "1970-01-01T00:00:00Z"', "1767571200123", "2026-01-05T00:00:00.123000+00:00"),
+        ('seconds_since: "2020-01-01"', "1.5", "2020-01-01T00:00:01.500000+00:00"),
+        ('seconds_since: "2020-01-01"', "1e300", "1e300"),
+        ('seconds_since: "2020-01-01"', "soon", "soon"),
+        ('seconds_since: "2020-01-01"', None, None),
+    ],
+)
+def test_clock_that_counts(tmp_path: Path, clock: str, value: str | None, expected: str | None) -> None:
+    text = f"source: orders\ncolumns: {{order_id: i, customer_id: c, ordered_at: {{column: t, {clock}}}}}\n"
+    bound = binding(tmp_path, text, ["i", "c", "t"])
+
+    assert bound.row(["i", "c", value], 2) == ("i", "c", expected)
+
+
 def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_text("source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: r}\n")
@@ -153,6 +171,8 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
         (("user_id: user_id", "user: user_id"), r"columns\.user: the contract 'events' has no such column"),
         (("  user_id: user_id\n", ""), "columns: the contract 'events' requires user_id"),
         (("{const: page_view}", "{cnst: page_view}"), r"columns\.event_type: 'cnst' is not known"),
+        (("event_time\n", "{column: t, seconds_since: x}\n"), r"event_timestamp\.seconds_since: 'x' is not a time"),
+        (("{const: page_view}", "{column: t, since: x}"), r"columns\.event_type: .* is not understood"),
         (("{const: page_view}", "[1]"), r"columns\.event_type: \[1\] is not understood"),
         (("format: csv", "where: {a: '>'}"), r"where\.a: '>' is not a condition"),
         (("format: csv", "distinct: order_id"), "distinct: must be a list"),
