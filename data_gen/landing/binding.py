@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from data_gen.landing.conditions import number
+from data_gen.landing.distinct import DistinctKeys
 from data_gen.landing.errors import MappingError
 from data_gen.landing.json_reader import depth, dump, parse
 from data_gen.landing.mapping import (
@@ -73,7 +74,7 @@ class Binding:
             for name, holds in mapping.where.items()
         ]
         self._key = [self._named.get(name) or self._file_column("distinct", name) for name in mapping.distinct]
-        self._keys: set[bytes] = set()
+        self._keys = DistinctKeys()
         self._order = [name for name in (*mapping.contract.column_names, EXTRA) if name in self._named]
         self._getters = [self._named[name] for name in self._order]
         self._is_document = mapping.contract.payload == "document"
@@ -108,9 +109,8 @@ class Binding:
             key = hashlib.blake2b(
                 orjson.dumps([as_text(getter(record, line)) for getter in self._key]), digest_size=16
             ).digest()
-            if key in self._keys:
+            if not self._keys.add(key):
                 return None
-            self._keys.add(key)
         if not self._is_document:
             return tuple([as_text(getter(record, line)) for getter in self._getters])
         document = {}
@@ -119,6 +119,10 @@ class Binding:
             if value is not None:
                 document[name] = _as_object(value) if name in self._objects else value
         return (dump(document).decode(),)
+
+    def close(self) -> None:
+        """Remove what was kept on disk."""
+        self._keys.close()
 
     def finish(self, rows_read: int) -> tuple[str, ...]:
         """Optional contract columns that the file, or no record of a JSON file, had. MappingError for what must be."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
@@ -33,14 +30,12 @@ from data_gen.landing.ledger import (
 )
 from data_gen.landing.mapping import REST, Mapping
 from data_gen.landing.outcome import Outcome
+from data_gen.landing.processed import put_away
 from data_gen.landing.projection import Row
 from data_gen.landing.records import Reason, Reject, reject
 from data_gen.landing.tables import Cursor, delete_load, ensure_file_partition, file_partition_value, lock
 from data_gen.landing.zone import Observer, ignore
 
-PROCESSED = "processed"
-ERROR_RECORDS = "error_records.json"
-_ONE_WRITER = threading.Lock()
 _DEEPEST = 200  # what is nested deeper cannot be written as JSON again
 
 
@@ -88,8 +83,7 @@ def land_file(
     if dry_run:
         return [replace(one, load_id=None, dry_run=True) if one.landed else one for one in outcomes]
     observe("committed", 0)
-    if not keep:
-        _finish(connection, [outcome.load_id for outcome in outcomes if outcome.load_id], path)
+    put_away(connection, [outcome.load_id for outcome in outcomes if outcome.load_id], path, keep=keep)
     return outcomes
 
 
@@ -176,8 +170,9 @@ def _copy(
                 yield (*row, line, *constants)
 
     with ExitStack() as stack:
-        records, columns, read_to_end = _open(stack, file, lambda size: observe("copying", size))
+        records, columns, read_to_end = _open(stack, file, mapping, lambda size: observe("copying", size))
         binding = Binding(mapping, columns, file.name)
+        stack.callback(binding.close)
         if isinstance(records, CsvReader) and mapping.ragged == "pad":
             records.fields_needed = binding.fields_needed
         into = (*binding.filled, "_line", "_file", "_load_id", "_partition")
@@ -195,7 +190,7 @@ def _copy(
 
 
 def _open(
-    stack: ExitStack, file: InputFile, on_read: Callable[[int], None]
+    stack: ExitStack, file: InputFile, mapping: Mapping, on_read: Callable[[int], None]
 ) -> tuple[_Records, tuple[str, ...] | None, Callable[[], str]]:
     """The records of a file, its columns (None for JSON), and what gives its digest when they have been read."""
     if file.format == "parquet":
@@ -203,10 +198,10 @@ def _open(
 
         parquet = stack.enter_context(ParquetReader(file))
         return parquet, parquet.columns, lambda: fingerprint(file).sha256
-    stream = stack.enter_context(ByteStream(file, on_read))
+    stream = stack.enter_context(ByteStream(file, on_read, mapping.encoding))
     if file.format == "csv":
         try:
-            reader = CsvReader(stream.blocks())
+            reader = CsvReader(stream.blocks(), mapping.delimiter)
         except FileRefused as error:
             raise FileRefused(f"{file.path}: {error}") from error
         return reader, reader.columns, lambda: stream.fingerprint().sha256
@@ -233,41 +228,3 @@ def _parsed(documents: Iterable[tuple[int, bytes] | Reject]) -> Iterator[tuple[i
             yield reject(line, fault, raw)
         else:
             yield line, value
-
-
-def _finish(connection: psycopg.Connection, load_ids: Sequence[int], path: Path) -> None:
-    """Move a file that has landed to `processed/`, with its rejects in error_records.json there."""
-    directory = path.parent if path.parent.name == PROCESSED else path.parent / PROCESSED
-    directory.mkdir(exist_ok=True)
-    with _ONE_WRITER:
-        _write_error_records(connection, load_ids, directory / ERROR_RECORDS, path.name)
-    target = directory / path.name
-    if target == path:
-        return
-    if target.exists():
-        digest = fingerprint(describe(path, "csv")).sha256
-        if digest != fingerprint(describe(target, "csv")).sha256:  # an older delivery of that name is kept
-            name, dot, endings = path.name.partition(".")
-            target = directory / f"{name}.{digest[:12]}{dot}{endings}"
-    path.replace(target)
-
-
-def _write_error_records(connection: psycopg.Connection, load_ids: Sequence[int], target: Path, name: str) -> None:
-    """Put the rejects of these loads of the file `name` into the JSON array `target`, in place of its older ones."""
-    lines = target.read_text(encoding="utf-8").splitlines() if target.exists() else []
-    entries = [line.rstrip(",") for line in lines if line.startswith("{")]
-    entries = [line for line in entries if json.loads(line).get("file") != name]
-    with connection.transaction(), connection.cursor("error_records") as cursor:
-        cursor.execute(
-            "select source, landed_on, line, reason, original from raw.rejects"
-            " where load_id = any(%s) order by source, line",
-            [list(load_ids)],
-        )
-        for source, landed_on, line, reason, original in cursor:
-            entry = {"file": name, "source": source, "landed_on": landed_on.isoformat(), "line": line}
-            entries.append(json.dumps({**entry, "reason": reason, "original": original}))
-    if not entries and not target.exists():
-        return
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    unfinished.write_text("[\n" + ",\n".join(entries) + "\n]\n", encoding="utf-8")
-    unfinished.replace(target)

@@ -5,6 +5,7 @@ One file may hold several mappings, for a file that fills several contracts: as 
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Mapping as Dictionary
@@ -25,7 +26,7 @@ from data_gen.landing.files import Format
 OWN_COLUMNS = ("_file", "_line")
 REST = "*"  # among the columns that a mapping knows: whatever there is
 EXTRA = "_extra"  # of raw tables with columns: what the contract does not know, as JSON
-_KEYS = ("source", "format", "timezone", "columns", "where", "distinct", "ragged")
+_KEYS = ("source", "format", "delimiter", "encoding", "timezone", "columns", "where", "distinct", "ragged")
 _FORMATS = ("csv", "jsonl", "json", "parquet")
 
 
@@ -86,6 +87,8 @@ class Mapping:
     digest: str  # of what it says: comments and order do not count
     contract: Contract
     format: Format | None  # None: by the ending of the file's name
+    delimiter: str  # of CSV
+    encoding: str
     timezone: ZoneInfo
     columns: Dictionary[str, Origin]  # by contract column
     where: Dictionary[str, Condition]  # by file column
@@ -167,6 +170,8 @@ class _Reader:
             digest=hashlib.sha256(canonical.encode()).hexdigest(),
             contract=contract,
             format=cast("Format | None", self._choice("format", _FORMATS, None)),
+            delimiter=self._delimiter(),
+            encoding=self._encoding(),
             timezone=self._timezone(),
             columns=columns,
             where=self._conditions(),
@@ -261,6 +266,23 @@ class _Reader:
         if not isinstance(entry, list) or not all(isinstance(name, str) for name in entry):
             raise self._error("distinct", "must be a list of columns")
         return tuple(entry)
+
+    def _delimiter(self) -> str:
+        value = self._document.get("delimiter", ",")
+        if not isinstance(value, str) or len(value) != 1 or value in '"\r\n':
+            raise self._error("delimiter", f"{value!r} is not one character like ';' or \"\\t\"")
+        return value
+
+    def _encoding(self) -> str:
+        value = self._document.get("encoding", "utf-8")
+        try:
+            name = codecs.lookup(str(value)).name.removesuffix("-sig")  # a byte order mark is never content
+            # Only what is text in ASCII as well: line ends and delimiters are looked for in bytes.
+            if "a,\n".encode(name) != b"a,\n":
+                raise LookupError(value)
+        except (LookupError, TypeError, ValueError):
+            raise self._error("encoding", f"{value!r} is not an encoding like utf-8 or windows-1252") from None
+        return name
 
     def _timezone(self) -> ZoneInfo:
         name = self._document.get("timezone", "UTC")

@@ -175,6 +175,58 @@ def test_short_rows_are_filled_up_where_the_mapping_says_so(warehouse: Settings,
     assert outcome.counts.rejected == 1
 
 
+def test_a_dialect_of_csv(warehouse: Settings, mapping: Path, inbox: Path) -> None:
+    mapping.write_text(ORDERS + 'delimiter: ";"\nencoding: windows-1252\n')
+    rows = ["id;who;at", 'ä;"a;b";2026-01-01', "€;c,d;2026-01-02", "?;e;2026-01-03", "4;f,2026-01-04"]
+    path = put(inbox, "a.csv", "\r\n".join(rows).encode("cp1252").replace(b"?", b"\x81"))
+
+    (outcome,) = land(warehouse, mapping, path)
+
+    assert query(warehouse, "select order_id, customer_id from raw.orders order by _line") == [
+        ("ä", "a;b"),
+        ("€", "c,d"),
+    ]
+    assert query(warehouse, "select line, reason, original from raw.rejects order by line") == [
+        (4, "bad_utf8", "\\x81;e;2026-01-03"),
+        (5, "wrong_field_count", "4;f,2026-01-04"),
+    ]
+    assert outcome.counts.read == 4
+
+
+def test_rejects_are_told_beside_a_file_that_is_kept_and_only_as_they_are_now(
+    warehouse: Settings, mapping: Path, inbox: Path
+) -> None:
+    told = inbox / "error_records.json"
+    land(warehouse, mapping, put(inbox, "good.csv", FILE), keep=True)
+    assert not told.exists()  # nothing to tell
+    land(warehouse, mapping, put(inbox, "a.csv", FILE + b"5\n"), keep=True)
+    land(warehouse, mapping, put(inbox, "b.csv", FILE + b"6\n7\n"), keep=True)
+    assert [entry["original"] for entry in json.loads(told.read_text())] == ["5", "6", "7"]
+    told.unlink()
+
+    land(warehouse, mapping, inbox / "b.csv", keep=True)  # unchanged: told again from the books
+    assert [entry["original"] for entry in json.loads(told.read_text())] == ["6", "7"]
+    land(warehouse, mapping, put(inbox, "b.csv", FILE + b"8,c,2026-01-01\n"), keep=True)
+    assert json.loads(told.read_text()) == []
+    assert sorted(path.name for path in inbox.iterdir()) == ["a.csv", "b.csv", "error_records.json", "good.csv"]
+
+
+def test_a_file_that_cannot_be_moved_is_told_and_does_not_land_twice(
+    warehouse: Settings, mapping: Path, inbox: Path
+) -> None:
+    obstacle = put(inbox, "processed", b"a file, and not a directory")
+    path = put(inbox, "a.csv", FILE)
+
+    done = command(warehouse, "--mapping", mapping, path)
+
+    assert done.returncode == 1
+    assert "a.csv has landed, but" in done.stdout and "nothing lands twice" in done.stdout
+    obstacle.unlink()
+    assert command(warehouse, "--mapping", mapping, path).returncode == 0
+    assert query(warehouse, "select count(*) from raw.orders") == [(2,)]
+    assert not path.exists()
+
+
 def test_activity_log_as_json_array(warehouse: Settings, inbox: Path) -> None:
     log = [
         {

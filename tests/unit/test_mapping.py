@@ -178,6 +178,10 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
         (("format: csv", "distinct: order_id"), "distinct: must be a list"),
         (("format: csv", "colums: {}"), "colums: is not a key of a mapping"),
         (("format: csv", "ragged: maybe"), "ragged: 'maybe' is not one of"),
+        (("format: csv", "delimiter: ';;'"), "delimiter: ';;' is not one character"),
+        (("format: csv", "encoding: utf-16"), "encoding: 'utf-16' is not an encoding like"),
+        (("format: csv", "encoding: rot13"), "encoding: 'rot13' is not an encoding like"),
+        (("format: csv", "encoding: klingon"), "encoding: 'klingon' is not an encoding like"),
         (("format: csv", "x: ["), "is not YAML"),
     ],
 )
@@ -245,3 +249,14 @@ def test_bad_conditions_are_refused(expression: Any) -> None:
 )
 def test_times_without_an_offset_get_that_of_the_zone(text: str, expected: str) -> None:
     assert with_offset(text, ZoneInfo("Europe/Berlin")) == expected
+
+
+def test_encodings_are_told_by_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    text = "source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: r}\n"
+    found = {}
+    for name in ("UTF-8", "utf-8-sig", "latin-1", "windows-1252"):
+        path.write_text(f"{text}encoding: {name}\n")
+        found[name] = load_mappings(path)[0].encoding
+
+    assert found == {"UTF-8": "utf-8", "utf-8-sig": "utf-8", "latin-1": "iso8859-1", "windows-1252": "cp1252"}
