@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,10 +10,10 @@ import psycopg
 
 from data_gen.landing.errors import LandingError
 from data_gen.landing.files import describe, fingerprint
+from data_gen.landing.tables import lock
 
 PROCESSED = "processed"
 ERROR_RECORDS = "error_records.json"
-_ONE_WRITER = threading.Lock()
 
 
 def put_away(connection: psycopg.Connection, load_ids: Sequence[int], path: Path, *, keep: bool) -> None:
@@ -26,7 +24,8 @@ def put_away(connection: psycopg.Connection, load_ids: Sequence[int], path: Path
     directory = path.parent if keep or path.parent.name == PROCESSED else path.parent / PROCESSED
     try:
         directory.mkdir(exist_ok=True)
-        with _ONE_WRITER:
+        with connection.transaction(), connection.cursor() as cursor:
+            lock(cursor, f"land {directory.resolve()}")  # one writer at a time, of all processes
             _write_error_records(connection, load_ids, directory / ERROR_RECORDS, path.name)
         _move(path, directory)
     except OSError as error:
@@ -53,7 +52,7 @@ def _write_error_records(connection: psycopg.Connection, load_ids: Sequence[int]
 
     A record is a line, so that the array is never in memory as a whole.
     """
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished = target.with_name(f".{target.name}.unfinished")
     try:
         with unfinished.open("w", encoding="utf-8") as stream:
             separator = "[\n"
@@ -78,7 +77,7 @@ def _of_other_files(target: Path, name: str) -> Iterator[str]:
 
 
 def _of_loads(connection: psycopg.Connection, load_ids: Sequence[int], name: str) -> Iterator[str]:
-    with connection.transaction(), connection.cursor("error_records") as cursor:
+    with connection.cursor("error_records") as cursor:
         cursor.execute(
             "select source, landed_on, line, reason, original from raw.rejects"
             " where load_id = any(%s) order by source, line",

@@ -17,16 +17,12 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from rich.console import Console
 
 from data_gen.landing import zone as zone_module
 from data_gen.landing.command import Task, prepare, run
 from data_gen.landing.contracts import load_contract
 from data_gen.landing.copying import CopyRefused
-from data_gen.landing.errors import FileRefused
 from data_gen.landing.outcome import Outcome
 from data_gen.landing.zone import land_day
 from infrastructure.settings import PROJECT_ROOT, Settings
@@ -323,60 +319,6 @@ def test_both_ways_of_reading_give_the_same_rows(
 
 def _refuse(*_: object) -> None:
     raise CopyRefused("for the test")
-
-
-@given(data=st.data())
-@hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-def test_whatever_the_bytes_every_record_is_accounted_for(warehouse: Settings, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(sorted(FILES)))
-    content = bytearray(data.draw(st.sampled_from(FILES[name])) * data.draw(st.integers(1, 3)))
-    for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, len(content)))
-        edit = data.draw(st.sampled_from(["flip", "cut", "repeat", "insert"]))
-        if edit == "flip" and place < len(content):
-            content[place] ^= 1 << data.draw(st.integers(0, 7))
-        elif edit == "cut":
-            del content[place : place + data.draw(st.integers(1, 20))]
-        elif edit == "repeat":
-            content[place:place] = content[place : place + 15]
-        else:
-            content[place:place] = data.draw(
-                st.sampled_from([b'"', b"\r", b"\n", b"\x00", b"\x01", b"\x02", b"\xff", b",", b"{", b"]"])
-            )
-    source = name.partition(".")[0]
-    deliver(warehouse, name, bytes(content))
-
-    done = command_in_process(warehouse)
-
-    if "FAILED" in done:
-        return  # refused as a whole, with a message
-    ((read, landed, rejected),) = query(
-        warehouse,
-        "select rows_read, rows_landed, rows_rejected from raw.loads"
-        f" where source = '{source}' and superseded_by is null",
-    )
-    assert query(warehouse, f"select count(*), count(distinct _line) from raw.{source}") == [(landed, landed)]
-    assert query(
-        warehouse,
-        "select count(*) from raw.rejects join raw.loads using (load_id)"
-        f" where superseded_by is null and rejects.source = '{source}'",
-    ) == [(rejected,)]
-    assert read == landed + rejected
-
-
-def command_in_process(settings: Settings) -> str:
-    """What landing the day says, for every source that lies there. An unexpected error fails the test."""
-    prepare(settings)
-    said = []
-    with connect(settings, "loader", autocommit=True) as connection:
-        for directory in sorted(settings.landing_zone.iterdir()):
-            try:
-                said.append(land_day(connection, load_contract(directory.name), DAY, settings.landing_zone).line())
-            except FileRefused as error:
-                said.append(f"FAILED: {error}")
-    return "\n".join(said)
 
 
 def test_two_landings_at_once_land_it_once(warehouse: Settings) -> None:
