@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -28,8 +28,8 @@ from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.warehouse import ensure_warehouse
 from tests.server import running_server
 
-DAY = date(2026, 1, 5)
-PANDAS_ROWS = 20_000  # it takes minutes for a million, and as long for each
+DAY, OTHER = date(2026, 1, 5), date(2026, 1, 6)
+PANDAS_ROWS = 50_000  # it takes minutes for a million, and as long for each
 
 # The kind of table that landing fills: the same columns, checks and defaults.
 _TABLE = """
@@ -46,9 +46,11 @@ _PANDAS = """
 import os, sys, time, pandas, psycopg2, sqlalchemy
 started = time.perf_counter()
 engine = sqlalchemy.create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(os.environ["BENCH_DSN"]))
-frame = pandas.read_json(sys.argv[1], lines=True)
-frame["properties"] = frame["properties"].astype(str)
-frame.to_sql("by_pandas", engine, schema="public", if_exists="replace", index=False)
+if sys.argv[1].endswith(".jsonl"):
+    frame, types = pandas.read_json(sys.argv[1], lines=True), {"properties": sqlalchemy.dialects.postgresql.JSONB}
+else:
+    frame, types = pandas.read_csv(sys.argv[1], dtype=str), {}
+frame.to_sql("by_pandas", engine, schema="public", if_exists="replace", index=False, dtype=types)
 print(time.perf_counter() - started)
 """
 
@@ -60,20 +62,28 @@ def measure(rows: int = 1_000_000, rounds: int = 5) -> list[tuple[str, str, str,
         settings = replace(server, database="bench_landing", landing_zone=Path(place) / "raw")
         ensure_warehouse(settings)
         file = _write_events(settings.landing_zone / "events" / f"dt={DAY}" / "events.jsonl", rows)
-        sample = _write_sample(file, Path(place) / "sample.jsonl")
-        _land(settings, DAY.replace(day=6))  # makes the tables
-        copies, landings, pandas_rates, peaks = [], [], [], []
+        users = _write_users(settings.landing_zone / "users" / f"dt={OTHER}" / "users.csv", rows)
+        samples = [_write_sample(one, Path(place) / f"sample{one.suffix}") for one in (file, users)]
+        _land(settings, OTHER + timedelta(days=1))  # makes the tables
+        copies: list[float] = []
+        landings: list[float] = []
+        landings_csv: list[float] = []
+        peaks: list[float] = []
+        by_pandas: list[list[float]] = [[], []]
         for _ in range(rounds):
             copies.append(_copy_by_server(settings, file))
-            seconds, peak = _land(settings, DAY)
-            landings.append(seconds)
-            peaks.append(peak)
-            pandas_rates.append(PANDAS_ROWS / _by_pandas(settings, sample))
+            for day, times in ((DAY, landings), (OTHER, landings_csv)):
+                seconds, peak = _land(settings, day)
+                times.append(seconds)
+                peaks.append(peak)
+            for sample, times in zip(samples, by_pandas, strict=True):
+                times.append(_by_pandas(settings, sample))
             _forget(settings)
         careful = _careful(settings, file)
         size = file.stat().st_size / 1e6
-    ours, servers, rate = median(landings), median(copies), rows / median(landings)
-    pandas_rate = median(pandas_rates)
+    ours, servers = median(landings), median(copies)
+    rates = rows / ours, rows / median(landings_csv)
+    theirs = [PANDAS_ROWS / median(times) for times in by_pandas]
     return [
         (
             f"landing {rows:,} events ({size:,.0f} MB), with the start of Python",
@@ -82,10 +92,16 @@ def measure(rows: int = 1_000_000, rounds: int = 5) -> list[tuple[str, str, str,
             f"{ours / servers:.2f}x",
         ),
         (
-            "landing, rows a second",
-            f"{rate:,.0f}",
-            f"read_json and to_sql of {PANDAS_ROWS:,}: {pandas_rate:,.0f}",
-            f"{rate / pandas_rate:.0f}x",
+            "landing them, rows a second",
+            f"{rates[0]:,.0f}",
+            f"pandas read_json and to_sql of {PANDAS_ROWS:,}: {theirs[0]:,.0f}",
+            f"{rates[0] / theirs[0]:.1f}x",
+        ),
+        (
+            f"landing {rows:,} users (CSV), rows a second",
+            f"{rates[1]:,.0f}",
+            f"pandas read_csv and to_sql of {PANDAS_ROWS:,}: {theirs[1]:,.0f}",
+            f"{rates[1] / theirs[1]:.1f}x",
         ),
         ("peak memory of landing it", f"{max(peaks):,.0f} MB", "bound: 120 MB", f"{max(peaks) / 120:.2f}x"),
         (
@@ -115,9 +131,21 @@ def _write_events(path: Path, rows: int) -> Path:
     return path
 
 
+def _write_users(path: Path, rows: int) -> Path:
+    path.parent.mkdir(parents=True)
+    with path.open("w") as stream:
+        stream.write("user_id,updated_at,customer_id,email,full_name,phone,country,role,signed_up_at\n")
+        for number in range(rows):
+            person = f"u{number:07d},2026-01-06T10:00:{number % 60:02d}Z,c{number // 9:06d},u{number}@example.org"
+            stream.write(
+                f"{person},Name {number},+49 30 {number:07d},DE,member,2025-06-{number % 28 + 1:02d}T09:00:00Z\n"
+            )
+    return path
+
+
 def _write_sample(file: Path, path: Path) -> Path:
     with file.open("rb") as lines:
-        path.write_bytes(b"".join(islice(lines, PANDAS_ROWS)))
+        path.write_bytes(b"".join(islice(lines, PANDAS_ROWS + (file.suffix == ".csv"))))
     return path
 
 
@@ -172,7 +200,8 @@ def _forget(settings: Settings) -> None:
     """So that the next landing is a first one."""
     with psycopg.connect(settings.dsn("owner"), autocommit=True) as owner:
         partitions = owner.execute(
-            "select inhrelid::regclass::text from pg_inherits where inhparent = 'raw.events'::regclass"
+            "select inhrelid::regclass::text from pg_inherits"
+            " where inhparent in ('raw.events'::regclass, 'raw.users'::regclass)"
         ).fetchall()
         for (partition,) in partitions:
             owner.execute(f"drop table {partition}")
