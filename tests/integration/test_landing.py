@@ -482,6 +482,11 @@ def test_loader_fills_raw_and_does_nothing_else(warehouse: Settings) -> None:
         "delete from raw.loads",
         "update raw.loads set source = 'x'",
         "delete from raw.touched_days",
+        "delete from raw.drift",
+        "select * from quality.schema_drift",
+        "create table quality.other (n int)",
+        "create table public.other (n int)",
+        "alter role loader createdb",
         "update raw.rejects set reason = 'x'",
     ):
         with (

@@ -21,7 +21,7 @@ from data_gen.landing.contracts import load_contract
 from infrastructure.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import DAY, LONG, MAPPINGS, command, deliver, put, query
 
-KILLS = 50 if LONG else 6
+KILLS = 50 if LONG else 4
 SOURCES = ("events", "orders", "users")
 BOOKS = {
     "live loads": "select source, landed_on, origin, name, files, rows_read, rows_landed, rows_rejected, rows_left_out"
