@@ -154,9 +154,9 @@ def test_every_record_of_a_generated_window(warehouse: Settings, tmp_path: Path)
     # What is delivered again, clean, lies in zones of its own: it replaces its day, which has no reject any more.
     corrected = set()
     for path in sorted(zone.glob("_redelivered/*/*/dt=*")):
-        source, day = path.parent.name, path.name.removeprefix("dt=")
-        corrected.add((source, day))
-        again = command(warehouse, "--from", path.parents[1], "--day", day)
+        its_day = path.name.removeprefix("dt=")
+        corrected.add((path.parent.name, its_day))
+        again = command(warehouse, "--from", path.parents[1], "--day", its_day)
         assert again.returncode == 0, again.stdout
     left = {entry[:3] for entry in expected if entry[:2] not in corrected}
     assert {entry[:3] for entry in rejects(warehouse)} == left
