@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -14,9 +14,21 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from data_gen.landing.conditions import number
+from data_gen.landing.distinct import DistinctKeys
 from data_gen.landing.errors import MappingError
 from data_gen.landing.json_reader import depth, dump, parse
-from data_gen.landing.mapping import OWN_COLUMNS, Constant, FromFile, Hash, Mapping, Multiplied, Rest
+from data_gen.landing.mapping import (
+    EXTRA,
+    OWN_COLUMNS,
+    Constant,
+    Elapsed,
+    FromFile,
+    Hash,
+    InFile,
+    Mapping,
+    Multiplied,
+    Rest,
+)
 from data_gen.landing.projection import Row, as_text
 
 Record = Any  # a list of texts for a file with columns, a dict for JSON
@@ -37,13 +49,16 @@ class Binding:
         self._mapping = mapping
         self._columns = columns
         self._file_name = file_name
+        self._lacking: list[str] = []  # optional contract columns whose file column is not there
         self._unseen: set[str] = set()  # members of JSON that no record has had yet
         self._named: dict[str, Getter] = {}
         for name, origin in mapping.columns.items():
             if isinstance(origin, FromFile):
-                self._named[name] = self._in_zone(name, self._file_column(f"columns.{name}", origin.column))
+                self._named[name] = self._in_zone(name, self._value(name, origin.column))
             elif isinstance(origin, Multiplied):
-                self._named[name] = _times(self._file_column(f"columns.{name}", origin.column), origin.factor)
+                self._named[name] = _times(self._value(name, origin.column), origin.factor)
+            elif isinstance(origin, Elapsed):
+                self._named[name] = _after(self._value(name, origin.column), origin)
             elif isinstance(origin, Constant):
                 self._named[name] = _constant(origin.value)
         for name, origin in mapping.columns.items():
@@ -51,14 +66,16 @@ class Binding:
                 parts = [self._file_column(f"columns.{name}", part, or_contract_column=True) for part in origin.parts]
                 self._named[name] = _hash(parts)
             elif isinstance(origin, Rest):
-                self._named[name] = self._rest()
+                rest = self._rest()
+                # In a document an empty object is a value like any other; a raw table has no _extra without anything.
+                self._named[name] = _or_null(rest) if name == EXTRA else rest
         self._conditions = [
             (self._file_column(f"where.{name}", name, or_contract_column=True), holds)
             for name, holds in mapping.where.items()
         ]
         self._key = [self._named.get(name) or self._file_column("distinct", name) for name in mapping.distinct]
-        self._keys: set[bytes] = set()
-        self._order = [name for name in mapping.contract.column_names if name in self._named]
+        self._keys = DistinctKeys()
+        self._order = [name for name in (*mapping.contract.column_names, EXTRA) if name in self._named]
         self._getters = [self._named[name] for name in self._order]
         self._is_document = mapping.contract.payload == "document"
         self._objects = {column.name for column in mapping.contract.columns if column.logical_type == "object"}
@@ -78,7 +95,7 @@ class Binding:
         for name, origin in self._mapping.columns.items():
             if isinstance(origin, Hash):
                 names += origin.parts
-            elif isinstance(origin, FromFile | Multiplied) and contract.column(name).required:
+            elif isinstance(origin, InFile) and contract.column(name).required:
                 names.append(origin.column)
         heads = (name if name in columns else name.partition(".")[0] for name in names)
         return max((columns.index(head) + 1 for head in heads if head in columns), default=0)
@@ -92,9 +109,8 @@ class Binding:
             key = hashlib.blake2b(
                 orjson.dumps([as_text(getter(record, line)) for getter in self._key]), digest_size=16
             ).digest()
-            if key in self._keys:
+            if not self._keys.add(key):
                 return None
-            self._keys.add(key)
         if not self._is_document:
             return tuple([as_text(getter(record, line)) for getter in self._getters])
         document = {}
@@ -104,14 +120,18 @@ class Binding:
                 document[name] = _as_object(value) if name in self._objects else value
         return (dump(document).decode(),)
 
+    def close(self) -> None:
+        """Remove what was kept on disk."""
+        self._keys.close()
+
     def finish(self, rows_read: int) -> tuple[str, ...]:
-        """Optional contract columns that no record of a JSON file had. MappingError for what may not be missing."""
+        """Optional contract columns that the file, or no record of a JSON file, had. MappingError for what must be."""
         if not rows_read or not self._unseen:
-            return ()
+            return tuple(self._lacking)
         contract = self._mapping.contract
         missing = []
         for name, origin in self._mapping.columns.items():
-            if isinstance(origin, FromFile | Multiplied) and origin.column in self._unseen:
+            if isinstance(origin, InFile) and origin.column in self._unseen:
                 if contract.column(name).required:
                     raise self._absent(f"columns.{name}", origin.column)
                 missing.append(name)
@@ -119,6 +139,16 @@ class Binding:
             if name in self._unseen:
                 raise self._absent(f"where.{name}", name)
         return tuple(missing)
+
+    def _value(self, name: str, column: str) -> Getter:
+        """The file column that fills the contract column `name`; NULL where it is missing and optional."""
+        try:
+            return self._file_column(f"columns.{name}", column)
+        except MappingError:
+            if self._mapping.contract.column(name).required:
+                raise
+        self._lacking.append(name)
+        return _constant(None)
 
     def _file_column(self, key: str, name: str, *, or_contract_column: bool = False) -> Getter:
         if name == "_file":
@@ -160,7 +190,7 @@ class Binding:
     def _rest(self) -> Getter:
         used: set[str] = set()
         for origin in self._mapping.columns.values():
-            if isinstance(origin, FromFile | Multiplied):
+            if isinstance(origin, InFile):
                 used.add(origin.column)
             elif isinstance(origin, Hash):
                 used.update(part for part in origin.parts if part not in OWN_COLUMNS)
@@ -199,11 +229,31 @@ def _constant(value: Any) -> Getter:
     return lambda record, line: value
 
 
+def _or_null(getter: Getter) -> Getter:
+    return lambda record, line: getter(record, line) or None
+
+
 def _times(getter: Getter, factor: Decimal) -> Getter:
     def get(record: Record, line: int) -> Any:
         value = getter(record, line)
         found = number(value) if isinstance(value, str) else None
         return value if found is None else format(found * factor, "f")
+
+    return get
+
+
+def _after(getter: Getter, clock: Elapsed) -> Getter:
+    def get(record: Record, line: int) -> Any:
+        value = getter(record, line)
+        found = number(value) if isinstance(value, str) else None
+        if found is None:
+            return value
+        try:
+            # In whole microseconds: a float of seconds has too few digits for the time of today.
+            moment = clock.since + timedelta(microseconds=int(found * clock.unit * 1_000_000))
+        except OverflowError:
+            return value
+        return moment.isoformat()
 
     return get
 
@@ -239,7 +289,7 @@ def _as_object(value: Any) -> Any:
 
 def _without(record: dict[str, Any], used: set[str]) -> dict[str, Any]:
     """The members that are not used; of an object that is used in part, the other part."""
-    rest = {}
+    rest: dict[str, Any] = {}
     for name, value in record.items():
         if name in used:
             continue

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     try:
         settings = load_settings()
-        prepare(settings)
+        prepare(settings, may_create=not arguments.dry_run)
         land = _files if arguments.mapping else _zone
         outcomes = land(settings, arguments, console)
     except (LandingError, SettingsError, WarehouseError) as error:
@@ -77,6 +77,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mapping", type=Path, metavar="MAPPING.yaml", help="how the foreign files become rows")
     parser.add_argument("--keep", action="store_true", help="leave the foreign files where they are, not in processed/")
     parser.add_argument("--new", action="store_true", help="land files whose name or bytes are known as others")
+    parser.add_argument("--dry-run", action="store_true", help="do it all, tell what came of it, and roll it back")
     parser.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="foreign files, with --mapping")
     arguments = parser.parse_args(argv)
@@ -107,15 +108,20 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings, *, may_create: bool = True) -> None:
     """Make the warehouse, its books and its raw tables where they are missing.
 
-    WarehouseError where the server does not answer.
+    WarehouseError where the server does not answer, or where something is missing and not to be made.
     """
     try:
         with psycopg.connect(settings.dsn("loader")) as connection:
-            connection.execute("select from raw.loads limit 0")
-    except (errors.UndefinedTable, errors.InvalidSchemaName, psycopg.OperationalError):
+            connection.execute("select from raw.loads, raw.drift limit 0")  # the newest of the books
+    except (errors.UndefinedTable, errors.InvalidSchemaName, psycopg.OperationalError) as error:
+        if not may_create:
+            reason = str(error).splitlines()[0]
+            raise WarehouseError(
+                f"A dry run needs a warehouse, and makes none: {reason}. Run `make up`, or land without --dry-run."
+            ) from error
         ensure_warehouse(settings)  # says what is wrong where it is not only that something is missing
     with connect(settings, "loader", autocommit=True, application_name="land") as connection:
         ensure_tables(connection)
@@ -129,7 +135,7 @@ def _zone(settings: Settings, arguments: argparse.Namespace, console: Console) -
 
     def task(source: str, day: date) -> Task:
         def land(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
-            return [land_day(connection, load_contract(source), day, zone, observe)]
+            return [land_day(connection, load_contract(source), day, zone, observe, dry_run=arguments.dry_run)]
 
         size = sum(path.stat().st_size for path in delivered_files(day_directory(zone, source, day)))
         return Task(Outcome(source, day, "failed"), size, land)
@@ -157,7 +163,16 @@ def _files(settings: Settings, arguments: argparse.Namespace, console: Console) 
 
     def task(path: Path) -> Task:
         def land(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
-            return land_file(connection, mappings, path, day, new=arguments.new, keep=arguments.keep, observe=observe)
+            return land_file(
+                connection,
+                mappings,
+                path,
+                day,
+                new=arguments.new,
+                keep=arguments.keep,
+                dry_run=arguments.dry_run,
+                observe=observe,
+            )
 
         size = path.stat().st_size * len(mappings) if path.is_file() else 0
         return Task(Outcome(mappings[0].contract.source, day, "failed", path.name, 1), size, land)

@@ -20,7 +20,7 @@ from data_gen.landing.files import ByteStream, Fingerprint, InputFile, fingerpri
 from data_gen.landing.json_reader import depth, fault_of_escapes, fault_of_json, json_documents, json_lines, parse
 from data_gen.landing.ledger import Counts, RejectBook
 from data_gen.landing.projection import Row, document_rows, tabular_rows
-from data_gen.landing.records import Reason, Reject, reject
+from data_gen.landing.records import MAX_RECORD, Reason, Reject, reject
 from data_gen.landing.tables import Cursor, begin_file, table_identifier
 
 OnRead = Callable[[int], None]
@@ -48,6 +48,7 @@ class Copied:
 
     counts: Counts
     fingerprint: Fingerprint
+    names: frozenset[str] = frozenset()  # members of JSON objects that became columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def _copy_csv(cursor: Cursor, partition: str, file: InputFile, columns: Sequence
             return Copied(Counts(), _drained(stream))
         statement = _copy_statement(partition, columns, sql.SQL("(format csv, header true)"))
         with cursor.copy(statement) as copy:
-            for block in stream.blocks():
+            for block in _checked_lines(stream.blocks()):
                 copy.write(block)
         return Copied(Counts(landed=cursor.rowcount), stream.fingerprint())
 
@@ -133,13 +134,30 @@ def _copy_parquet(cursor: Cursor, partition: str, file: InputFile, columns: Sequ
 def _copy_documents(cursor: Cursor, partition: str, file: InputFile, on_read: OnRead) -> Copied:
     begin_file(cursor, partition, file.name, first_line=1)
     with ByteStream(file, on_read) as stream:
-        blocks = stream.blocks() if file.format == "jsonl" else _document_blocks(json_documents(stream.blocks()))
+        blocks = (
+            _checked_lines(stream.blocks())
+            if file.format == "jsonl"
+            else _document_blocks(json_documents(stream.blocks()))
+        )
         with cursor.copy(_copy_statement(partition, ("_doc",), _JSON_AS_CSV)) as copy:
             for block in blocks:
                 if any(mark in block for mark in _NEVER_IN_JSON):
                     raise CopyRefused("control characters")
                 copy.write(block)
         return Copied(Counts(landed=cursor.rowcount), stream.fingerprint())
+
+
+def _checked_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The blocks, as long as no line is longer than a record may be: the careful way rejects it, and so must this."""
+    length = 0
+    for block in blocks:
+        first = block.find(b"\n")
+        length += first if first >= 0 else len(block)
+        if length > MAX_RECORD:
+            raise CopyRefused("a line that is too long")
+        if first >= 0:
+            length = len(block) - block.rfind(b"\n") - 1
+        yield block
 
 
 def _document_blocks(documents: Iterable[tuple[int, bytes] | Reject]) -> Iterator[bytes]:
@@ -160,6 +178,7 @@ def copy_careful(
     """Read the file record by record: what can be a row lands with its line, the rest goes to `rejects`."""
     begin_file(cursor, partition, file.name, first_line=1)
     already = rejects.count
+    names: set[str] = set()
     if file.format == "parquet":
         from data_gen.landing.parquet_reader import ParquetReader
 
@@ -178,8 +197,8 @@ def copy_careful(
             if contract.payload == "document":
                 landed = _copy_judged(cursor, partition, file, documents, rejects)
             else:
-                landed = _copy_objects(cursor, contract, partition, file, documents, rejects)
-        return Copied(Counts(landed, rejects.count - already), stream.fingerprint())
+                landed = _copy_objects(cursor, contract, partition, file, documents, rejects, names)
+        return Copied(Counts(landed, rejects.count - already), stream.fingerprint(), frozenset(names))
 
 
 def _copy_tabular(
@@ -203,6 +222,7 @@ def _copy_objects(
     file: InputFile,
     documents: Iterable[tuple[int, bytes] | Reject],
     rejects: RejectBook,
+    names: set[str],
 ) -> int:
     filled, make = document_rows(contract)
 
@@ -218,6 +238,7 @@ def _copy_objects(
             if fault:
                 rejects.add(file.name, reject(line, fault, raw))
             else:
+                names.update(document)
                 yield (*row, line)
 
     return copy_rows(cursor, partition, (*filled, "_line"), rows())

@@ -9,23 +9,24 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from data_gen.landing.errors import FileRefused
-from data_gen.landing.records import MAX_RECORD, Reject, lines, reject, text_fault, without_end
+from data_gen.landing.records import MAX_RECORD, Overlong, Reject, lines, reject, text_fault, without_end
 
 Values = list[str | None]
-_FIELD = re.compile(r'((?:[^",]|"(?:[^"]|"")*")*+)(?:,|\Z)')
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
-def fields(record: str) -> Values:
+def fields(record: str, delimiter: str = ",") -> Values:
     """The fields of one record without its line end; an empty one that is not quoted is None."""
     if '"' not in record:
-        return [field or None for field in record.split(",")]
+        return [field or None for field in record.split(delimiter)]
     found: Values = []
     position = 0
+    field = _field(delimiter)
     while True:
-        match = _FIELD.match(record, position)
+        match = field.match(record, position)
         if match is None:
             raise ValueError("a quote is opened and not closed")
         raw = match[1]
@@ -34,8 +35,14 @@ def fields(record: str) -> Values:
         else:
             found.append(raw or None)
         position = match.end()
-        if match.end() == match.end(1):  # no comma came after it
+        if match.end() == match.end(1):  # no delimiter came after it
             return found
+
+
+@cache
+def _field(delimiter: str) -> re.Pattern[str]:
+    one = re.escape(delimiter)
+    return re.compile(rf'((?:[^"{one}]|"(?:[^"]|"")*")*+)(?:{one}|\Z)')
 
 
 class CsvReader:
@@ -45,7 +52,8 @@ class CsvReader:
     A record with fewer fields than the header, but at least `fields_needed`, is filled up with NULL.
     """
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
+    def __init__(self, blocks: Iterator[bytes], delimiter: str = ",") -> None:
+        self._delimiter = delimiter
         self._lines = lines(blocks, quoted=True)
         self._returned: deque[bytes] = deque()
         self._line = 0
@@ -60,6 +68,9 @@ class CsvReader:
             if physical is None:
                 return
             self._line += 1
+            if isinstance(physical, Overlong):
+                yield reject(self._line, "too_long", physical)
+                continue
             if b'"' in physical and physical.count(b'"') % 2:
                 yield self._long_record(physical)
                 continue
@@ -74,7 +85,7 @@ class CsvReader:
             except UnicodeDecodeError:
                 yield reject(self._line, text_fault(record) or "bad_utf8", record)
                 continue
-            values = fields(text)
+            values = fields(text, self._delimiter)
             if len(values) != expected:
                 if not least <= len(values) < expected:
                     yield reject(self._line, "wrong_field_count", record)
@@ -103,7 +114,7 @@ class CsvReader:
             return reject(self._line, "unterminated_quote", without_end(first))
         fault = text_fault(whole)
         if fault is None:
-            values = fields(whole.decode("utf-8"))
+            values = fields(whole.decode("utf-8"), self._delimiter)
             if len(values) == len(self.columns):
                 return self._line, values
             fault = "wrong_field_count"
@@ -119,7 +130,7 @@ class CsvReader:
         record = without_end(line)
         if not record or record.count(b'"') % 2 or text_fault(record):
             return False
-        return len(fields(record.decode("utf-8"))) == len(self.columns)
+        return len(fields(record.decode("utf-8"), self._delimiter)) == len(self.columns)
 
     def _next_line(self) -> bytes | None:
         return self._returned.popleft() if self._returned else next(self._lines, None)
@@ -132,6 +143,8 @@ class CsvReader:
             physical = self._next_line()
         if physical is None:
             return ()
+        if isinstance(physical, Overlong):
+            raise FileRefused(f"the header is longer than {MAX_RECORD} bytes: this is not CSV with a header.")
         self._line += 1
         while physical.count(b'"') % 2:
             more = self._next_line()
@@ -141,7 +154,7 @@ class CsvReader:
         header = without_end(physical)
         if text_fault(header):
             raise FileRefused("the header is not UTF-8 text.")
-        return header_names(fields(header.decode("utf-8")))
+        return header_names(fields(header.decode("utf-8"), self._delimiter))
 
 
 def header_names(names: Sequence[str | None]) -> tuple[str, ...]:

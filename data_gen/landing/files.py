@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -68,15 +69,31 @@ class ByteStream:
     `on_read` is told the number of stored bytes of each read, for progress.
     """
 
-    def __init__(self, file: InputFile, on_read: Callable[[int], None] = lambda size: None) -> None:
+    def __init__(
+        self, file: InputFile, on_read: Callable[[int], None] = lambda size: None, encoding: str = "utf-8"
+    ) -> None:
         self.file = file
+        self._encoding = encoding
         self._raw = _HashingReader(file.path, on_read)
         self._stream: io.RawIOBase | gzip.GzipFile = self._raw
         if file.compressed:
             self._stream = gzip.GzipFile(fileobj=io.BufferedReader(self._raw, BLOCK), mode="rb")
 
     def blocks(self) -> Iterator[bytes]:
-        """The file's bytes without a byte order mark, block by block."""
+        """The file's bytes as UTF-8 without a byte order mark, block by block."""
+        return self._stored_blocks() if self._encoding == "utf-8" else self._recoded_blocks()
+
+    def _recoded_blocks(self) -> Iterator[bytes]:
+        """What the encoding has no character for stays as it is, and is rejected as bad UTF-8 with its record."""
+        decoder = codecs.getincrementaldecoder(self._encoding)("surrogateescape")
+        try:
+            for block in self._stored_blocks():
+                yield decoder.decode(block).encode("utf-8", "surrogateescape")
+            yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
+        except UnicodeError as error:
+            raise FileRefused(f"{self.file.path} is not {self._encoding} text ({error}).") from error
+
+    def _stored_blocks(self) -> Iterator[bytes]:
         first = True
         while True:
             try:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +15,7 @@ import psycopg
 from data_gen.landing.binding import Binding
 from data_gen.landing.copying import CONTENT_ERRORS, copy_rows
 from data_gen.landing.csv_reader import CsvReader
+from data_gen.landing.drift import Drift, record_drift
 from data_gen.landing.errors import FileRefused
 from data_gen.landing.files import ByteStream, Fingerprint, InputFile, describe, fingerprint
 from data_gen.landing.json_reader import depth, fault_of_escapes, json_documents, json_lines, parse
@@ -29,16 +28,14 @@ from data_gen.landing.ledger import (
     open_file_load,
     record_touched_days,
 )
-from data_gen.landing.mapping import Mapping
+from data_gen.landing.mapping import REST, Mapping
 from data_gen.landing.outcome import Outcome
+from data_gen.landing.processed import put_away
 from data_gen.landing.projection import Row
 from data_gen.landing.records import Reason, Reject, reject
 from data_gen.landing.tables import Cursor, delete_load, ensure_file_partition, file_partition_value, lock
 from data_gen.landing.zone import Observer, ignore
 
-PROCESSED = "processed"
-ERROR_RECORDS = "error_records.json"
-_ONE_WRITER = threading.Lock()
 _DEEPEST = 200  # what is nested deeper cannot be written as JSON again
 
 
@@ -56,38 +53,44 @@ def land_file(
     *,
     new: bool = False,
     keep: bool = False,
+    dry_run: bool = False,
     observe: Observer = ignore,
 ) -> list[Outcome]:
     """Land a file in every contract that its mappings fill. All of it is committed together, or nothing has changed.
 
-    Afterwards the file is moved to `processed/` beside it, unless `keep`. The raw tables are there already, and the
-    connection is in autocommit mode.
+    Afterwards the file is moved to `processed/` beside it, unless `keep`. `dry_run`: do the same and roll it back. The
+    raw tables are there already, and the connection is in autocommit mode.
     """
     if not path.is_file():
         raise FileRefused(f"{path} is not there. Give the path of a file.")
     identity = fingerprint(describe(path, mappings[0].format))
+    # A column that no mapping of the file names is unknown, unless one of them takes the rest.
+    known = set().union(*(mapping.known_columns() for mapping in mappings))
     contracts = {mapping.contract.source: mapping.contract for mapping in mappings}
-    partitions = {source: ensure_file_partition(connection, contract, day) for source, contract in contracts.items()}
     outcomes = []
-    with connection.transaction(), connection.cursor() as cursor:
-        # Two landings that could be of the same file exclude each other, all locks in one order.
-        names = {f"land {source} {what}" for source in contracts for what in (path.name, identity.sha256)}
-        for name in sorted(names):
-            lock(cursor, name)
-        for mapping in mappings:
-            file = describe(path, mapping.format)
-            partition = partitions[mapping.contract.source]
-            outcomes.append(_land(cursor, mapping, file, identity, partition, day, new, observe))
-        observe("before commit", 0)
+    with connection.transaction(force_rollback=True) if dry_run else nullcontext():
+        partitions = {source: ensure_file_partition(connection, one, day) for source, one in contracts.items()}
+        with connection.transaction(), connection.cursor() as cursor:
+            # Two landings that could be of the same file exclude each other, all locks in one order.
+            names = {f"land {source} {what}" for source in contracts for what in (path.name, identity.sha256)}
+            for name in sorted(names):
+                lock(cursor, name)
+            for mapping in mappings:
+                file = describe(path, mapping.format)
+                partition = partitions[mapping.contract.source]
+                outcomes.append(_land(cursor, mapping, known, file, identity, partition, day, new, observe))
+            observe("before commit", 0)
+    if dry_run:
+        return [replace(one, load_id=None, dry_run=True) if one.landed else one for one in outcomes]
     observe("committed", 0)
-    if not keep:
-        _finish(connection, [outcome.load_id for outcome in outcomes if outcome.load_id], path)
+    put_away(connection, [outcome.load_id for outcome in outcomes if outcome.load_id], path, keep=keep)
     return outcomes
 
 
 def _land(
     cursor: Cursor,
     mapping: Mapping,
+    known: set[str],
     file: InputFile,
     identity: Fingerprint,
     partition: str,
@@ -109,8 +112,9 @@ def _land(
         delete_load(cursor, source, load.landed_on, load.load_id)
     observe("before copy", 0)
     with RejectBook() as rejects:
-        counts, missing = _copy(cursor, mapping, file, identity, partition, day, load_id, rejects, observe)
+        counts, drift = _copy(cursor, mapping, known, file, identity, partition, day, load_id, rejects, observe)
         rejects.write(cursor, load_id, source, day)
+    record_drift(cursor, load_id, drift)
     superseded = [load.load_id for load in replaced]
     record_touched_days(cursor, mapping.contract, partition, load_id, day, superseded, whole_table=False)
     close_load(cursor, load_id, [identity], identity.sha256, counts, superseded)
@@ -124,7 +128,7 @@ def _land(
         time.monotonic() - started,
         message=" ".join(f"instead of load {load.load_id}, landed on {load.landed_on}" for load in replaced),
         load_id=load_id,
-        missing_columns=missing,
+        drift=drift,
     )
 
 
@@ -137,6 +141,7 @@ def _replaced(live: Sequence[FileLoad], name: str) -> list[FileLoad]:
 def _copy(
     cursor: Cursor,
     mapping: Mapping,
+    known: set[str],
     file: InputFile,
     identity: Fingerprint,
     partition: str,
@@ -144,8 +149,9 @@ def _copy(
     load_id: int,
     rejects: RejectBook,
     observe: Observer,
-) -> tuple[Counts, tuple[str, ...]]:
+) -> tuple[Counts, Drift]:
     left_out = 0
+    names: set[str] = set()
     constants = (file.name, load_id, file_partition_value(day))
 
     def rows(binding: Binding, records: Iterable[Any], is_json: bool) -> Iterator[Row]:
@@ -155,6 +161,8 @@ def _copy(
                 rejects.add(file.name, record)
                 continue
             line, values = record
+            if is_json:
+                names.update(values)
             row = binding.row(values, line)
             if row is None:
                 left_out += 1
@@ -162,8 +170,9 @@ def _copy(
                 yield (*row, line, *constants)
 
     with ExitStack() as stack:
-        records, columns, read_to_end = _open(stack, file, lambda size: observe("copying", size))
+        records, columns, read_to_end = _open(stack, file, mapping, lambda size: observe("copying", size))
         binding = Binding(mapping, columns, file.name)
+        stack.callback(binding.close)
         if isinstance(records, CsvReader) and mapping.ragged == "pad":
             records.fields_needed = binding.fields_needed
         into = (*binding.filled, "_line", "_file", "_load_id", "_partition")
@@ -175,11 +184,13 @@ def _copy(
         if read_to_end() != identity.sha256:
             raise FileRefused(f"{file.path} changed while it was read. Nothing of it was landed; run this again.")
     counts = Counts(landed, rejects.count, left_out)
-    return counts, binding.finish(counts.landed + counts.left_out)
+    missing = binding.finish(counts.landed + counts.left_out)
+    unknown = {name for name in columns or names if name not in known and REST not in known}
+    return counts, Drift(missing=missing) | Drift(unknown=tuple(unknown))
 
 
 def _open(
-    stack: ExitStack, file: InputFile, on_read: Callable[[int], None]
+    stack: ExitStack, file: InputFile, mapping: Mapping, on_read: Callable[[int], None]
 ) -> tuple[_Records, tuple[str, ...] | None, Callable[[], str]]:
     """The records of a file, its columns (None for JSON), and what gives its digest when they have been read."""
     if file.format == "parquet":
@@ -187,10 +198,10 @@ def _open(
 
         parquet = stack.enter_context(ParquetReader(file))
         return parquet, parquet.columns, lambda: fingerprint(file).sha256
-    stream = stack.enter_context(ByteStream(file, on_read))
+    stream = stack.enter_context(ByteStream(file, on_read, mapping.encoding))
     if file.format == "csv":
         try:
-            reader = CsvReader(stream.blocks())
+            reader = CsvReader(stream.blocks(), mapping.delimiter)
         except FileRefused as error:
             raise FileRefused(f"{file.path}: {error}") from error
         return reader, reader.columns, lambda: stream.fingerprint().sha256
@@ -217,41 +228,3 @@ def _parsed(documents: Iterable[tuple[int, bytes] | Reject]) -> Iterator[tuple[i
             yield reject(line, fault, raw)
         else:
             yield line, value
-
-
-def _finish(connection: psycopg.Connection, load_ids: Sequence[int], path: Path) -> None:
-    """Move a file that has landed to `processed/`, with its rejects in error_records.json there."""
-    directory = path.parent if path.parent.name == PROCESSED else path.parent / PROCESSED
-    directory.mkdir(exist_ok=True)
-    with _ONE_WRITER:
-        _write_error_records(connection, load_ids, directory / ERROR_RECORDS, path.name)
-    target = directory / path.name
-    if target == path:
-        return
-    if target.exists():
-        digest = fingerprint(describe(path, "csv")).sha256
-        if digest != fingerprint(describe(target, "csv")).sha256:  # an older delivery of that name is kept
-            name, dot, endings = path.name.partition(".")
-            target = directory / f"{name}.{digest[:12]}{dot}{endings}"
-    path.replace(target)
-
-
-def _write_error_records(connection: psycopg.Connection, load_ids: Sequence[int], target: Path, name: str) -> None:
-    """Put the rejects of these loads of the file `name` into the JSON array `target`, in place of its older ones."""
-    lines = target.read_text(encoding="utf-8").splitlines() if target.exists() else []
-    entries = [line.rstrip(",") for line in lines if line.startswith("{")]
-    entries = [line for line in entries if json.loads(line).get("file") != name]
-    with connection.transaction(), connection.cursor("error_records") as cursor:
-        cursor.execute(
-            "select source, landed_on, line, reason, original from raw.rejects"
-            " where load_id = any(%s) order by source, line",
-            [list(load_ids)],
-        )
-        for source, landed_on, line, reason, original in cursor:
-            entry = {"file": name, "source": source, "landed_on": landed_on.isoformat(), "line": line}
-            entries.append(json.dumps({**entry, "reason": reason, "original": original}))
-    if not entries and not target.exists():
-        return
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    unfinished.write_text("[\n" + ",\n".join(entries) + "\n]\n", encoding="utf-8")
-    unfinished.replace(target)

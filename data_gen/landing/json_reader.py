@@ -13,13 +13,24 @@ from typing import Any, NoReturn
 
 import orjson
 
-from data_gen.landing.records import MAX_RECORD, Reason, Reject, lines, reject, text_fault, without_end
+from data_gen.landing.records import (
+    MAX_ORIGINAL,
+    MAX_RECORD,
+    Overlong,
+    Reason,
+    Reject,
+    lines,
+    reject,
+    text_fault,
+    without_end,
+)
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 # Where a broken document may end (group 1) and the next one begin.
 _NEXT_ELEMENT = re.compile(r"()(?=,\s*\{)")
 _NEXT_OBJECT = re.compile(r"(\n)\s*(?=\{)")
+_MARKS = re.compile(r'["{}\[\]]|\\.', re.DOTALL)
 _NEAR = 64  # an error this near to the end of what was read may only mean that the rest has not been read
 
 
@@ -121,6 +132,9 @@ def json_lines(blocks: Iterator[bytes]) -> Iterator[Document | Reject]:
     Whether they are JSON is not looked at here, only whether they are text.
     """
     for number, physical in enumerate(lines(blocks, quoted=False), start=1):
+        if isinstance(physical, Overlong):
+            yield reject(number, "too_long", physical)
+            continue
         record = without_end(physical)
         if not record:
             continue
@@ -158,10 +172,10 @@ def json_documents(blocks: Iterator[bytes]) -> Iterator[Document | Reject]:
         number += 1
         text = window.take_value()
         if text is None:
-            yield _broken(number, window.skip_to_next(in_array))
+            yield window.skip_too_long(number) or _broken(number, window.skip_to_next(in_array))
             continue
         raw = text.encode("utf-8", "surrogateescape")
-        fault = text_fault(raw)
+        fault = text_fault(raw) if len(raw) <= MAX_RECORD else "too_long"
         yield reject(number, fault, raw) if fault else (number, raw.translate(_LINE_ENDS))
     if in_array:
         yield Reject(number + 1, "broken_json", "(the file ends inside the array)")
@@ -181,6 +195,8 @@ class _Window:
         self._text = ""
         self._at = 0
         self._ended = False
+        self._failed = 0  # how far from here take_value saw that there is no value
+        self._is_too_long = False  # it found none because the value does not fit into the window
 
     def peek(self) -> str:
         """The next character that is not white space; empty at the end."""
@@ -197,17 +213,21 @@ class _Window:
 
     def take_value(self) -> str | None:
         """The text of the JSON value that begins here; None, and nothing taken, where there is none."""
+        self._is_too_long = False
         while True:
             try:
                 _, end = _scan(self._text, self._at)
             except StopIteration as stop:
-                if stop.value < len(self._text) - _NEAR or not self._read():
+                self._failed = stop.value - self._at
+                if not self._read_on(stop.value >= len(self._text) - _NEAR):
                     return None
             except JSONDecodeError as error:
-                is_cut = error.pos >= len(self._text) - _NEAR or error.msg.startswith("Unterminated string")
-                if not is_cut or not self._read():
+                self._failed = error.pos - self._at
+                in_string = error.msg.startswith("Unterminated string")
+                if not self._read_on(in_string or error.pos >= len(self._text) - _NEAR):
                     return None
             except RecursionError:
+                self._failed = 0
                 return None
             else:
                 # A number at the very end may go on in the next block.
@@ -219,14 +239,50 @@ class _Window:
 
     def skip_to_next(self, in_array: bool) -> str:
         """Skip to where the next document may begin, and give what was skipped."""
+        # What lies before the place where reading failed belongs to the broken document. It has a character at least.
+        known = max(self._failed, 1)
         while True:
-            # From the second character: the first one is where reading failed.
-            match = (_NEXT_ELEMENT if in_array else _NEXT_OBJECT).search(self._text, self._at + 1)
+            match = (_NEXT_ELEMENT if in_array else _NEXT_OBJECT).search(self._text, self._at + known)
             if match or not self._read():
                 end = match.end(1) if match else len(self._text)
                 skipped = self._text[self._at : end]
                 self._at = end
                 return skipped
+
+    def skip_too_long(self, number: int) -> Reject | None:
+        """Skip a value that does not fit into the window, by its brackets; None where that was not the fault."""
+        if not self._is_too_long:
+            return None
+        start = Overlong(self._text[self._at : self._at + MAX_ORIGINAL].encode("utf-8", "surrogateescape"))
+        start.size = deep = 0
+        inside = False  # a string
+        while True:
+            for mark in _MARKS.finditer(self._text, self._at):
+                if mark[0] == '"':
+                    inside = not inside
+                elif not inside and mark[0] in "{}[]":
+                    deep += 1 if mark[0] in "{[" else -1
+                    if deep <= 0:
+                        start.size += mark.end() - self._at
+                        self._at = mark.end()
+                        return reject(number, "too_long", start)
+            # An escape at the end may be cut: its backslash is looked at again, with what it escapes.
+            end = len(self._text) - (self._text.endswith("\\") and not self._text.endswith("\\\\"))
+            start.size += end - self._at
+            self._at = end
+            if not self._read():
+                return reject(number, "too_long", start)
+
+    def _read_on(self, is_cut: bool) -> bool:
+        """Read as much again as there is of a value that may be cut off: a long one is not scanned too often."""
+        if not is_cut:
+            return False
+        wanted = 2 * (len(self._text) - self._at)
+        has_read = self._read()
+        while has_read and len(self._text) < wanted and self._read():
+            continue
+        self._is_too_long = not has_read and not self._ended
+        return has_read
 
     def _read(self) -> bool:
         """Read one more block; False at the end, or when the window has become larger than a record may be."""

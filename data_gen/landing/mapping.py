@@ -5,10 +5,12 @@ One file may hold several mappings, for a file that fills several contracts: as 
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,7 +24,9 @@ from data_gen.landing.errors import ContractError, MappingError
 from data_gen.landing.files import Format
 
 OWN_COLUMNS = ("_file", "_line")
-_KEYS = ("source", "format", "timezone", "columns", "where", "distinct", "ragged")
+REST = "*"  # among the columns that a mapping knows: whatever there is
+EXTRA = "_extra"  # of raw tables with columns: what the contract does not know, as JSON
+_KEYS = ("source", "format", "delimiter", "encoding", "timezone", "columns", "where", "distinct", "ragged")
 _FORMATS = ("csv", "jsonl", "json", "parquet")
 
 
@@ -39,6 +43,15 @@ class Multiplied:
 
     column: str
     factor: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Elapsed:
+    """The time that lies so many seconds after another, exactly; for clocks that count. What is no number stays."""
+
+    column: str
+    since: datetime
+    unit: Decimal  # in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,9 @@ class Rest:
     """Every file column that is not named elsewhere in `columns`, as JSON."""
 
 
-Origin = FromFile | Multiplied | Constant | Hash | Rest
+InFile = FromFile | Multiplied | Elapsed
+Origin = InFile | Constant | Hash | Rest
+_CLOCKS = {"seconds_since": Decimal(1), "milliseconds_since": Decimal("0.001")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +87,25 @@ class Mapping:
     digest: str  # of what it says: comments and order do not count
     contract: Contract
     format: Format | None  # None: by the ending of the file's name
+    delimiter: str  # of CSV
+    encoding: str
     timezone: ZoneInfo
     columns: Dictionary[str, Origin]  # by contract column
     where: Dictionary[str, Condition]  # by file column
     distinct: tuple[str, ...]
     ragged: Literal["pad", "reject"]
+
+    def known_columns(self) -> set[str]:
+        """The file columns that the mapping names anywhere, with the heads of dotted ones; REST where it takes all."""
+        known = {*self.where, *self.distinct}
+        for name, origin in self.columns.items():
+            if isinstance(origin, InFile):
+                known.add(origin.column)
+            elif isinstance(origin, Hash):
+                known.update(origin.parts)
+            elif isinstance(origin, Rest) and name != EXTRA:
+                known.add(REST)
+        return known | {name.partition(".")[0] for name in known}
 
 
 class _PlainYaml(yaml.SafeLoader):
@@ -141,6 +170,8 @@ class _Reader:
             digest=hashlib.sha256(canonical.encode()).hexdigest(),
             contract=contract,
             format=cast("Format | None", self._choice("format", _FORMATS, None)),
+            delimiter=self._delimiter(),
+            encoding=self._encoding(),
             timezone=self._timezone(),
             columns=columns,
             where=self._conditions(),
@@ -163,7 +194,10 @@ class _Reader:
             raise self._error("columns", "must say for each contract column where it comes from")
         columns: dict[str, Origin] = {}
         for column, entry in entries.items():
-            if column not in contract.column_names:
+            if column == EXTRA and contract.payload == "columns":
+                if entry != {"rest": True}:
+                    raise self._error(f"columns.{EXTRA}", "can only be {rest: true}: what is named nowhere else")
+            elif column not in contract.column_names:
                 known = ", ".join(contract.column_names)
                 raise self._error(
                     f"columns.{column}", f"the contract {contract.source!r} has no such column. It has: {known}"
@@ -190,17 +224,30 @@ class _Reader:
                 return Rest()
             if kind not in ("const", "hash", "rest"):
                 raise self._error(
-                    key, f"{kind!r} is not known. Known: a file column, const, hash, rest, column and times"
+                    key,
+                    f"{kind!r} is not known. Known: a file column, const, hash, rest, column and times,"
+                    " column and seconds_since or milliseconds_since",
                 )
         if isinstance(entry, dict) and set(entry) == {"column", "times"} and isinstance(entry["column"], str):
             factor = number(str(entry["times"]))
             if factor is not None:
                 return Multiplied(entry["column"], factor)
+        if isinstance(entry, dict) and len(entry) == 2 and isinstance(entry.get("column"), str):
+            for clock, unit in _CLOCKS.items():
+                if clock in entry:
+                    return Elapsed(entry["column"], self._moment(f"{key}.{clock}", entry[clock]), unit)
         raise self._error(
             key,
-            f"{entry!r} is not understood. Write a file column, {{const: value}}, {{hash: [columns]}}, {{rest: true}}"
-            " or {column: name, times: number}",
+            f"{entry!r} is not understood. Write a file column, {{const: value}}, {{hash: [columns]}}, {{rest: true}},"
+            " {column: name, times: number} or {column: name, seconds_since: time}",
         )
+
+    def _moment(self, key: str, value: Any) -> datetime:
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            raise self._error(key, f"{value!r} is not a time like 1970-01-01T00:00:00Z") from None
+        return moment if moment.tzinfo else moment.replace(tzinfo=self._timezone())
 
     def _conditions(self) -> dict[str, Condition]:
         entries = self._document.get("where", {})
@@ -219,6 +266,23 @@ class _Reader:
         if not isinstance(entry, list) or not all(isinstance(name, str) for name in entry):
             raise self._error("distinct", "must be a list of columns")
         return tuple(entry)
+
+    def _delimiter(self) -> str:
+        value = self._document.get("delimiter", ",")
+        if not isinstance(value, str) or len(value) != 1 or value in '"\r\n':
+            raise self._error("delimiter", f"{value!r} is not one character like ';' or \"\\t\"")
+        return value
+
+    def _encoding(self) -> str:
+        value = self._document.get("encoding", "utf-8")
+        try:
+            name = codecs.lookup(str(value)).name.removesuffix("-sig")  # a byte order mark is never content
+            # Only what is text in ASCII as well: line ends and delimiters are looked for in bytes.
+            if "a,\n".encode(name) != b"a,\n":
+                raise LookupError(value)
+        except (LookupError, TypeError, ValueError):
+            raise self._error("encoding", f"{value!r} is not an encoding like utf-8 or windows-1252") from None
+        return name
 
     def _timezone(self) -> ZoneInfo:
         name = self._document.get("timezone", "UTC")

@@ -11,12 +11,25 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
+from data_gen.landing.drift import Drift
 from data_gen.landing.ledger import Counts
 
 Status = Literal["landed", "replaced", "unchanged", "absent", "failed"]
 
 
-_HEADINGS = ("days", "files", "read", "landed", "rejected", "left out", "unchanged", "failed", "seconds", "rows/s")
+_HEADINGS = (
+    "days",
+    "files",
+    "read",
+    "landed",
+    "rejected",
+    "left out",
+    "drift",
+    "unchanged",
+    "failed",
+    "seconds",
+    "rows/s",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +45,12 @@ class Outcome:
     seconds: float = 0.0
     message: str = ""  # why it failed, or what else is worth knowing
     load_id: int | None = None
-    unknown_columns: tuple[str, ...] = ()
-    missing_columns: tuple[str, ...] = ()
+    drift: Drift = Drift()  # noqa: RUF009 - frozen
+    dry_run: bool = False  # it was all rolled back
+
+    @property
+    def landed(self) -> bool:
+        return self.status in ("landed", "replaced")
 
     def line(self) -> str:
         """One line for a log."""
@@ -44,19 +61,20 @@ class Outcome:
             return f"{what}: nothing to do, {self.message or 'the same bytes have landed before'}"
         if self.status == "failed":
             return f"{what}: FAILED: {self.message}"
-        text = f"{what}: {self.status}, {self.counts.landed} rows in {self.seconds:.2f} s"
+        status = f"would be {self.status}" if self.dry_run else self.status
+        text = f"{what}: {status}, {self.counts.landed} rows in {self.seconds:.2f} s"
         if self.counts.rejected:
             text += f", {self.counts.rejected} rejected"
         if self.counts.left_out:
             text += f", {self.counts.left_out} left out"
-        if self.unknown_columns:
-            text += f", not in the contract: {', '.join(self.unknown_columns)}"
-        if self.missing_columns:
-            text += f", missing: {', '.join(self.missing_columns)}"
+        if self.drift.unknown:
+            text += f", not in the contract: {', '.join(self.drift.unknown)}"
+        if self.drift.missing:
+            text += f", missing: {', '.join(self.drift.missing)}"
         return text + (f" ({self.message})" if self.message else "")
 
 
-_ALWAYS = ("files", "read", "landed", "rejected", "seconds", "rows/s")
+_ALWAYS = ("files", "read", "landed", "rejected", "drift", "seconds", "rows/s")
 
 
 def _numbers(group: Sequence[Outcome]) -> dict[str, float]:
@@ -69,6 +87,7 @@ def _numbers(group: Sequence[Outcome]) -> dict[str, float]:
         "landed": counts.landed,
         "rejected": counts.rejected,
         "left out": counts.left_out,
+        "drift": len({name for outcome in group for name in (*outcome.drift.unknown, *outcome.drift.missing)}),
         "unchanged": sum(outcome.status == "unchanged" for outcome in group),
         "failed": sum(outcome.status == "failed" for outcome in group),
         "seconds": seconds,
@@ -116,7 +135,9 @@ def show(outcomes: Sequence[Outcome], seconds: float, console: Console) -> None:
     if groups:
         console.print(table)
     total = sum((outcome.counts for outcome in outcomes), Counts())
-    changed = any(outcome.status in ("landed", "replaced") for outcome in outcomes)
+    changed = any(outcome.landed for outcome in outcomes)
+    if any(outcome.dry_run for outcome in outcomes):
+        console.print("Dry run: it was all rolled back, nothing has changed.")
     if changed:
         console.print(
             f"{total.read:,} rows read = {total.landed:,} landed + {total.rejected:,} rejected"

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
-from data_gen.landing.errors import FileRefused
-
 Reason = Literal[
     "bad_utf8",  # the bytes are not UTF-8, or an escape in JSON is half a surrogate pair
     "nul_byte",  # a NUL, which no text in PostgreSQL may have
@@ -17,10 +15,17 @@ Reason = Literal[
     "not_an_object",  # JSON, but a number, a string or an array
     "wrong_field_count",
     "unterminated_quote",
+    "too_long",  # longer than MAX_RECORD
 ]
 # The longest record that is taken into memory, and how much of a rejected one is kept.
 MAX_RECORD = 16 * 1024 * 1024
 MAX_ORIGINAL = 256 * 1024
+
+
+class Overlong(bytes):
+    """The beginning of a line that is longer than a record may be. `size` is that of the whole line."""
+
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +39,10 @@ class Reject:
 
 def reject(line: int, reason: Reason, original: bytes) -> Reject:
     """A reject of these bytes."""
+    size = original.size if isinstance(original, Overlong) else len(original)
     kept = original[:MAX_ORIGINAL].decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
-    if len(original) > MAX_ORIGINAL:
-        kept += f"... ({len(original)} bytes)"
+    if size > MAX_ORIGINAL:
+        kept += f"... ({size} bytes)"
     return Reject(line, reason, kept)
 
 
@@ -56,6 +62,7 @@ def lines(blocks: Iterator[bytes], *, quoted: bool) -> Iterator[bytes]:
 
     That is the rule of PostgreSQL's COPY, by which the fast way reads. `quoted`: a line end between quotes is not
     the end of the first line, though it ends a line here; the reader of CSV puts such lines together again.
+    Of a line that is longer than MAX_RECORD only the beginning is given, as Overlong.
     """
     start = b""
     for block in blocks:
@@ -84,38 +91,56 @@ def _first_end(text: bytes, quoted: bool) -> bytes | None:
 
 
 def _newline_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    pieces: list[bytes] = []
-    length = 0
+    line = _Line()
     for block in blocks:
         first, *complete = block.split(b"\n")
-        length = _checked(length + len(first))
-        pieces.append(first)
+        line.add(first)
         if not complete:
             continue
-        yield b"".join(pieces) + b"\n"
+        yield line.end(b"\n")
         last = complete.pop()
-        for line in complete:
-            yield line + b"\n"
-        pieces, length = [last], len(last)
-    last = b"".join(pieces)
-    if last:
-        yield last
+        for one in complete:
+            yield one + b"\n"  # it fits into a block
+        line.add(last)
+    if line.size:
+        yield line.end(b"")
 
 
 def _any_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
+    line = _Line()
+    held = b""  # a CR at the end of a block may still get its LF
     for block in blocks:
-        complete = (rest + block).splitlines(keepends=True)
-        rest = complete.pop() if complete else b""  # a CR at its end may still get its LF
-        _checked(len(rest))
-        yield from complete
-    yield from rest.splitlines(keepends=True)
+        text = held + block
+        held = text[-1:] if text.endswith(b"\r") else b""
+        for piece in text[: len(text) - len(held)].splitlines(keepends=True):
+            line.add(piece)
+            if piece.endswith((b"\r", b"\n")):
+                yield line.end(b"")
+    line.add(held)
+    if line.size:
+        yield line.end(b"")
 
 
-def _checked(length: int) -> int:
-    if length > MAX_RECORD:
-        raise FileRefused(f"a line is longer than {MAX_RECORD} bytes: this is not the format that its name says.")
-    return length
+class _Line:
+    """A line that is put together from pieces; in memory only as far as a record may be long."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._pieces: list[bytes] = []
+
+    def add(self, piece: bytes) -> None:
+        if self.size <= MAX_RECORD:
+            self._pieces.append(piece)
+        self.size += len(piece)
+
+    def end(self, mark: bytes) -> bytes:
+        """The line with this mark at its end. What is added from here on is of the next one."""
+        line = b"".join([*self._pieces, mark])
+        if self.size > MAX_RECORD:
+            line = Overlong(line[:MAX_ORIGINAL])
+            line.size = self.size
+        self._pieces, self.size = [], 0
+        return line
 
 
 def without_end(line: bytes) -> bytes:

@@ -21,7 +21,7 @@ def payload_columns(contract: Contract) -> tuple[tuple[str, str], ...]:
     return (*((name, "text") for name in contract.column_names), ("_extra", "jsonb"))
 
 
-def ensuretable_identifier(connection: psycopg.Connection, contract: Contract) -> None:
+def ensure_table(connection: psycopg.Connection, contract: Contract) -> None:
     """Make the raw table of the contract if it is missing, and add columns that the contract has got since.
 
     A transaction of its own, so that no landing holds a lock on the table while it copies.
@@ -49,7 +49,7 @@ def ensuretable_identifier(connection: psycopg.Connection, contract: Contract) -
 def ensure_tables(connection: psycopg.Connection) -> None:
     """Make the raw tables of all contracts, so that whoever reads them finds each, though nothing may have landed."""
     for source in SOURCES:
-        ensuretable_identifier(connection, load_contract(source))
+        ensure_table(connection, load_contract(source))
 
 
 def zone_partition(source: str, day: date, load_id: int) -> str:

@@ -21,8 +21,9 @@ from data_gen.landing.copying import (
     copy_fast,
     shape_of,
 )
+from data_gen.landing.drift import Drift, drift_of_documents, drift_of_names, record_drift
 from data_gen.landing.errors import FileRefused
-from data_gen.landing.files import InputFile, describe, fingerprint
+from data_gen.landing.files import Fingerprint, InputFile, describe, fingerprint
 from data_gen.landing.ledger import (
     Counts,
     RejectBook,
@@ -33,6 +34,7 @@ from data_gen.landing.ledger import (
     record_touched_days,
     zone_content,
 )
+from data_gen.landing.manifest import read_manifest
 from data_gen.landing.outcome import Outcome, Status
 from data_gen.landing.tables import Cursor, attach, create_zone_partition, lock, zone_partition
 
@@ -50,6 +52,20 @@ class _Delivery:
 
     files: tuple[tuple[InputFile, Shape], ...]
     refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """What was copied and is not yet part of the raw table."""
+
+    load_id: int
+    partition: str
+    files: list[Copied]
+    drift: Drift
+
+    @property
+    def counts(self) -> Counts:
+        return sum((one.counts for one in self.files), Counts())
 
 
 def day_directory(zone: Path, source: str, day: date) -> Path:
@@ -73,43 +89,58 @@ def sources_without_contract(zone: Path, days: Sequence[date]) -> Iterator[tuple
 
 
 def land_day(
-    connection: psycopg.Connection, contract: Contract, day: date, zone: Path, observe: Observer = ignore
+    connection: psycopg.Connection,
+    contract: Contract,
+    day: date,
+    zone: Path,
+    observe: Observer = ignore,
+    *,
+    dry_run: bool = False,
 ) -> Outcome:
     """Land what the zone has of this source and day. Either all of it is committed, or nothing has changed.
 
-    The raw tables are there already: `ensure_tables`. The connection is in autocommit mode, no transaction is open.
+    `dry_run`: do the same and roll it back. The raw tables are there already: `ensure_tables`. The connection is in
+    autocommit mode, no transaction is open.
     """
     started = time.monotonic()
     directory = day_directory(zone, contract.source, day)
     paths = delivered_files(directory)
+    manifest = read_manifest(directory)
+    if manifest is not None:
+        manifest.check_files(paths)
     if not paths:
         return Outcome(contract.source, day, "absent")
-    with connection.transaction(), connection.cursor() as cursor:
+    with connection.transaction(force_rollback=dry_run), connection.cursor() as cursor:
         lock(cursor, f"land {contract.source} {day}")
         live = live_zone_load(cursor, contract.source, day)
         delivery = _delivery(contract, paths)
         refused = " ".join(delivery.refused)
         if not delivery.files:
             return Outcome(contract.source, day, "failed", message=refused)
-        if live and _same_content(live, delivery.files):
+        if live and (landed := _landed_already(live, delivery.files)):
+            if manifest is not None:
+                manifest.check_digests(landed)
             seconds = time.monotonic() - started
             status: Status = "failed" if refused else "unchanged"
             return Outcome(contract.source, day, status, None, len(delivery.files), seconds=seconds, message=refused)
-        counts, load_id = _replace(cursor, contract, day, delivery.files, live, observe)
-        observe("before commit", 0)
-    observe("committed", 0)
-    known = {name for _, shape in delivery.files for name in shape.columns or contract.column_names}
+        new = _copy_new(cursor, contract, day, delivery.files, live, observe)
+        if manifest is not None:
+            manifest.check_digests([one.fingerprint for one in new.files])
+            manifest.check_rows({one.fingerprint.name: one.counts.read for one in new.files})
+        if not dry_run:
+            _attach_new(cursor, contract, day, new, live, observe)
+    observe("rolled back" if dry_run else "committed", 0)
     return Outcome(
         contract.source,
         day,
         "failed" if refused else "replaced" if live else "landed",
         files=len(delivery.files),
-        counts=counts,
+        counts=new.counts,
         seconds=time.monotonic() - started,
         message=refused,
-        load_id=load_id,
-        unknown_columns=tuple(sorted(known - set(contract.column_names))),
-        missing_columns=tuple(name for name in contract.column_names if name not in known),
+        load_id=None if dry_run else new.load_id,
+        drift=new.drift,
+        dry_run=dry_run,
     )
 
 
@@ -128,35 +159,59 @@ def _delivery(contract: Contract, paths: Sequence[Path]) -> _Delivery:
     return _Delivery(tuple(files), tuple(refused))
 
 
-def _same_content(live: ZoneLoad, files: Sequence[tuple[InputFile, Shape]]) -> bool:
-    """Whether these files are what has landed; they are read only if their names and sizes say that they may be."""
+def _landed_already(live: ZoneLoad, files: Sequence[tuple[InputFile, Shape]]) -> list[Fingerprint]:
+    """The files, if they are what has landed; they are read only if their names and sizes say that they may be."""
     if live.sizes != {file.name: file.size for file, _ in files}:
-        return False
-    return live.content_sha256 == zone_content([fingerprint(file) for file, _ in files])
+        return []
+    fingerprints = [fingerprint(file) for file, _ in files]
+    return fingerprints if live.content_sha256 == zone_content(fingerprints) else []
 
 
-def _replace(
+def _copy_new(
     cursor: Cursor,
     contract: Contract,
     day: date,
     files: Sequence[tuple[InputFile, Shape]],
     live: ZoneLoad | None,
     observe: Observer,
-) -> tuple[Counts, int]:
+) -> _New:
     load_id = open_zone_load(cursor, contract.source, day)
     superseded = [live.load_id] if live else []
     observe("before copy", 0)
     with RejectBook() as rejects:
         partition, copied = _copy(cursor, contract, day, files, load_id, rejects, observe)
-        counts = sum((one.counts for one in copied), Counts())
         rejects.write(cursor, load_id, contract.source, day)
+    new = _New(load_id, partition, copied, _drift(cursor, contract, partition, files, copied))
+    record_drift(cursor, load_id, new.drift)
     record_touched_days(cursor, contract, partition, load_id, day, superseded, whole_table=True)
     fingerprints = [one.fingerprint for one in copied]
-    close_load(cursor, load_id, fingerprints, zone_content(fingerprints), counts, superseded)
+    close_load(cursor, load_id, fingerprints, zone_content(fingerprints), new.counts, superseded)
+    return new
+
+
+def _attach_new(
+    cursor: Cursor, contract: Contract, day: date, new: _New, live: ZoneLoad | None, observe: Observer
+) -> None:
     observe("before attach", 0)
     replaced = zone_partition(contract.source, live.landed_on, live.load_id) if live else None
-    attach(cursor, contract, partition, day.isoformat(), replaced)
-    return counts, load_id
+    attach(cursor, contract, new.partition, day.isoformat(), replaced)
+    observe("before commit", 0)
+
+
+def _drift(
+    cursor: Cursor,
+    contract: Contract,
+    partition: str,
+    files: Sequence[tuple[InputFile, Shape]],
+    copied: Sequence[Copied],
+) -> Drift:
+    """What the headers say; of documents, what the rows say."""
+    drift = Drift()
+    for (_, shape), one in zip(files, copied, strict=True):
+        drift |= drift_of_names(contract, shape.columns or one.names)
+    if contract.payload == "document" and any(shape.columns is None for _, shape in files):
+        drift |= drift_of_documents(cursor, contract, partition)
+    return drift
 
 
 def _copy(

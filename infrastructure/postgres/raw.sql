@@ -47,6 +47,28 @@ create table if not exists raw.rejects (
     original text not null
 );
 
+create table if not exists raw.drift (
+    load_id bigint not null references raw.loads (load_id),
+    column_name text not null,
+    kind text not null check (kind in ('unknown', 'missing')),
+    primary key (load_id, kind, column_name)
+);
+
+-- A view, so that it says what the live loads say: the drift of a day goes with the load that is replaced. And so that
+-- the loader needs no right in the schema quality.
+create or replace view quality.schema_drift as
+select
+    loads.source,
+    drift.column_name,
+    drift.kind,
+    min(loads.landed_on) as first_seen,
+    max(loads.landed_on) as last_seen,
+    count(*) as loads
+from raw.drift as drift
+inner join raw.loads as loads on drift.load_id = loads.load_id
+where loads.superseded_by is null
+group by loads.source, drift.column_name, drift.kind;
+
 comment on table raw.loads is
 'One row for each time that something landed. A load without superseded_by is live: its rows are in the raw table.';
 comment on column raw.loads.origin is 'zone: a day of the landing zone; file: a foreign file, landed by a mapping';
@@ -58,12 +80,17 @@ comment on column raw.loads.rows_left_out is 'Rows that the mapping''s where and
 comment on column raw.loads.superseded_by is 'The load that replaced this one';
 comment on table raw.touched_days is
 'Which event days (UTC) a load brought rows of or took rows away from: what incremental models rebuild';
+comment on table raw.drift is
+'Columns of a load that its contract does not know, and optional ones that it lacked';
+comment on view quality.schema_drift is
+'Per source and column: unknown to the contract or missing from the files, and the first and last landed day of that';
 comment on table raw.rejects is 'What could not be a row: broken JSON, wrong number of fields, bad UTF-8, NUL';
 
-grant select, insert on raw.loads, raw.touched_days, raw.rejects to loader;
+grant select, insert on raw.loads, raw.touched_days, raw.rejects, raw.drift to loader;
 grant update (rows_read, rows_landed, rows_rejected, rows_left_out, ended_at, superseded_by, files, content_sha256)
 on raw.loads to loader;
-grant select on raw.loads, raw.touched_days, raw.rejects to transformer;
+grant select on raw.loads, raw.touched_days, raw.rejects, raw.drift to transformer;
+grant select on quality.schema_drift to transformer;
 
 -- Line numbers are counted by a temporary sequence, and suspicious files are judged in a temporary table.
 do $$

@@ -12,60 +12,24 @@ import sys
 import threading
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from rich.console import Console
 
 from data_gen.landing import zone as zone_module
 from data_gen.landing.command import Task, prepare, run
 from data_gen.landing.contracts import load_contract
 from data_gen.landing.copying import CopyRefused
-from data_gen.landing.errors import FileRefused
 from data_gen.landing.outcome import Outcome
 from data_gen.landing.zone import land_day
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.warehouse import connect
+from tests.integration.landing_help import DAY, command, deliver, land, query
 
-DAY = date(2026, 1, 5)
 USERS = b"user_id,updated_at,email\nu1,2026-01-05T08:00:00Z,a@x.org\nu2,2026-01-04T23:30:00-05:00,\n"
-
-
-def deliver(settings: Settings, name: str, content: bytes, day: date = DAY) -> Path:
-    """Put a file into the landing zone; its name begins with the source's."""
-    directory = settings.landing_zone / name.partition(".")[0] / f"dt={day}"
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / name).write_bytes(content)
-    return directory / name
-
-
-def land(settings: Settings, source: str, day: date = DAY) -> Outcome:
-    prepare(settings)
-    with connect(settings, "loader", autocommit=True) as connection:
-        return land_day(connection, load_contract(source), day, settings.landing_zone)
-
-
-def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(settings.dsn("owner")) as connection:
-        return connection.execute(statement).fetchall()
-
-
-def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "data_gen/land.py", *arguments],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **settings.environment()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def test_a_day_lands_with_its_books(warehouse: Settings) -> None:
@@ -250,8 +214,8 @@ def test_unknown_columns_go_to_extra_and_missing_ones_are_null(warehouse: Settin
         ("u1", None, {"new": "7"}, 2),
         ("u2", None, None, 3),
     ]
-    assert outcome.unknown_columns == ("new",)
-    assert "email" in outcome.missing_columns
+    assert outcome.drift.unknown == ("new",)
+    assert "email" in outcome.drift.missing
 
 
 def test_missing_required_column_refuses_the_file_and_the_rest_lands(warehouse: Settings) -> None:
@@ -355,60 +319,6 @@ def test_both_ways_of_reading_give_the_same_rows(
 
 def _refuse(*_: object) -> None:
     raise CopyRefused("for the test")
-
-
-@given(data=st.data())
-@hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-def test_whatever_the_bytes_every_record_is_accounted_for(warehouse: Settings, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(sorted(FILES)))
-    content = bytearray(data.draw(st.sampled_from(FILES[name])) * data.draw(st.integers(1, 3)))
-    for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, len(content)))
-        edit = data.draw(st.sampled_from(["flip", "cut", "repeat", "insert"]))
-        if edit == "flip" and place < len(content):
-            content[place] ^= 1 << data.draw(st.integers(0, 7))
-        elif edit == "cut":
-            del content[place : place + data.draw(st.integers(1, 20))]
-        elif edit == "repeat":
-            content[place:place] = content[place : place + 15]
-        else:
-            content[place:place] = data.draw(
-                st.sampled_from([b'"', b"\r", b"\n", b"\x00", b"\x01", b"\x02", b"\xff", b",", b"{", b"]"])
-            )
-    source = name.partition(".")[0]
-    deliver(warehouse, name, bytes(content))
-
-    done = command_in_process(warehouse)
-
-    if "FAILED" in done:
-        return  # refused as a whole, with a message
-    ((read, landed, rejected),) = query(
-        warehouse,
-        "select rows_read, rows_landed, rows_rejected from raw.loads"
-        f" where source = '{source}' and superseded_by is null",
-    )
-    assert query(warehouse, f"select count(*), count(distinct _line) from raw.{source}") == [(landed, landed)]
-    assert query(
-        warehouse,
-        "select count(*) from raw.rejects join raw.loads using (load_id)"
-        f" where superseded_by is null and rejects.source = '{source}'",
-    ) == [(rejected,)]
-    assert read == landed + rejected
-
-
-def command_in_process(settings: Settings) -> str:
-    """What landing the day says, for every source that lies there. An unexpected error fails the test."""
-    prepare(settings)
-    said = []
-    with connect(settings, "loader", autocommit=True) as connection:
-        for directory in sorted(settings.landing_zone.iterdir()):
-            try:
-                said.append(land_day(connection, load_contract(directory.name), DAY, settings.landing_zone).line())
-            except FileRefused as error:
-                said.append(f"FAILED: {error}")
-    return "\n".join(said)
 
 
 def test_two_landings_at_once_land_it_once(warehouse: Settings) -> None:
@@ -572,6 +482,11 @@ def test_loader_fills_raw_and_does_nothing_else(warehouse: Settings) -> None:
         "delete from raw.loads",
         "update raw.loads set source = 'x'",
         "delete from raw.touched_days",
+        "delete from raw.drift",
+        "select * from quality.schema_drift",
+        "create table quality.other (n int)",
+        "create table public.other (n int)",
+        "alter role loader createdb",
         "update raw.rejects set reason = 'x'",
     ):
         with (

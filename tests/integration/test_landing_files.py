@@ -8,27 +8,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 
-from data_gen.landing.command import prepare
 from data_gen.landing.errors import LandingError
-from data_gen.landing.foreign import land_file
-from data_gen.landing.mapping import load_mappings
-from data_gen.landing.outcome import Outcome
 from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.warehouse import connect
 from tests.conftest import drop_database
+from tests.integration.landing_help import DATA, DAY, MAPPINGS, command, put, query, statuses
+from tests.integration.landing_help import land_foreign as land
 
-DATA = PROJECT_ROOT / "tests" / "data"
-MAPPINGS = PROJECT_ROOT / "data_gen" / "mappings"
-DAY = date(2026, 1, 5)
 ORDERS = """
 source: orders
 format: csv
@@ -51,40 +43,6 @@ def inbox(tmp_path: Path) -> Path:
     path = tmp_path / "inbox"
     path.mkdir()
     return path
-
-
-def land(
-    settings: Settings, mapping: Path, path: Path, day: date = DAY, *, new: bool = False, keep: bool = False
-) -> list[Outcome]:
-    prepare(settings)
-    with connect(settings, "loader", autocommit=True) as connection:
-        return land_file(connection, load_mappings(mapping), path, day, new=new, keep=keep)
-
-
-def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(settings.dsn("owner")) as connection:
-        return connection.execute(statement).fetchall()
-
-
-def command(settings: Settings, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "data_gen/land.py", *map(str, arguments)],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **settings.environment()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def put(directory: Path, name: str, content: bytes) -> Path:
-    path = directory / name
-    path.write_bytes(content)
-    return path
-
-
-def statuses(outcomes: Sequence[Outcome]) -> list[str]:
-    return [outcome.status for outcome in outcomes]
 
 
 def test_a_file_lands_and_is_moved(warehouse: Settings, mapping: Path, inbox: Path) -> None:
@@ -215,6 +173,58 @@ def test_short_rows_are_filled_up_where_the_mapping_says_so(warehouse: Settings,
 
     assert query(warehouse, "select order_id, status from raw.orders order by 1") == [("1", "done"), ("2", None)]
     assert outcome.counts.rejected == 1
+
+
+def test_a_dialect_of_csv(warehouse: Settings, mapping: Path, inbox: Path) -> None:
+    mapping.write_text(ORDERS + 'delimiter: ";"\nencoding: windows-1252\n')
+    rows = ["id;who;at", 'ä;"a;b";2026-01-01', "€;c,d;2026-01-02", "?;e;2026-01-03", "4;f,2026-01-04"]
+    path = put(inbox, "a.csv", "\r\n".join(rows).encode("cp1252").replace(b"?", b"\x81"))
+
+    (outcome,) = land(warehouse, mapping, path)
+
+    assert query(warehouse, "select order_id, customer_id from raw.orders order by _line") == [
+        ("ä", "a;b"),
+        ("€", "c,d"),
+    ]
+    assert query(warehouse, "select line, reason, original from raw.rejects order by line") == [
+        (4, "bad_utf8", "\\x81;e;2026-01-03"),
+        (5, "wrong_field_count", "4;f,2026-01-04"),
+    ]
+    assert outcome.counts.read == 4
+
+
+def test_rejects_are_told_beside_a_file_that_is_kept_and_only_as_they_are_now(
+    warehouse: Settings, mapping: Path, inbox: Path
+) -> None:
+    told = inbox / "error_records.json"
+    land(warehouse, mapping, put(inbox, "good.csv", FILE), keep=True)
+    assert not told.exists()  # nothing to tell
+    land(warehouse, mapping, put(inbox, "a.csv", FILE + b"5\n"), keep=True)
+    land(warehouse, mapping, put(inbox, "b.csv", FILE + b"6\n7\n"), keep=True)
+    assert [entry["original"] for entry in json.loads(told.read_text())] == ["5", "6", "7"]
+    told.unlink()
+
+    land(warehouse, mapping, inbox / "b.csv", keep=True)  # unchanged: told again from the books
+    assert [entry["original"] for entry in json.loads(told.read_text())] == ["6", "7"]
+    land(warehouse, mapping, put(inbox, "b.csv", FILE + b"8,c,2026-01-01\n"), keep=True)
+    assert json.loads(told.read_text()) == []
+    assert sorted(path.name for path in inbox.iterdir()) == ["a.csv", "b.csv", "error_records.json", "good.csv"]
+
+
+def test_a_file_that_cannot_be_moved_is_told_and_does_not_land_twice(
+    warehouse: Settings, mapping: Path, inbox: Path
+) -> None:
+    obstacle = put(inbox, "processed", b"a file, and not a directory")
+    path = put(inbox, "a.csv", FILE)
+
+    done = command(warehouse, "--mapping", mapping, path)
+
+    assert done.returncode == 1
+    assert "a.csv has landed, but" in done.stdout and "nothing lands twice" in done.stdout
+    obstacle.unlink()
+    assert command(warehouse, "--mapping", mapping, path).returncode == 0
+    assert query(warehouse, "select count(*) from raw.orders") == [(2,)]
+    assert not path.exists()
 
 
 def test_activity_log_as_json_array(warehouse: Settings, inbox: Path) -> None:
@@ -353,6 +363,35 @@ def test_jaffle_shop(warehouse: Settings) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fixture", "mapping", "rows", "people", "first", "last"),
+    [
+        ("lifecycle", "product_events_activity", 10, 4, "2020-01-09T12:00:00Z", "2020-01-19T12:00:00Z"),
+        ("retention_first_time", "product_events", 26, 5, "2020-06-05T05:00:00Z", "2020-06-16T05:00:00Z"),
+        ("retention_recurring", "product_events", 10, 2, "2020-06-10T05:00:00Z", "2020-06-16T05:00:00Z"),
+        ("retention_timezone", "product_events_utc", 5, 2, "2020-06-09T01:00:00Z", "2020-06-16T09:00:00Z"),
+        ("funnel_ordered_repeat", "product_events_sequence", 25, 6, "2020-01-01T00:00:00+00:00", None),
+        ("funnel_strict", "product_events_sequence", 27, 8, "2020-01-01T00:00:00+00:00", None),
+    ],
+)
+def test_product_events(
+    warehouse: Settings, fixture: str, mapping: str, rows: int, people: int, first: str, last: str | None
+) -> None:
+    file = DATA / f"posthog_semantics/{fixture}_events.csv"
+
+    (outcome,) = land(warehouse, MAPPINGS / f"{mapping}.yaml", file, keep=True)
+
+    assert (outcome.counts.read, outcome.counts.landed) == (rows, rows)
+    assert outcome.drift.missing == outcome.drift.unknown == ()
+    ((ids, users, earliest, latest),) = query(
+        warehouse,
+        "select count(distinct _doc ->> 'event_id'), count(distinct _doc ->> 'user_id'),"
+        " min(_doc ->> 'event_timestamp'), max(_doc ->> 'event_timestamp') from raw.events",
+    )
+    assert (ids, users, earliest) == (rows, people, first)
+    assert last in (latest, None)
+
+
 def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
     """541,909 real rows, into a warehouse that the command itself makes."""
     settings = replace(postgres, database="test_online_retail")
@@ -370,6 +409,7 @@ def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
             ("order_items", 541_909, 532_621, 0, 9_288),
             ("products", 541_909, 3_938, 0, 537_971),
             ("customers", 541_909, 4_372, 0, 537_537),
+            ("returns", 541_909, 9_288, 0, 532_621),
         ]
         ((lines, orders, customers, net),) = query(
             settings,
@@ -385,6 +425,14 @@ def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
             " where products.product_id is null"
             " and quantity::numeric > 0 and order_items.unit_price::numeric > 0",
         ) == [(0,)]
+        # The cancellations are 9,288 lines of 3,836 invoices; no return claims an order line.
+        assert query(
+            settings,
+            "select count(*), sum(quantity::numeric), sum(quantity::numeric * (_extra ->> 'UnitPrice')::numeric)"
+            " from raw.returns",
+        ) == [(9_288, Decimal(277_574), Decimal("896812.490"))]
+        assert query(settings, "select count(*) from raw.returns join raw.order_items using (order_item_id)") == [(0,)]
+        assert query(settings, "select count(*) from quality.schema_drift") == [(0,)]
         assert "Nothing to do" in again.stdout
     finally:
         drop_database(postgres, settings.database)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from data_gen.landing import distinct, json_reader, records
 from data_gen.landing.csv_reader import CsvReader, fields
 from data_gen.landing.errors import FileRefused
 from data_gen.landing.json_reader import depth, dump, json_documents, json_lines, parse
@@ -114,6 +116,43 @@ def test_broken_elements_do_not_take_the_others_along() -> None:
     assert read_json(b'[{"a":"\xff"},{"a":1}]') == [(1, "bad_utf8", '{"a":"\\xff"}'), (2, b'{"a":1}')]
 
 
+def test_what_is_inside_a_broken_element_is_no_element() -> None:
+    assert read_json(b'[{"a":[{"x":1}, {"y":2}], "b":}, {"c":3}]') == [
+        (1, "broken_json", '{"a":[{"x":1}, {"y":2}], "b":}'),
+        (2, b'{"c":3}'),
+    ]
+
+
+@pytest.fixture
+def small_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a record could have 1,000 bytes, so that a test of longer ones is quick."""
+    monkeypatch.setattr(records, "MAX_RECORD", 1000)
+    monkeypatch.setattr(json_reader, "MAX_RECORD", 1000)
+
+
+@pytest.mark.usefixtures("small_records")
+@pytest.mark.parametrize("size", [1, 7, 400])
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_a_line_that_is_too_long_is_one_reject(size: int, end: bytes) -> None:
+    long = b"x" * 2_500
+    jsonl = [_short(item) for item in json_lines(cut(end.join([b"{}", long, b"[]", long]), size))]
+    csv = [_short(item) for item in CsvReader(cut(end.join([b"a", b"1", long, b"2", long]), size))]
+
+    assert [item[:2] for item in jsonl] == [(1, b"{}"), (2, "too_long"), (3, b"[]"), (4, "too_long")]
+    assert [item[:2] for item in csv] == [(2, ["1"]), (3, "too_long"), (4, ["2"]), (5, "too_long")]
+
+
+@pytest.mark.usefixtures("small_records")
+@pytest.mark.parametrize("size", [1, 7, 400, 10_000])
+def test_an_element_that_is_too_long_is_one_reject(size: int) -> None:
+    inner = [{"n": number, "text": 'a"]},{\\'} for number in range(80)]
+    content = json.dumps([{"a": 1}, {"long": inner}, {"b": 2}, inner]).encode()
+
+    items = [_short(item) for item in json_documents(cut(content, size))]
+
+    assert [item[:2] for item in items] == [(1, b'{"a": 1}'), (2, "too_long"), (3, b'{"b": 2}'), (4, "too_long")]
+
+
 def test_array_that_is_broken_off_is_told() -> None:
     assert read_json(b'[{"a":1},{"a":') == [
         (1, b'{"a":1}'),
@@ -139,3 +178,13 @@ def test_numbers_are_written_as_they_were_read() -> None:
 def test_depth_does_not_count_brackets_in_strings() -> None:
     assert depth(b"[" * 300 + b"]" * 300) == 300
     assert depth(b'["' + b"[" * 300 + b'"]') == 1
+
+
+def test_distinct_keys_are_the_same_in_memory_and_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distinct, "_MOST_IN_MEMORY", 7)
+    keys, known = distinct.DistinctKeys(), set()
+    for number in range(300):
+        key = bytes([number * 31 % 101])
+        assert keys.add(key) == (key not in known)
+        known.add(key)
+    keys.close()

@@ -133,6 +133,24 @@ def test_multiplied_amount_is_exact(tmp_path: Path) -> None:
     assert bound.row(["d", "c", "a lot"], 3) == ("d", "c", "a lot")
 
 
+@pytest.mark.parametrize(
+    ("clock", "value", "expected"),
+    [
+        ('seconds_since: "1970-01-01T00:00:00Z"', "1767571200", "2026-01-05T00:00:00+00:00"),
+        ('milliseconds_since: "1970-01-01T00:00:00Z"', "1767571200123", "2026-01-05T00:00:00.123000+00:00"),
+        ('seconds_since: "2020-01-01"', "1.5", "2020-01-01T00:00:01.500000+00:00"),
+        ('seconds_since: "2020-01-01"', "1e300", "1e300"),
+        ('seconds_since: "2020-01-01"', "soon", "soon"),
+        ('seconds_since: "2020-01-01"', None, None),
+    ],
+)
+def test_clock_that_counts(tmp_path: Path, clock: str, value: str | None, expected: str | None) -> None:
+    text = f"source: orders\ncolumns: {{order_id: i, customer_id: c, ordered_at: {{column: t, {clock}}}}}\n"
+    bound = binding(tmp_path, text, ["i", "c", "t"])
+
+    assert bound.row(["i", "c", value], 2) == ("i", "c", expected)
+
+
 def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_text("source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: r}\n")
@@ -153,11 +171,17 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
         (("user_id: user_id", "user: user_id"), r"columns\.user: the contract 'events' has no such column"),
         (("  user_id: user_id\n", ""), "columns: the contract 'events' requires user_id"),
         (("{const: page_view}", "{cnst: page_view}"), r"columns\.event_type: 'cnst' is not known"),
+        (("event_time\n", "{column: t, seconds_since: x}\n"), r"event_timestamp\.seconds_since: 'x' is not a time"),
+        (("{const: page_view}", "{column: t, since: x}"), r"columns\.event_type: .* is not understood"),
         (("{const: page_view}", "[1]"), r"columns\.event_type: \[1\] is not understood"),
         (("format: csv", "where: {a: '>'}"), r"where\.a: '>' is not a condition"),
         (("format: csv", "distinct: order_id"), "distinct: must be a list"),
         (("format: csv", "colums: {}"), "colums: is not a key of a mapping"),
         (("format: csv", "ragged: maybe"), "ragged: 'maybe' is not one of"),
+        (("format: csv", "delimiter: ';;'"), "delimiter: ';;' is not one character"),
+        (("format: csv", "encoding: utf-16"), "encoding: 'utf-16' is not an encoding like"),
+        (("format: csv", "encoding: rot13"), "encoding: 'rot13' is not an encoding like"),
+        (("format: csv", "encoding: klingon"), "encoding: 'klingon' is not an encoding like"),
         (("format: csv", "x: ["), "is not YAML"),
     ],
 )
@@ -225,3 +249,14 @@ def test_bad_conditions_are_refused(expression: Any) -> None:
 )
 def test_times_without_an_offset_get_that_of_the_zone(text: str, expected: str) -> None:
     assert with_offset(text, ZoneInfo("Europe/Berlin")) == expected
+
+
+def test_encodings_are_told_by_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    text = "source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: r}\n"
+    found = {}
+    for name in ("UTF-8", "utf-8-sig", "latin-1", "windows-1252"):
+        path.write_text(f"{text}encoding: {name}\n")
+        found[name] = load_mappings(path)[0].encoding
+
+    assert found == {"UTF-8": "utf-8", "utf-8-sig": "utf-8", "latin-1": "iso8859-1", "windows-1252": "cp1252"}

@@ -1,0 +1,77 @@
+"""What the tests of landing share: putting files where they belong, landing them, and asking what came of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from data_gen.landing.command import prepare
+from data_gen.landing.contracts import load_contract
+from data_gen.landing.foreign import land_file
+from data_gen.landing.mapping import load_mappings
+from data_gen.landing.outcome import Outcome
+from data_gen.landing.zone import land_day
+from infrastructure.settings import PROJECT_ROOT, Settings
+from infrastructure.warehouse import connect
+
+DAY = date(2026, 1, 5)
+DATA = PROJECT_ROOT / "tests" / "data"
+MAPPINGS = PROJECT_ROOT / "data_gen" / "mappings"
+LONG = os.environ.get("LONG") == "1"  # the numbers that the promise names; otherwise fewer of the same
+
+
+def deliver(settings: Settings, name: str, content: bytes, day: date = DAY) -> Path:
+    """Put a file into the landing zone; its name begins with the source's."""
+    directory = settings.landing_zone / name.partition(".")[0] / f"dt={day}"
+    directory.mkdir(parents=True, exist_ok=True)
+    return put(directory, name, content)
+
+
+def put(directory: Path, name: str, content: bytes) -> Path:
+    path = directory / name
+    path.write_bytes(content)
+    return path
+
+
+def land(settings: Settings, source: str, day: date = DAY) -> Outcome:
+    """Land a source and day of the landing zone, in this process."""
+    prepare(settings)
+    with connect(settings, "loader", autocommit=True) as connection:
+        return land_day(connection, load_contract(source), day, settings.landing_zone)
+
+
+def land_foreign(
+    settings: Settings, mapping: Path, path: Path, day: date = DAY, *, new: bool = False, keep: bool = False
+) -> list[Outcome]:
+    """Land a foreign file, in this process."""
+    prepare(settings)
+    with connect(settings, "loader", autocommit=True) as connection:
+        return land_file(connection, load_mappings(mapping), path, day, new=new, keep=keep)
+
+
+def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def command(settings: Settings, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """land.py with these arguments, as a shell runs it."""
+    return subprocess.run(
+        [sys.executable, "data_gen/land.py", *map(str, arguments)],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, **settings.environment()},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def statuses(outcomes: Sequence[Outcome]) -> list[str]:
+    return [outcome.status for outcome in outcomes]

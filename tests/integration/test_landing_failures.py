@@ -1,0 +1,220 @@
+"""What fails outside of landing: the connection at COMMIT, the disk of the server. A second run makes it good."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+import pytest
+from rich.console import Console
+
+from data_gen.landing.command import Task, prepare, run
+from data_gen.landing.contracts import load_contract
+from data_gen.landing.foreign import land_file
+from data_gen.landing.mapping import load_mappings
+from data_gen.landing.outcome import Outcome
+from data_gen.landing.zone import land_day
+from infrastructure.local.account import server_account
+from infrastructure.settings import Settings
+from tests.conftest import drop_database
+from tests.integration.landing_help import (
+    DAY,
+    MAPPINGS,
+    command,
+    deliver,
+    land,
+    land_foreign,
+    put,
+    query,
+    statuses,
+)
+
+USERS = b"user_id,updated_at\nu1,2026-01-05\nu2,2026-01-05\n"
+When = Literal["before", "after"]
+
+
+class CutAtCommit:
+    """A way to the server that breaks at the first COMMIT once it is armed: before it arrives, or before its answer."""
+
+    def __init__(self, settings: Settings, when: When) -> None:
+        self._settings, self._when = settings, when
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.settings = replace(settings, port=self._listener.getsockname()[1])
+        self.armed = threading.Event()
+        self.cut = threading.Event()
+        self._sockets = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection((self._settings.host, self._settings.port))
+                self._sockets += [client, server]
+                threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
+                threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, is_client: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if is_client and self.armed.is_set() and b"COMMIT" in data:
+                    self.cut.set()
+                    if self._when == "before":
+                        break
+                if not is_client and self.cut.is_set():
+                    break  # the answer to COMMIT is here: it is done, and the client does not hear of it
+                target.sendall(data)
+        for one in (source, target):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        for one in self._sockets:
+            one.close()
+
+
+@pytest.fixture(params=["before", "after"])
+def broken_way(warehouse: Settings, request: pytest.FixtureRequest) -> Iterator[CutAtCommit]:
+    prepare(warehouse)
+    way = CutAtCommit(warehouse, request.param)
+    yield way
+    way.close()
+
+
+def run_one(
+    way: CutAtCommit, land: Callable[[psycopg.Connection, Callable[[str, int], None]], list[Outcome]]
+) -> Outcome:
+    def arm(step: str, size: int) -> None:
+        if step == "before commit":
+            way.armed.set()
+
+    task = Task(Outcome("users", DAY, "failed"), 0, lambda connection, _: land(connection, arm))
+    (outcome,) = run(way.settings, [task], Console(quiet=True))
+    assert way.cut.is_set()
+    return outcome
+
+
+def test_connection_lost_at_commit_of_a_day(
+    warehouse: Settings, broken_way: CutAtCommit, request: pytest.FixtureRequest
+) -> None:
+    deliver(warehouse, "users.csv", USERS)
+
+    outcome = run_one(
+        broken_way,
+        lambda connection, observe: [
+            land_day(connection, load_contract("users"), DAY, warehouse.landing_zone, observe)
+        ],
+    )
+
+    assert outcome.status == "failed"
+    assert "was lost" in outcome.message and "Run this again" in outcome.message
+    came_through = "after" in request.node.name
+    assert query(warehouse, "select count(*) from raw.users") == [(2 if came_through else 0,)]
+    assert land(warehouse, "users").status == ("unchanged" if came_through else "landed")
+    assert query(warehouse, "select count(*), count(distinct user_id) from raw.users") == [(2, 2)]
+    assert query(warehouse, "select count(*) from raw.loads") == [(1,)]
+
+
+def test_connection_lost_at_commit_of_a_file(
+    warehouse: Settings, broken_way: CutAtCommit, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    mapping = MAPPINGS / "user_activity.yaml"
+    path = put(tmp_path, "a.json", b'[{"user_id": "u1", "action_type": "x", "timestamp": "2026-01-05"}, 5]')
+
+    outcome = run_one(
+        broken_way,
+        lambda connection, observe: land_file(connection, load_mappings(mapping), path, DAY, observe=observe),
+    )
+
+    assert outcome.status == "failed"
+    assert path.exists()
+    came_through = "after" in request.node.name
+    assert statuses(land_foreign(warehouse, mapping, path)) == ["unchanged" if came_through else "landed"]
+    assert query(warehouse, "select (select count(*) from raw.events), (select count(*) from raw.rejects)") == [(1, 1)]
+    assert not path.exists()
+    assert "not_an_object" in (tmp_path / "processed/error_records.json").read_text()
+
+
+@pytest.fixture
+def small_disk(warehouse: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], None]]:
+    """The warehouse's new tables lie on a disk of 24 MB; a function gives it another size."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    place = Path("/tmp") / warehouse.database  # where the server's user can go
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, text=True)
+    if mounted.returncode:
+        place.rmdir()
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
+    space = f"small_{warehouse.database}"
+    admin = psycopg.connect(warehouse.admin_dsn(), autocommit=True)
+    try:
+        server_account().own(place, 0o700)
+        admin.execute(f"create tablespace {space} location '{place}'")
+        admin.execute(f"grant create on tablespace {space} to loader")
+        admin.execute(f"alter database {warehouse.database} set default_tablespace to {space}")
+
+        def resize(size: str) -> None:
+            subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True)
+
+        yield resize
+    finally:
+        drop_database(warehouse, warehouse.database)
+        admin.execute(f"drop tablespace if exists {space}")
+        admin.close()
+        subprocess.run(["umount", place], check=True)
+        place.rmdir()
+
+
+def test_disk_full(warehouse: Settings, small_disk: Callable[[str], None]) -> None:
+    deliver(warehouse, "users.csv", USERS)
+    land(warehouse, "users")
+    row = "{},2026-01-05T10:00:00Z," + "x" * 200 + "\n"
+    rows = "".join(row.format(number) for number in range(150_000))
+    deliver(warehouse, "users.csv", f"user_id,updated_at,full_name\n{rows}".encode())
+
+    full = command(warehouse, "--day", DAY)
+
+    assert full.returncode == 1
+    assert f"the disk of PostgreSQL at {warehouse.host}:{warehouse.port} is full" in full.stdout
+    assert "Traceback" not in full.stdout + full.stderr
+    assert query(warehouse, "select count(*) from raw.users") == [(2,)]
+    assert query(warehouse, "select count(*) from raw.loads") == [(1,)]
+    small_disk("100m")
+    assert command(warehouse, "--day", DAY).returncode == 0
+    assert query(warehouse, "select count(*), count(distinct user_id) from raw.users") == [(150_000, 150_000)]
+
+
+def test_a_record_that_is_too_long_is_one_reject_whichever_way_reads_it(warehouse: Settings) -> None:
+    """Over 16 MiB. The memory of landing is bounded by the longest record that it takes."""
+    long = b'{"event_id": "long", "x": "' + b"y" * (17 * 1024 * 1024) + b'"}'
+    other = date(2026, 1, 6)
+    deliver(warehouse, "events.jsonl", b'{"event_id": "a"}\n' + long + b'\n{"event_id": "b"}\n')
+    deliver(warehouse, "events.jsonl", b'{"event_id": "a"}\n{\n' + long + b'\n{"event_id": "b"}\n', other)
+    deliver(warehouse, "users.csv", b"user_id,updated_at\nu1,2026\n" + b"x" * (17 * 1024 * 1024) + b"\nu2,2026\n")
+
+    counts = [
+        land(warehouse, "events").counts,
+        land(warehouse, "events", other).counts,
+        land(warehouse, "users").counts,
+    ]
+
+    assert [(one.landed, one.rejected) for one in counts] == [(2, 1), (2, 2), (2, 1)]
+    assert query(
+        warehouse,
+        "select source, landed_on, line, length(original) < 300000, right(original, 20) from raw.rejects"
+        " where reason = 'too_long' order by load_id",
+    ) == [
+        ("events", DAY, 2, True, f"yyy... ({len(long)} bytes)"[-20:]),
+        ("events", other, 3, True, f"yyy... ({len(long)} bytes)"[-20:]),
+        ("users", DAY, 3, True, f"xxx... ({17 * 1024 * 1024} bytes)"[-20:]),
+    ]

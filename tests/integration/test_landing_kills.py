@@ -1,0 +1,116 @@
+"""kill -9 at random times: after a re-run everything is as if nobody had killed anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_gen.landing.contracts import load_contract
+from infrastructure.settings import PROJECT_ROOT, Settings
+from tests.integration.landing_help import DAY, LONG, MAPPINGS, command, deliver, put, query
+
+KILLS = 50 if LONG else 4
+SOURCES = ("events", "orders", "users")
+BOOKS = {
+    "live loads": "select source, landed_on, origin, name, files, rows_read, rows_landed, rows_rejected, rows_left_out"
+    " from raw.loads where superseded_by is null order by source, origin, name",
+    "days": "select source, event_day, sum(rows_brought) - sum(rows_taken_away) from raw.touched_days"
+    " group by 1, 2 having sum(rows_brought) <> sum(rows_taken_away) order by 1, 2",
+    "rejects": "select rejects.source, rejects.landed_on, file, line, reason, original"
+    " from raw.rejects join raw.loads using (load_id) where superseded_by is null order by 1, 2, 3, 4",
+    "drift": "select * from quality.schema_drift order by 1, 2, 3",
+    "tables": "select regexp_replace(relname, '_l[0-9]+$', '') from pg_class"
+    " where relnamespace = 'raw'::regnamespace and relkind in ('r', 'p') order by 1",
+}
+
+
+def state(settings: Settings) -> dict[str, Any]:
+    """Everything that landing leaves behind, but for numbers of loads and times."""
+    left = {name: query(settings, statement) for name, statement in BOOKS.items()}
+    for source in SOURCES:
+        rows = "select md5(string_agg((to_jsonb(t) - '_load_id')::text, ',' order by _partition, _line)), count(*)"
+        left[source] = query(settings, f"{rows} from raw.{source} as t")
+    return left
+
+
+def deliver_all(settings: Settings, inbox: Path, version: int) -> Path:
+    """A day of three sources, and a foreign file; other bytes for another version."""
+    lines = [
+        json.dumps({"event_id": f"e{number}", "version": version, "event_timestamp": f"2026-01-0{version}T10:00:00Z"})
+        for number in range(30_000)
+    ]
+    deliver(settings, "events.jsonl", "\n".join([*lines, "{broken"]).encode())
+    users = [f"u{number},2026-01-0{version}T08:00:00Z,{'x' * 50}" for number in range(20_000)]
+    deliver(settings, "users.csv", "\n".join(["user_id,updated_at,email", *users, "short"]).encode())
+    table = pa.table(
+        {name: [f"{name} {version}"] * 5_000 for name in load_contract("orders").column_names if name != "status"}
+    )
+    pq.write_table(table, deliver(settings, "orders.parquet", b""))
+    activity = [
+        {"user_id": f"v{version}", "action_type": "x", "timestamp": f"2026-01-0{version}", "n": number}
+        for number in range(3_000)
+    ]
+    return put(inbox, "activity.json", json.dumps([*activity, 5]).encode())
+
+
+def test_killed_at_random_times_and_run_again_ends_as_if_undisturbed(
+    new_warehouse: Callable[[], Settings], tmp_path: Path
+) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    mapping = ("--mapping", MAPPINGS / "user_activity.yaml", "--day", DAY, inbox / "activity.json")
+    commands = {"zone": ("--day", DAY), "file": mapping}
+    seconds, undisturbed = {}, {}
+    for version in (1, 2):
+        settings = new_warehouse()
+        deliver_all(settings, inbox, version)
+        for name, arguments in commands.items():
+            started = time.monotonic()
+            assert command(settings, *arguments).returncode == 0
+            seconds[name] = time.monotonic() - started
+        undisturbed[version] = state(settings)
+        (inbox / "processed/error_records.json").unlink()
+    assert undisturbed[1] != undisturbed[2]
+
+    settings = new_warehouse()
+    chance = random.Random()
+    for number in range(KILLS):
+        version = 1 + number % 2
+        deliver_all(settings, inbox, version)
+        name = chance.choice(sorted(commands))
+        after = chance.uniform(0.25, 1.0) * seconds[name]
+        _kill(settings, commands[name], after)
+
+        for one, arguments in commands.items():
+            if one == "zone" or (inbox / "activity.json").exists():  # killed after the move: it is done
+                assert command(settings, *arguments).returncode == 0, f"{name} killed after {after:.3f} s"
+
+        assert state(settings) == undisturbed[version], f"{name} killed after {after:.3f} s"
+        told = json.loads((inbox / "processed/error_records.json").read_text())
+        assert [(entry["file"], entry["reason"]) for entry in told] == [("activity.json", "not_an_object")]
+        assert not (inbox / "activity.json").exists()
+
+
+def _kill(settings: Settings, arguments: tuple[object, ...], after: float) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "data_gen/land.py", *map(str, arguments)],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, **settings.environment()},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    threading.Event().wait(after)
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)

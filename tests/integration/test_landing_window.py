@@ -1,0 +1,216 @@
+"""Thirty days of the company: read = landed + rejected by multiset, and the rejects are those of the answer key."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from data_gen.landing.contracts import SOURCES, load_contract
+from infrastructure.settings import PROJECT_ROOT, Settings
+from tests.integration.landing_help import command, deliver, query
+
+FIRST, DAYS = date(2023, 3, 1), 30
+# Classes of the answer key that landing rejects, and the reasons that it may give.
+OF_LANDING = {
+    "invalid_utf8": {"bad_utf8"},
+    "nul_byte": {"nul_byte"},
+    "truncated_last_line": {"wrong_field_count", "broken_json", "unterminated_quote"},
+}
+MORE_DIRT = {
+    "rows": {"invalid_utf8": 0.003, "nul_byte": 0.003, "embedded_newline": 0.003},
+    "files": {"truncated_last_line": 0.1, "byte_order_mark": 0.05, "crlf": 0.05, "column_added": 0.05},
+}
+Reject = tuple[str, str, int, str]  # source, day, line, class
+
+
+def generate(zone: Path, place: Path) -> None:
+    """The window, with so much of the dirt that concerns landing that each class occurs many times."""
+    rules = yaml.safe_load((PROJECT_ROOT / "data_gen/rules.yaml").read_text())
+    for group, rates in MORE_DIRT.items() if "dirt" in rules else ():
+        rules["dirt"][group].update(rates)
+    path = place / "rules.yaml"
+    path.write_text(yaml.safe_dump(rules))
+    days = ("--day", str(FIRST), "--days", str(DAYS), "--scale", "0.05", "--seed", "7")
+    subprocess.run(
+        [sys.executable, "data_gen/generate.py", *days, "--out", str(zone), "--rules", str(path)],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "SYNTHETIC_COMPANY": "on"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def answer_key(zone: Path) -> set[Reject]:
+    """What landing has to reject. Nothing, where the company is clean."""
+    defects = [row for path in sorted(zone.glob("_truth/*/defects.parquet")) for row in pq.read_table(path).to_pylist()]
+    return {
+        (row["source"], str(row["landing_day"]), row["line"], row["type"])
+        for row in defects
+        if row["type"] in OF_LANDING
+    }
+
+
+def rejects(settings: Settings) -> set[tuple[str, str, int, str]]:
+    return {
+        (source, str(day), line, reason)
+        for source, day, line, reason in query(
+            settings,
+            "select rejects.source, rejects.landed_on, line, reason from raw.rejects join raw.loads using (load_id)"
+            " where superseded_by is null",
+        )
+    }
+
+
+def records(path: Path, source: str) -> Iterator[Any]:
+    """The records of a file by readers that landing does not use; None for one that cannot be a row."""
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    if path.suffix == ".parquet":
+        table = pq.read_table(path)
+        columns = [column.cast(pa.string()).to_pylist() for column in table.columns]
+        for cells in zip(*columns, strict=True):
+            yield dict(zip(table.column_names, cells, strict=True))
+    elif path.suffix == ".json":
+        yield from json.loads(content) if content else []
+    elif path.suffix == ".jsonl":
+        for line in filter(None, content.splitlines()):
+            try:
+                document = json.loads(line.decode())
+                yield document if b"\x00" not in line and isinstance(document, dict) else None
+            except ValueError:
+                yield None
+    else:
+        rows = csv.reader(io.StringIO(content.decode("utf-8", "surrogateescape"), newline=""))
+        header = next(rows, [])
+        for row in filter(None, rows):
+            text = "".join(row)
+            is_text = "\x00" not in text and not any("\udc80" <= char <= "\udcff" for char in text)
+            yield dict(zip(header, row, strict=True)) if is_text and len(row) == len(header) else None
+
+
+def canonical(record: dict[str, Any]) -> str:
+    """CSV does not tell an empty text from nothing in Python's reader, so both are nothing here."""
+    return json.dumps({name: value for name, value in record.items() if value not in (None, "")}, sort_keys=True)
+
+
+def landed(connection: psycopg.Connection, source: str, day: date) -> Iterator[dict[str, Any]]:
+    contract = load_contract(source)
+    where = f"from raw.{source} where _partition = '{day}'"
+    if contract.payload == "document":
+        yield from (document for (document,) in connection.execute(f"select _doc {where}"))
+        return
+    names = ", ".join(contract.column_names)
+    for *values, extra in connection.execute(f"select {names}, _extra {where}"):
+        yield {**dict(zip(contract.column_names, values, strict=True)), **(extra or {})}
+
+
+def test_every_record_of_a_generated_window(warehouse: Settings, tmp_path: Path) -> None:
+    zone = warehouse.landing_zone
+    generate(zone, tmp_path)
+
+    done = command(warehouse, "--day", FIRST, "--days", DAYS, "--json")
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    totals: Counter[str] = Counter()
+    with psycopg.connect(warehouse.dsn("owner")) as connection:
+        books = {
+            (source, day): (read, landed_rows, rejected)
+            for source, day, read, landed_rows, rejected in connection.execute(
+                "select source, landed_on, rows_read, rows_landed, rows_rejected from raw.loads"
+            )
+        }
+        for source in SOURCES:
+            for day in (FIRST + timedelta(days=number) for number in range(DAYS)):
+                for path in sorted((zone / source / f"dt={day}").glob(f"{source}.*")):
+                    there = list(records(path, source))
+                    good = Counter(canonical(record) for record in there if record is not None)
+                    assert Counter(map(canonical, landed(connection, source, day))) == good, path
+                    assert books.pop((source, day)) == (len(there), good.total(), there.count(None)), path
+                    totals += Counter(read=len(there), rejected=there.count(None))
+    assert not books
+    assert totals["read"] > 5_000
+    expected = answer_key(zone)
+    found = rejects(warehouse)
+    for kind, reasons in OF_LANDING.items():  # precision and recall of 1.0 in each class
+        assert {entry[:3] for entry in expected if entry[3] == kind} == {
+            entry[:3] for entry in found if entry[3] in reasons
+        }, kind
+    assert len(found) == len(expected) == totals["rejected"]
+    assert not (zone / "_truth").exists() or {entry[3] for entry in expected} == set(OF_LANDING)
+
+    # What is delivered again, clean, lies in zones of its own: it replaces its day, which has no reject any more.
+    corrected = set()
+    for path in sorted(zone.glob("_redelivered/*/*/dt=*")):
+        its_day = path.name.removeprefix("dt=")
+        corrected.add((path.parent.name, its_day))
+        again = command(warehouse, "--from", path.parents[1], "--day", its_day)
+        assert again.returncode == 0, again.stdout
+    left = {entry[:3] for entry in expected if entry[:2] not in corrected}
+    assert {entry[:3] for entry in rejects(warehouse)} == left
+
+
+def _at(change: Callable[[bytes], bytes]) -> Callable[[list[bytes], int], None]:
+    def apply(lines: list[bytes], place: int) -> None:
+        lines[place] = change(lines[place])
+
+    return apply
+
+
+BREAK_CSV = {
+    "bad_utf8": _at(lambda line: line[:5] + b"\xc3\x28" + line[5:]),
+    "nul_byte": _at(lambda line: line[:5] + b"\x00" + line[5:]),
+    "wrong_field_count": _at(lambda line: line + b",more"),
+    "unterminated_quote": _at(lambda line: line.rpartition(b",")[0] + b',"never closed'),
+}
+BREAK_JSONL = {
+    "bad_utf8": _at(lambda line: line.replace(b'":"', b'":"\xff', 1)),
+    "nul_byte": _at(lambda line: line.replace(b'":"', b'":"\\u0000', 1)),
+    "broken_json": _at(lambda line: line[: len(line) // 2]),
+    "not_an_object": _at(lambda line: b"[" + line + b"]"),
+}
+
+
+def test_defects_of_an_answer_key_are_found_each_with_its_reason(warehouse: Settings) -> None:
+    """An answer key of our own: every reason, many times, at known lines, among rows that are fine."""
+    expected: set[Reject] = set()
+    for number in range(DAYS):
+        day = FIRST + timedelta(days=number)
+        users = [b"user_id,updated_at,email,full_name"]
+        users += [b'u%d,2023-03-01T10:00:00Z,"a@b.c","x ""%d"""' % (one, one) for one in range(40)]
+        events = [b'{"event_id":"e%d","user_id":"u","event_timestamp":"2023-03-01"}' % one for one in range(40)]
+        for source, lines, ways in (("users", users, BREAK_CSV), ("events", events, BREAK_JSONL)):
+            for position, (reason, way) in enumerate(ways.items()):
+                place = 3 + 9 * position + number % 7
+                way(lines, place)
+                expected.add((source, str(day), place + 1, reason))
+        deliver(warehouse, "users.csv", b"\n".join(users) + b"\n", day)
+        deliver(warehouse, "events.jsonl", b"\n".join(events) + b"\n", day)
+
+    done = command(warehouse, "--day", FIRST, "--days", DAYS, "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["total"] == {
+        "read": 80 * DAYS,
+        "landed": 72 * DAYS,
+        "rejected": 8 * DAYS,
+        "left_out": 0,
+    }
+    found = rejects(warehouse)
+    for reason in {*BREAK_CSV, *BREAK_JSONL}:
+        right = {entry for entry in expected if entry[3] == reason}
+        told = {entry for entry in found if entry[3] == reason}
+        assert (len(right & told) / len(told), len(right & told) / len(right)) == (1.0, 1.0), reason
+    assert found == expected
