@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -44,6 +45,12 @@ class Company:
     def draw(self, stream: str, first: I64, *more: I64 | int) -> U64:
         """64 random bits for each counter in a stream."""
         return draw(self.seed, stream, first, *more)
+
+    @cached_property
+    def made_from(self) -> dict[str, str | int]:
+        """What the bytes of a day depend on, besides the day."""
+        rules_hash = hashlib.sha256(repr(self.rules).encode()).hexdigest()
+        return {"rules_hash": rules_hash, "seed": self.seed, "scale": str(self.scale)}
 
     @property
     def founded(self) -> int:

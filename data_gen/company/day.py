@@ -20,6 +20,7 @@ from data_gen.company.commerce import item_rows, order_rows, orders_of
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.delivery import late, with_duplicates
 from data_gen.company.events import Events
+from data_gen.company.files import Written
 from data_gen.company.growth import day_number
 from data_gen.company.hashing import LAST_DAY, U64
 from data_gen.company.lives import ActorDays
@@ -27,7 +28,7 @@ from data_gen.company.payments import earlier_orders_paid, payment_rows, payment
 from data_gen.company.people import changed_users, user_rows
 from data_gen.company.rules import Rules
 from data_gen.company.schemas import SOURCES
-from data_gen.company.writers import DayWriters, Written
+from data_gen.company.zone import DayWriters
 
 CHUNK_ROWS = 1 << 16
 _USERS_PER_CHUNK = 4  # a chunk of users is smaller than one of rows, as each of them brings several
@@ -143,7 +144,7 @@ def day_tables(
 def write_day(company: Company, day: date, out: Path, chunk_rows: int = CHUNK_ROWS) -> list[Written]:
     """Writes a day's files into the landing zone `out`."""
     number = day_number_of(day)
-    with DayWriters(list(SOURCES.values()), out, day.isoformat()) as writers:
+    with DayWriters(list(SOURCES.values()), out, day.isoformat(), company.made_from) as writers:
         for name, batch in day_batches(company, number, chunk_rows):
             if isinstance(batch, Events):
                 writers.by_source[name].add_lines(event.lines(company, batch))

@@ -18,6 +18,7 @@ class Source:
     name: str
     format: Format
     schema: pa.Schema
+    version: str = "1.0.0"  # of its contract
 
 
 def _source(name: str, form: Format, /, **columns: pa.DataType) -> Source:

@@ -1,13 +1,9 @@
-"""Files of the landing zone: streamed under a temporary name, then renamed, so that no half file is ever seen."""
+"""Writes the rows of one source and day in the format of its file."""
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,51 +11,10 @@ import pyarrow.parquet as pq
 
 from data_gen.company import text
 from data_gen.company.columns import INSTANT, constant, numbers, words
+from data_gen.company.files import AtomicFile, Written
 from data_gen.company.schemas import Source
 
 ROW_GROUP = 1 << 16
-
-
-@dataclass(frozen=True)
-class Written:
-    """A finished file."""
-
-    source: str
-    path: Path
-    rows: int
-    bytes: int
-
-
-class AtomicFile:
-    """A file that appears under its name only when it is complete and on disk."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self.stream: BinaryIO = self._temporary.open("wb", buffering=1 << 20)
-
-    def complete(self) -> int:
-        """Brings everything to the disk and returns the size."""
-        self.stream.flush()
-        os.fsync(self.stream.fileno())
-        size = self.stream.tell()
-        self.stream.close()
-        return size
-
-    def publish(self) -> None:
-        """Gives the complete file its name."""
-        self._temporary.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name itself
-        finally:
-            os.close(folder)
-
-    def discard(self) -> None:
-        with suppress(OSError):  # closing writes what is left, which may fail for the reason that brought us here
-            self.stream.close()
-        self._temporary.unlink(missing_ok=True)
 
 
 class SourceWriter:
@@ -72,17 +27,17 @@ class SourceWriter:
         self._waiting: list[pa.Table] = []  # rows for the next row group of a Parquet file
         self._parquet: pq.ParquetWriter | None = None
         if source.format == "csv":
-            self._file.stream.write((",".join(source.schema.names) + "\n").encode())
+            self._file.write((",".join(source.schema.names) + "\n").encode())
         elif source.format == "parquet":
             # Dictionaries and statistics depend on the row groups only, which always have the same rows.
             self._parquet = pq.ParquetWriter(
-                self._file.stream, source.schema, compression="zstd", compression_level=1, store_schema=False
+                self._file, source.schema, compression="zstd", compression_level=1, store_schema=False
             )
 
     def add_lines(self, lines: pa.Array) -> None:
         """Rows that are text already, each with its line end."""
         self.rows += len(lines)
-        self._file.stream.write(text.contents(lines))
+        self._file.write(text.contents(lines))
 
     def add(self, rows: pa.Table) -> None:
         if not len(rows):
@@ -97,10 +52,10 @@ class SourceWriter:
         elif self.source.format == "jsonl":
             self.add_lines(text.join([json_documents(rows), "\n"]))
         else:
-            self._file.stream.write(b",\n" if self.rows else b"[\n")
+            self._file.write(b",\n" if self.rows else b"[\n")
             self.rows += len(rows)
             documents = json_documents(rows)
-            self._file.stream.write(text.contents(text.join([documents, words([",\n"] * (len(rows) - 1) + [""])])))
+            self._file.write(text.contents(text.join([documents, words([",\n"] * (len(rows) - 1) + [""])])))
 
     def complete(self) -> Written:
         """Writes the end; the file still has its temporary name."""
@@ -108,8 +63,9 @@ class SourceWriter:
             self._write_group(ROW_GROUP)
             self._parquet.close()
         elif self.source.format == "json":
-            self._file.stream.write(b"\n]\n" if self.rows else b"[]\n")
-        return Written(self.source.name, self._file.path, self.rows, self._file.complete())
+            self._file.write(b"\n]\n" if self.rows else b"[]\n")
+        size, digest = self._file.complete()
+        return Written(self.source.name, self._file.path, self.rows, size, digest)
 
     def publish(self) -> None:
         self._file.publish()
@@ -128,40 +84,6 @@ class SourceWriter:
         assert self._parquet is not None
         self._parquet.write_table(group.combine_chunks(), row_group_size=ROW_GROUP)
         self._waiting = [rest] if len(rest) else []
-
-
-class DayWriters:
-    """The files of one day, of all sources. They get their names when all of them are complete; before, none does."""
-
-    def __init__(self, sources: list[Source], out: Path, day: str) -> None:
-        self.by_source: dict[str, SourceWriter] = {}
-        self._sources, self._out, self._day = sources, out, day
-
-    def __enter__(self) -> Self:
-        try:
-            for source in self._sources:
-                path = self._out / source.name / f"dt={self._day}" / f"{source.name}.{source.format}"
-                self.by_source[source.name] = SourceWriter(source, path)
-        except BaseException:
-            self._discard()
-            raise
-        return self
-
-    def finish(self) -> list[Written]:
-        written = [writer.complete() for writer in self.by_source.values()]
-        for writer in self.by_source.values():
-            writer.publish()
-        self.by_source.clear()
-        return written
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._discard()
-
-    def _discard(self) -> None:
-        for writer in self.by_source.values():
-            writer.discard()
 
 
 # -- rows as text --------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for day in DAYS:
         write_day(one, day, out)
     found = digests(out)
-    assert len(found) == 8 * len(DAYS)
+    assert len(found) == 2 * 8 * len(DAYS)  # each with its manifest
     return found
 
 

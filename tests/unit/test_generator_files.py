@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,10 @@ import pytest
 import yaml
 
 from data_gen import generate
-from data_gen.company import writers
+from data_gen.company import files, writers
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.day import day_tables, write_day
+from data_gen.company.reading import Share
 from data_gen.company.rules import DEFAULT_RULES, load_rules
 from data_gen.company.schemas import SOURCES
 
@@ -123,7 +127,7 @@ def test_csv_quotes_what_needs_it() -> None:
 
 @pytest.mark.parametrize(
     ("where", "name"),
-    [(writers.SourceWriter, "add_lines"), (writers.SourceWriter, "_write_group"), (writers.AtomicFile, "complete")],
+    [(writers.SourceWriter, "add_lines"), (writers.SourceWriter, "_write_group"), (files.AtomicFile, "complete")],
 )
 def test_a_failure_leaves_the_old_files_and_nothing_else(
     company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: type, name: str
@@ -144,6 +148,35 @@ def test_a_failure_leaves_the_old_files_and_nothing_else(
     with pytest.raises(OSError, match="No space"):
         write_day(another, DAY, tmp_path)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.*")} == before
+
+
+def test_a_manifest_says_what_the_file_is(company: Company, zone: Path, tables: dict[str, pa.Table]) -> None:
+    for source, table in tables.items():
+        file = path(zone, source)
+        manifest = json.loads((file.parent / "_manifest.json").read_text())
+        content = file.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        assert manifest["files"] == [
+            {"name": file.name, "rows": len(table), "bytes": len(content), "sha256": digest},
+        ]
+        contract = yaml.safe_load((ROOT / "data_gen" / "contracts" / f"{source}.yaml").read_text(encoding="utf-8"))
+        assert (manifest["source"], manifest["day"]) == (source, DAY.isoformat())
+        assert manifest["schema_version"] == contract["version"]
+        assert manifest["rules_hash"] == company.made_from["rules_hash"]
+        assert (manifest["seed"], manifest["scale"]) == (42, "3/10")
+    other = Company(replace(company.rules, funnel={"purchase": Share(Decimal(1))}), 42, company.scale)
+    assert other.made_from["rules_hash"] != company.made_from["rules_hash"]
+
+
+def test_what_a_killed_process_left_behind_goes(company: Company, tmp_path: Path) -> None:
+    folder = path(tmp_path, "users").parent
+    folder.mkdir(parents=True)
+    (folder / ".users.csv.4711.tmp").write_text("half a file")
+    being_written = files.AtomicFile(path(tmp_path, "users"))
+    write_day(company, DAY, tmp_path)
+    assert {p.name for p in folder.iterdir() if p.suffix == ".tmp"} == {being_written._temporary.name}
+    being_written.discard()
+    assert {p.name for p in folder.iterdir()} == {"users.csv", "_manifest.json"}
 
 
 # -- command line ------------------------------------------------------------------------------
