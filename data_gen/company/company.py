@@ -9,8 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
+from data_gen.company.calendar import Calendar
 from data_gen.company.growth import Growth
 from data_gen.company.hashing import I64, U64, draw
 from data_gen.company.quantiles import Choice, Curve
@@ -61,8 +60,8 @@ class Company:
         return Curve.of_hours(self.rules.rhythm.hours)
 
     @cached_property
-    def weekdays(self) -> I64:
-        return np.array(self.rules.rhythm.weekdays, dtype=np.int64)
+    def calendar(self) -> Calendar:
+        return Calendar(self.rules.rhythm, self.rules.countries, self.founded)
 
     @cached_property
     def countries(self) -> tuple[str, ...]:
@@ -71,10 +70,6 @@ class Company:
     @cached_property
     def country_choice(self) -> Choice:
         return Choice.of([country.weight for country in self.rules.countries.values()])
-
-    @cached_property
-    def utc_offset_ms(self) -> I64:
-        return np.array([c.utc_offset * 3_600_000 for c in self.rules.countries.values()], dtype=np.int64)
 
     @cached_property
     def currencies(self) -> tuple[str, ...]:

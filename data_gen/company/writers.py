@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,19 +16,30 @@ from data_gen.company.files import AtomicFile, Written
 from data_gen.company.schemas import Source
 
 ROW_GROUP = 1 << 16
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_TO_THE_END = (1 << 31) - 1
 
 
 class SourceWriter:
-    """Writes one source's rows of one day in its format. Without rows the file is valid and empty."""
+    """Writes one source's rows of one day in its format. Without rows the file is valid and empty.
 
-    def __init__(self, source: Source, path: Path) -> None:
+    `mark`: the file begins with a byte order mark. `line_end`: of its lines. `empty`: it has no byte at all.
+    """
+
+    def __init__(
+        self, source: Source, path: Path, *, mark: bool = False, line_end: bytes = b"\n", empty: bool = False
+    ) -> None:
         self.source = source
         self.rows = 0
+        self._empty = empty
+        self._line_end = line_end
         self._file = AtomicFile(path)
         self._waiting: list[pa.Table] = []  # rows for the next row group of a Parquet file
         self._parquet: pq.ParquetWriter | None = None
-        if source.format == "csv":
-            self._file.write((",".join(source.schema.names) + "\n").encode())
+        if mark:
+            self._file.write(BYTE_ORDER_MARK)
+        if source.format == "csv" and not empty:
+            self._file.write(",".join(source.schema.names).encode() + line_end)
         elif source.format == "parquet":
             # Dictionaries and statistics depend on the row groups only, which always have the same rows.
             self._parquet = pq.ParquetWriter(
@@ -35,34 +47,38 @@ class SourceWriter:
             )
 
     def add_lines(self, lines: pa.Array) -> None:
-        """Rows that are text already, each with its line end."""
+        """Rows that are text already: lines with their ends, or the documents of a JSON array."""
+        if not len(lines):
+            return
+        if self.source.format == "json":
+            self._file.write(b",\n" if self.rows else b"[\n")
+            lines = text.join([lines, words([",\n"] * (len(lines) - 1) + [""])])
+        elif self._line_end != b"\n":
+            # The last byte of each is its line end; bytes and not characters, as some rows are no text.
+            lines = pc.binary_replace_slice(lines.cast(pa.binary()), -1, _TO_THE_END, self._line_end)
         self.rows += len(lines)
         self._file.write(text.contents(lines))
 
+    def add_broken(self, line: bytes) -> None:
+        """A last line that breaks off."""
+        self.rows += 1
+        self._file.write(line)
+
     def add(self, rows: pa.Table) -> None:
-        if not len(rows):
+        if self._parquet is None:
+            self.add_lines(lines_of(self.source, rows))
             return
-        if self.source.format == "parquet":
-            self.rows += len(rows)
-            self._waiting.append(rows)
-            while sum(map(len, self._waiting)) >= ROW_GROUP:
-                self._write_group(ROW_GROUP)
-        elif self.source.format == "csv":
-            self.add_lines(csv_lines(rows))
-        elif self.source.format == "jsonl":
-            self.add_lines(text.join([json_documents(rows), "\n"]))
-        else:
-            self._file.write(b",\n" if self.rows else b"[\n")
-            self.rows += len(rows)
-            documents = json_documents(rows)
-            self._file.write(text.contents(text.join([documents, words([",\n"] * (len(rows) - 1) + [""])])))
+        self.rows += len(rows)
+        self._waiting.append(rows)
+        while sum(map(len, self._waiting)) >= ROW_GROUP:
+            self._write_group(ROW_GROUP)
 
     def complete(self) -> Written:
         """Writes the end; the file still has its temporary name."""
         if self._parquet is not None:
             self._write_group(ROW_GROUP)
             self._parquet.close()
-        elif self.source.format == "json":
+        elif self.source.format == "json" and not self._empty:
             self._file.write(b"\n]\n" if self.rows else b"[]\n")
         size, digest = self._file.complete()
         return Written(self.source.name, self._file.path, self.rows, size, digest)
@@ -89,24 +105,32 @@ class SourceWriter:
 # -- rows as text --------------------------------------------------------------------------------------------
 
 
+def lines_of(source: Source, rows: pa.Table) -> pa.Array:
+    """The rows as text: lines with their ends; for a JSON array, documents without."""
+    if source.format == "csv":
+        return csv_lines(rows)
+    documents = json_documents(rows, source.json)
+    return documents if source.format == "json" else text.join([documents, "\n"])
+
+
 def csv_lines(rows: pa.Table) -> pa.Array:
     """One line of CSV per row: quoted only where needed, null as nothing."""
-    cells = [pc.fill_null(_csv_cell(_plain(column)), constant("")) for column in rows.combine_chunks().columns]
+    cells = [pc.fill_null(_csv_cell(plain(column)), constant("")) for column in rows.combine_chunks().columns]
     return text.join([text.join([_flat(cell) for cell in cells], ","), "\n"])
 
 
-def json_documents(rows: pa.Table) -> pa.Array:
-    """One JSON object per row; money as a number with its digits, null as null."""
+def json_documents(rows: pa.Table, documents: Sequence[str] = ()) -> pa.Array:
+    """One JSON object per row; money as a number with its digits, null as null. `documents`: columns that are JSON."""
     pieces: list[pa.Array | str] = []
     for number, (name, column) in enumerate(zip(rows.schema.names, rows.combine_chunks().columns, strict=True)):
-        value = _plain(column)
-        if pa.types.is_string(column.type) or pa.types.is_temporal(column.type):
+        value = plain(column)
+        if (pa.types.is_string(column.type) and name not in documents) or pa.types.is_temporal(column.type):
             value = text.join(['"', _flat(value), '"'])
         pieces += [f'{"," if number else "{"}"{name}":', _flat(pc.fill_null(value, constant("null")))]
     return text.join([*pieces, "}"])
 
 
-def _plain(column: pa.ChunkedArray) -> pa.Array:
+def plain(column: pa.ChunkedArray) -> pa.Array:
     """A column as text without quotes; nulls stay."""
     values = _flat(column)
     if values.type == INSTANT:
