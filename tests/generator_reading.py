@@ -39,7 +39,7 @@ def read(path: Path) -> Records:
     rejects: dict[int, Reject] = {}
     if file.format == "parquet":
         with ParquetReader(file) as parquet:
-            found = {line: [_instant(v) for v in values] for line, values in parquet if isinstance(values, list)}
+            found = {record[0]: [_instant(v) for v in record[1]] for record in parquet if isinstance(record, tuple)}
             named = {n: dict(zip(parquet.columns, v, strict=True)) for n, v in found.items()}
             return Records(named, {}, parquet.columns)
     with ByteStream(file) as stream:

@@ -116,7 +116,7 @@ def _changes(company: Company, runs: Runs, day: I64) -> Periods:
     started = day >= runs.start
     runs, day = runs.where(started), day[started]
     paid_from = runs.paid_from(rules.trial_days)
-    number, start = _paid_month(paid_from, day)
+    number, start = paid_month(paid_from, day)
     paying = runs.pays & (day >= paid_from)
     due = past_due(company, runs, number)
 
@@ -153,7 +153,7 @@ def past_due(company: Company, runs: Runs, number: I64) -> Mask:
     return happens(company.draw("subscription.past_due", month, number), company.rules.subscriptions.past_due_share)
 
 
-def _paid_month(paid_from: I64, day: I64) -> tuple[I64, I64]:
+def paid_month(paid_from: I64, day: I64) -> tuple[I64, I64]:
     """The paid month in which each day lies, and its first day."""
     number = np.maximum(_month(day) - _month(paid_from), 0)
     start = month_start(paid_from, number)

@@ -147,7 +147,12 @@ def order_rows(company: Company, orders: Orders, state: I64 | None = None, updat
             "updated_at": moments(updated),
         },
     )
-    return Rows(rows, splitmix64(orders.bits + status.view(np.uint64)), updated // DAY_MS, again=state is not None)
+    return Rows(rows, order_bits(orders, status), updated // DAY_MS, again=state is not None)
+
+
+def order_bits(orders: Orders, status: I64) -> U64:
+    """Random bits for the row of each order in a state."""
+    return splitmix64(orders.bits + status.view(np.uint64))
 
 
 def item_rows(company: Company, orders: Orders) -> Rows:

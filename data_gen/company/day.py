@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -21,14 +22,13 @@ from data_gen.company.fx import rate_rows
 from data_gen.company.hashing import I64
 from data_gen.company.lives import ActorDays
 from data_gen.company.marketing import campaigns, session_campaigns, session_rows, spend_rows, touch_rows, touches_on
-from data_gen.company.payments import earlier_orders_paid, payment_rows, payments_of, return_rows
+from data_gen.company.payments import Payments, earlier_orders_paid, payment_rows, payments_of, return_rows
 from data_gen.company.people import changed_users, user_rows
 from data_gen.company.rows import Rows
 from data_gen.company.schemas import SOURCES
 from data_gen.company.stock import stock_rows
 
 CHUNK_ROWS = 1 << 16
-_USERS_PER_CHUNK = 4  # a chunk of users is smaller than one of rows, as each of them brings several
 ALL = frozenset(SOURCES)
 _OF_ACTIVITY = frozenset({"events", "sessions", "ad_spend", "orders", "order_items", "payments"})
 _OF_ORDERS = frozenset({"orders", "order_items", "payments"})
@@ -52,17 +52,36 @@ class Batch:
     rows: Rows | Events
 
 
+class Watcher(Protocol):
+    """Is told of the plan of a day while its rows are made."""
+
+    def events(self, events: Events) -> None:
+        """Events of the day that land on it."""
+
+    def orders(self, orders: Orders) -> None:
+        """Orders of the day, whenever they land."""
+
+    def payments(self, payments: Payments) -> None:
+        """Payments that land on the day for orders of earlier days."""
+
+
 def day_batches(
-    company: Company, day: int, chunk_rows: int = CHUNK_ROWS, wanted: frozenset[str] = ALL
+    company: Company,
+    day: int,
+    chunk_rows: int = CHUNK_ROWS,
+    wanted: frozenset[str] = ALL,
+    watcher: Watcher | None = None,
 ) -> Iterator[Batch]:
     """Everything of the wanted sources that lands on a day, in parts. A source's parts one after another are the same
     rows in the same order whatever `chunk_rows` is: it only bounds the memory."""
-    for batch in _all_batches(company, day, chunk_rows, wanted):
+    for batch in _all_batches(company, day, chunk_rows, wanted, watcher):
         if batch.source in wanted:
             yield batch
 
 
-def _all_batches(company: Company, day: int, chunk_rows: int, wanted: frozenset[str]) -> Iterator[Batch]:
+def _all_batches(
+    company: Company, day: int, chunk_rows: int, wanted: frozenset[str], watcher: Watcher | None
+) -> Iterator[Batch]:
     yield Batch("products", product_rows(company, day))
     yield Batch("inventory", stock_rows(company, day))
     yield Batch("fx_rates", rate_rows(company, day))
@@ -80,34 +99,47 @@ def _all_batches(company: Company, day: int, chunk_rows: int, wanted: frozenset[
         if "users" in wanted:
             yield Batch("users", _on_time(company, "users", False, who, changed_users, user_rows))
         if wanted & _OF_ACTIVITY:
-            yield from _activity(company, who, day, chunk_rows, wanted, visits)
+            yield from _activity(company, who, day, chunk_rows, wanted, visits, watcher)
     for who in users_on(company, day, chunk_rows) if wanted & _UNDER_WAY else ():
         parcels = moving_on(company, who)
         yield Batch("orders", moved_order_rows(company, parcels))
         yield Batch("shipments", shipment_rows(company, parcels))
     yield Batch("ad_spend", spend_rows(company, day, visits))
-    yield from _of_earlier_days(company, day, chunk_rows, wanted)
+    yield from _of_earlier_days(company, day, chunk_rows, wanted, watcher)
 
 
 def _activity(
-    company: Company, who: ActorDays, day: int, chunk_rows: int, wanted: frozenset[str], visits: I64
+    company: Company,
+    who: ActorDays,
+    day: int,
+    chunk_rows: int,
+    wanted: frozenset[str],
+    visits: I64,
+    watcher: Watcher | None,
 ) -> Iterator[Batch]:
     """What users do on their day; counts in `visits` how many come through each campaign."""
     sessions = sessions_of(company, who, only_buying=not wanted - _OF_ORDERS)
     on_time = _of_this_day(company, "events", sessions)
     if "events" in wanted:
-        yield from event_batches(company, on_time, day, chunk_rows)
+        for batch in event_batches(company, on_time, day, chunk_rows):
+            if watcher and isinstance(batch.rows, Events):
+                watcher.events(batch.rows)
+            yield batch
     if wanted & {"sessions", "ad_spend"}:
         tagged, campaign = session_campaigns(company, sessions)
         visits += np.bincount(campaign[tagged], minlength=len(visits))
         yield Batch("sessions", session_rows(company, on_time, *session_campaigns(company, on_time)))
     if wanted & _OF_ORDERS:
         orders = orders_of(company, sessions)
+        if watcher:
+            watcher.orders(orders)
         yield from _order_batches(company, orders.where(late(company, "orders").delay(orders.who) == 0))
         yield Batch("payments", payment_rows(company, payments_of(company, orders), day))
 
 
-def _of_earlier_days(company: Company, day: int, chunk_rows: int, wanted: frozenset[str]) -> Iterator[Batch]:
+def _of_earlier_days(
+    company: Company, day: int, chunk_rows: int, wanted: frozenset[str], watcher: Watcher | None
+) -> Iterator[Batch]:
     """What arrives late, and what is paid or comes back of orders of earlier days."""
     for source, name, select, make in _OF_CUSTOMERS:
         if source in wanted:
@@ -126,6 +158,8 @@ def _of_earlier_days(company: Company, day: int, chunk_rows: int, wanted: frozen
             yield from _order_batches(company, orders_of(company, sessions_of(company, who, only_buying=True)))
     if wanted & {"payments", "returns"}:
         for payments in earlier_orders_paid(company, day):
+            if watcher:
+                watcher.payments(payments)
             yield Batch("payments", payment_rows(company, payments, day))
             yield Batch("returns", return_rows(company, payments, day))
 
@@ -137,9 +171,8 @@ def actors(day: int, first: int, last: int, count: int) -> Iterator[ActorDays]:
 
 
 def users_on(company: Company, day: int, chunk_rows: int) -> Iterator[ActorDays]:
-    """All users who may do something on the day, in chunks that bring about `chunk_rows` rows."""
-    count = max(chunk_rows // _USERS_PER_CHUNK, 1)
-    yield from actors(day, first_active_user(company, day - 1), company.growth.users_by(day), count)
+    """All users who may do something on the day."""
+    yield from actors(day, first_active_user(company, day - 1), company.growth.users_by(day), chunk_rows)
 
 
 def _on_time(company: Company, name: str, of_customers: bool, who: ActorDays, select: Select, make: Make) -> Rows:

@@ -58,6 +58,10 @@ class PutOff:
             actor, delay = self._draw(days[at], stratum, first[at], actors[at], drawn[at])
             yield ActorDays(actor, days[at]), delay
 
+    def of_day(self, day: int) -> Iterator[tuple[ActorDays, I64]]:
+        """All that are put off of one day, with their delays."""
+        yield from self.recent(day + 1, 1)
+
     def _strata(self, day: I64) -> tuple[I64, I64, I64]:
         """For each day: its first actor, how many there are, and how many of them are drawn."""
         if not len(day):
@@ -95,6 +99,13 @@ class Late:
     def delay(self, who: ActorDays) -> I64:
         soon = self.soon.delay(who)
         return np.where(soon > 0, soon, self.tail.delay(who))
+
+    def of_day(self, day: int) -> Iterator[tuple[ActorDays, I64]]:
+        """All of a day that land later, with their delays."""
+        yield from self.soon.of_day(day)
+        for who, delay in self.tail.of_day(day):
+            alone = self.soon.delay(who) == 0
+            yield who.where(alone), delay[alone]
 
     def due(self, day: int) -> Iterator[ActorDays]:
         """Those whose earlier days land on `day`."""

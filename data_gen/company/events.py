@@ -96,8 +96,13 @@ def timeline(company: Company, sessions: Sessions) -> Timeline:
 
 def events_of(company: Company, sessions: Sessions, landed: int) -> Events:
     """The events of the sessions, which arrive on day `landed`."""
-    known = vocabulary(company)
     line = timeline(company, sessions)
+    return Events(sessions, line, event_codes(company, sessions, line), landed)
+
+
+def event_codes(company: Company, sessions: Sessions, line: Timeline) -> I64:
+    """What each event is."""
+    known = vocabulary(company)
     code = known.drawn.at_step(field(line.bits, 52, 12))
     code = np.where((_taken_up(company, sessions)[line.session] >> code) & 1, code, known.otherwise)
     signs_up = sessions.signs_up[line.session].view(np.int8)
@@ -106,7 +111,7 @@ def events_of(company: Company, sessions: Sessions, landed: int) -> Events:
     step = line.position - (sessions.events - sessions.depth)[line.session]
     in_funnel = np.flatnonzero(step >= 0)
     code[in_funnel] = known.funnel[step[in_funnel]]
-    return Events(sessions, line, code, landed)
+    return code
 
 
 def _taken_up(company: Company, sessions: Sessions) -> I64:

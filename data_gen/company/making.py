@@ -17,9 +17,11 @@ from data_gen.company.day import CHUNK_ROWS, day_batches
 from data_gen.company.defects import DEFECTS, DefectList
 from data_gen.company.dirt import ACCEPT, redeliveries
 from data_gen.company.events import Events
+from data_gen.company.figures import KPIS, Figures
 from data_gen.company.files import Written
 from data_gen.company.growth import day_number
 from data_gen.company.hashing import LAST_DAY
+from data_gen.company.recurring import add_movements
 from data_gen.company.rules import Rules
 from data_gen.company.schemas import SOURCES
 from data_gen.company.soiling import SoilingWriter
@@ -71,7 +73,8 @@ def _first_deliveries(
     if robot is not None:
         user = text.numbered("u", np.array([robot]), 6)[0].as_py()
         writers["events"].defects.add_file("skew", ACCEPT, "user_id", None, None, key=user)
-    for batch in day_batches(company, day, chunk_rows):
+    figures = Figures(company, day)
+    for batch in day_batches(company, day, chunk_rows, watcher=figures):
         writers[batch.source].add(batch.rows)
     written = [writer.complete() for writer in writers.values()]
     answers = SourceWriter(DEFECTS, out / "_truth" / f"dt={name}" / "defects.parquet")
@@ -80,6 +83,13 @@ def _first_deliveries(
         for part in writer.defects.tables():
             answers.add(part)
     written.append(answers.complete())
+    figures.late_events()
+    if day >= company.founded:
+        add_movements(figures, company, chunk_rows)
+    kpis = SourceWriter(KPIS, out / "_truth" / f"dt={name}" / "kpis.parquet")
+    unfinished.append(kpis)
+    kpis.add(figures.table())
+    written.append(kpis.complete())
     # Last: who sees a new manifest sees the file that it describes.
     for source, file in zip(SOURCES.values(), written, strict=False):
         unfinished.append(manifest_of(source, name, file, company.made_from))
