@@ -42,7 +42,7 @@ class Runs:
     pays: Mask
     months: I64  # paid months
 
-    def where(self, chosen: Mask) -> Runs:
+    def where(self, chosen: Mask | I64) -> Runs:
         arrays = {name: value[chosen] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         return Runs(slot=self.slot, run=self.run, **arrays)
 

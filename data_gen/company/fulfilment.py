@@ -4,6 +4,7 @@ orders that move on a given day are found by asking a few earlier days for them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -39,29 +40,36 @@ class Parcels:
         return len(self.orders)
 
 
+@lru_cache(maxsize=4)
+def _timetable(company: Company) -> tuple[I64, I64]:
+    """Days until an order is shipped, and until it arrives, by step."""
+    rules, step = company.rules.shipments, np.arange(STEPS, dtype=np.int64)
+    ship = rules.ship_days.at_step(step)
+    return ship, ship + rules.transit_days.at_step(step * _TO_TRANSIT & (STEPS - 1))
+
+
 def days_under_way(company: Company, user: I64, day: I64) -> tuple[I64, I64]:
     """Days from an order of the user on the day until it is shipped, and until it arrives."""
-    rules = company.rules.shipments
-    step = (user * _BY_USER + day * _BY_DAY) % STEPS
-    ship = rules.ship_days.at_step(step)
-    return ship, ship + rules.transit_days.at_step(step * _TO_TRANSIT % STEPS)
+    ship, arrive = _timetable(company)
+    step = user * _BY_USER + day * _BY_DAY & (STEPS - 1)
+    return ship[step], arrive[step]
 
 
 def moving_on(company: Company, who: ActorDays) -> Parcels:
     """What is shipped or arrives on the day of these users, by user. All of them have the same day."""
-    rules = company.rules.shipments
-    latest = rules.ship_days.largest + rules.transit_days.largest
+    ship, arrive = _timetable(company)
+    today = int(who.day[0]) if len(who) else -1
+    by_user = who.actor * _BY_USER
     found: list[ActorDays] = []
-    for back in range(rules.ship_days.smallest, latest + 1):
-        ordered = who.day - back
-        ship, arrive = days_under_way(company, who.actor, ordered)
-        there = who.actor < company.growth.users_by(int(ordered[0])) if len(who) else ship > 0
-        due = np.flatnonzero(((ship == back) | (arrive == back)) & there)
-        found.append(ActorDays(who.actor[due], ordered[due]))
+    for back in range(int(ship.min()), int(arrive.max()) + 1):
+        ordered = today - back
+        moves = (ship == back) | (arrive == back)
+        there = int(np.searchsorted(who.actor, company.growth.users_by(ordered)))
+        due = np.flatnonzero(moves[by_user[:there] + ordered * _BY_DAY & (STEPS - 1)])
+        found.append(ActorDays.on(ordered, who.actor[due]))
     users = np.concatenate([part.actor for part in found])
     every = ActorDays(users, np.concatenate([part.day for part in found]))
     parcels = parcels_of(company, orders_of(company, _by_user(sessions_of(company, every, only_buying=True))))
-    today = who.day[0] if len(who) else -1
     arrived = parcels.delivered == today
     moved = arrived | (parcels.shipped == today)
     return Parcels(

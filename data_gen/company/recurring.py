@@ -95,6 +95,12 @@ def _known_since(company: Company, runs: Runs, month: I64) -> I64:
     return np.where(last, np.minimum(since, _row_known_since(company, runs, end)), since)
 
 
+def _of_all_months(company: Company, one: Runs, months: I64) -> list[int]:
+    """The same of some months of one subscription."""
+    found: list[int] = _known_since(company, one.where(np.zeros(len(months), dtype=np.int64)), months).tolist()
+    return found
+
+
 def _row_known_since(company: Company, runs: Runs, day: I64) -> I64:
     """The same of the row that is written on a day."""
     delay = late(company, "subscriptions", of_customers=True).delay(ActorDays(runs.customer, day))
@@ -114,21 +120,20 @@ def _add_known(
 ) -> None:
     """One subscription, whose movement looks different at different times."""
     one = runs.where(np.arange(len(runs.customer)) == at)
-    periods = [
-        (int(_known_since(company, one, np.array([n]))[0]), n, one) for n in range(month + 1) if n < one.months[0]
-    ]
-    former = []
+    months = np.arange(min(month + 1, int(one.months[0])))
+    periods = list(zip(_of_all_months(company, one, months), months.tolist(), strict=True))
+    former: list[int] = []
     if earlier is not None:
         before = earlier.where(earlier.customer == one.customer[0])
-        former = [int(_known_since(company, before, np.array([n]))[0]) for n in range(int(before.months[0]))]
-    key = one.customer * SLOTS + one.slot
-    amounts = {n: int(amount_of(company, key, np.array([n]))[0]) for _, n, _ in periods}
+        former = _of_all_months(company, before, np.arange(int(before.months[0])))
+    key = np.repeat(one.customer * SLOTS + one.slot, len(months))
+    amounts = dict(zip(months.tolist(), amount_of(company, key, months).tolist(), strict=True))
     day, shown = figures.day, dict.fromkeys(MOVEMENTS, 0)
-    times = sorted({max(since, day) for since, *_ in periods} | {max(s, day) for s in former} | {day})
+    times = sorted({max(since, day) for since, _ in periods} | {max(s, day) for s in former} | {day})
     for time in times:
         if time >= NEVER:
             continue
-        known = {n for since, n, _ in periods if since <= time}
+        known = {n for since, n in periods if since <= time}
         now = amounts[month] if month in known else 0
         was = amounts[month - 1] if month - 1 in known else 0
         ever = any(n < month - 1 for n in known) or any(since <= time for since in former)

@@ -30,7 +30,7 @@ from data_gen.company.drift import Drift
 from data_gen.company.events import Events
 from data_gen.company.files import Written
 from data_gen.company.hashing import I64, U64, Mask
-from data_gen.company.rendering import line_of, shown
+from data_gen.company.rendering import line_of, shown, spliced, together
 from data_gen.company.rows import Rows
 from data_gen.company.schemas import Source
 from data_gen.company.writers import SourceWriter, lines_of, plain
@@ -102,13 +102,20 @@ class SoilingWriter:
             times[victim] = 0
             self._hold(rows, victim, clean)
         start = np.cumsum(times) - times
-        order = np.repeat(np.arange(len(rows)), times)
         at = start[changed_row] + (kinds == 2)
-        order[at] = len(rows) + np.arange(len(made))
         self._label(rows, start[dirty.row[copies]] + 1, dirty.row[copies], "exact_duplicate", DEDUPE)
         self._label_changes(some, rows, at, made)
         self._label_late(rows, late, start)
-        self._write(_together(clean, self._written([values for *_, values, _ in made])).take(whole(order)))
+        changed = self._written([values for *_, values, _ in made])
+        order = np.repeat(np.arange(len(rows)), times)
+        order[at] = len(rows) + np.arange(len(made))
+        if isinstance(clean, pa.Table) or self._contract.format == "json" or self._kind == "crlf":
+            self._write(together(clean, changed).take(whole(order)))
+        else:
+            touched = np.unique(
+                np.concatenate([dirty.row, np.array([] if victim is None else [victim], dtype=np.int64)])
+            )
+            self._writer.add_text(spliced(clean, changed, touched, start, times, order), int(times.sum()))
 
     # -- what is wrong -------------------------------------------------------------------------------------
 
@@ -289,9 +296,3 @@ def _joined(rows: pa.Table, source: Source) -> pa.Array:
     """The natural key of each row."""
     parts = [plain(rows.column(name).combine_chunks()) for name in source.key]
     return parts[0] if len(parts) == 1 else text.join(parts, "|")
-
-
-def _together(clean: pa.Array | pa.Table, more: pa.Array | pa.Table) -> pa.Array | pa.Table:
-    if isinstance(clean, pa.Table):
-        return pa.concat_tables([clean, more])
-    return pa.concat_arrays([clean, more]) if len(more) else clean

@@ -59,6 +59,11 @@ class SourceWriter:
         self.rows += len(lines)
         self._file.write(text.contents(lines))
 
+    def add_text(self, text: bytes, rows: int) -> None:
+        """Lines with their ends, behind one another."""
+        self.rows += rows
+        self._file.write(text)
+
     def add_broken(self, line: bytes) -> None:
         """A last line that breaks off."""
         self.rows += 1
