@@ -17,11 +17,11 @@ if __name__ == "__main__":
         sys.path[0] = str(ROOT)
 
 from data_gen.company.company import Company, exact_scale  # noqa: E402
-from data_gen.company.day import day_number_of, write_day  # noqa: E402
+from data_gen.company.files import Written  # noqa: E402
 from data_gen.company.growth import TooManyUsers  # noqa: E402
+from data_gen.company.making import day_number_of, write_day  # noqa: E402
 from data_gen.company.reading import RulesError  # noqa: E402
 from data_gen.company.rules import DEFAULT_RULES, load_rules  # noqa: E402
-from data_gen.company.writers import Written  # noqa: E402
 
 VARIABLES = ("COMPANY_SCALE", "COMPANY_SEED", "COMPANY_FOUNDED", "LANDING_ZONE")
 

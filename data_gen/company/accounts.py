@@ -10,7 +10,7 @@ import pyarrow as pa
 from data_gen.company import text
 from data_gen.company.columns import flags, moments, pick
 from data_gen.company.company import Company
-from data_gen.company.hashing import I64, U64, Mask, below, draw, identity
+from data_gen.company.hashing import I64, Mask, below, draw, identity
 from data_gen.company.lives import (
     DAY_MS,
     ActorDays,
@@ -23,6 +23,7 @@ from data_gen.company.lives import (
     signup_ms,
 )
 from data_gen.company.quantiles import Choice
+from data_gen.company.rows import Rows
 from data_gen.company.schemas import table
 
 SEGMENT, COUNTRY, INDUSTRY = range(3)
@@ -78,8 +79,8 @@ def changed_customers(company: Company, who: ActorDays) -> ActorDays:
     return who.where((who.day == born) | (change.happened & (change.day == who.day)) | deleted_on(company, who))
 
 
-def customer_rows(company: Company, who: ActorDays) -> tuple[pa.Table, U64]:
-    """The rows of `changed_customers`, how each customer is from then on, with random bits for each row."""
+def customer_rows(company: Company, who: ActorDays) -> Rows:
+    """The rows of `changed_customers`, how each customer is from then on."""
     customer, day = who.actor, who.day
     bits = company.draw("customer.row", identity(day, customer, customer * 0).view(np.int64))
     created = signup_ms(company, founder_of(company, customer))
@@ -99,7 +100,7 @@ def customer_rows(company: Company, who: ActorDays) -> tuple[pa.Table, U64]:
             "is_deleted": flags(deleted_on(company, who)),
         },
     )
-    return rows, bits
+    return Rows(rows, bits, day)
 
 
 def _changes(company: Company, customer: I64, window: I64 | int) -> Changes:

@@ -8,14 +8,14 @@ from decimal import Decimal
 import numpy as np
 
 from data_gen.company.company import Company
-from data_gen.company.growth import weekday
-from data_gen.company.hashing import I64, U64, Mask, field, happens, identity, splitmix64
+from data_gen.company.hashing import I64, U64, Mask, below, field, happens, identity, splitmix64
 from data_gen.company.lives import DAY_MS, ActorDays, country_on, signup_ms
 
 # A number within an actor's day holds the session and the position in it.
 POSITION_BITS = 12
 MOST_SESSIONS = 500
 _PER_LEVEL = 1000 * 100  # levels are per 1000 days, rhythms in percent
+_HOLIDAY = np.uint64(0x5BD1E9955BD1E995)  # parts the draw for holidays from others of the same bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,7 @@ class Sessions:
     counter: U64  # identity of the session; its events add their position
     bits: U64  # random; its upper half is used for the depth
     start: I64  # milliseconds of the day
+    room: I64  # milliseconds until the day, or the service, ends
     events: I64  # how many
     depth: I64  # how many of the funnel's steps were taken
     signs_up: Mask  # the session starts with the signup
@@ -36,7 +37,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self.user)
 
-    def where(self, chosen: Mask | slice) -> Sessions:
+    def where(self, chosen: Mask | I64 | slice) -> Sessions:
         return Sessions(**{name: values[chosen] for name, values in vars(self).items()})
 
 
@@ -59,39 +60,82 @@ def visits(company: Company, who: ActorDays) -> tuple[ActorDays, I64]:
     level = rules.sessions_per_1000_days.at(company.draw("user.level", who.actor))
     bits = company.draw("user.visits", who.actor, who.day)
     # A good or a bad day: between half and one and a half times the usual.
-    wanted = (level * company.weekdays[weekday(who.day)] * (128 + field(bits, 0, 8))) >> 8
+    wanted = (level * company.calendar.percent(who.day) * (128 + field(bits, 0, 8))) >> 8
     sessions = (wanted + ((field(bits, 32, 32) * _PER_LEVEL) >> 32)) // _PER_LEVEL
     sessions = np.minimum(np.maximum(sessions, who.day == born), MOST_SESSIONS)
+    _send_robots(company, who, sessions)
     comes = sessions > 0
     return who.where(comes), sessions[comes]
 
 
-def sessions_of(company: Company, who: ActorDays) -> Sessions:
-    """All sessions of the given users on the given days."""
+def _send_robots(company: Company, who: ActorDays, sessions: I64) -> None:
+    """On some days, one of those who signed up on it comes far too often."""
+    rules = company.rules.dirt
+    if not rules.skew or not len(who):
+        return
+    one_day = who.day[0] == who.day[-1] and (who.day == who.day[0]).all()
+    for day in who.day[:1] if one_day else np.unique(who.day):
+        robot = robot_on(company, int(day))
+        if robot is not None:
+            sessions[(who.actor == robot) & (who.day == day)] = rules.skew_sessions
+
+
+def robot_on(company: Company, day: int) -> int | None:
+    """The user who is a robot on its first day, if there is one on this day."""
+    bits = company.draw("skew", np.array([day]))
+    first, last = company.growth.users_by(day - 1), company.growth.users_by(day)
+    if last == first or not happens(bits, company.rules.dirt.skew)[0]:
+        return None
+    return first + int(below(splitmix64(bits), last - first)[0])
+
+
+def sessions_of(company: Company, who: ActorDays, only_buying: bool = False) -> Sessions:
+    """All sessions of the given users on the given days, or those that go through the whole funnel."""
     who, count = visits(company, who)
     owner = np.repeat(np.arange(len(who)), count)
-    user, day = who.actor[owner], who.day[owner]
     number = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    counter = identity(day, user, number << POSITION_BITS)
+    counter = identity(who.day[owner], who.actor[owner], number << POSITION_BITS)
     bits = company.draw("session", counter.view(np.int64))
-    signup = signup_ms(company, who.actor)
-    new = (signup // DAY_MS == who.day)[owner]
-    signs_up = new & (number == 0)
-    country = country_on(company, who)[owner]
     depth = funnel_depth(company, bits)
-    lengths = company.rules.sessions.events.at(splitmix64(bits))
-    return Sessions(
-        user=user,
+    if only_buying:
+        chosen = np.flatnonzero(depth == len(company.rules.funnel))
+        owner, number, depth = owner[chosen], number[chosen], depth[chosen]
+        counter, bits = counter[chosen], bits[chosen]
+    some, back = _owners(owner, len(who), only_buying)
+    users = who.where(some)
+    signup = signup_ms(company, users.actor)
+    born_today = signup // DAY_MS == users.day
+    country = country_on(company, users)[back]
+    day, new = users.day[back], born_today[back]
+    signs_up = new & (number == 0)
+    start = _starts(company, bits, number, count[owner], country, new, (signup % DAY_MS)[back])
+    open_until = company.calendar.open_until(day, start)
+    made = Sessions(
+        user=users.actor[back],
         day=day,
         number=number,
         counter=counter,
         bits=bits,
-        start=_starts(company, bits, number, count[owner], country, new, (signup % DAY_MS)[owner]),
-        events=1 + signs_up + lengths + depth,
+        start=start,
+        room=open_until - 1 - start,
+        events=1 + signs_up + company.rules.sessions.events.at(splitmix64(bits)) + depth,
         depth=depth,
         signs_up=signs_up,
         country=country,
     )
+    stays = open_until > 0
+    on_holiday = company.calendar.is_holiday(day, country)
+    if on_holiday.any():
+        stays &= ~on_holiday | happens(splitmix64(bits ^ _HOLIDAY), company.rules.rhythm.holiday_share)
+    return made if stays.all() else made.where(stays | signs_up)
+
+
+def _owners(owner: I64, count: int, sparse: bool) -> tuple[I64, I64]:
+    """Whose sessions these are, each user once where they are few, and for each session which of them."""
+    if not sparse:
+        return np.arange(count), owner
+    some, back = np.unique(owner, return_inverse=True)
+    return some, back
 
 
 def funnel_depth(company: Company, bits: U64) -> I64:
@@ -108,6 +152,6 @@ def _starts(company: Company, bits: U64, number: I64, count: I64, country: I64, 
     """Starts in the day's rhythm of the country; sessions of one day lie behind each other. On the day of the signup
     the first one starts with it, the others come after it."""
     place = ((number << 32) | field(bits, 0, 32)) // count
-    usual = (company.hours.at_share(place) - company.utc_offset_ms[country]) % DAY_MS
+    usual = (company.hours.at_share(place) - company.calendar.utc_offset_ms[country]) % DAY_MS
     after_signup = signup + (((DAY_MS - signup) * place) >> 32)
     return np.where(new, np.where(number == 0, signup, after_signup), usual)

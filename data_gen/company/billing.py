@@ -1,7 +1,8 @@
 """Subscriptions: trials and paid months of customers, and the payments for them.
 
 A period is keyed by its first day; `period_end` and `trial_end` are last days. A row is written when a period starts,
-and once more, as canceled, on the day after its end where no further period follows it.
+once more when a payment that failed succeeds, and once more, as canceled, on the day after the last period's end.
+A customer has up to two subscriptions at a time, and each of them runs once or, reactivated, twice.
 """
 
 from __future__ import annotations
@@ -18,76 +19,149 @@ from data_gen.company.company import Company
 from data_gen.company.hashing import I64, U64, Mask, field, happens, identity, splitmix64
 from data_gen.company.lives import DAY_MS, ActorDays, first_country_of_customer, is_solo
 from data_gen.company.quantiles import Choice
+from data_gen.company.rows import Rows
 from data_gen.company.schemas import table
 
-TRIALING, ACTIVE, CANCELED = range(3)
-STATUSES = ("trialing", "active", "canceled")
+TRIALING, PAST_DUE, ACTIVE, CANCELED = range(4)
+STATUSES = ("trialing", "past_due", "active", "canceled")
+SLOTS = 2  # subscriptions of a customer at the same time
+RUNS = 2
 _LAST_COMMON_DAY = 27  # months start on the 28th at the latest (counted from 0), so that every month has that day
 
 
 @dataclass(frozen=True, eq=False)
-class Periods:
-    """Rows of subscriptions, one per customer and day at most."""
+class Runs:
+    """Times in which subscriptions run without a break. `at`: whose they are, as positions in what was asked for."""
 
-    who: ActorDays
-    bits: U64
-    number: I64  # of the paid month, -1 for a trial
+    at: I64
+    customer: I64
+    slot: int
+    run: int
+    start: I64  # first day, of the trial where there is one
+    trial: Mask
+    pays: Mask
+    months: I64  # paid months
+
+    def where(self, chosen: Mask | I64) -> Runs:
+        arrays = {name: value[chosen] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return Runs(slot=self.slot, run=self.run, **arrays)
+
+    def paid_from(self, trial_days: int) -> I64:
+        return self.start + self.trial * trial_days
+
+
+@dataclass(frozen=True, eq=False)
+class Periods:
+    """Rows of subscriptions: one per subscription and day at most."""
+
+    at: I64  # position in what was asked for
+    customer: I64
+    slot: I64
+    run: I64
+    day: I64  # on which the row is written
+    number: I64  # of the paid month in its run, -1 for a trial
     start: I64
     end: I64  # last day
     status: I64
+    failed: Mask  # a payment fails on the day
     trial_end: I64  # last day of the trial, -1 where there is none
 
     def __len__(self) -> int:
         return len(self.number)
 
+    def where(self, chosen: Mask | I64) -> Periods:
+        return Periods(**{name: values[chosen] for name, values in vars(self).items()})
+
+    @property
+    def key(self) -> I64:
+        """A number for each subscription."""
+        return self.customer * SLOTS + self.slot
+
+
+def runs_of(company: Company, customer: I64) -> list[Runs]:
+    """All that the customers ever subscribe to. Accounts that nobody joins never subscribe: they are gone soon."""
+    rules = company.rules.subscriptions
+    made = []
+    lasting = ~is_solo(company, customer) & happens(company.draw("subscription", customer), rules.share)
+    at = np.flatnonzero(lasting)
+    for slot in range(SLOTS):
+        if slot:
+            at = at[happens(company.draw("subscription.several", customer[at]), rules.several_share)]
+        who = customer[at]
+        key = who * SLOTS + slot
+        start = founded_day(company, who) + rules.start_days.at(company.draw("subscription.start", key))
+        trial = happens(company.draw("subscription.trial", key), rules.trial_share)
+        pays = ~trial | happens(company.draw("subscription.converted", key), rules.trial_converted_share)
+        months = rules.months.at(company.draw("subscription.months", key))
+        first = Runs(at, who, slot, 0, start, trial, pays, months)
+        made.append(first)
+        again = pays & happens(company.draw("subscription.again", key), rules.reactivated_share)
+        ended = month_start(first.paid_from(rules.trial_days)[again], months[again])
+        pause = rules.reactivated_after_days.at(company.draw("subscription.pause", key[again]))
+        months = rules.months.at(company.draw("subscription.months.again", key[again]))
+        none = np.zeros(len(ended), dtype=np.bool_)
+        made.append(Runs(at[again], who[again], slot, 1, ended + pause, none, ~none, months))
+    return made
+
 
 def changed_periods(company: Company, who: ActorDays) -> Periods:
-    """The periods that start or end for good on each customer's day."""
+    """The periods that start, are paid late or end for good on each customer's day, in the order of `who`."""
+    parts = [_changes(company, run, who.day[run.at]) for run in runs_of(company, who.actor)]
+    every = Periods(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+    return every.where(np.argsort(every.at * (SLOTS * RUNS) + every.slot, kind="stable"))
+
+
+def _changes(company: Company, runs: Runs, day: I64) -> Periods:
     rules = company.rules.subscriptions
-    customer = who.actor
-    # Accounts that nobody joins never subscribe: they are gone soon.
-    subscribes = happens(company.draw("subscription", customer), rules.share) & ~is_solo(company, customer)
-    who = who.where(subscribes)
-    customer, day = who.actor, who.day
-    start = founded_day(company, customer) + rules.start_days.at(company.draw("subscription.start", customer))
-    who, start = who.where(day >= start), start[day >= start]
-    customer, day = who.actor, who.day
+    started = day >= runs.start
+    runs, day = runs.where(started), day[started]
+    paid_from = runs.paid_from(rules.trial_days)
+    number, start = paid_month(paid_from, day)
+    paying = runs.pays & (day >= paid_from)
+    due = past_due(company, runs, number)
 
-    trial = happens(company.draw("subscription.trial", customer), rules.trial_share)
-    pays = ~trial | happens(company.draw("subscription.converted", customer), rules.trial_converted_share)
-    trial_end = start + rules.trial_days
-    paid_from = np.where(trial, trial_end, start)
-    number, begins = _paid_month(paid_from, day)
-    months = rules.months.at(company.draw("subscription.months", customer))
-
-    in_trial = trial & (day == start)
-    lost = trial & ~pays & (day == trial_end)
-    goes_on = pays & begins & (number < months)
-    ends = pays & begins & (number == months)
-    rows = np.flatnonzero(in_trial | lost | goes_on | ends)
-    of_trial = (in_trial | lost)[rows]
-    number = np.where(of_trial, -1, number[rows] - ends[rows])
-    paid_from = paid_from[rows]
-    status = np.where(in_trial[rows], TRIALING, np.where(goes_on[rows], ACTIVE, CANCELED))
-    who = who.where(rows)
+    in_trial = runs.trial & (day == runs.start)
+    lost = runs.trial & ~runs.pays & (day == paid_from)
+    goes_on = paying & (start == day) & (number < runs.months)
+    paid_late = paying & (start + rules.retry_days == day) & (number < runs.months) & due
+    ends = paying & (start == day) & (number == runs.months)
+    rows = np.flatnonzero(in_trial | lost | goes_on | paid_late | ends)
+    in_trial, lost, goes_on, ends, due = in_trial[rows], lost[rows], goes_on[rows], ends[rows], due[rows]
+    of_trial = in_trial | lost
+    number = np.where(of_trial, -1, number[rows] - ends)
+    paid_from, first = paid_from[rows], runs.start[rows]
+    status = np.where(in_trial, TRIALING, np.where(lost | ends, CANCELED, np.where(goes_on & due, PAST_DUE, ACTIVE)))
+    month = np.maximum(number, 0)
     return Periods(
-        who=who,
-        bits=company.draw("subscription.row", identity(who.day, who.actor, who.actor * 0).view(np.int64)),
+        at=runs.at[rows],
+        customer=runs.customer[rows],
+        slot=np.full(len(rows), runs.slot),
+        run=np.full(len(rows), runs.run),
+        day=day[rows],
         number=number,
-        start=np.where(of_trial, start[rows], _month_start(paid_from, np.maximum(number, 0))),
-        end=np.where(of_trial, trial_end[rows], _month_start(paid_from, np.maximum(number, 0) + 1)) - 1,
+        start=np.where(of_trial, first, month_start(paid_from, month)),
+        end=np.where(of_trial, paid_from, month_start(paid_from, month + 1)) - 1,
         status=status,
-        trial_end=np.where(trial[rows], trial_end[rows] - 1, -1),
+        failed=status == PAST_DUE,
+        trial_end=np.where(runs.trial[rows], paid_from - 1, -1),
     )
 
 
-def _paid_month(paid_from: I64, day: I64) -> tuple[I64, Mask]:
-    """Which paid month the day belongs to or starts, and whether it starts on the day."""
-    number = _month(day) - _month(paid_from)
-    return number, (day >= paid_from) & (_month_start(paid_from, np.maximum(number, 0)) == day)
+def past_due(company: Company, runs: Runs, number: I64) -> Mask:
+    """Whether the payment of a paid month fails at first."""
+    month = (runs.customer * SLOTS + runs.slot) * RUNS + runs.run
+    return happens(company.draw("subscription.past_due", month, number), company.rules.subscriptions.past_due_share)
 
 
-def _month_start(paid_from: I64, number: I64) -> I64:
+def paid_month(paid_from: I64, day: I64) -> tuple[I64, I64]:
+    """The paid month in which each day lies, and its first day."""
+    number = np.maximum(_month(day) - _month(paid_from), 0)
+    start = month_start(paid_from, number)
+    number = np.maximum(number - (start > day), 0)
+    return number, month_start(paid_from, number)
+
+
+def month_start(paid_from: I64, number: I64) -> I64:
     """The first day of each subscription's n-th paid month."""
     month = _month(paid_from)
     within = np.minimum(paid_from - _first_day(month), _LAST_COMMON_DAY)
@@ -102,85 +176,95 @@ def _first_day(month: I64) -> I64:
     return month.astype("M8[M]").astype("M8[D]").astype(np.int64)
 
 
-def _plan(company: Company, periods: Periods) -> I64:
-    """The plan of each period: some move one plan up or down after some months."""
+def plan_of(company: Company, key: I64, number: I64) -> I64:
+    """The plan of a subscription in a paid month: some move one plan up or down after some months."""
     rules = company.rules.subscriptions
-    customer = periods.who.actor
-    plan = Choice.of([p.weight for p in rules.plans.values()]).at(company.draw("subscription.plan", customer))
-    bits = company.draw("subscription.change", customer)
+    plan = Choice.of([p.weight for p in rules.plans.values()]).at(company.draw("subscription.plan", key))
+    bits = company.draw("subscription.change", key)
     up = happens(bits, rules.upgrade_share)
     down = ~up & happens(~bits, rules.downgrade_share)  # from the other end of the same draw
-    changed = periods.number >= rules.plan_change_after_months.at(splitmix64(bits))
+    changed = number >= rules.plan_change_after_months.at(splitmix64(bits))
     moved: I64 = np.clip(plan + changed * (up.astype(np.int64) - down), 0, len(rules.plans) - 1)
     return moved
 
 
-def _amount(company: Company, periods: Periods) -> I64:
+def amount_of(company: Company, key: I64, number: I64) -> I64:
+    """Cents a month: the seats at the plan's price."""
     rules = company.rules.subscriptions
-    seats = rules.seats.at(company.draw("subscription.seats", periods.who.actor))
+    seats = rules.seats.at(company.draw("subscription.seats", key))
     prices: I64 = np.array([plan.price for plan in rules.plans.values()], dtype=np.int64)
-    return seats * prices[_plan(company, periods)]
+    return seats * prices[plan_of(company, key, number)]
+
+
+def row_bits(company: Company, customer: I64, slot: I64, day: I64) -> U64:
+    """Random bits of the row that a subscription has on a day."""
+    return company.draw("subscription.row", identity(day, customer, slot).view(np.int64))
 
 
 def _updated(company: Company, periods: Periods) -> I64:
-    return periods.who.day * DAY_MS + company.hours.at(periods.bits)
+    return periods.day * DAY_MS + company.hours.at(row_bits(company, periods.customer, periods.slot, periods.day))
 
 
 def _currency(company: Company, periods: Periods) -> pa.Array:
     """A subscription keeps the currency of the country where its account was founded."""
-    return pick(company.currencies, first_country_of_customer(company, periods.who.actor))
+    return pick(company.currencies, first_country_of_customer(company, periods.customer))
+
+
+def _ids(periods: Periods) -> pa.Array:
+    """'sub000012', and 'sub000012b' for a second one at the same time."""
+    return text.join([text.numbered("sub", periods.customer, 6), pick(["", "b"], periods.slot)])
 
 
 def subscribers_with_changes(company: Company, who: ActorDays) -> ActorDays:
-    """Those of whose subscription a row is written on their day."""
-    return changed_periods(company, who).who
+    """Those of whose subscriptions a row is written on their day, each once."""
+    at = changed_periods(company, who).at
+    return who.where(at[np.diff(at, prepend=-1) > 0])
 
 
-def period_rows(company: Company, who: ActorDays) -> tuple[pa.Table, U64]:
-    """The rows of the periods that start or end on each customer's day, with random bits for each row."""
+def period_rows(company: Company, who: ActorDays) -> Rows:
+    """The rows of the periods that change on each customer's day."""
     periods = changed_periods(company, who)
-    customer = periods.who.actor
     rows = table(
         "subscriptions",
         {
-            "subscription_id": text.numbered("sub", customer, 6),
-            "customer_id": text.numbered("c", customer, 6),
+            "subscription_id": _ids(periods),
+            "customer_id": text.numbered("c", periods.customer, 6),
             "period_start": days(periods.start),
-            "monthly_amount": money(_amount(company, periods)),
+            "monthly_amount": money(amount_of(company, periods.key, periods.number)),
             "currency": _currency(company, periods),
             "updated_at": moments(_updated(company, periods)),
             "period_end": days(periods.end),
-            "plan_id": pick(list(company.rules.subscriptions.plans), _plan(company, periods)),
+            "plan_id": pick(list(company.rules.subscriptions.plans), plan_of(company, periods.key, periods.number)),
             "status": pick(STATUSES, periods.status),
             "trial_end": days(periods.trial_end, periods.trial_end >= 0),
         },
     )
-    return rows, periods.bits
+    return Rows(rows, row_bits(company, periods.customer, periods.slot, periods.day), periods.day)
 
 
-def period_payments(company: Company, who: ActorDays) -> tuple[pa.Table, U64]:
-    """One payment for each paid month that starts, a few seconds after its row, with random bits."""
+def period_payments(company: Company, who: ActorDays) -> Rows:
+    """The payments for paid months: one when the month starts, another one later where the first fails."""
     periods = changed_periods(company, who)
-    paid = np.flatnonzero((periods.status == ACTIVE) & (_amount(company, periods) > 0))
-    due = Periods(who=periods.who.where(paid), **{k: v[paid] for k, v in vars(periods).items() if k != "who"})
-    customer, day = due.who.actor, due.who.day
+    tried = (periods.status == ACTIVE) | (periods.status == PAST_DUE)
+    due = periods.where(tried & (amount_of(company, periods.key, periods.number) > 0))
+    customer, day = due.customer, due.day
     methods = company.rules.payments.methods
-    method = Choice.of(list(methods.values())).at(company.draw("subscription.method", customer))
-    bits = company.draw("subscription.payment", identity(day, customer, customer * 0).view(np.int64))
+    method = Choice.of(list(methods.values())).at(company.draw("subscription.method", due.key))
+    bits = company.draw("subscription.payment", identity(day, customer, due.slot).view(np.int64))
     at = np.minimum(_updated(company, due) + field(bits, 0, 14), day * DAY_MS + DAY_MS - 1)
     rows = table(
         "payments",
         {
             "payment_id": text.hex_ids("z", bits),
-            "amount": money(_amount(company, due)),
+            "amount": money(amount_of(company, due.key, due.number)),
             "currency": _currency(company, due),
             "paid_at": moments(at),
             "customer_id": text.numbered("c", customer, 6),
             "order_id": pa.nulls(len(customer), pa.string()),
-            "subscription_id": text.numbered("sub", customer, 6),
+            "subscription_id": _ids(due),
             "kind": pick(["charge"], customer * 0),
             "method": pick(list(methods), method),
-            "status": pick(["succeeded"], customer * 0),
+            "status": pick(["succeeded", "failed"], due.failed.astype(np.int64)),
         },
     )
-    return rows, bits
+    return Rows(rows, bits, day)

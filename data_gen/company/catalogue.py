@@ -12,6 +12,7 @@ from data_gen.company import text
 from data_gen.company.columns import flags, moments, money, pick, whole
 from data_gen.company.company import Company, words_of
 from data_gen.company.hashing import I64, Mask, below, field, happens
+from data_gen.company.rows import Rows
 from data_gen.company.schemas import table
 from data_gen.company.text import DAY_MS
 
@@ -80,7 +81,7 @@ def choose(company: Company, bits: I64, day: I64) -> I64:
     return np.where(sold, product, product % goods.always)
 
 
-def product_rows(company: Company, day: int) -> pa.Table:
+def product_rows(company: Company, day: int) -> Rows:
     """The whole catalogue at the end of a day: every product that exists or has existed."""
     goods = catalogue(company)
     product = np.flatnonzero(goods.created <= day) if day >= company.founded else np.zeros(0, dtype=np.int64)
@@ -92,7 +93,7 @@ def product_rows(company: Company, day: int) -> pa.Table:
     category = product % len(rules.categories)
     adjectives, nouns = words_of("product_adjectives"), words_of("product_nouns")
     adjective = field(company.draw("product.adjective", product), 32, 32) * len(adjectives) >> 32
-    return table(
+    rows = table(
         "products",
         {
             "product_id": product_ids(product),
@@ -105,6 +106,7 @@ def product_rows(company: Company, day: int) -> pa.Table:
             "is_active": flags(days < ends),
         },
     )
+    return Rows(rows, company.draw("product.row", product, day), days)
 
 
 def product_ids(product: I64) -> pa.Array:

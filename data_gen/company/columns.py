@@ -10,12 +10,14 @@ from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data_gen.company.hashing import I64, Mask
 
 INSTANT = pa.timestamp("us", tz="UTC")  # microseconds: what PostgreSQL's timestamptz keeps
 MONEY = pa.decimal128(12, 2)
+RATE = pa.decimal128(12, 6)
 
 
 def whole(numbers: I64) -> pa.Array:
@@ -45,17 +47,36 @@ def days(day: I64, known: Mask | None = None) -> pa.Array:
 
 
 def money(cents: I64) -> pa.Array:
-    """Whole cents as decimals with two digits: the 128-bit integer that Arrow keeps is the cents themselves."""
-    halves = np.empty((len(cents), 2), dtype="<i8")
-    halves[:, 0] = cents
-    halves[:, 1] = cents >> 63  # the sign
-    return pa.Array.from_buffers(MONEY, len(cents), [None, pa.py_buffer(halves)])
+    """Whole cents as decimals with two digits."""
+    return decimals(MONEY, cents)
+
+
+def decimals(kind: pa.DataType, parts: I64) -> pa.Array:
+    """Decimals from whole numbers of their last digit: the 128-bit integer that Arrow keeps is that number itself."""
+    halves = np.empty((len(parts), 2), dtype="<i8")
+    halves[:, 0] = parts
+    halves[:, 1] = parts >> 63  # the sign
+    return pa.Array.from_buffers(kind, len(parts), [None, pa.py_buffer(halves)])
 
 
 def words(texts: Sequence[str]) -> pa.Array:
-    encoded = [text.encode() for text in texts]
-    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+    return byte_words([text.encode() for text in texts])
+
+
+def byte_words(texts: Sequence[bytes]) -> pa.Array:
+    """Texts given as bytes, which nobody looks into."""
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(texts)))
+
+
+def words_or_null(texts: Sequence[str | None]) -> pa.Array:
+    known = np.array([text is not None for text in texts], dtype=np.bool_)
+    filled = words([text or "" for text in texts])
+    return pc.if_else(flags(known), filled, constant(None)) if not known.all() else filled
+
+
+def dates_as_text(day: I64) -> pa.Array:
+    return days(day).cast(pa.string())
 
 
 def numbers(column: pa.Array) -> I64:

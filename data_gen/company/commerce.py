@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
-import pyarrow as pa
 
 from data_gen.company import text
 from data_gen.company.activity import Sessions
@@ -15,7 +14,8 @@ from data_gen.company.columns import moments, money, pick, small, whole
 from data_gen.company.company import Company
 from data_gen.company.events import order_ids, timeline
 from data_gen.company.hashing import I64, U64, Mask, field, happens, splitmix64
-from data_gen.company.lives import DAY_MS, customer_of
+from data_gen.company.lives import DAY_MS, ActorDays, customer_of
+from data_gen.company.rows import Rows
 from data_gen.company.schemas import table
 
 _PARTS = 10**6
@@ -52,6 +52,19 @@ class Orders:
 
     def __len__(self) -> int:
         return len(self.user)
+
+    @property
+    def who(self) -> ActorDays:
+        return ActorDays(self.user, self.day)
+
+    def where(self, chosen: Mask) -> Orders:
+        """Some orders with their lines."""
+        lines = self.lines
+        kept = chosen[lines.order]
+        renumbered = (np.cumsum(chosen) - 1)[lines.order[kept]]
+        some = {name: values[kept] for name, values in vars(lines).items()} | {"order": renumbered}
+        rest = {name: values[chosen] for name, values in vars(self).items() if name != "lines"}
+        return Orders(lines=Lines(**some), **rest)
 
 
 def orders_of(company: Company, sessions: Sessions) -> Orders:
@@ -108,31 +121,42 @@ def portion(cents: I64, share: Decimal) -> I64:
     return cents * int(share * _PARTS) // _PARTS
 
 
-def order_rows(company: Company, orders: Orders) -> tuple[pa.Table, U64]:
-    """A row per order, with random bits."""
-    ordered = moments(orders.day * DAY_MS + orders.at)
+PLACED, SHIPPED, COMPLETED, CANCELLED = range(4)
+STATUSES = ("placed", "shipped", "completed", "cancelled")
+
+
+def order_rows(company: Company, orders: Orders, state: I64 | None = None, updated_ms: I64 | None = None) -> Rows:
+    """A row per order, as placed or, updated at the given time, in a later state."""
+    status = np.where(orders.cancelled, CANCELLED, PLACED if state is None else state)
+    ordered = orders.day * DAY_MS + orders.at
+    updated = ordered if updated_ms is None else updated_ms
     nothing = orders.user * 0
     rows = table(
         "orders",
         {
             "order_id": order_ids(company, orders.counter),
             "customer_id": text.numbered("c", orders.customer, 6),
-            "ordered_at": ordered,
+            "ordered_at": moments(ordered),
             "user_id": text.numbered("u", orders.user, 6),
-            "status": pick(["completed", "cancelled"], orders.cancelled.astype(np.int64)),
+            "status": pick(STATUSES, status),
             "currency": pick([company.rules.products.currency], nothing),
             "shipping_country": pick(company.countries, orders.country),
             "discount_amount": money(orders.discount),
             "shipping_amount": money(orders.shipping),
             "tax_amount": money(orders.tax),
-            "updated_at": ordered,
+            "updated_at": moments(updated),
         },
     )
-    return rows, orders.bits
+    return Rows(rows, order_bits(orders, status), updated // DAY_MS, again=state is not None)
 
 
-def item_rows(company: Company, orders: Orders) -> tuple[pa.Table, U64]:
-    """A row per line of an order, with random bits."""
+def order_bits(orders: Orders, status: I64) -> U64:
+    """Random bits for the row of each order in a state."""
+    return splitmix64(orders.bits + status.view(np.uint64))
+
+
+def item_rows(company: Company, orders: Orders) -> Rows:
+    """A row per line of an order."""
     lines = orders.lines
     rows = table(
         "order_items",
@@ -145,4 +169,4 @@ def item_rows(company: Company, orders: Orders) -> tuple[pa.Table, U64]:
             "discount_amount": money(lines.discount),
         },
     )
-    return rows, lines.bits
+    return Rows(rows, lines.bits, orders.day[lines.order])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
+from data_gen.company.calendar import Calendar
 from data_gen.company.growth import Growth
 from data_gen.company.hashing import I64, U64, draw
 from data_gen.company.quantiles import Choice, Curve
@@ -45,6 +45,12 @@ class Company:
         """64 random bits for each counter in a stream."""
         return draw(self.seed, stream, first, *more)
 
+    @cached_property
+    def made_from(self) -> dict[str, str | int]:
+        """What the bytes of a day depend on, besides the day."""
+        rules_hash = hashlib.sha256(repr(self.rules).encode()).hexdigest()
+        return {"rules_hash": rules_hash, "seed": self.seed, "scale": str(self.scale)}
+
     @property
     def founded(self) -> int:
         return self.growth.founded
@@ -54,8 +60,8 @@ class Company:
         return Curve.of_hours(self.rules.rhythm.hours)
 
     @cached_property
-    def weekdays(self) -> I64:
-        return np.array(self.rules.rhythm.weekdays, dtype=np.int64)
+    def calendar(self) -> Calendar:
+        return Calendar(self.rules.rhythm, self.rules.countries, self.founded)
 
     @cached_property
     def countries(self) -> tuple[str, ...]:
@@ -64,10 +70,6 @@ class Company:
     @cached_property
     def country_choice(self) -> Choice:
         return Choice.of([country.weight for country in self.rules.countries.values()])
-
-    @cached_property
-    def utc_offset_ms(self) -> I64:
-        return np.array([c.utc_offset * 3_600_000 for c in self.rules.countries.values()], dtype=np.int64)
 
     @cached_property
     def currencies(self) -> tuple[str, ...]:

@@ -1,39 +1,40 @@
-"""A day of the company: which rows of which source arrive on it, and where they go."""
+"""A day of the company: which rows of which source land on it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date
-from decimal import Decimal
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from data_gen.company import events as event
 from data_gen.company.accounts import changed_customers, customer_rows, customers_by
 from data_gen.company.activity import Sessions, first_active_user, sessions_of
 from data_gen.company.billing import period_payments, period_rows, subscribers_with_changes
 from data_gen.company.catalogue import product_rows
-from data_gen.company.columns import whole
-from data_gen.company.commerce import item_rows, order_rows, orders_of
-from data_gen.company.company import Company, exact_scale
-from data_gen.company.delivery import late, with_duplicates
+from data_gen.company.commerce import Orders, item_rows, order_rows, orders_of
+from data_gen.company.company import Company
+from data_gen.company.delivery import late
 from data_gen.company.events import Events
-from data_gen.company.growth import day_number
-from data_gen.company.hashing import LAST_DAY, U64
+from data_gen.company.fulfilment import moved_order_rows, moving_on, shipment_rows
+from data_gen.company.fx import rate_rows
+from data_gen.company.hashing import I64
 from data_gen.company.lives import ActorDays
-from data_gen.company.payments import earlier_orders_paid, payment_rows, payments_of
+from data_gen.company.marketing import campaigns, session_campaigns, session_rows, spend_rows, touch_rows, touches_on
+from data_gen.company.payments import Payments, earlier_orders_paid, payment_rows, payments_of, return_rows
 from data_gen.company.people import changed_users, user_rows
-from data_gen.company.rules import Rules
+from data_gen.company.rows import Rows
 from data_gen.company.schemas import SOURCES
-from data_gen.company.writers import DayWriters, Written
+from data_gen.company.stock import stock_rows
 
 CHUNK_ROWS = 1 << 16
-_USERS_PER_CHUNK = 4  # a chunk of users is smaller than one of rows, as each of them brings several
-Batch = tuple[str, Events | pa.Table]
+ALL = frozenset(SOURCES)
+_OF_ACTIVITY = frozenset({"events", "sessions", "ad_spend", "orders", "order_items", "payments"})
+_OF_ORDERS = frozenset({"orders", "order_items", "payments"})
+_UNDER_WAY = frozenset({"shipments", "orders"})
 Select = Callable[[Company, ActorDays], ActorDays]
-Make = Callable[[Company, ActorDays], tuple[pa.Table, U64]]
+Make = Callable[[Company, ActorDays], Rows]
 
 # source, name of its late rows, who has rows on a day, and these rows
 _OF_CUSTOMERS: tuple[tuple[str, str, Select, Make], ...] = (
@@ -43,54 +44,141 @@ _OF_CUSTOMERS: tuple[tuple[str, str, Select, Make], ...] = (
 )
 
 
-def day_batches(company: Company, day: int, chunk_rows: int = CHUNK_ROWS) -> Iterator[Batch]:
-    """Everything that arrives on a day, in parts. A source's parts one after another are the same rows in the same
-    order whatever `chunk_rows` is: it only bounds the memory."""
-    yield "products", product_rows(company, day)
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some rows of a source, in order. They land on the same day, and belong to it or to earlier ones."""
+
+    source: str
+    rows: Rows | Events
+
+
+class Watcher(Protocol):
+    """Is told of the plan of a day while its rows are made."""
+
+    def events(self, events: Events) -> None:
+        """Events of the day that land on it."""
+
+    def orders(self, orders: Orders) -> None:
+        """Orders of the day, whenever they land."""
+
+    def payments(self, payments: Payments) -> None:
+        """Payments that land on the day for orders of earlier days."""
+
+
+def day_batches(
+    company: Company,
+    day: int,
+    chunk_rows: int = CHUNK_ROWS,
+    wanted: frozenset[str] = ALL,
+    watcher: Watcher | None = None,
+) -> Iterator[Batch]:
+    """Everything of the wanted sources that lands on a day, in parts. A source's parts one after another are the same
+    rows in the same order whatever `chunk_rows` is: it only bounds the memory."""
+    for batch in _all_batches(company, day, chunk_rows, wanted, watcher):
+        if batch.source in wanted:
+            yield batch
+
+
+def _all_batches(
+    company: Company, day: int, chunk_rows: int, wanted: frozenset[str], watcher: Watcher | None
+) -> Iterator[Batch]:
+    yield Batch("products", product_rows(company, day))
+    yield Batch("inventory", stock_rows(company, day))
+    yield Batch("fx_rates", rate_rows(company, day))
     if day < company.founded:
         return
     for source, name, select, make in _OF_CUSTOMERS:
-        for who in _actors(day, 0, customers_by(company, day), chunk_rows):
-            yield source, _on_time(company, name, True, who, select, make)
-    for who in _actors(
-        day, first_active_user(company, day - 1), company.growth.users_by(day), max(chunk_rows // _USERS_PER_CHUNK, 1)
-    ):
-        yield "users", _on_time(company, "users", False, who, changed_users, user_rows)
-        sessions = sessions_of(company, who)
-        yield from _event_batches(company, _of_this_day(company, "events", sessions), day, chunk_rows)
-        yield from _order_batches(company, _of_this_day(company, "orders", sessions))
-        yield (
-            "payments",
-            _copied(company, payment_rows(company, payments_of(company, orders_of(company, sessions)), day)),
-        )
-    yield from _of_earlier_days(company, day, chunk_rows)
+        if source in wanted:
+            for who in actors(day, 0, customers_by(company, day), chunk_rows):
+                yield Batch(source, _on_time(company, name, True, who, select, make))
+    visits = np.zeros(len(campaigns(company).channel), dtype=np.int64)
+    for touches in touches_on(company, day, chunk_rows) if wanted & {"sessions", "ad_spend"} else ():
+        visits += np.bincount(touches.campaign, minlength=len(visits))
+        yield Batch("sessions", touch_rows(company, touches, day))
+    for who in users_on(company, day, chunk_rows):
+        if "users" in wanted:
+            yield Batch("users", _on_time(company, "users", False, who, changed_users, user_rows))
+        if wanted & _OF_ACTIVITY:
+            yield from _activity(company, who, day, chunk_rows, wanted, visits, watcher)
+    for who in users_on(company, day, chunk_rows) if wanted & _UNDER_WAY else ():
+        parcels = moving_on(company, who)
+        yield Batch("orders", moved_order_rows(company, parcels))
+        yield Batch("shipments", shipment_rows(company, parcels))
+    yield Batch("ad_spend", spend_rows(company, day, visits))
+    yield from _of_earlier_days(company, day, chunk_rows, wanted, watcher)
 
 
-def _of_earlier_days(company: Company, day: int, chunk_rows: int) -> Iterator[Batch]:
-    """What arrives late, and what is paid or refunded for orders of earlier days."""
+def _activity(
+    company: Company,
+    who: ActorDays,
+    day: int,
+    chunk_rows: int,
+    wanted: frozenset[str],
+    visits: I64,
+    watcher: Watcher | None,
+) -> Iterator[Batch]:
+    """What users do on their day; counts in `visits` how many come through each campaign."""
+    sessions = sessions_of(company, who, only_buying=not wanted - _OF_ORDERS)
+    on_time = _of_this_day(company, "events", sessions)
+    if "events" in wanted:
+        for batch in event_batches(company, on_time, day, chunk_rows):
+            if watcher and isinstance(batch.rows, Events):
+                watcher.events(batch.rows)
+            yield batch
+    if wanted & {"sessions", "ad_spend"}:
+        tagged, campaign = session_campaigns(company, sessions)
+        visits += np.bincount(campaign[tagged], minlength=len(visits))
+        yield Batch("sessions", session_rows(company, on_time, *session_campaigns(company, on_time)))
+    if wanted & _OF_ORDERS:
+        orders = orders_of(company, sessions)
+        if watcher:
+            watcher.orders(orders)
+        yield from _order_batches(company, orders.where(late(company, "orders").delay(orders.who) == 0))
+        yield Batch("payments", payment_rows(company, payments_of(company, orders), day))
+
+
+def _of_earlier_days(
+    company: Company, day: int, chunk_rows: int, wanted: frozenset[str], watcher: Watcher | None
+) -> Iterator[Batch]:
+    """What arrives late, and what is paid or comes back of orders of earlier days."""
     for source, name, select, make in _OF_CUSTOMERS:
-        for who in late(company, name, of_customers=True).due(day):
-            yield source, _copied(company, make(company, select(company, who)))
-    for who in late(company, "users").due(day):
-        yield "users", _copied(company, user_rows(company, changed_users(company, who)))
-    for who in late(company, "events").due(day):
-        yield from _event_batches(company, sessions_of(company, who), day, chunk_rows)
-    for who in late(company, "orders").due(day):
-        yield from _order_batches(company, sessions_of(company, who))
-    for payments in earlier_orders_paid(company, day):
-        yield "payments", _copied(company, payment_rows(company, payments, day))
+        if source in wanted:
+            for who in late(company, name, of_customers=True).due(day):
+                yield Batch(source, make(company, select(company, who)))
+    if "users" in wanted:
+        for who in late(company, "users").due(day):
+            yield Batch("users", user_rows(company, changed_users(company, who)))
+    if wanted & {"events", "sessions"}:
+        for who in late(company, "events").due(day):
+            sessions = sessions_of(company, who)
+            yield from event_batches(company, sessions, day, chunk_rows)
+            yield Batch("sessions", session_rows(company, sessions, *session_campaigns(company, sessions)))
+    if wanted & {"orders", "order_items"}:
+        for who in late(company, "orders").due(day):
+            yield from _order_batches(company, orders_of(company, sessions_of(company, who, only_buying=True)))
+    if wanted & {"payments", "returns"}:
+        for payments in earlier_orders_paid(company, day):
+            if watcher:
+                watcher.payments(payments)
+            yield Batch("payments", payment_rows(company, payments, day))
+            yield Batch("returns", return_rows(company, payments, day))
 
 
-def _actors(day: int, first: int, last: int, count: int) -> Iterator[ActorDays]:
+def actors(day: int, first: int, last: int, count: int) -> Iterator[ActorDays]:
+    """Actors from `first` to before `last` on a day, `count` at a time."""
     for start in range(first, last, count):
         yield ActorDays.on(day, np.arange(start, min(start + count, last), dtype=np.int64))
 
 
-def _on_time(company: Company, name: str, of_customers: bool, who: ActorDays, select: Select, make: Make) -> pa.Table:
+def users_on(company: Company, day: int, chunk_rows: int) -> Iterator[ActorDays]:
+    """All users who may do something on the day."""
+    yield from actors(day, first_active_user(company, day - 1), company.growth.users_by(day), chunk_rows)
+
+
+def _on_time(company: Company, name: str, of_customers: bool, who: ActorDays, select: Select, make: Make) -> Rows:
     """The rows of those whose day is not put off."""
     chosen = select(company, who)
-    chosen = chosen.where(late(company, name, of_customers).delay(chosen) == 0)
-    return _copied(company, make(company, chosen))
+    return make(company, chosen.where(late(company, name, of_customers).delay(chosen) == 0))
 
 
 def _of_this_day(company: Company, name: str, sessions: Sessions) -> Sessions:
@@ -98,55 +186,11 @@ def _of_this_day(company: Company, name: str, sessions: Sessions) -> Sessions:
     return sessions.where(late(company, name).delay(ActorDays(sessions.user, sessions.day)) == 0)
 
 
-def _event_batches(company: Company, sessions: Sessions, day: int, chunk_rows: int) -> Iterator[Batch]:
+def event_batches(company: Company, sessions: Sessions, day: int, chunk_rows: int) -> Iterator[Batch]:
     for part in event.in_chunks(sessions, chunk_rows):
-        events = event.events_of(company, part, day)
-        rows = with_duplicates(company, events.timeline.bits)
-        yield "events", events if rows is None else events.take(rows)
+        yield Batch("events", event.events_of(company, part, day))
 
 
-def _order_batches(company: Company, sessions: Sessions) -> Iterator[Batch]:
-    orders = orders_of(company, sessions)
-    yield "orders", _copied(company, order_rows(company, orders))
-    yield "order_items", _copied(company, item_rows(company, orders))
-
-
-def _copied(company: Company, made: tuple[pa.Table, U64]) -> pa.Table:
-    """The rows, some of them twice."""
-    rows, bits = made
-    twice = with_duplicates(company, bits)
-    return rows if twice is None else rows.take(whole(twice))
-
-
-# -- what other modules ask for ------------------------------------------------------------------------------
-
-
-def day_number_of(day: date) -> int:
-    """The day's number since 1970. Raises ValueError where ids have no room for it."""
-    number = day_number(day)
-    if not 0 <= number <= LAST_DAY:
-        raise ValueError(f"the day must lie between 1970-01-01 and {np.datetime64(LAST_DAY, 'D')}, not {day}")
-    return number
-
-
-def day_tables(
-    rules: Rules, seed: int, scale: str | float | Decimal, day: date, chunk_rows: int = CHUNK_ROWS
-) -> dict[str, pa.Table]:
-    """All rows that arrive on a day, as one table per source."""
-    company = Company(rules, seed, exact_scale(scale))
-    parts: dict[str, list[pa.Table]] = {name: [source.schema.empty_table()] for name, source in SOURCES.items()}
-    for name, batch in day_batches(company, day_number_of(day), chunk_rows):
-        parts[name].append(event.as_table(company, batch) if isinstance(batch, Events) else batch)
-    return {name: pa.concat_tables(tables) for name, tables in parts.items()}
-
-
-def write_day(company: Company, day: date, out: Path, chunk_rows: int = CHUNK_ROWS) -> list[Written]:
-    """Writes a day's files into the landing zone `out`."""
-    number = day_number_of(day)
-    with DayWriters(list(SOURCES.values()), out, day.isoformat()) as writers:
-        for name, batch in day_batches(company, number, chunk_rows):
-            if isinstance(batch, Events):
-                writers.by_source[name].add_lines(event.lines(company, batch))
-            else:
-                writers.by_source[name].add(batch)
-        return writers.finish()
+def _order_batches(company: Company, orders: Orders) -> Iterator[Batch]:
+    yield Batch("orders", order_rows(company, orders))
+    yield Batch("order_items", item_rows(company, orders))

@@ -1,4 +1,4 @@
-"""What comes later than its own day, and what comes twice, without remembering anything.
+"""What comes later than its own day, without remembering anything.
 
 Rows are put off by actor and day: of all actors of a day, a fixed share is drawn, one from each of equal strata, and
 each gets a delay. So the few that are put off are listed without a look at the others; any (actor, day) can be asked.
@@ -14,7 +14,7 @@ import numpy as np
 
 from data_gen.company.activity import first_active_user
 from data_gen.company.company import Company
-from data_gen.company.hashing import I64, U64, below, field, happens, splitmix64
+from data_gen.company.hashing import I64, below, field, splitmix64
 from data_gen.company.lives import ActorDays
 from data_gen.company.quantiles import Curve
 
@@ -58,6 +58,10 @@ class PutOff:
             actor, delay = self._draw(days[at], stratum, first[at], actors[at], drawn[at])
             yield ActorDays(actor, days[at]), delay
 
+    def of_day(self, day: int) -> Iterator[tuple[ActorDays, I64]]:
+        """All that are put off of one day, with their delays."""
+        yield from self.recent(day + 1, 1)
+
     def _strata(self, day: I64) -> tuple[I64, I64, I64]:
         """For each day: its first actor, how many there are, and how many of them are drawn."""
         if not len(day):
@@ -85,14 +89,35 @@ class PutOff:
         return first + low + below(bits, high - low), self.delays.at(splitmix64(bits))
 
 
-def late(company: Company, source: str, of_customers: bool = False) -> PutOff:
-    """Rows of a source that reach the landing zone days after they happened."""
+@dataclass(frozen=True, eq=False)
+class Late:
+    """Rows that reach the landing zone days after they happened: most soon, a few long after."""
+
+    soon: PutOff
+    tail: PutOff
+
+    def delay(self, who: ActorDays) -> I64:
+        soon = self.soon.delay(who)
+        return np.where(soon > 0, soon, self.tail.delay(who))
+
+    def of_day(self, day: int) -> Iterator[tuple[ActorDays, I64]]:
+        """All of a day that land later, with their delays."""
+        yield from self.soon.of_day(day)
+        for who, delay in self.tail.of_day(day):
+            alone = self.soon.delay(who) == 0
+            yield who.where(alone), delay[alone]
+
+    def due(self, day: int) -> Iterator[ActorDays]:
+        """Those whose earlier days land on `day`."""
+        yield from self.soon.due(day)
+        for who in self.tail.due(day):
+            yield who.where(self.soon.delay(who) == 0)
+
+
+def late(company: Company, source: str, of_customers: bool = False) -> Late:
+    """What of a source comes late. It is drawn by actor and day, so what an actor does on a day stays together."""
     rules = company.rules.delivery
-    return PutOff(company, f"late/{source}", rules.late_share, rules.late_days, of_customers)
-
-
-def with_duplicates(company: Company, bits: U64) -> I64 | None:
-    """Row numbers, twice where a row arrives as two exact copies; None where all come once. `bits`: random, per row."""
-    share = company.rules.delivery.duplicate_share
-    twice = happens(bits << np.uint64(44), share)  # by the lowest 20 bits, which decide nothing else
-    return np.repeat(np.arange(len(bits)), 1 + twice) if twice.any() else None
+    return Late(
+        PutOff(company, f"late/{source}", rules.late_share, rules.late_days, of_customers),
+        PutOff(company, f"late.tail/{source}", rules.tail_share, rules.tail_days, of_customers),
+    )

@@ -45,6 +45,15 @@ class Events:
     def __len__(self) -> int:
         return len(self.code)
 
+    @property
+    def bits(self) -> U64:
+        return self.timeline.bits
+
+    @property
+    def day(self) -> I64:
+        """The day to which each event belongs."""
+        return self.sessions.day[self.timeline.session]
+
     def take(self, rows: I64) -> Events:
         """Some rows, or some of them again."""
         line = Timeline(**{name: values[rows] for name, values in vars(self.timeline).items()})
@@ -61,11 +70,15 @@ class Vocabulary:
     login: int
     funnel: I64
     purchase: int
+    features: tuple[tuple[int, int], ...]  # code and days from the founding to the release
+    always: int  # the other codes, as bits
+    otherwise: int  # what happens instead of a feature that a user has not taken up
     properties: pa.Array  # VARIANTS for each code
 
 
 def timeline(company: Company, sessions: Sessions) -> Timeline:
-    """When each event of the sessions happens. A session that would end after midnight is told faster."""
+    """When each event of the sessions happens. A session that would go on when the day or the service
+    ends is told faster."""
     last = np.cumsum(sessions.events)
     first = last - sessions.events
     session = np.repeat(np.arange(len(sessions)), sessions.events)
@@ -74,7 +87,7 @@ def timeline(company: Company, sessions: Sessions) -> Timeline:
     bits = splitmix64(counter ^ stream_key(company.seed, "event"))
     passed = np.cumsum(np.where(position > 0, company.rules.sessions.gap_ms.at_step(field(bits, 40, 12)), 0))
     offset = passed - passed[first][session]
-    length, room = passed[last - 1] - passed[first], DAY_MS - 1 - sessions.start
+    length, room = passed[last - 1] - passed[first], sessions.room
     if np.any(length > room):
         cut = (length > room)[session]
         offset[cut] = offset[cut] * room[session[cut]] // length[session[cut]]
@@ -83,16 +96,36 @@ def timeline(company: Company, sessions: Sessions) -> Timeline:
 
 def events_of(company: Company, sessions: Sessions, landed: int) -> Events:
     """The events of the sessions, which arrive on day `landed`."""
-    known = vocabulary(company)
     line = timeline(company, sessions)
+    return Events(sessions, line, event_codes(company, sessions, line), landed)
+
+
+def event_codes(company: Company, sessions: Sessions, line: Timeline) -> I64:
+    """What each event is."""
+    known = vocabulary(company)
     code = known.drawn.at_step(field(line.bits, 52, 12))
+    code = np.where((_taken_up(company, sessions)[line.session] >> code) & 1, code, known.otherwise)
     signs_up = sessions.signs_up[line.session].view(np.int8)
     code[line.position == signs_up] = known.login  # behind the signup, if there is one
     code[(line.position == 0) & (signs_up == 1)] = known.signup
     step = line.position - (sessions.events - sessions.depth)[line.session]
     in_funnel = np.flatnonzero(step >= 0)
     code[in_funnel] = known.funnel[step[in_funnel]]
-    return Events(sessions, line, code, landed)
+    return code
+
+
+def _taken_up(company: Company, sessions: Sessions) -> I64:
+    """Which event types each session's user knows, as bits: features are released, and taken up some time later."""
+    known = vocabulary(company)
+    bits = company.draw("user.adoption", sessions.user)
+    age = sessions.day - company.growth.signup_day(sessions.user)
+    open_to = np.full(len(sessions), known.always, dtype=np.int64)
+    for number, (code, released) in enumerate(known.features):
+        # Twelve of the user's random bits, others for each feature.
+        lag = company.rules.users.adoption_days.at_step(field(splitmix64(bits + np.uint64(number)), 52, 12))
+        since = np.minimum(age, sessions.day - company.founded - released)
+        open_to |= (since >= lag).astype(np.int64) << code
+    return open_to
 
 
 def in_chunks(sessions: Sessions, rows: int) -> Iterator[Sessions]:
@@ -132,7 +165,7 @@ def lines(company: Company, events: Events) -> pa.Array:
     where = text.join(
         [
             ',"session_id":"',
-            text.hex_ids("s", _session_ids(company, sessions)),
+            text.hex_ids("s", session_ids(company, sessions)),
             pick([f'","device":"{d}","platform":"{p}' for d, p in _devices(company)], _device(company, sessions)),
             '","app_version":"',
             _versions(company, sessions),
@@ -166,7 +199,7 @@ def as_table(company: Company, events: Events) -> pa.Table:
             "event_type": pick(vocabulary(company).names, events.code),
             "event_timestamp": moments(sessions.day[line.session] * DAY_MS + line.at),
             "received_at": moments(events.landed * DAY_MS + _received(events)),
-            "session_id": text.hex_ids("s", _session_ids(company, sessions)).take(owner),
+            "session_id": text.hex_ids("s", session_ids(company, sessions)).take(owner),
             "device": pick([d for d, _ in devices], device).take(owner),
             "platform": pick([p for _, p in devices], device).take(owner),
             "app_version": _versions(company, sessions).take(owner),
@@ -182,7 +215,7 @@ def _received(events: Events) -> I64:
     return received
 
 
-def _session_ids(company: Company, sessions: Sessions) -> U64:
+def session_ids(company: Company, sessions: Sessions) -> U64:
     return splitmix64(sessions.counter ^ stream_key(company.seed, "session.id"))
 
 
@@ -226,15 +259,21 @@ def _versions(company: Company, sessions: Sessions) -> pa.Array:
 @lru_cache(maxsize=4)
 def vocabulary(company: Company) -> Vocabulary:
     names = tuple(company.rules.events)
-    kinds = [event.kind for event in company.rules.events.values()]
+    events = list(company.rules.events.values())
+    kinds = [event.kind for event in events]
+    features = tuple((n, event.released or 0) for n, event in enumerate(events) if event.kind == "feature")
+    plain = [(event.weight or 0, n) for n, event in enumerate(events) if event.kind == "engagement"]
     funnel = np.array([names.index(step) for step in company.rules.funnel], dtype=np.int64)
     return Vocabulary(
         names=names,
-        drawn=Choice.of([event.weight or 0 for event in company.rules.events.values()]),
+        drawn=Choice.of([event.weight or 0 for event in events]),
         signup=kinds.index("signup"),
         login=kinds.index("login"),
         funnel=funnel,
         purchase=int(funnel[-1]),
+        features=features,
+        always=sum(1 << n for n, event in enumerate(events) if event.kind != "feature"),
+        otherwise=max(plain, key=lambda weight_and_code: weight_and_code[0])[1],
         properties=words([variant for code in range(len(names)) for variant in _variants(company, code)]),
     )
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from data_gen.company.hashing import I64, LAST_ACTOR
-from data_gen.company.rules import GrowthRules, RhythmRules
+from data_gen.company.rule_sections import GrowthRules, RhythmRules
 
 EPOCH = date(1970, 1, 1)
 _MICRO = 10**6
@@ -17,11 +17,6 @@ _MONDAY_1970 = 3  # 1970-01-01 was a Thursday
 
 def day_number(day: date) -> int:
     return (day - EPOCH).days
-
-
-def weekday(day: I64) -> I64:
-    """0 for Monday to 6 for Sunday."""
-    return (day + _MONDAY_1970) % 7
 
 
 class TooManyUsers(ValueError):
@@ -59,6 +54,8 @@ class Growth:
             * self._rhythm.weekdays[(self.founded + t + _MONDAY_1970) % 7]
             // 100
         )
+        if t in self._rhythm.launch_days:
+            usual = usual * self._rhythm.launch_percent // 100
         left = max(rules.launch_days - t, 0)
         return usual + rules.launch_users * _MICRO * 2 * left // (rules.launch_days * (rules.launch_days + 1))
 

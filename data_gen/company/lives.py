@@ -58,7 +58,8 @@ def changes_in_window(
 def signup_ms(company: Company, user: I64) -> I64:
     """The instant of the signup (milliseconds since 1970). It rises with the user's number."""
     place = company.growth.place_in_day(user, field(company.draw("user.signup", user), 32, 32))
-    return company.growth.signup_day(user) * DAY_MS + company.hours.at_share(place)
+    day = company.growth.signup_day(user)
+    return day * DAY_MS + company.calendar.around_outage(day, company.hours.at_share(place))
 
 
 def end_day(company: Company, user: I64) -> I64:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from data_gen.company import text
 from data_gen.company.columns import constant, flags, moments, pick, whole
 from data_gen.company.company import Company
-from data_gen.company.hashing import U64, below, field, identity
+from data_gen.company.hashing import below, field, identity
 from data_gen.company.lives import (
     DAY_MS,
     ActorDays,
@@ -20,6 +20,7 @@ from data_gen.company.lives import (
     signup_ms,
     user_changes,
 )
+from data_gen.company.rows import Rows
 from data_gen.company.schemas import table
 
 
@@ -34,8 +35,8 @@ def changed_users(company: Company, who: ActorDays) -> ActorDays:
     return who.where((who.day == born) | changed | leaves)
 
 
-def user_rows(company: Company, who: ActorDays) -> tuple[pa.Table, U64]:
-    """The rows of `changed_users`, how each user is from then on, with random bits for each row."""
+def user_rows(company: Company, who: ActorDays) -> Rows:
+    """The rows of `changed_users`, how each user is from then on."""
     user, day = who.actor, who.day
     bits = company.draw("user.row", identity(day, user, user * 0).view(np.int64))
     signup = signup_ms(company, user)
@@ -65,4 +66,4 @@ def user_rows(company: Company, who: ActorDays) -> tuple[pa.Table, U64]:
             "is_deleted": gone,
         },
     )
-    return rows, bits
+    return Rows(rows, bits, day)

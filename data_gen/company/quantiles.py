@@ -47,6 +47,9 @@ class Curve:
         # A step that reaches over hours of weight 0 ends where they begin.
         return cls(edges, np.minimum(np.diff(edges), ((hour + 1) * 3_600_000 - edges)[:-1]))
 
+    def __repr__(self) -> str:
+        return f"Curve({self.edges.tolist()})"
+
     @property
     def largest(self) -> int:
         return int(self.edges[-1])

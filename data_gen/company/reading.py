@@ -17,8 +17,10 @@ from data_gen.company.quantiles import Curve
 
 Share = NewType("Share", Decimal)
 Cents = NewType("Cents", int)
+Rate = NewType("Rate", int)
 CurveOfMoney = NewType("CurveOfMoney", Curve)
 
+RATE_DIGITS = 6
 _MAX_VALUE = 1 << 34  # values of a curve: keeps interpolation within 64 bits
 
 
@@ -88,7 +90,7 @@ def read(kind: Any, value: Any, path: str = "") -> Any:
                 raise RulesError(f"{path}.{key}", "the name must be a text; put it in quotes")
         return {key: read(get_args(kind)[1], item, f"{path}.{key}") for key, item in value.items()}
     if origin is tuple:
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list):
             raise RulesError(path, f"must be a list, not {_shown(value)}")
         return tuple(read(get_args(kind)[0], item, f"{path}[{n}]") for n, item in enumerate(value))
     if is_dataclass(kind):
@@ -169,6 +171,15 @@ def _cents(value: Any, path: str) -> int:
     return int(value * 100)
 
 
+def _rate(value: Any, path: str) -> int:
+    """In millionths."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value < 10_000:
+        raise RulesError(path, f"must be a rate above 0 and below 10000, not {_shown(value)}")
+    if (value * 10**RATE_DIGITS) % 1 != 0:
+        raise RulesError(path, f"can have at most {RATE_DIGITS} digits behind the point")
+    return int(value * 10**RATE_DIGITS)
+
+
 def _curve(value_of: Callable[[Any, str], int]) -> Callable[[Any, str], Curve]:
     def make(value: Any, path: str) -> Curve:
         if not isinstance(value, list) or len(value) < 2 or any(not isinstance(p, list) or len(p) != 2 for p in value):
@@ -200,6 +211,7 @@ _SCALARS: dict[Any, Callable[[Any, str], Any]] = {
     date: _day,
     Share: _share,
     Cents: _cents,
+    Rate: _rate,
     Curve: _curve(_whole),
     CurveOfMoney: _curve(_cents),
 }

@@ -1,169 +1,40 @@
-"""The shape of rules.yaml: every key, its kind and its bounds, and what must hold between keys."""
+"""rules.yaml as a whole: its sections, and what must hold between keys."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
 
-from data_gen.company.quantiles import Curve
-from data_gen.company.reading import Cents, CurveOfMoney, Range, RulesError, Share, parse, read
+from data_gen.company.reading import RulesError, Share, parse, read
+from data_gen.company.rule_sections import (
+    DRAWN_KINDS,
+    KINDS,
+    CompanyRules,
+    CountryRules,
+    CustomerRules,
+    DeliveryRules,
+    DirtRules,
+    EventRules,
+    FxRules,
+    GrowthRules,
+    InventoryRules,
+    MarketingRules,
+    OrderRules,
+    PaymentRules,
+    ProductRules,
+    ReturnRules,
+    RhythmRules,
+    SessionRules,
+    ShipmentRules,
+    SubscriptionRules,
+    UserRules,
+    Weights,
+)
 
+BASE_CURRENCY = "USD"
+MOST_EVENTS = 60  # one bit of a number for each
 DEFAULT_RULES = Path(__file__).resolve().parents[1] / "rules.yaml"
-
-Weight = Annotated[int, Range(0, 1_000_000)]
-Weights = dict[str, Weight]
-Days = Annotated[int, Range(1, 4000)]
-CurveOfDays = Annotated[Curve, Range(0, 4000)]
-
-Kind = Literal["signup", "login", "engagement", "feature", "commerce"]
-KINDS = ("signup", "login", "engagement", "feature", "commerce")
-DRAWN_KINDS = ("engagement", "feature")
-
-
-@dataclass(frozen=True)
-class CompanyRules:
-    founded: date
-
-
-@dataclass(frozen=True)
-class GrowthRules:
-    launch_users: Annotated[int, Range(0, 1_000_000)]
-    launch_days: Days
-    signups_at_start: Annotated[int, Range(0, 1_000_000)]
-    signups_at_plateau: Annotated[int, Range(0, 1_000_000)]
-    midpoint_days: Days
-
-
-@dataclass(frozen=True)
-class RhythmRules:
-    weekdays: tuple[Annotated[int, Range(0, 10_000)], ...]
-    hours: tuple[Weight, ...]
-
-
-@dataclass(frozen=True)
-class CountryRules:
-    weight: Weight
-    currency: str
-    tax_rate: Share
-    utc_offset: Annotated[int, Range(-12, 14)]
-
-
-@dataclass(frozen=True)
-class UserRules:
-    life_days: Annotated[Curve, Range(1, 4000)]
-    segment_days: Annotated[Curve, Range(1, 4000)]
-    active_share: Share
-    sessions_per_1000_days: Annotated[Curve, Range(0, 200_000)]
-    deleted_share: Share
-    abroad_share: Share
-    opt_in_share: Share
-    roles: Weights
-    change_window_days: Annotated[int, Range(2, 4000)]
-    change_share: Share
-    changes: Weights
-
-
-@dataclass(frozen=True)
-class CustomerRules:
-    users_each: Annotated[int, Range(1, 10_000)]
-    solo_every: Annotated[int, Range(2, 1_000_000)]
-    segments: Weights
-    industries: Weights
-    change_window_days: Annotated[int, Range(2, 4000)]
-    change_share: Share
-    changes: Weights
-
-
-@dataclass(frozen=True)
-class DeviceRules:
-    device: str
-    platform: str
-    weight: Weight
-
-
-@dataclass(frozen=True)
-class SessionRules:
-    events: Annotated[Curve, Range(0, 1000)]
-    gap_ms: Annotated[Curve, Range(1, 3_600_000)]
-    second_device_share: Share
-    devices: tuple[DeviceRules, ...]
-    release_every_days: Days
-    rollout_days: Annotated[int, Range(0, 1000)]
-
-
-@dataclass(frozen=True)
-class EventRules:
-    kind: str
-    weight: Weight | None
-    properties: dict[str, tuple[str | int, ...]] | None
-
-
-@dataclass(frozen=True)
-class ProductRules:
-    count: Annotated[int, Range(1, 9999)]
-    always_share: Share
-    introduced_within_days: Days
-    discontinued_share: Share
-    lifetime_days: Days
-    currency: str
-    price: Annotated[CurveOfMoney, Range(1, 100_000_000)]
-    price_days: Annotated[Curve, Range(1, 4000)]
-    price_change: Share
-    cost: Share
-    categories: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class OrderRules:
-    items: Annotated[Curve, Range(1, 100)]
-    quantity: Annotated[Curve, Range(1, 1000)]
-    line_discount_share: Share
-    discount_share: Share
-    discount: Share
-    shipping: Annotated[CurveOfMoney, Range(0, 1_000_000)]
-    free_shipping_from: Cents
-    cancelled_share: Share
-
-
-@dataclass(frozen=True)
-class PaymentRules:
-    methods: Weights
-    later_share: Share
-    later_days: Annotated[Curve, Range(1, 60)]
-    parts_share: Share
-    refund_share: Share
-    refund_days: Annotated[Curve, Range(1, 60)]
-    partial_refund_share: Share
-
-
-@dataclass(frozen=True)
-class PlanRules:
-    price: Cents
-    weight: Weight
-
-
-@dataclass(frozen=True)
-class SubscriptionRules:
-    share: Share
-    start_days: Annotated[Curve, Range(1, 90)]
-    trial_share: Share
-    trial_days: Annotated[int, Range(1, 27)]
-    trial_converted_share: Share
-    months: Annotated[Curve, Range(1, 240)]
-    upgrade_share: Share
-    downgrade_share: Share
-    plan_change_after_months: Annotated[Curve, Range(1, 240)]
-    seats: Annotated[Curve, Range(1, 10_000)]
-    plans: dict[str, PlanRules]
-
-
-@dataclass(frozen=True)
-class DeliveryRules:
-    late_share: Share
-    late_days: Annotated[Curve, Range(1, 90)]
-    duplicate_share: Share
 
 
 @dataclass(frozen=True)
@@ -181,7 +52,13 @@ class Rules:
     orders: OrderRules
     payments: PaymentRules
     subscriptions: SubscriptionRules
+    shipments: ShipmentRules
+    returns: ReturnRules
+    inventory: InventoryRules
+    marketing: MarketingRules
+    fx: FxRules
     delivery: DeliveryRules
+    dirt: DirtRules
 
     def founded_on(self, day: date) -> Rules:
         """The same company, founded on another day."""
@@ -218,12 +95,26 @@ def _check(rules: Rules) -> None:
         ("payments.methods", rules.payments.methods),
         ("countries", {name: c.weight for name, c in rules.countries.items()}),
         ("sessions.devices", {str(n): d.weight for n, d in enumerate(rules.sessions.devices)}),
+        ("shipments.carriers", rules.shipments.carriers),
+        ("returns.reasons", rules.returns.reasons),
+        ("marketing.channels", {name: c.weight for name, c in rules.marketing.channels.items()}),
         ("subscriptions.plans", {name: p.weight for name, p in rules.subscriptions.plans.items()}),
     ):
         _some(path, tuple(weights.values()))
     _names("users.changes", rules.users.changes, ("country", "role", "phone", "opt_in"))
     _names("customers.changes", rules.customers.changes, ("segment", "country", "industry"))
+    for path, values in (
+        ("products.categories", rules.products.categories),
+        ("marketing.landing_pages", rules.marketing.landing_pages),
+        *((f"marketing.channels.{name}.campaigns", c.campaigns) for name, c in rules.marketing.channels.items()),
+    ):
+        if not values:
+            raise RulesError(path, "needs at least one entry")
+    for path, shares in (("dirt.rows", rules.dirt.rows), ("dirt.files", rules.dirt.files)):
+        if sum(vars(shares).values()) > 1:
+            raise RulesError(path, "the shares exclude each other, so together they must not be more than 1")
     _check_events(rules)
+    _check_calendar(rules)
     if rules.subscriptions.upgrade_share + rules.subscriptions.downgrade_share > 1:
         raise RulesError("subscriptions.downgrade_share", "is more than what upgrade_share leaves")
     if rules.products.always_share * rules.products.count < 1:
@@ -247,15 +138,38 @@ def _check_events(rules: Rules) -> None:
             numbers = [v for v in values if isinstance(v, int)]
             if numbers and (len(values) != 2 or len(numbers) != 2 or not 0 <= numbers[0] <= numbers[1] < 1 << 31):
                 raise RulesError(f"{path}.properties.{key}", "must be texts, or [from, to] in whole numbers")
+        if event.released is not None and event.kind != "feature":
+            raise RulesError(f"{path}.released", "is for events of the kind feature")
+        if event.properties and not all(event.properties.values()):
+            raise RulesError(f"{path}.properties", "each needs at least one value")
     for kind in ("signup", "login"):
         if sum(event.kind == kind for event in rules.events.values()) != 1:
             raise RulesError("events", f"needs exactly one event of kind {kind}")
-    _some("events", tuple(e.weight or 0 for e in rules.events.values()))
+    if len(rules.events) > MOST_EVENTS:
+        raise RulesError("events", f"can be at most {MOST_EVENTS}")
+    _some("events", tuple(e.weight or 0 for e in rules.events.values() if e.kind == "engagement"))
     if len(rules.funnel) > 8:
         raise RulesError("funnel", "can have at most 8 steps")
     for step in rules.funnel:
         if step not in rules.events or rules.events[step].kind != "commerce":
             raise RulesError(f"funnel.{step}", "is no event of kind commerce")
+
+
+def _check_calendar(rules: Rules) -> None:
+    _length("rhythm.outage_hours", rules.rhythm.outage_hours, 2)
+    closes, opens = rules.rhythm.outage_hours
+    if not closes < opens < 24:
+        raise RulesError("rhythm.outage_hours", "must be [from, to] with from before to, and to before 24")
+    for name, country in rules.countries.items():
+        for holiday in country.holidays:
+            try:
+                date.fromisoformat(f"2024-{holiday}")  # a leap year
+            except ValueError:
+                raise RulesError(f"countries.{name}.holidays", f"must be days as MM-DD, not {holiday!r}") from None
+        if country.currency != BASE_CURRENCY and country.currency not in rules.fx.rates:
+            raise RulesError(f"fx.rates.{country.currency}", f"is missing; it is the currency of {name}")
+    if BASE_CURRENCY in rules.fx.rates:
+        raise RulesError(f"fx.rates.{BASE_CURRENCY}", "is what the others are measured in, and always 1")
 
 
 def _length(path: str, values: tuple[int, ...], wanted: int) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from data_gen.company.columns import INSTANT, MONEY
+from data_gen.company.columns import INSTANT, MONEY, RATE
 
 Format = Literal["jsonl", "csv", "json", "parquet"]
 
@@ -18,10 +18,17 @@ class Source:
     name: str
     format: Format
     schema: pa.Schema
+    key: tuple[str, ...]
+    required: tuple[str, ...]
+    json: tuple[str, ...] = ()  # columns whose text is JSON itself
+    version: str = "1.0.0"  # of its contract
 
 
-def _source(name: str, form: Format, /, **columns: pa.DataType) -> Source:
-    return Source(name, form, pa.schema(list(columns.items())))
+def _source(name: str, form: Format, key: str, required: int, /, **columns: pa.DataType) -> Source:
+    """A source whose first columns are required."""
+    names = tuple(columns)
+    documents = tuple(column for column in columns if column == "properties")
+    return Source(name, form, pa.schema(list(columns.items())), tuple(key.split()), names[:required], documents)
 
 
 _TEXT, _DAY, _FLAG, _WHOLE = pa.string(), pa.date32(), pa.bool_(), pa.int32()
@@ -32,6 +39,8 @@ SOURCES: dict[str, Source] = {
         _source(
             "events",
             "jsonl",
+            "event_id",
+            4,
             event_id=_TEXT,
             user_id=_TEXT,
             event_type=_TEXT,
@@ -47,6 +56,8 @@ SOURCES: dict[str, Source] = {
         _source(
             "users",
             "csv",
+            "user_id updated_at",
+            2,
             user_id=_TEXT,
             updated_at=INSTANT,
             customer_id=_TEXT,
@@ -62,6 +73,8 @@ SOURCES: dict[str, Source] = {
         _source(
             "customers",
             "csv",
+            "customer_id updated_at",
+            2,
             customer_id=_TEXT,
             updated_at=INSTANT,
             name=_TEXT,
@@ -74,6 +87,8 @@ SOURCES: dict[str, Source] = {
         _source(
             "products",
             "csv",
+            "product_id updated_at",
+            2,
             product_id=_TEXT,
             updated_at=INSTANT,
             name=_TEXT,
@@ -86,6 +101,8 @@ SOURCES: dict[str, Source] = {
         _source(
             "subscriptions",
             "json",
+            "subscription_id period_start",
+            6,
             subscription_id=_TEXT,
             customer_id=_TEXT,
             period_start=_DAY,
@@ -100,6 +117,8 @@ SOURCES: dict[str, Source] = {
         _source(
             "orders",
             "parquet",
+            "order_id",
+            3,
             order_id=_TEXT,
             customer_id=_TEXT,
             ordered_at=INSTANT,
@@ -115,6 +134,8 @@ SOURCES: dict[str, Source] = {
         _source(
             "order_items",
             "parquet",
+            "order_item_id",
+            5,
             order_item_id=_TEXT,
             order_id=_TEXT,
             product_id=_TEXT,
@@ -125,6 +146,8 @@ SOURCES: dict[str, Source] = {
         _source(
             "payments",
             "parquet",
+            "payment_id",
+            4,
             payment_id=_TEXT,
             amount=MONEY,
             currency=_TEXT,
@@ -136,6 +159,71 @@ SOURCES: dict[str, Source] = {
             method=_TEXT,
             status=_TEXT,
         ),
+        _source(
+            "shipments",
+            "csv",
+            "shipment_id",
+            2,
+            shipment_id=_TEXT,
+            order_id=_TEXT,
+            carrier=_TEXT,
+            shipped_at=INSTANT,
+            promised_at=INSTANT,
+            delivered_at=INSTANT,
+            updated_at=INSTANT,
+        ),
+        _source(
+            "returns",
+            "csv",
+            "return_id",
+            4,
+            return_id=_TEXT,
+            order_item_id=_TEXT,
+            returned_at=INSTANT,
+            quantity=_WHOLE,
+            reason=_TEXT,
+            refund_amount=MONEY,
+        ),
+        _source(
+            "inventory",
+            "csv",
+            "product_id stock_date",
+            3,
+            product_id=_TEXT,
+            stock_date=_DAY,
+            on_hand=_WHOLE,
+            received=_WHOLE,
+        ),
+        _source(
+            "sessions",
+            "jsonl",
+            "session_id",
+            2,
+            session_id=_TEXT,
+            started_at=INSTANT,
+            user_id=_TEXT,
+            customer_id=_TEXT,
+            anonymous_id=_TEXT,
+            utm_source=_TEXT,
+            utm_medium=_TEXT,
+            utm_campaign=_TEXT,
+            referrer=_TEXT,
+            landing_page=_TEXT,
+        ),
+        _source(
+            "ad_spend",
+            "json",
+            "spend_date channel campaign",
+            3,
+            spend_date=_DAY,
+            channel=_TEXT,
+            spend=MONEY,
+            campaign=_TEXT,
+            currency=_TEXT,
+            clicks=_WHOLE,
+            impressions=_WHOLE,
+        ),
+        _source("fx_rates", "csv", "rate_date currency", 3, rate_date=_DAY, currency=_TEXT, usd_rate=RATE),
     )
 }
 

@@ -96,6 +96,15 @@ def join(pieces: Sequence[pa.Array | str], separator: str = "") -> pa.Array:
     return pc.binary_join_element_wise(*texts)
 
 
+def offsets(rows: pa.Array) -> NDArray[np.int32]:
+    """Where each row of `contents` begins, and where the last one ends."""
+    if not len(rows):
+        return np.zeros(1, dtype=np.int32)
+    places = np.frombuffer(rows.buffers()[1], dtype=np.int32)[rows.offset : rows.offset + len(rows) + 1]
+    from_start: NDArray[np.int32] = places - places[0]
+    return from_start
+
+
 def contents(rows: pa.Array) -> memoryview:
     """The bytes of all rows behind each other, without copying: Arrow keeps them that way."""
     if not len(rows):

@@ -1,13 +1,10 @@
-"""Files of the landing zone: streamed under a temporary name, then renamed, so that no half file is ever seen."""
+"""Writes the rows of one source and day in the format of its file."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,101 +12,81 @@ import pyarrow.parquet as pq
 
 from data_gen.company import text
 from data_gen.company.columns import INSTANT, constant, numbers, words
+from data_gen.company.files import AtomicFile, Written
 from data_gen.company.schemas import Source
 
 ROW_GROUP = 1 << 16
-
-
-@dataclass(frozen=True)
-class Written:
-    """A finished file."""
-
-    source: str
-    path: Path
-    rows: int
-    bytes: int
-
-
-class AtomicFile:
-    """A file that appears under its name only when it is complete and on disk."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self.stream: BinaryIO = self._temporary.open("wb", buffering=1 << 20)
-
-    def complete(self) -> int:
-        """Brings everything to the disk and returns the size."""
-        self.stream.flush()
-        os.fsync(self.stream.fileno())
-        size = self.stream.tell()
-        self.stream.close()
-        return size
-
-    def publish(self) -> None:
-        """Gives the complete file its name."""
-        self._temporary.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name itself
-        finally:
-            os.close(folder)
-
-    def discard(self) -> None:
-        with suppress(OSError):  # closing writes what is left, which may fail for the reason that brought us here
-            self.stream.close()
-        self._temporary.unlink(missing_ok=True)
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_TO_THE_END = (1 << 31) - 1
 
 
 class SourceWriter:
-    """Writes one source's rows of one day in its format. Without rows the file is valid and empty."""
+    """Writes one source's rows of one day in its format. Without rows the file is valid and empty.
 
-    def __init__(self, source: Source, path: Path) -> None:
+    `mark`: the file begins with a byte order mark. `line_end`: of its lines. `empty`: it has no byte at all.
+    """
+
+    def __init__(
+        self, source: Source, path: Path, *, mark: bool = False, line_end: bytes = b"\n", empty: bool = False
+    ) -> None:
         self.source = source
         self.rows = 0
+        self._empty = empty
+        self._line_end = line_end
         self._file = AtomicFile(path)
         self._waiting: list[pa.Table] = []  # rows for the next row group of a Parquet file
         self._parquet: pq.ParquetWriter | None = None
-        if source.format == "csv":
-            self._file.stream.write((",".join(source.schema.names) + "\n").encode())
+        if mark:
+            self._file.write(BYTE_ORDER_MARK)
+        if source.format == "csv" and not empty:
+            self._file.write(",".join(source.schema.names).encode() + line_end)
         elif source.format == "parquet":
             # Dictionaries and statistics depend on the row groups only, which always have the same rows.
             self._parquet = pq.ParquetWriter(
-                self._file.stream, source.schema, compression="zstd", compression_level=1, store_schema=False
+                self._file, source.schema, compression="zstd", compression_level=1, store_schema=False
             )
 
     def add_lines(self, lines: pa.Array) -> None:
-        """Rows that are text already, each with its line end."""
+        """Rows that are text already: lines with their ends, or the documents of a JSON array."""
+        if not len(lines):
+            return
+        if self.source.format == "json":
+            self._file.write(b",\n" if self.rows else b"[\n")
+            lines = text.join([lines, words([",\n"] * (len(lines) - 1) + [""])])
+        elif self._line_end != b"\n":
+            # The last byte of each is its line end; bytes and not characters, as some rows are no text.
+            lines = pc.binary_replace_slice(lines.cast(pa.binary()), -1, _TO_THE_END, self._line_end)
         self.rows += len(lines)
-        self._file.stream.write(text.contents(lines))
+        self._file.write(text.contents(lines))
+
+    def add_text(self, text: bytes, rows: int) -> None:
+        """Lines with their ends, behind one another."""
+        self.rows += rows
+        self._file.write(text)
+
+    def add_broken(self, line: bytes) -> None:
+        """A last line that breaks off."""
+        self.rows += 1
+        self._file.write(line)
 
     def add(self, rows: pa.Table) -> None:
-        if not len(rows):
+        if self._parquet is None:
+            self.add_lines(lines_of(self.source, rows))
             return
-        if self.source.format == "parquet":
-            self.rows += len(rows)
-            self._waiting.append(rows)
-            while sum(map(len, self._waiting)) >= ROW_GROUP:
-                self._write_group(ROW_GROUP)
-        elif self.source.format == "csv":
-            self.add_lines(csv_lines(rows))
-        elif self.source.format == "jsonl":
-            self.add_lines(text.join([json_documents(rows), "\n"]))
-        else:
-            self._file.stream.write(b",\n" if self.rows else b"[\n")
-            self.rows += len(rows)
-            documents = json_documents(rows)
-            self._file.stream.write(text.contents(text.join([documents, words([",\n"] * (len(rows) - 1) + [""])])))
+        self.rows += len(rows)
+        self._waiting.append(rows)
+        while sum(map(len, self._waiting)) >= ROW_GROUP:
+            self._write_group(ROW_GROUP)
 
     def complete(self) -> Written:
         """Writes the end; the file still has its temporary name."""
         if self._parquet is not None:
             self._write_group(ROW_GROUP)
             self._parquet.close()
-        elif self.source.format == "json":
-            self._file.stream.write(b"\n]\n" if self.rows else b"[]\n")
-        return Written(self.source.name, self._file.path, self.rows, self._file.complete())
+        elif self.source.format == "json" and not self._empty:
+            self._file.write(b"\n]\n" if self.rows else b"[]\n")
+        size, digest = self._file.complete()
+        return Written(self.source.name, self._file.path, self.rows, size, digest)
 
     def publish(self) -> None:
         self._file.publish()
@@ -130,61 +107,35 @@ class SourceWriter:
         self._waiting = [rest] if len(rest) else []
 
 
-class DayWriters:
-    """The files of one day, of all sources. They get their names when all of them are complete; before, none does."""
-
-    def __init__(self, sources: list[Source], out: Path, day: str) -> None:
-        self.by_source: dict[str, SourceWriter] = {}
-        self._sources, self._out, self._day = sources, out, day
-
-    def __enter__(self) -> Self:
-        try:
-            for source in self._sources:
-                path = self._out / source.name / f"dt={self._day}" / f"{source.name}.{source.format}"
-                self.by_source[source.name] = SourceWriter(source, path)
-        except BaseException:
-            self._discard()
-            raise
-        return self
-
-    def finish(self) -> list[Written]:
-        written = [writer.complete() for writer in self.by_source.values()]
-        for writer in self.by_source.values():
-            writer.publish()
-        self.by_source.clear()
-        return written
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._discard()
-
-    def _discard(self) -> None:
-        for writer in self.by_source.values():
-            writer.discard()
-
-
 # -- rows as text --------------------------------------------------------------------------------------------
+
+
+def lines_of(source: Source, rows: pa.Table) -> pa.Array:
+    """The rows as text: lines with their ends; for a JSON array, documents without."""
+    if source.format == "csv":
+        return csv_lines(rows)
+    documents = json_documents(rows, source.json)
+    return documents if source.format == "json" else text.join([documents, "\n"])
 
 
 def csv_lines(rows: pa.Table) -> pa.Array:
     """One line of CSV per row: quoted only where needed, null as nothing."""
-    cells = [pc.fill_null(_csv_cell(_plain(column)), constant("")) for column in rows.combine_chunks().columns]
+    cells = [pc.fill_null(_csv_cell(plain(column)), constant("")) for column in rows.combine_chunks().columns]
     return text.join([text.join([_flat(cell) for cell in cells], ","), "\n"])
 
 
-def json_documents(rows: pa.Table) -> pa.Array:
-    """One JSON object per row; money as a number with its digits, null as null."""
+def json_documents(rows: pa.Table, documents: Sequence[str] = ()) -> pa.Array:
+    """One JSON object per row; money as a number with its digits, null as null. `documents`: columns that are JSON."""
     pieces: list[pa.Array | str] = []
     for number, (name, column) in enumerate(zip(rows.schema.names, rows.combine_chunks().columns, strict=True)):
-        value = _plain(column)
-        if pa.types.is_string(column.type) or pa.types.is_temporal(column.type):
+        value = plain(column)
+        if (pa.types.is_string(column.type) and name not in documents) or pa.types.is_temporal(column.type):
             value = text.join(['"', _flat(value), '"'])
         pieces += [f'{"," if number else "{"}"{name}":', _flat(pc.fill_null(value, constant("null")))]
     return text.join([*pieces, "}"])
 
 
-def _plain(column: pa.ChunkedArray) -> pa.Array:
+def plain(column: pa.ChunkedArray) -> pa.Array:
     """A column as text without quotes; nulls stay."""
     values = _flat(column)
     if values.type == INSTANT:

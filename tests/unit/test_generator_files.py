@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,12 @@ import pytest
 import yaml
 
 from data_gen import generate
-from data_gen.company import writers
+from data_gen.company import files, writers
 from data_gen.company.company import Company, exact_scale
-from data_gen.company.day import day_tables, write_day
-from data_gen.company.rules import DEFAULT_RULES, load_rules
+from data_gen.company.making import day_tables, write_day
+from data_gen.company.reading import Share
+from data_gen.company.rule_sections import DirtyFileRules, DirtyRowRules
+from data_gen.company.rules import DEFAULT_RULES, Rules, load_rules
 from data_gen.company.schemas import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +35,7 @@ DAY = FOUNDED + timedelta(days=70)
 
 @pytest.fixture(scope="module")
 def company() -> Company:
-    return Company(load_rules().founded_on(FOUNDED), 42, exact_scale("0.3"))
+    return Company(without_dirt(), 42, exact_scale("0.3"))
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,19 @@ def zone(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tables(company: Company) -> dict[str, pa.Table]:
     return day_tables(company.rules, company.seed, "0.3", DAY)
+
+
+def without_dirt() -> Rules:
+    rules = load_rules().founded_on(FOUNDED)
+    nothing = Share(Decimal(0))
+    rows, files = (dict.fromkeys(vars(part), nothing) for part in (rules.dirt.rows, rules.dirt.files))
+    clean = replace(
+        rules.dirt, rows=DirtyRowRules(**rows), files=DirtyFileRules(**files), redelivered=nothing, skew=nothing
+    )
+    return replace(rules, dirt=clean)
+
+
+OF_PRODUCTS = ("products", "inventory", "fx_rates", "ad_spend", "defects")
 
 
 def path(zone: Path, source: str, day: date = DAY) -> Path:
@@ -79,7 +97,7 @@ def test_event_lines_say_the_same_as_the_table(zone: Path, tables: dict[str, pa.
         assert row == {name: plain(value) for name, value in wanted.items()}
 
 
-@pytest.mark.parametrize("source", ["users", "customers", "products"])
+@pytest.mark.parametrize("source", ["users", "customers", "products", "shipments", "returns", "inventory", "fx_rates"])
 def test_csv_says_the_same_as_the_table(zone: Path, tables: dict[str, pa.Table], source: str) -> None:
     with path(zone, source).open(encoding="utf-8", newline="") as file:
         assert file.readline() == ",".join(SOURCES[source].schema.names) + "\n"
@@ -112,7 +130,7 @@ def test_before_the_founding_files_are_valid_and_empty(company: Company, tmp_pat
 
 def test_a_company_without_users(tmp_path: Path) -> None:
     tiny = Company(load_rules().founded_on(FOUNDED), 42, exact_scale("0.000001"))
-    assert sum(file.rows for file in write_day(tiny, DAY, tmp_path) if file.source != "products") == 0
+    assert sum(file.rows for file in write_day(tiny, DAY, tmp_path) if file.source not in OF_PRODUCTS) == 0
 
 
 def test_csv_quotes_what_needs_it() -> None:
@@ -123,7 +141,7 @@ def test_csv_quotes_what_needs_it() -> None:
 
 @pytest.mark.parametrize(
     ("where", "name"),
-    [(writers.SourceWriter, "add_lines"), (writers.SourceWriter, "_write_group"), (writers.AtomicFile, "complete")],
+    [(writers.SourceWriter, "add_lines"), (writers.SourceWriter, "_write_group"), (files.AtomicFile, "complete")],
 )
 def test_a_failure_leaves_the_old_files_and_nothing_else(
     company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: type, name: str
@@ -144,6 +162,35 @@ def test_a_failure_leaves_the_old_files_and_nothing_else(
     with pytest.raises(OSError, match="No space"):
         write_day(another, DAY, tmp_path)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.*")} == before
+
+
+def test_a_manifest_says_what_the_file_is(company: Company, zone: Path, tables: dict[str, pa.Table]) -> None:
+    for source, table in tables.items():
+        file = path(zone, source)
+        manifest = json.loads((file.parent / "_manifest.json").read_text())
+        content = file.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        assert manifest["files"] == [
+            {"name": file.name, "rows": len(table), "bytes": len(content), "sha256": digest},
+        ]
+        contract = yaml.safe_load((ROOT / "data_gen" / "contracts" / f"{source}.yaml").read_text(encoding="utf-8"))
+        assert (manifest["source"], manifest["day"]) == (source, DAY.isoformat())
+        assert manifest["schema_version"] == contract["version"]
+        assert manifest["rules_hash"] == company.made_from["rules_hash"]
+        assert (manifest["seed"], manifest["scale"]) == (42, "3/10")
+    other = Company(replace(company.rules, funnel={"purchase": Share(Decimal(1))}), 42, company.scale)
+    assert other.made_from["rules_hash"] != company.made_from["rules_hash"]
+
+
+def test_what_a_killed_process_left_behind_goes(company: Company, tmp_path: Path) -> None:
+    folder = path(tmp_path, "users").parent
+    folder.mkdir(parents=True)
+    (folder / ".users.csv.4711.tmp").write_text("half a file")
+    being_written = files.AtomicFile(path(tmp_path, "users"))
+    write_day(company, DAY, tmp_path)
+    assert {p.name for p in folder.iterdir() if p.suffix == ".tmp"} == {being_written._temporary.name}
+    being_written.discard()
+    assert {p.name for p in folder.iterdir()} == {"users.csv", "_manifest.json"}
 
 
 # -- command line ------------------------------------------------------------------------------
@@ -236,7 +283,7 @@ def test_both_ways_to_run_it(tmp_path: Path, command: list[str]) -> None:
         timeout=60,
         check=True,
     )
-    assert len(run.stdout.splitlines()) == 2 * len(SOURCES)
+    assert len(run.stdout.splitlines()) == 2 * (len(SOURCES) + 1)
     assert "before the founding on 2026-01-02" in run.stderr
     assert path(tmp_path, "events", date(2026, 1, 2)).stat().st_size > 0
 

@@ -33,7 +33,7 @@ def test_every_key_is_explained() -> None:
     for number, line in enumerate(lines):
         key = line.split(":")[0]
         following = lines[number + 1].strip() if number + 1 < len(lines) else ""
-        commented = "#" in line or following.startswith("#")
+        commented = "#" in line or following.startswith("#") or lines[number - 1].strip().startswith("#")
         if line and not line.startswith((" ", "#")):
             section = key
             if section in tables and not commented and not lines[number - 1].startswith("#"):
@@ -77,6 +77,19 @@ def test_every_key_is_explained() -> None:
         ("  ES: {", "  NO: {", "countries.False", "quotes"),  # the YAML trap: NO is false
         ("downgrade_share: 0.08", "downgrade_share: 0.8", "subscriptions.downgrade_share", "more than"),
         ("always_share: 0.6", "always_share: 0", "products.always_share", "no product"),
+        ("exact_duplicate: 0.004", "exact_duplicate: 0.994", "dirt.rows", "more than 1"),
+        ("crlf: 0.01", "clrf: 0.01", "dirt.files.clrf", "did you mean 'crlf'"),
+        ("holidays: [01-26, ", "holidays: [02-30, ", "countries.IN.holidays", "MM-DD"),
+        ("outage_hours: [9, 12]", "outage_hours: [12, 9]", "rhythm.outage_hours", "before"),
+        ("GBP: 1.27, ", "", "fx.rates.GBP", "is missing"),
+        ("JPY: 0.0068", "JPY: 0.00000001", "fx.rates.JPY", "digits"),
+        (
+            "search: {kind: engagement, ",
+            "search: {kind: engagement, released: 3, ",
+            "events.search.released",
+            "feature",
+        ),
+        ("campaigns: [awareness]", "campaigns: []", "marketing.channels.display.campaigns", "at least one"),
         ("growth:", "groth:", "groth", "did you mean 'growth'"),
         ("  launch_days: 14 ", "  launch_users: 14 ", "", "twice"),
         ("role: 45", "role: [45", "", "YAML"),

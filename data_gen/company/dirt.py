@@ -1,0 +1,235 @@
+"""Which rows and which files have a defect: a draw for each, so that the classes exclude one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from data_gen.company.company import Company
+from data_gen.company.hashing import I64, U64, field, happens, splitmix64
+from data_gen.company.schemas import SOURCES
+
+DEDUPE, REPAIR, REJECT, ACCEPT, ACCEPT_LATE = "dedupe", "repair", "reject", "accept", "accept late"
+_NAMES = {"users": "full_name", "customers": "name", "products": "name"}
+_CATEGORIES = {
+    "events": "event_type",
+    "users": "role",
+    "customers": "segment",
+    "products": "category",
+    "subscriptions": "status",
+    "orders": "status",
+    "payments": "method",
+    "shipments": "carrier",
+    "returns": "reason",
+    "sessions": "utm_medium",
+    "ad_spend": "channel",
+}
+_TIMES = {
+    "events": "event_timestamp",
+    "users": "updated_at",
+    "customers": "updated_at",
+    "products": "updated_at",
+    "subscriptions": "updated_at",
+    "orders": "ordered_at",
+    "payments": "paid_at",
+    "returns": "returned_at",
+    "sessions": "started_at",
+}
+_TEXTS = _NAMES | {
+    "events": "app_version",
+    "subscriptions": "status",
+    "shipments": "carrier",
+    "returns": "reason",
+    "inventory": "product_id",
+    "sessions": "landing_page",
+    "ad_spend": "campaign",
+    "fx_rates": "currency",
+}
+_OTHER_BODY = _TEXTS | {
+    "users": "phone",
+    "products": "unit_price",
+    "subscriptions": "monthly_amount",
+    "orders": "shipping_amount",
+    "order_items": "quantity",
+    "payments": "amount",
+    "returns": "refund_amount",
+    "inventory": "on_hand",
+    "ad_spend": "spend",
+    "fx_rates": "usd_rate",
+}
+
+
+def _each(columns: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    return {source: (column,) for source, column in columns.items()}
+
+
+# class: what is to become of such a row, and which columns of which sources can have it
+ROW_CLASSES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    "exact_duplicate": (DEDUPE, dict.fromkeys(SOURCES, ())),
+    "conflicting_duplicate": (DEDUPE, _each(_OTHER_BODY)),
+    "missing_required": (REJECT, {name: source.required for name, source in SOURCES.items()}),
+    "bad_timestamp": (REJECT, _each(_TIMES)),
+    "bad_quantity": (REJECT, {"order_items": ("quantity", "unit_price"), "returns": ("quantity",)}),
+    "unknown_currency": (REJECT, _each(dict.fromkeys(("orders", "payments", "subscriptions"), "currency"))),
+    "unknown_country": (
+        REPAIR,
+        _each({"events": "country", "users": "country", "customers": "country", "orders": "shipping_country"}),
+    ),
+    "orphan_key": (
+        REPAIR,
+        {
+            "users": ("customer_id",),
+            "subscriptions": ("customer_id",),
+            "orders": ("customer_id",),
+            "order_items": ("order_id", "product_id"),
+            "payments": ("order_id",),
+            "shipments": ("order_id",),
+            "returns": ("order_item_id",),
+            "inventory": ("product_id",),
+            "sessions": ("customer_id",),
+        },
+    ),
+    "unreconciled_payment": (ACCEPT, {"payments": ("amount",)}),
+    "personal_data": (REPAIR, {"events": ("properties",)}),
+    "untidy_text": (REPAIR, _each(_CATEGORIES)),
+    "lookalike_text": (REPAIR, _each(_CATEGORIES)),
+    "invalid_utf8": (REJECT, _each(_TEXTS)),
+    # In a JSON array a NUL can make the rest of the file unreadable: no row could be blamed for that.
+    "nul_byte": (REJECT, {name: (c,) for name, c in _TEXTS.items() if SOURCES[name].format in ("csv", "jsonl")}),
+    "embedded_newline": (REPAIR, _each(_NAMES)),
+    "compound": (REJECT, {name: (_TIMES[name], _CATEGORIES[name]) for name in _TIMES if name in _CATEGORIES}),
+    "withdrawn_row": (REPAIR, dict.fromkeys(("events", "payments", "returns", "sessions", "shipments"), ())),
+}
+_OF_TEXT_FILES = frozenset({"invalid_utf8", "nul_byte", "embedded_newline"})
+
+# class: the formats that can have it, what is to become of it, and which columns of which sources; none: any source
+FILE_CLASSES: dict[str, tuple[tuple[str, ...], str, dict[str, str] | None]] = {
+    "byte_order_mark": (("csv", "json", "jsonl"), REPAIR, None),
+    "crlf": (("csv", "jsonl"), REPAIR, None),
+    "truncated_last_line": (("csv", "jsonl"), REJECT, None),
+    "empty_file": (("csv", "json", "jsonl"), REPAIR, None),
+    "column_added": (("csv", "json", "jsonl", "parquet"), REPAIR, None),
+    "column_renamed": (
+        ("csv", "json", "jsonl", "parquet"),
+        REPAIR,
+        {
+            "events": "device",
+            "users": "phone",
+            "customers": "industry",
+            "products": "category",
+            "subscriptions": "plan_id",
+            "orders": "shipping_country",
+            "payments": "method",
+            "shipments": "promised_at",
+            "returns": "refund_amount",
+            "sessions": "referrer",
+            "ad_spend": "impressions",
+        },
+    ),
+    "column_dropped": (
+        ("csv", "json", "jsonl", "parquet"),
+        REPAIR,
+        {
+            "events": "platform",
+            "users": "marketing_opt_in",
+            "customers": "industry",
+            "products": "unit_cost",
+            "subscriptions": "plan_id",
+            "orders": "shipping_country",
+            "payments": "method",
+            "shipments": "promised_at",
+            "returns": "refund_amount",
+            "inventory": "received",
+            "sessions": "referrer",
+            "ad_spend": "impressions",
+        },
+    ),
+    "column_retyped": (
+        ("csv", "json", "jsonl", "parquet"),
+        REPAIR,
+        {
+            "users": "marketing_opt_in",
+            "customers": "is_deleted",
+            "products": "is_active",
+            "subscriptions": "monthly_amount",
+            "orders": "tax_amount",
+            "order_items": "discount_amount",
+            "ad_spend": "clicks",
+        },
+    ),
+    "columns_reordered": (("csv", "parquet"), REPAIR, None),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DirtyRows:
+    """The rows of a batch that have a defect."""
+
+    row: I64
+    kind: I64  # number in row_classes
+    bits: U64  # random: what exactly is wrong
+
+
+@dataclass(frozen=True)
+class FileFate:
+    """What is wrong with a source's file of a day as it is first delivered, and when it is delivered again."""
+
+    kind: str | None
+    redelivered_on: int | None  # day
+
+
+@lru_cache(maxsize=64)
+def row_classes(company: Company, source: str, redelivered: bool) -> tuple[tuple[str, ...], I64]:
+    """The classes that rows of a source can have, with the upper bounds of their shares in units of 2**-32."""
+    text_file = SOURCES[source].format != "parquet"
+    names = tuple(
+        name
+        for name, (_, columns) in ROW_CLASSES.items()
+        if source in columns and (text_file or name not in _OF_TEXT_FILES) and (redelivered or name != "withdrawn_row")
+    )
+    shares = vars(company.rules.dirt.rows)
+    return names, np.cumsum([int(shares[name] * (1 << 32)) for name in names], dtype=np.int64)
+
+
+def dirty_rows(company: Company, source: str, day: int, bits: U64) -> DirtyRows:
+    """Which of some rows, given by their random bits, have a defect when they land on their day."""
+    _, bounds = row_classes(company, source, fate_of(company, source, day).redelivered_on is not None)
+    drawn = company.draw(f"dirt/{source}", bits.view(np.int64))
+    place = field(drawn, 32, 32)
+    row = np.flatnonzero(place < bounds[-1])
+    return DirtyRows(row, np.searchsorted(bounds, place[row], side="right"), splitmix64(drawn[row]))
+
+
+@lru_cache(maxsize=4096)
+def fate_of(company: Company, source: str, day: int) -> FileFate:
+    """What becomes of a source's file of a day. Files from before the founding are clean."""
+    rules = company.rules.dirt
+    if day < company.founded:
+        return FileFate(None, None)
+    number = np.array([list(SOURCES).index(source)])
+    place = int(field(company.draw("dirt.file", number, day), 32, 32)[0])
+    kind, reach = None, 0
+    for name, (formats, _, columns) in FILE_CLASSES.items():
+        possible = SOURCES[source].format in formats and (columns is None or source in columns)
+        if possible:
+            reach += int(getattr(rules.files, name) * (1 << 32))
+            if place < reach:
+                kind = name
+                break
+    bits = company.draw("dirt.redelivered", number, day)
+    again = kind == "empty_file" or bool(happens(bits, rules.redelivered)[0])
+    after = int(rules.redelivered_after_days.at(splitmix64(bits))[0])
+    return FileFate(kind, day + after if again else None)
+
+
+def redeliveries(company: Company, day: int) -> list[tuple[str, int]]:
+    """The sources and earlier days whose corrected files come on a day, oldest first."""
+    longest = company.rules.dirt.redelivered_after_days.largest
+    return [
+        (source, earlier)
+        for earlier in range(max(day - longest, company.founded), day)
+        for source in SOURCES
+        if fate_of(company, source, earlier).redelivered_on == day
+    ]

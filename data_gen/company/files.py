@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all: written under a temporary name, brought to the disk, then renamed."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from pyarrow.lib import Buffer
+
+_NUMBERS = count()  # so that two threads of a process do not share a temporary file
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished file."""
+
+    source: str
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class AtomicFile:
+    """A file that appears under its name only when it is complete and on disk.
+
+    It is locked while it is written. What a killed process left behind is not, and goes when the file is made again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path)
+        self.path = path
+        self.closed = False  # pyarrow asks
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}.tmp")
+        self._stream = self._temporary.open("wb", buffering=1 << 20)
+        fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def write(self, content: bytes | memoryview | Buffer) -> int:
+        self._stream.write(content)
+        self._digest.update(content)
+        size = len(content) if isinstance(content, bytes) else memoryview(content).nbytes
+        self._size += size
+        return size
+
+    def flush(self) -> None:
+        """pyarrow asks for it; `complete` does it once for all."""
+
+    def complete(self) -> tuple[int, str]:
+        """Brings everything to the disk. Returns the size and the digest of the content."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        return self._size, self._digest.hexdigest()
+
+    def publish(self) -> None:
+        """Gives the complete file its name."""
+        self._temporary.replace(self.path)
+        self._stream.close()
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name itself
+        finally:
+            os.close(folder)
+
+    def discard(self) -> None:
+        self._temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # closing writes what is left, which may fail for the reason that brought us here
+            self._stream.close()
+
+
+def remove_abandoned(path: Path) -> None:
+    """Removes temporary files of `path` that no process is writing any more."""
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        with suppress(FileNotFoundError), left.open("rb") as stream, suppress(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            left.unlink()

@@ -1,0 +1,72 @@
+"""Rows that are not as they should be: as the bytes of their lines, and put among the others."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+import pyarrow as pa
+
+from data_gen.company import text
+from data_gen.company.corruption import NO_UTF8, NUL, Values
+from data_gen.company.hashing import I64
+from data_gen.company.schemas import Source
+
+_NUL, _NO_UTF8 = NUL.encode(), NO_UTF8.encode()
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def shown(value: str | None) -> str | None:
+    """As the answer key has it: bytes that no text has are written as the rejects at landing show them."""
+    return value.replace(NUL, "\\x00").replace(NO_UTF8, "\\xff\\xfe") if value else value
+
+
+def line_of(source: Source, values: Values) -> bytes:
+    """One row with its line end, bytes that no text has put in."""
+    if source.format == "csv":
+        line = ",".join(map(_csv, values.values()))
+    else:
+        quoted = _quoted(source)
+        cells = (
+            f'"{name}":' + ("null" if value is None else _encoded(value) if name in quoted else value)
+            for name, value in values.items()
+        )
+        line = "{" + ",".join(cells) + "}"
+    end = "" if source.format == "json" else "\n"
+    return (line + end).encode().replace(_NUL, b"\x00").replace(_NO_UTF8, b"\xff\xfe")
+
+
+def _csv(value: str | None) -> str:
+    if value is None:
+        return ""
+    return '"' + value.replace('"', '""') + '"' if any(c in value for c in '",\r\n') else value
+
+
+@lru_cache(maxsize=64)
+def _quoted(source: Source) -> frozenset[str]:
+    """The columns whose values are texts in JSON."""
+    fields = [field for field in source.schema if pa.types.is_string(field.type) or pa.types.is_temporal(field.type)]
+    return frozenset(field.name for field in fields) - set(source.json)
+
+
+def spliced(clean: pa.Array, changed: pa.Array, touched: I64, start: I64, times: I64, order: I64) -> bytes:
+    """The lines in `order`: numbers of clean lines, then of changed ones. Those not `touched` are copied in one piece.
+    `start`, `times`: where in `order` each clean line was, and how many lines there are in its place."""
+    lines, ends = text.contents(clean), text.offsets(clean)
+    others, other_ends = text.contents(changed), text.offsets(changed)
+    pieces: list[memoryview] = []
+    done = 0
+    for row in touched.tolist():
+        pieces.append(lines[ends[done] : ends[row]])
+        for one in order[start[row] : start[row] + times[row]].tolist():
+            n = one - len(clean)
+            pieces.append(lines[ends[one] : ends[one + 1]] if n < 0 else others[other_ends[n] : other_ends[n + 1]])
+        done = row + 1
+    pieces.append(lines[ends[done] :])
+    return b"".join(pieces)
+
+
+def together(clean: pa.Array | pa.Table, more: pa.Array | pa.Table) -> pa.Array | pa.Table:
+    if isinstance(clean, pa.Table):
+        return pa.concat_tables([clean, more])
+    return pa.concat_arrays([clean, more]) if len(more) else clean

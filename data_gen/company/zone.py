@@ -1,0 +1,50 @@
+"""The files of one day in the landing zone: all sources with a manifest beside each, redeliveries, the answer key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+from data_gen.company.files import AtomicFile, Written
+from data_gen.company.schemas import Source
+
+MANIFEST = "_manifest.json"
+
+
+class Unfinished(Protocol):
+    """A file that has no name yet."""
+
+    def publish(self) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[list[Unfinished]]:
+    """Files put into the list get their names, in that order, when all is well, and else go."""
+    files: list[Unfinished] = []
+    try:
+        yield files
+        while files:
+            files[0].publish()
+            files.pop(0)
+    finally:
+        for file in files:
+            file.discard()
+
+
+def manifest_of(source: Source, day: str, file: Written, made_from: Mapping[str, str | int]) -> AtomicFile:
+    """The manifest beside a complete file, complete itself."""
+    content = {
+        "source": source.name,
+        "day": day,
+        "schema_version": source.version,
+        **made_from,
+        "files": [{"name": file.path.name, "rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}],
+    }
+    manifest = AtomicFile(file.path.with_name(MANIFEST))
+    manifest.write((json.dumps(content, indent=2) + "\n").encode())
+    manifest.complete()
+    return manifest
