@@ -129,7 +129,9 @@ def prepare(settings: Settings, *, may_create: bool = True) -> None:
 
 def _zone(settings: Settings, arguments: argparse.Namespace, console: Console) -> list[Outcome]:
     zone = arguments.zone or settings.landing_zone
-    if not zone.is_dir():
+    if arguments.zone is None:
+        zone.mkdir(parents=True, exist_ok=True)  # a team that lands its own files alone has none
+    elif not zone.is_dir():
         raise LandingError(f"There is no landing zone {zone}: run data_gen/generate.py, or name another with --from.")
     days = [arguments.day + timedelta(days=number) for number in range(arguments.days)]
 

@@ -206,7 +206,7 @@ from (
                 else event_time
             end as moment,
             count(*) as row_count
-        from (select {event_time} as event_time from {table} {where}) as times
+        from (select btrim({event_time}, e' \\t\\r\\n\\u00a0\\ufeff') as event_time from {table} {where}) as times
         group by 1
     ) as moments
 ) as days

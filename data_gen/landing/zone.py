@@ -117,6 +117,10 @@ def land_day(
         refused = " ".join(delivery.refused)
         if not delivery.files:
             return Outcome(contract.source, day, "failed", message=refused)
+        if live and refused:
+            # Landing the others alone would take away the rows that the refused file brought before.
+            message = f"{refused} The day stays as it landed before."
+            return Outcome(contract.source, day, "failed", message=message)
         if live and (landed := _landed_already(live, delivery.files)):
             if manifest is not None:
                 manifest.check_digests(landed)
