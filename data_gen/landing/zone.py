@@ -15,11 +15,8 @@ from data_gen.landing.copying import (
     CONTENT_ERRORS,
     Copied,
     CopyRefused,
-    Shape,
-    check_required,
     copy_careful,
     copy_fast,
-    shape_of,
 )
 from data_gen.landing.drift import Drift, drift_of_documents, drift_of_names, record_drift
 from data_gen.landing.errors import FileRefused
@@ -36,6 +33,7 @@ from data_gen.landing.ledger import (
 )
 from data_gen.landing.manifest import read_manifest
 from data_gen.landing.outcome import Outcome, Status
+from data_gen.landing.shapes import Shape, check_required, shape_of
 from data_gen.landing.tables import Cursor, attach, create_zone_partition, lock, zone_partition
 
 # Told at each step of a landing; "copying" comes with every block of bytes that is read.

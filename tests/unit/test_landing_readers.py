@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from data_gen.landing import distinct, json_reader, records
+from data_gen.landing import distinct, json_reader, json_window, records
 from data_gen.landing.csv_reader import CsvReader, fields
 from data_gen.landing.errors import FileRefused
 from data_gen.landing.json_reader import depth, dump, json_documents, json_lines, parse
@@ -128,6 +128,7 @@ def small_records(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a record could have 1,000 bytes, so that a test of longer ones is quick."""
     monkeypatch.setattr(records, "MAX_RECORD", 1000)
     monkeypatch.setattr(json_reader, "MAX_RECORD", 1000)
+    monkeypatch.setattr(json_window, "MAX_RECORD", 1000)
 
 
 @pytest.mark.usefixtures("small_records")
