@@ -17,11 +17,11 @@ from data_gen.company.day import CHUNK_ROWS, day_batches
 from data_gen.company.defects import DEFECTS, DefectList
 from data_gen.company.dirt import ACCEPT, redeliveries
 from data_gen.company.events import Events
-from data_gen.company.figures import KPIS, Figures
+from data_gen.company.figures import KPIS
 from data_gen.company.files import Written
 from data_gen.company.growth import day_number
 from data_gen.company.hashing import LAST_DAY
-from data_gen.company.recurring import add_movements
+from data_gen.company.recurring import MovementFigures
 from data_gen.company.rules import Rules
 from data_gen.company.schemas import SOURCES
 from data_gen.company.soiling import SoilingWriter
@@ -73,7 +73,7 @@ def _first_deliveries(
     if robot is not None:
         user = text.numbered("u", np.array([robot]), 6)[0].as_py()
         writers["events"].defects.add_file("skew", ACCEPT, "user_id", None, None, key=user)
-    figures = Figures(company, day)
+    figures = MovementFigures(company, day)
     for batch in day_batches(company, day, chunk_rows, watcher=figures):
         writers[batch.source].add(batch.rows)
     written = [writer.complete() for writer in writers.values()]
@@ -84,8 +84,6 @@ def _first_deliveries(
             answers.add(part)
     written.append(answers.complete())
     figures.late_events()
-    if day >= company.founded:
-        add_movements(figures, company, chunk_rows)
     kpis = SourceWriter(KPIS, out / "_truth" / f"dt={name}" / "kpis.parquet")
     unfinished.append(kpis)
     kpis.add(figures.table())
