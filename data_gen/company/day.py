@@ -176,10 +176,11 @@ def actors(day: int, first: int, last: int, count: int) -> Iterator[ActorDays]:
         yield ActorDays.on(day, np.arange(start, min(start + count, last), dtype=np.int64))
 
 
-def users_on(company: Company, day: int, chunk_rows: int) -> Iterator[ActorDays]:
-    """All users who may do something on the day, or did so a little before it."""
+def users_on(company: Company, day: int, chunk_rows: int, before: int = 0) -> Iterator[ActorDays]:
+    """All users who may do something on the day, or did so a little before it: `before` days, or as long as a parcel
+    is under way."""
     rules = company.rules.shipments
-    since = day - rules.ship_days.largest - rules.transit_days.largest
+    since = day - max(before, rules.ship_days.largest + rules.transit_days.largest)
     for who in actors(day, first_active_user(company, since), company.growth.users_by(day), chunk_rows):
         yield who.where(np.flatnonzero(end_day(company, who.actor) >= since))
 

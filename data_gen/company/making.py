@@ -12,6 +12,7 @@ import pyarrow as pa
 from data_gen.company import events as event
 from data_gen.company import text
 from data_gen.company.activity import robot_on
+from data_gen.company.audience import add_audience
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.day import CHUNK_ROWS, day_batches
 from data_gen.company.defects import DEFECTS, DefectList
@@ -84,6 +85,8 @@ def _first_deliveries(
             answers.add(part)
     written.append(answers.complete())
     figures.late_events()
+    if day >= company.founded:
+        add_audience(figures, company, chunk_rows)
     kpis = SourceWriter(KPIS, out / "_truth" / f"dt={name}" / "kpis.parquet")
     unfinished.append(kpis)
     kpis.add(figures.table())
