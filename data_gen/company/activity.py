@@ -46,6 +46,11 @@ def first_active_user(company: Company, day: int) -> int:
     return company.growth.users_by(day - company.rules.users.life_days.largest)
 
 
+def visiting(company: Company, who: ActorDays) -> I64:
+    """Who comes on its day, of users who are alive, as positions. All have the same day."""
+    return _visits(company, who, company.growth.signup_day(who.actor))[0]
+
+
 def visits(company: Company, who: ActorDays) -> tuple[ActorDays, I64]:
     """Those who come on their day, and in how many sessions. Each step only looks at who is left."""
     rules = company.rules.users
@@ -53,9 +58,17 @@ def visits(company: Company, who: ActorDays) -> tuple[ActorDays, I64]:
     lasting = who.day - born < rules.life_days.at(company.draw("user.life", who.actor))
     who, born = who.where(lasting), born[lasting]
 
+    comes, sessions = _visits(company, who, born)
+    return who.where(comes), sessions
+
+
+def _visits(company: Company, who: ActorDays, born: I64) -> tuple[I64, I64]:
+    """The same of users who are alive, as positions and numbers of sessions."""
+    rules = company.rules.users
     segment = (who.day - born) // rules.segment_days.at(company.draw("user.segment", who.actor))
     active = (segment == 0) | happens(company.draw("user.active", who.actor, segment), rules.active_share)
-    who, born = who.where(active), born[active]
+    at = np.flatnonzero(active)
+    who, born = who.where(at), born[at]
 
     level = rules.sessions_per_1000_days.at(company.draw("user.level", who.actor))
     bits = company.draw("user.visits", who.actor, who.day)
@@ -64,8 +77,8 @@ def visits(company: Company, who: ActorDays) -> tuple[ActorDays, I64]:
     sessions = (wanted + ((field(bits, 32, 32) * _PER_LEVEL) >> 32)) // _PER_LEVEL
     sessions = np.minimum(np.maximum(sessions, who.day == born), MOST_SESSIONS)
     _send_robots(company, who, sessions)
-    comes = sessions > 0
-    return who.where(comes), sessions[comes]
+    comes = np.flatnonzero(sessions > 0)
+    return at[comes], sessions[comes]
 
 
 def _send_robots(company: Company, who: ActorDays, sessions: I64) -> None:

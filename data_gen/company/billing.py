@@ -8,6 +8,7 @@ A customer has up to two subscriptions at a time, and each of them runs once or,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -80,6 +81,19 @@ class Periods:
 
 def runs_of(company: Company, customer: I64) -> list[Runs]:
     """All that the customers ever subscribe to. Accounts that nobody joins never subscribe: they are gone soon."""
+    count = len(customer)
+    if count > 1 and customer[-1] - customer[0] == count - 1 and (np.diff(customer) == 1).all():
+        return _runs_of_range(company, int(customer[0]), count)
+    return _runs_of(company, customer)
+
+
+@lru_cache(maxsize=2)
+def _runs_of_range(company: Company, first: int, count: int) -> list[Runs]:
+    """The same chunk of customers is asked for several times in a row."""
+    return _runs_of(company, np.arange(first, first + count, dtype=np.int64))
+
+
+def _runs_of(company: Company, customer: I64) -> list[Runs]:
     rules = company.rules.subscriptions
     made = []
     lasting = ~is_solo(company, customer) & happens(company.draw("subscription", customer), rules.share)

@@ -20,7 +20,7 @@ from data_gen.company.events import Events
 from data_gen.company.fulfilment import moved_order_rows, moving_on, shipment_rows
 from data_gen.company.fx import rate_rows
 from data_gen.company.hashing import I64
-from data_gen.company.lives import ActorDays
+from data_gen.company.lives import ActorDays, end_day
 from data_gen.company.marketing import campaigns, session_campaigns, session_rows, spend_rows, touch_rows, touches_on
 from data_gen.company.payments import Payments, earlier_orders_paid, payment_rows, payments_of, return_rows
 from data_gen.company.people import changed_users, user_rows
@@ -32,6 +32,7 @@ CHUNK_ROWS = 1 << 16
 ALL = frozenset(SOURCES)
 _OF_ACTIVITY = frozenset({"events", "sessions", "ad_spend", "orders", "order_items", "payments"})
 _OF_ORDERS = frozenset({"orders", "order_items", "payments"})
+_BY_CUSTOMER = frozenset({"customers", "subscriptions", "payments"})
 _UNDER_WAY = frozenset({"shipments", "orders"})
 Select = Callable[[Company, ActorDays], ActorDays]
 Make = Callable[[Company, ActorDays], Rows]
@@ -54,6 +55,9 @@ class Batch:
 
 class Watcher(Protocol):
     """Is told of the plan of a day while its rows are made."""
+
+    def customers(self, who: ActorDays) -> None:
+        """Customers there are on the day."""
 
     def events(self, events: Events) -> None:
         """Events of the day that land on it."""
@@ -87,10 +91,12 @@ def _all_batches(
     yield Batch("fx_rates", rate_rows(company, day))
     if day < company.founded:
         return
-    for source, name, select, make in _OF_CUSTOMERS:
-        if source in wanted:
-            for who in actors(day, 0, customers_by(company, day), chunk_rows):
+    for who in actors(day, 0, customers_by(company, day), chunk_rows) if wanted & _BY_CUSTOMER else ():
+        for source, name, select, make in _OF_CUSTOMERS:
+            if source in wanted:
                 yield Batch(source, _on_time(company, name, True, who, select, make))
+        if watcher:
+            watcher.customers(who)
     visits = np.zeros(len(campaigns(company).channel), dtype=np.int64)
     for touches in touches_on(company, day, chunk_rows) if wanted & {"sessions", "ad_spend"} else ():
         visits += np.bincount(touches.campaign, minlength=len(visits))
@@ -170,9 +176,13 @@ def actors(day: int, first: int, last: int, count: int) -> Iterator[ActorDays]:
         yield ActorDays.on(day, np.arange(start, min(start + count, last), dtype=np.int64))
 
 
-def users_on(company: Company, day: int, chunk_rows: int) -> Iterator[ActorDays]:
-    """All users who may do something on the day."""
-    yield from actors(day, first_active_user(company, day - 1), company.growth.users_by(day), chunk_rows)
+def users_on(company: Company, day: int, chunk_rows: int, before: int = 0) -> Iterator[ActorDays]:
+    """All users who may do something on the day, or did so a little before it: `before` days, or as long as a parcel
+    is under way."""
+    rules = company.rules.shipments
+    since = day - max(before, rules.ship_days.largest + rules.transit_days.largest)
+    for who in actors(day, first_active_user(company, since), company.growth.users_by(day), chunk_rows):
+        yield who.where(np.flatnonzero(end_day(company, who.actor) >= since))
 
 
 def _on_time(company: Company, name: str, of_customers: bool, who: ActorDays, select: Select, make: Make) -> Rows:

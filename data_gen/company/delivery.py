@@ -14,11 +14,12 @@ import numpy as np
 
 from data_gen.company.activity import first_active_user
 from data_gen.company.company import Company
-from data_gen.company.hashing import I64, below, field, splitmix64
+from data_gen.company.hashing import I64, below, field
 from data_gen.company.lives import ActorDays
-from data_gen.company.quantiles import Curve
+from data_gen.company.quantiles import STEPS, Curve
 
 BATCH = 1 << 16  # actor days listed at once
+_BY_STRATUM, _BY_DAY = 1531, 2377
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,30 +38,32 @@ class PutOff:
         place = who.actor - first
         inside = (place >= 0) & (place < actors) & (drawn > 0)
         stratum = np.where(inside, ((place + 1) * drawn - 1) // np.maximum(actors, 1), 0)
-        chosen, delay = self._draw(who.day, stratum, first, actors, drawn)
-        return np.where(inside & (chosen == who.actor), delay, 0)
+        chosen = self._actor(who.day, stratum, first, actors, drawn)
+        return np.where(inside & (chosen == who.actor), self._delay(who.day, stratum), 0)
 
     def due(self, day: int) -> Iterator[ActorDays]:
         """Those whose earlier days are put off to `day`, by day and actor."""
-        for who, delay in self.recent(day, self.delays.largest):
-            yield who.where(who.day + delay == day)
-
-    def recent(self, day: int, days_back: int) -> Iterator[tuple[ActorDays, I64]]:
-        """All that are put off of the `days_back` days before `day`, with their delays."""
-        days = np.arange(max(day - days_back, self.company.founded), day, dtype=np.int64)
+        days = np.arange(max(day - self.delays.largest, self.company.founded), day, dtype=np.int64)
         first, actors, drawn = self._strata(days)
         upper = np.cumsum(drawn)
         total = int(upper[-1]) if len(upper) else 0
+        at_all = np.repeat(np.arange(len(days)), drawn) if total <= BATCH else None
         for start in range(0, total, BATCH):
             row = np.arange(start, min(start + BATCH, total))
-            at = np.searchsorted(upper, row, side="right")
+            at = np.searchsorted(upper, row, side="right") if at_all is None else at_all
             stratum = row - (upper[at] - drawn[at])
-            actor, delay = self._draw(days[at], stratum, first[at], actors[at], drawn[at])
-            yield ActorDays(actor, days[at]), delay
+            now = np.flatnonzero(self._delay(days[at], stratum) == day - days[at])
+            at, stratum = at[now], stratum[now]
+            yield ActorDays(self._actor(days[at], stratum, first[at], actors[at], drawn[at]), days[at])
 
     def of_day(self, day: int) -> Iterator[tuple[ActorDays, I64]]:
         """All that are put off of one day, with their delays."""
-        yield from self.recent(day + 1, 1)
+        first, actors, drawn = self._strata(np.array([day]))
+        for start in range(0, int(drawn[0]), BATCH):
+            stratum = np.arange(start, min(start + BATCH, int(drawn[0])))
+            days = np.full(len(stratum), day)
+            actor = self._actor(days, stratum, *(np.broadcast_to(n, len(stratum)) for n in (first, actors, drawn)))
+            yield ActorDays(actor, days), self._delay(days, stratum)
 
     def _strata(self, day: I64) -> tuple[I64, I64, I64]:
         """For each day: its first actor, how many there are, and how many of them are drawn."""
@@ -82,11 +85,16 @@ class PutOff:
             return np.zeros(len(days), dtype=np.int64), -(-users // self.company.rules.customers.users_each)
         return np.array([first_active_user(self.company, int(d)) for d in days], dtype=np.int64), users
 
-    def _draw(self, day: I64, stratum: I64, first: I64, actors: I64, drawn: I64) -> tuple[I64, I64]:
-        bits = self.company.draw(self.stream, day, stratum)
+    def _actor(self, day: I64, stratum: I64, first: I64, actors: I64, drawn: I64) -> I64:
+        """Who is drawn from a stratum."""
         drawn = np.maximum(drawn, 1)
         low, high = stratum * actors // drawn, (stratum + 1) * actors // drawn
-        return first + low + below(bits, high - low), self.delays.at(splitmix64(bits))
+        return first + low + below(self.company.draw(self.stream, day, stratum), high - low)
+
+    def _delay(self, day: I64, stratum: I64) -> I64:
+        """By how many days it is put off: neighbours take other steps of the curve, and all steps are taken equally
+        often. Without a draw, so that those due on a day are found without one for everybody else."""
+        return self.delays.at_step(stratum * _BY_STRATUM + day * _BY_DAY & (STEPS - 1))
 
 
 @dataclass(frozen=True, eq=False)

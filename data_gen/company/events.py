@@ -84,7 +84,7 @@ def timeline(company: Company, sessions: Sessions) -> Timeline:
     session = np.repeat(np.arange(len(sessions)), sessions.events)
     position = np.arange(len(session)) - first[session]
     counter = sessions.counter[session] + position.view(np.uint64)
-    bits = splitmix64(counter ^ stream_key(company.seed, "event"))
+    bits = event_bits(company, counter)
     passed = np.cumsum(np.where(position > 0, company.rules.sessions.gap_ms.at_step(field(bits, 40, 12)), 0))
     offset = passed - passed[first][session]
     length, room = passed[last - 1] - passed[first], sessions.room
@@ -92,6 +92,11 @@ def timeline(company: Company, sessions: Sessions) -> Timeline:
         cut = (length > room)[session]
         offset[cut] = offset[cut] * room[session[cut]] // length[session[cut]]
     return Timeline(session, bits, position, sessions.start[session] + offset)
+
+
+def event_bits(company: Company, counter: U64) -> U64:
+    """The random bits, and the id, of events: by the identity of the session plus the position in it."""
+    return splitmix64(counter ^ stream_key(company.seed, "event"))
 
 
 def events_of(company: Company, sessions: Sessions, landed: int) -> Events:

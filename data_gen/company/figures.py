@@ -48,12 +48,14 @@ class Figures:
     """Sums of one day; amounts in cents, counts times 100 as well."""
 
     def __init__(self, company: Company, day: int) -> None:
-        self._company, self.day = company, day
+        self.company, self.day = company, day
         self._true: dict[str, int] = defaultdict(int)
         self._known: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self._last_user = -1  # whose events may go on in the next part
         self._last_user_from = NEVER
         self._any_event = False
+        if day < company.founded:
+            return
         for metric in ("dau", "total_events", "signups", "orders", "gross_revenue", "net_revenue"):
             self.add_true(metric, 0)
             self._known[metric][day] += 0
@@ -75,28 +77,28 @@ class Figures:
             since = self.rows_known_since("events", events.bits, first=not self._any_event)
             self._any_event = True
             self._events(events.sessions, events.timeline.session, events.code, since)
-            again = fate_of(self._company, "events", self.day).redelivered_on
+            again = fate_of(self.company, "events", self.day).redelivered_on
             if again is not None:
                 phantoms = self._withdrawn("events", events.bits)
                 self._phantoms("total_events", phantoms, 100)
 
     def late_events(self) -> None:
         """The day's events that land later."""
-        for who, delay in late(self._company, "events").of_day(self.day):
-            sessions = sessions_of(self._company, who)
+        for who, delay in late(self.company, "events").of_day(self.day):
+            sessions = sessions_of(self.company, who)
             if len(sessions):
-                line = timeline(self._company, sessions)
+                line = timeline(self.company, sessions)
                 lands = {
-                    actor: arrives(self._company, "events", self.day + d)
+                    actor: arrives(self.company, "events", self.day + d)
                     for actor, d in zip(who.actor.tolist(), delay.tolist(), strict=True)
                 }
                 since = np.array([lands[user] for user in sessions.user.tolist()], dtype=np.int64)[line.session]
-                self._events(sessions, line.session, event_codes(self._company, sessions, line), since)
+                self._events(sessions, line.session, event_codes(self.company, sessions, line), since)
 
     def _events(self, sessions: Sessions, session: I64, code: I64, since: I64) -> None:
         self.add_true("total_events", 100 * len(code))
         self.add_known("total_events", since, 100)
-        signups = code == vocabulary(self._company).signup
+        signups = code == vocabulary(self.company).signup
         self.add_true("signups", 100 * int(signups.sum()))
         self.add_known("signups", since[signups], 100)
         user = sessions.user[session]
@@ -121,7 +123,7 @@ class Figures:
 
     def orders(self, orders: Orders) -> None:
         """Orders of the day, whenever they land."""
-        company, day = self._company, self.day
+        company, day = self.company, self.day
         delay = late(company, "orders").delay(orders.who)
         placed = order_bits(orders, np.where(orders.cancelled, CANCELLED, PLACED))
         since = np.where(delay == 0, self.rows_known_since("orders", placed), day + delay)
@@ -160,21 +162,19 @@ class Figures:
 
     def rows_known_since(self, source: str, bits: U64, first: bool = False) -> I64:
         """From when rows are known that land on their day. `first`: the first of them is the file's first."""
-        return known_since(self._company, source, self.day, bits, first)
+        return known_since(self.company, source, self.day, bits, first)
 
     def _withdrawn(self, source: str, bits: U64) -> I64:
-        names, _ = row_classes(
-            self._company, source, fate_of(self._company, source, self.day).redelivered_on is not None
-        )
-        if "withdrawn_row" not in names or arrives(self._company, source, self.day) != self.day:
+        names, _ = row_classes(self.company, source, fate_of(self.company, source, self.day).redelivered_on is not None)
+        if "withdrawn_row" not in names or arrives(self.company, source, self.day) != self.day:
             return np.zeros(0, dtype=np.int64)
-        found = dirty_rows(self._company, source, self.day, bits)
+        found = dirty_rows(self.company, source, self.day, bits)
         withdrawn: I64 = found.row[found.kind == names.index("withdrawn_row")]
         return withdrawn
 
     def _phantoms(self, metric: str, rows: I64, values: I64 | int) -> None:
         """Rows that are no more once the file is delivered again."""
-        again = fate_of(self._company, "events" if metric == "total_events" else "payments", self.day).redelivered_on
+        again = fate_of(self.company, "events" if metric == "total_events" else "payments", self.day).redelivered_on
         if len(rows) and again is not None:
             self.add_known(metric, np.full(len(rows), self.day), values)
             self.add_known(metric, np.full(len(rows), again), -np.asarray(values, dtype=np.int64))

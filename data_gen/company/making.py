@@ -12,16 +12,17 @@ import pyarrow as pa
 from data_gen.company import events as event
 from data_gen.company import text
 from data_gen.company.activity import robot_on
+from data_gen.company.audience import add_audience
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.day import CHUNK_ROWS, day_batches
 from data_gen.company.defects import DEFECTS, DefectList
 from data_gen.company.dirt import ACCEPT, redeliveries
 from data_gen.company.events import Events
-from data_gen.company.figures import KPIS, Figures
+from data_gen.company.figures import KPIS
 from data_gen.company.files import Written
 from data_gen.company.growth import day_number
 from data_gen.company.hashing import LAST_DAY
-from data_gen.company.recurring import add_movements
+from data_gen.company.recurring import MovementFigures
 from data_gen.company.rules import Rules
 from data_gen.company.schemas import SOURCES
 from data_gen.company.soiling import SoilingWriter
@@ -73,7 +74,7 @@ def _first_deliveries(
     if robot is not None:
         user = text.numbered("u", np.array([robot]), 6)[0].as_py()
         writers["events"].defects.add_file("skew", ACCEPT, "user_id", None, None, key=user)
-    figures = Figures(company, day)
+    figures = MovementFigures(company, day)
     for batch in day_batches(company, day, chunk_rows, watcher=figures):
         writers[batch.source].add(batch.rows)
     written = [writer.complete() for writer in writers.values()]
@@ -85,7 +86,7 @@ def _first_deliveries(
     written.append(answers.complete())
     figures.late_events()
     if day >= company.founded:
-        add_movements(figures, company, chunk_rows)
+        add_audience(figures, company, chunk_rows)
     kpis = SourceWriter(KPIS, out / "_truth" / f"dt={name}" / "kpis.parquet")
     unfinished.append(kpis)
     kpis.add(figures.table())

@@ -21,6 +21,7 @@ Rate = NewType("Rate", int)
 CurveOfMoney = NewType("CurveOfMoney", Curve)
 
 RATE_DIGITS = 6
+_MOST_MONEY = 100_000_000
 _MAX_VALUE = 1 << 34  # values of a curve: keeps interpolation within 64 bits
 
 
@@ -164,9 +165,12 @@ def _share(value: Any, path: str) -> Decimal:
 
 
 def _cents(value: Any, path: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or value < 0 or (value * 100) % 1 != 0:
+    number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    if not number or not 0 <= value <= _MOST_MONEY or (value * 100) % 1 != 0:
         raise RulesError(
-            path, f"must be an amount of money with at most two digits behind the point, not {_shown(value)}"
+            path,
+            f"must be an amount of money up to {_MOST_MONEY} with at most two digits behind the point, "
+            f"not {_shown(value)}",
         )
     return int(value * 100)
 

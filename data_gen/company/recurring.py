@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_gen.company.accounts import customers_by
 from data_gen.company.billing import (
     SLOTS,
     Runs,
@@ -21,7 +20,6 @@ from data_gen.company.billing import (
     runs_of,
 )
 from data_gen.company.company import Company
-from data_gen.company.day import actors
 from data_gen.company.delivery import late
 from data_gen.company.figures import NEVER, Figures, arrives, known_since
 from data_gen.company.hashing import I64, Mask
@@ -30,16 +28,19 @@ from data_gen.company.lives import ActorDays, first_country_of_customer
 MOVEMENTS = ("new", "expansion", "contraction", "churn", "reactivation")
 
 
-def add_movements(figures: Figures, company: Company, chunk_rows: int) -> None:
-    """Adds the movements of a day, true and as far as known, to its figures."""
-    for currency in sorted(set(company.currencies)):
-        for movement in MOVEMENTS:
-            figures.add_true(f"mrr_{movement}.{currency}", 0)
-    for who in actors(figures.day, 0, customers_by(company, figures.day), chunk_rows):
-        runs = runs_of(company, who.actor)
+class MovementFigures(Figures):
+    """Figures of a day with its movements of recurring revenue."""
+
+    def __init__(self, company: Company, day: int) -> None:
+        super().__init__(company, day)
+        for currency in sorted(set(company.currencies)) if day >= company.founded else ():
+            for movement in MOVEMENTS:
+                self.add_true(f"mrr_{movement}.{currency}", 0)
+
+    def customers(self, who: ActorDays) -> None:
+        runs = runs_of(self.company, who.actor)
         for number, run in enumerate(runs):
-            earlier = runs[number - 1] if run.run else None
-            _add(figures, company, run, earlier)
+            _add(self, self.company, run, runs[number - 1] if run.run else None)
 
 
 def _add(figures: Figures, company: Company, runs: Runs, earlier: Runs | None) -> None:

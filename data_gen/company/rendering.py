@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 
 import pyarrow as pa
 
@@ -21,12 +20,11 @@ def shown(value: str | None) -> str | None:
     return value.replace(NUL, "\\x00").replace(NO_UTF8, "\\xff\\xfe") if value else value
 
 
-def line_of(source: Source, values: Values) -> bytes:
-    """One row with its line end, bytes that no text has put in."""
+def line_of(source: Source, values: Values, quoted: frozenset[str]) -> bytes:
+    """One row with its line end, bytes that no text has put in. `quoted`: `quoted_columns` of the source."""
     if source.format == "csv":
         line = ",".join(map(_csv, values.values()))
     else:
-        quoted = _quoted(source)
         cells = (
             f'"{name}":' + ("null" if value is None else _encoded(value) if name in quoted else value)
             for name, value in values.items()
@@ -42,8 +40,7 @@ def _csv(value: str | None) -> str:
     return '"' + value.replace('"', '""') + '"' if any(c in value for c in '",\r\n') else value
 
 
-@lru_cache(maxsize=64)
-def _quoted(source: Source) -> frozenset[str]:
+def quoted_columns(source: Source) -> frozenset[str]:
     """The columns whose values are texts in JSON."""
     fields = [field for field in source.schema if pa.types.is_string(field.type) or pa.types.is_temporal(field.type)]
     return frozenset(field.name for field in fields) - set(source.json)

@@ -30,7 +30,7 @@ from data_gen.company.drift import Drift
 from data_gen.company.events import Events
 from data_gen.company.files import Written
 from data_gen.company.hashing import I64, U64, Mask
-from data_gen.company.rendering import line_of, shown, spliced, together
+from data_gen.company.rendering import line_of, quoted_columns, shown, spliced, together
 from data_gen.company.rows import Rows
 from data_gen.company.schemas import Source
 from data_gen.company.writers import SourceWriter, lines_of, plain
@@ -50,6 +50,7 @@ class SoilingWriter:
         self._kind = fate.kind
         self._drift = Drift.of(source, fate.kind)
         self._source = self._drift.source(source) if self._drift else source
+        self._quoted = quoted_columns(self._source)
         self._names, _ = row_classes(company, source.name, fate.redelivered_on is not None)
         self._writer = SourceWriter(
             self._source,
@@ -259,7 +260,7 @@ class SoilingWriter:
         if self._contract.format == "parquet":
             columns = [words_or_null([values[f.name] for values in rows]).cast(f.type) for f in schema]
             return pa.Table.from_arrays(columns, schema=schema)
-        return byte_words([line_of(self._source, values) for values in rows])
+        return byte_words([line_of(self._source, values, self._quoted) for values in rows])
 
     def _write(self, content: pa.Array | pa.Table) -> None:
         if isinstance(content, pa.Table):

@@ -60,7 +60,7 @@ def without_dirt() -> Rules:
     return replace(rules, dirt=clean)
 
 
-OF_PRODUCTS = ("products", "inventory", "fx_rates", "ad_spend", "defects")
+OF_PRODUCTS = ("products", "inventory", "fx_rates", "ad_spend", "defects", "kpis")
 
 
 def path(zone: Path, source: str, day: date = DAY) -> Path:
@@ -283,7 +283,7 @@ def test_both_ways_to_run_it(tmp_path: Path, command: list[str]) -> None:
         timeout=60,
         check=True,
     )
-    assert len(run.stdout.splitlines()) == 2 * (len(SOURCES) + 1)
+    assert len(run.stdout.splitlines()) == 2 * (len(SOURCES) + 2)
     assert "before the founding on 2026-01-02" in run.stderr
     assert path(tmp_path, "events", date(2026, 1, 2)).stat().st_size > 0
 

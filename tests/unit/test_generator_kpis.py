@@ -136,6 +136,10 @@ def figures_of(rows: dict[str, list[Row]]) -> Figures:
         active.add((day, row["user_id"]))
     for day, _ in active:
         found["dau", day] += 1
+    for day in DAYS:
+        for window in (7, 30):
+            users = {user for seen, user in active if day - timedelta(days=window) < seen <= day}
+            found[f"active_users_{window}", day] += len(users)
     items = defaultdict(list)
     for row in rows["order_items"]:
         items[row["order_id"]].append(row)

@@ -1,0 +1,101 @@
+"""How many users were active in the 7 and 30 days that end with a day: truly, and as far as can be known by later days.
+
+Each user is looked at from the day backwards, and not any further once a day is found on which it is known to have
+come. So most are asked about a few days only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from data_gen.company.activity import Sessions, sessions_of, visiting
+from data_gen.company.company import Company
+from data_gen.company.day import users_on
+from data_gen.company.delivery import late
+from data_gen.company.dirt import fate_of
+from data_gen.company.events import event_bits, timeline
+from data_gen.company.figures import NEVER, Figures, arrives, known_since
+from data_gen.company.hashing import I64, U64
+from data_gen.company.lives import ActorDays, end_day
+
+WINDOWS = (7, 30)
+_FEW = 1 << 10
+
+
+def add_audience(figures: Figures, company: Company, chunk_rows: int) -> None:
+    """Adds the active users of a day to its figures."""
+    for window in WINDOWS:
+        figures.add_true(f"active_users_{window}", 0)
+    for who in users_on(company, figures.day, chunk_rows, before=max(WINDOWS)):
+        _add(figures, company, who)
+
+
+def _add(figures: Figures, company: Company, who: ActorDays) -> None:
+    day = figures.day
+    users, born, end = who.actor, company.growth.signup_day(who.actor), end_day(company, who.actor)
+    since = np.full(len(users), NEVER, dtype=np.int64)
+    seen = np.zeros(len(users), dtype=np.bool_)
+    open_ = np.arange(len(users))  # who is not known to be active yet
+    for back in range(max(WINDOWS)):
+        earlier = day - back
+        if earlier < company.founded:
+            break
+        asked = open_[(born[open_] <= earlier) & (earlier < end[open_])]
+        comes = asked[visiting(company, ActorDays.on(earlier, users[asked]))]
+        sessions = sessions_of(company, ActorDays.on(earlier, users[comes]))
+        if len(sessions):
+            start = np.flatnonzero(np.diff(sessions.user, prepend=-1))
+            at = np.searchsorted(users, sessions.user[start])
+            seen[at] = True
+            since[at] = np.minimum(since[at], _known_since(company, sessions, earlier, start))
+            open_ = open_[since[open_] > day]
+        if back + 1 in WINDOWS:
+            _count(figures, back + 1, since, int(seen.sum()))
+    for window in WINDOWS:
+        if day - company.founded < window - 1:  # the window begins before the founding
+            _count(figures, window, since, int(seen.sum()))
+
+
+def _count(figures: Figures, window: int, since: I64, seen: int) -> None:
+    metric = f"active_users_{window}"
+    figures.add_true(metric, 100 * seen)
+    figures.add_known(metric, np.where(since < NEVER, np.maximum(since, figures.day), NEVER), 100)
+
+
+def _known_since(company: Company, sessions: Sessions, day: int, start: I64) -> I64:
+    """From which landing day on something is known of what each user did on a day. `start`: its first session."""
+    users = sessions.user[start]
+    delay = late(company, "events").delay(ActorDays.on(day, users))
+    since = day + delay
+    for landed in np.unique(since[delay > 0]).tolist():
+        since[(delay > 0) & (since == landed)] = arrives(company, "events", landed)
+    # One event that is fine is enough: mostly the first of the first session is.
+    on_time = np.flatnonzero(delay == 0)
+    held = _held_back(company, day)
+    first = event_bits(company, sessions.counter[start[on_time]])
+    since[on_time] = _of_rows(company, day, first, held)
+    for place in on_time[since[on_time] > day].tolist():
+        mine = sessions.where(np.flatnonzero(sessions.user == users[place]))
+        since[place] = _of_rows(company, day, timeline(company, mine).bits, held).min()
+    return since
+
+
+def _of_rows(company: Company, day: int, bits: U64, held: np.uint64 | None) -> I64:
+    since = known_since(company, "events", day, bits)
+    if held is not None:
+        again = fate_of(company, "events", day).redelivered_on
+        since[bits == held] = NEVER if again is None else again
+    return since
+
+
+def _held_back(company: Company, day: int) -> np.uint64 | None:
+    """The event in which the last line of the day's file breaks off: its first one on time."""
+    if fate_of(company, "events", day).kind != "truncated_last_line":
+        return None
+    for who in users_on(company, day, _FEW):
+        sessions = sessions_of(company, who)
+        on_time = late(company, "events").delay(ActorDays(sessions.user, sessions.day)) == 0
+        if on_time.any():
+            first: np.uint64 = event_bits(company, sessions.counter[on_time][:1])[0]
+            return first
+    return None

@@ -1,0 +1,127 @@
+"""What the generator costs: rows per CPU second beside Faker, memory, and a day after a year beside the first day."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from statistics import median
+
+from data_gen.company.company import Company, exact_scale
+from data_gen.company.making import day_number_of, day_tables
+from data_gen.company.rules import load_rules
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY = date(2026, 11, 18)  # a Wednesday without holiday, launch or outage
+YOUNG, OLD = DAY, DAY - timedelta(days=365)  # foundings
+Measured = tuple[float, float, int, int]
+
+
+def measure() -> list[tuple[str, str, str, str]]:
+    """What, measured, beside, ratio. A CPU second is user and system of the whole process, start and imports too."""
+    faker_rows = 4000
+    started = time.process_time()
+    naive_events(faker_rows)
+    naive = faker_rows / (time.process_time() - started)
+    year = median_of(OLD, "12")
+    first = median_of(YOUNG, equal_scale(year[3]))
+    million = run(OLD, "28")
+    rows_per_second = year[2] / year[0]
+    return [
+        (
+            f"rows per CPU second, all sources, dirt and answer key ({year[2]:,} rows)",
+            f"{rows_per_second:,.0f}",
+            f"Faker, row by row: {naive:,.0f}",
+            f"{rows_per_second / naive:.0f}x",
+        ),
+        (
+            f"CPU of a day after a year, {year[3]:,} events",
+            f"{year[0]:.2f} s",
+            f"of the first day, {first[3]:,} events: {first[0]:.2f} s",
+            f"{year[0] / first[0]:.2f}x",
+        ),
+        (
+            "the same per row of all sources",
+            f"{year[0] / year[2] * 1e6:.2f} us",
+            f"first day: {first[0] / first[2] * 1e6:.2f} us",
+            f"{year[0] / year[2] / (first[0] / first[2]):.2f}x",
+        ),
+        (
+            f"a day of {million[3]:,} events at once: CPU, rows per CPU second",
+            f"{million[0]:.2f} s, {million[2] / million[0]:,.0f}",
+            "",
+            "",
+        ),
+        ("its peak memory", f"{million[1]:,.0f} MB", f"of a day of {year[3]:,} events: {year[1]:,.0f} MB", ""),
+    ]
+
+
+def equal_scale(events: int) -> str:
+    """The scale at which a company's first day has about as many events."""
+    rules = load_rules().founded_on(YOUNG)
+    sample = Company(rules, 42, exact_scale("4"))
+    assert day_number_of(DAY) == sample.founded
+    return f"{4 * events / len(day_tables(rules, 42, '4', DAY)['events']):.2f}"
+
+
+def median_of(founded: date, scale: str, times: int = 3) -> Measured:
+    runs = [run(founded, scale) for _ in range(times)]
+    return (median(r[0] for r in runs), max(r[1] for r in runs), runs[0][2], runs[0][3])
+
+
+def run(founded: date, scale: str) -> Measured:
+    """CPU seconds, peak megabytes, rows of all files, and events, of the command line in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="generator-bench-") as place:
+        command = [
+            sys.executable,
+            "data_gen/generate.py",
+            "--day",
+            str(DAY),
+            "--scale",
+            scale,
+            "--seed",
+            "42",
+            "--out",
+            place,
+        ]
+        environment = {**os.environ, "COMPANY_FOUNDED": str(founded)}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    rows = {words[0]: int(words[2].replace(",", "")) for words in map(str.split, lines)}
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, sum(rows.values()), rows["events"]
+
+
+def naive_events(rows: int) -> list[dict[str, str]]:
+    """Events as one writes them first: Faker for each value of each row."""
+    from faker import Faker
+
+    faker = Faker()
+    return [
+        {
+            "event_id": faker.uuid4(),
+            "user_id": f"u{faker.random_int(0, 999_999):06d}",
+            "event_type": faker.random_element(["page_view", "search", "login", "export_run"]),
+            "event_timestamp": faker.iso8601(),
+            "received_at": faker.iso8601(),
+            "session_id": faker.uuid4(),
+            "device": faker.random_element(["desktop", "mobile", "tablet"]),
+            "platform": faker.random_element(["web", "ios", "android"]),
+            "app_version": faker.numerify("#.#.#"),
+            "country": faker.country_code(),
+        }
+        for _ in range(rows)
+    ]
+
+
+if __name__ == "__main__":
+    for row in measure():
+        print(" | ".join(row))
