@@ -21,8 +21,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from data_gen.landing.contracts import SOURCES, load_contract
 from data_gen.landing.errors import Interrupted, LandingError
-from data_gen.landing.foreign import land_file
-from data_gen.landing.mapping import load_mappings
 from data_gen.landing.outcome import Outcome, as_json, show
 from data_gen.landing.tables import ensure_tables
 from data_gen.landing.zone import Observer, day_directory, delivered_files, land_day, sources_without_contract
@@ -153,6 +151,10 @@ def _zone(settings: Settings, arguments: argparse.Namespace, console: Console) -
 
 
 def _files(settings: Settings, arguments: argparse.Namespace, console: Console) -> list[Outcome]:
+    # Only for foreign files: reading them takes a tenth of a second.
+    from data_gen.landing.foreign import land_file
+    from data_gen.landing.mapping import load_mappings
+
     mappings = load_mappings(arguments.mapping)
     day = arguments.day or datetime.now(UTC).date()
     for path in arguments.files:

@@ -34,8 +34,11 @@ def drift_of_names(contract: Contract, names: Iterable[str]) -> Drift:
     return Drift(_some(present.difference(contract.column_names)), _absent(contract, present))
 
 
-def drift_of_documents(cursor: Cursor, contract: Contract, table: str) -> Drift:
-    """The drift of the documents in a raw table: members that the contract does not know, and those that none has."""
+def drift_of_documents(cursor: Cursor, contract: Contract, table: str, *, has_unknown: bool) -> Drift:
+    """The drift of the documents in a raw table: members that the contract does not know, and those that none has.
+
+    `has_unknown`: whether there are any of the first kind.
+    """
     part = table_identifier(table)
     optional = _absent(contract, ())
     present = [sql.SQL("exists (select from {} where _doc ? {})").format(part, sql.Literal(name)) for name in optional]
@@ -46,6 +49,10 @@ def drift_of_documents(cursor: Cursor, contract: Contract, table: str) -> Drift:
     any_row, *found = row
     if not any_row:
         return Drift()
+    there = {name for name, is_there in zip(optional, found, strict=True) if is_there}
+    missing = Drift(missing=tuple(name for name in optional if name not in there))
+    if not has_unknown:
+        return missing
     unknown = cursor.execute(
         sql.SQL(
             "select distinct left(name, {most}) from (select _doc - {known}::text[] as rest from {part}) as documents,"
@@ -57,8 +64,7 @@ def drift_of_documents(cursor: Cursor, contract: Contract, table: str) -> Drift:
             limit=sql.Literal(_MOST_NAMES),
         )
     ).fetchall()
-    missing = [name for name, is_there in zip(optional, found, strict=True) if not is_there]
-    return Drift(_some(str(name) for (name,) in unknown), tuple(sorted(missing)))
+    return missing | Drift(unknown=tuple(str(name) for (name,) in unknown))
 
 
 def record_drift(cursor: Cursor, load_id: int, drift: Drift) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import orjson
 from psycopg import sql
@@ -14,9 +15,11 @@ from psycopg.types.json import Jsonb
 
 from data_gen.landing.contracts import Contract
 from data_gen.landing.files import Fingerprint
-from data_gen.landing.mapping import Mapping
 from data_gen.landing.records import Reject
 from data_gen.landing.tables import Cursor, table_identifier
+
+if TYPE_CHECKING:
+    from data_gen.landing.mapping import Mapping  # the landing zone needs no mappings, and not their imports
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +147,18 @@ def record_touched_days(
     superseded: Sequence[int],
     *,
     whole_table: bool,
-) -> None:
+) -> bool:
     """Write which event days the load's rows in `table` are of, and which days the replaced loads had brought.
 
-    `whole_table`: all rows of the table are the load's.
+    `whole_table`: all rows of the table are the load's. Gives whether a document of them has a member that the contract
+    does not know: the rows are read anyway.
     """
-    # A query of its own, because PostgreSQL reads in parallel only for a query that does not write.
-    days = [
-        (day, count)
-        # A day that cannot be told is left out here: as a condition it would be checked for every row.
-        for day, count in cursor.execute(_brought(contract, table, load_id, landed_on, whole_table)).fetchall()
-        if day is not None
-    ]
+    # A query of its own, because PostgreSQL reads in parallel only for a query that does not write, and only where it
+    # does not expect as many days as rows.
+    cursor.execute("set local parallel_tuple_cost = 0")
+    found = cursor.execute(_brought(contract, table, load_id, landed_on, whole_table)).fetchall()
+    # A day that cannot be told is left out here: as a condition it would be checked for every row.
+    days = [(day, count) for day, count, _ in found if day is not None]
     cursor.execute(
         _TOUCHED,
         {
@@ -166,6 +169,7 @@ def record_touched_days(
             "superseded": list(superseded),
         },
     )
+    return any(has_unknown for _, _, has_unknown in found)
 
 
 _TOUCHED = """
@@ -190,14 +194,15 @@ full join taken_away using (event_day)
 # is in UTC and not in the last second of the day (23:59:60 and 23:59:59.9999999 are of the next day): such rows are
 # counted by that text, and it alone is parsed. A wrong time may touch a day too many, never one too few.
 _BROUGHT_BY_TIME = """
-select event_day, sum(row_count)::bigint as row_count
+select event_day, sum(row_count)::bigint as row_count, bool_or(has_unknown) as has_unknown
 from (
     select
         case
             when moment ~ '^\\d{{4}}-\\d{{2}}-\\d{{2}}' and pg_input_is_valid(moment, 'timestamptz')
                 then (cast(moment as timestamptz) at time zone 'UTC')::date
         end as event_day,
-        row_count
+        row_count,
+        has_unknown
     from (
         select
             case
@@ -205,15 +210,21 @@ from (
                     then left(event_time, 10)
                 else event_time
             end as moment,
+            has_unknown,
             count(*) as row_count
-        from (select btrim({event_time}, e' \\t\\r\\n\\u00a0\\ufeff') as event_time from {table} {where}) as times
-        group by 1
+        from (
+            select btrim({event_time}, e' \\t\\r\\n\\u00a0\\ufeff') as event_time, {unknown} as has_unknown
+            from {table} {where}
+        ) as times
+        group by 1, 2
     ) as moments
 ) as days
 group by event_day
 """
 _BROUGHT_BY_LANDING = """
-select {landed_on}::date as event_day, count(*) as row_count from {table} {where} having count(*) > 0
+select {landed_on}::date as event_day, count(*) as row_count, false as has_unknown
+from {table} {where}
+having count(*) > 0
 """
 
 
@@ -225,7 +236,10 @@ def _brought(contract: Contract, table: str, load_id: int, landed_on: date, whol
         return sql.SQL(_BROUGHT_BY_LANDING).format(landed_on=sql.Literal(landed_on.isoformat()), **source)
     if contract.payload == "document":
         event_time = sql.SQL("_doc ->> {}").format(sql.Literal(contract.event_time))
+        known = sql.Literal(list(contract.column_names))
+        source["unknown"] = sql.SQL("_doc - {}::text[] <> '{{}}'").format(known)
     else:
+        source["unknown"] = sql.SQL("false")
         event_time = sql.SQL("{}").format(sql.Identifier(contract.event_time))
     return sql.SQL(_BROUGHT_BY_TIME).format(event_time=event_time, **source)
 

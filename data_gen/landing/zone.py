@@ -183,9 +183,10 @@ def _copy_new(
     with RejectBook() as rejects:
         partition, copied = _copy(cursor, contract, day, files, load_id, rejects, observe)
         rejects.write(cursor, load_id, contract.source, day)
-    new = _New(load_id, partition, copied, _drift(cursor, contract, partition, files, copied))
-    record_drift(cursor, load_id, new.drift)
-    record_touched_days(cursor, contract, partition, load_id, day, superseded, whole_table=True)
+    has_unknown = record_touched_days(cursor, contract, partition, load_id, day, superseded, whole_table=True)
+    drift = _drift(cursor, contract, partition, files, copied, has_unknown)
+    record_drift(cursor, load_id, drift)
+    new = _New(load_id, partition, copied, drift)
     fingerprints = [one.fingerprint for one in copied]
     close_load(cursor, load_id, fingerprints, zone_content(fingerprints), new.counts, superseded)
     return new
@@ -206,13 +207,14 @@ def _drift(
     partition: str,
     files: Sequence[tuple[InputFile, Shape]],
     copied: Sequence[Copied],
+    has_unknown: bool,
 ) -> Drift:
     """What the headers say; of documents, what the rows say."""
     drift = Drift()
     for (_, shape), one in zip(files, copied, strict=True):
         drift |= drift_of_names(contract, shape.columns or one.names)
     if contract.payload == "document" and any(shape.columns is None for _, shape in files):
-        drift |= drift_of_documents(cursor, contract, partition)
+        drift |= drift_of_documents(cursor, contract, partition, has_unknown=has_unknown)
     return drift
 
 
