@@ -46,11 +46,6 @@ def first_active_user(company: Company, day: int) -> int:
     return company.growth.users_by(day - company.rules.users.life_days.largest)
 
 
-def visiting(company: Company, who: ActorDays) -> I64:
-    """Who comes on its day, of users who are alive, as positions. All have the same day."""
-    return _visits(company, who, company.growth.signup_day(who.actor))[0]
-
-
 def visits(company: Company, who: ActorDays) -> tuple[ActorDays, I64]:
     """Those who come on their day, and in how many sessions. Each step only looks at who is left."""
     rules = company.rules.users
@@ -58,27 +53,45 @@ def visits(company: Company, who: ActorDays) -> tuple[ActorDays, I64]:
     lasting = who.day - born < rules.life_days.at(company.draw("user.life", who.actor))
     who, born = who.where(lasting), born[lasting]
 
-    comes, sessions = _visits(company, who, born)
-    return who.where(comes), sessions
+    segment = segment_on(company, who, born)
+    active = is_active(company, who.actor, segment)
+    who, born = who.where(active), born[active]
+    sessions = sessions_wanted(company, who, born, level_of(company, who.actor))
+    comes = sessions > 0
+    return who.where(comes), sessions[comes]
 
 
-def _visits(company: Company, who: ActorDays, born: I64) -> tuple[I64, I64]:
-    """The same of users who are alive, as positions and numbers of sessions."""
-    rules = company.rules.users
-    segment = (who.day - born) // rules.segment_days.at(company.draw("user.segment", who.actor))
-    active = (segment == 0) | happens(company.draw("user.active", who.actor, segment), rules.active_share)
-    at = np.flatnonzero(active)
-    who, born = who.where(at), born[at]
+def segment_on(company: Company, who: ActorDays, born: I64) -> I64:
+    """In which segment of its life each user is."""
+    return (who.day - born) // segment_days_of(company, who.actor)
 
-    level = rules.sessions_per_1000_days.at(company.draw("user.level", who.actor))
+
+def segment_days_of(company: Company, user: I64) -> I64:
+    return company.rules.users.segment_days.at(company.draw("user.segment", user))
+
+
+def is_active(company: Company, user: I64, segment: I64) -> Mask:
+    """Whether a user comes at all in a segment."""
+    active: Mask = (segment == 0) | happens(
+        company.draw("user.active", user, segment), company.rules.users.active_share
+    )
+    return active
+
+
+def level_of(company: Company, user: I64) -> I64:
+    """How often a user comes: sessions in 1000 days."""
+    return company.rules.users.sessions_per_1000_days.at(company.draw("user.level", user))
+
+
+def sessions_wanted(company: Company, who: ActorDays, born: I64, level: I64) -> I64:
+    """The number of sessions on each user's day, of users in an active segment."""
     bits = company.draw("user.visits", who.actor, who.day)
     # A good or a bad day: between half and one and a half times the usual.
     wanted = (level * company.calendar.percent(who.day) * (128 + field(bits, 0, 8))) >> 8
-    sessions = (wanted + ((field(bits, 32, 32) * _PER_LEVEL) >> 32)) // _PER_LEVEL
+    sessions: I64 = (wanted + ((field(bits, 32, 32) * _PER_LEVEL) >> 32)) // _PER_LEVEL
     sessions = np.minimum(np.maximum(sessions, who.day == born), MOST_SESSIONS)
     _send_robots(company, who, sessions)
-    comes = np.flatnonzero(sessions > 0)
-    return at[comes], sessions[comes]
+    return sessions
 
 
 def _send_robots(company: Company, who: ActorDays, sessions: I64) -> None:

@@ -6,27 +6,30 @@ come. So most are asked about a few days only.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from data_gen.company.activity import Sessions, sessions_of, visiting
+from data_gen.company.activity import is_active, level_of, segment_days_of, sessions_of, sessions_wanted
 from data_gen.company.company import Company
 from data_gen.company.day import users_on
 from data_gen.company.delivery import late
 from data_gen.company.dirt import fate_of
 from data_gen.company.events import event_bits, timeline
 from data_gen.company.figures import NEVER, Figures, arrives, known_since
-from data_gen.company.hashing import I64, U64
+from data_gen.company.hashing import I64, U64, identity
 from data_gen.company.lives import ActorDays, end_day
 
 WINDOWS = (7, 30)
 _FEW = 1 << 10
+_MANY = 4  # times as many users at once as for rows: they need little room
 
 
 def add_audience(figures: Figures, company: Company, chunk_rows: int) -> None:
     """Adds the active users of a day to its figures."""
     for window in WINDOWS:
         figures.add_true(f"active_users_{window}", 0)
-    for who in users_on(company, figures.day, chunk_rows, before=max(WINDOWS)):
+    for who in users_on(company, figures.day, _MANY * chunk_rows, before=max(WINDOWS)):
         _add(figures, company, who)
 
 
@@ -35,19 +38,27 @@ def _add(figures: Figures, company: Company, who: ActorDays) -> None:
     users, born, end = who.actor, company.growth.signup_day(who.actor), end_day(company, who.actor)
     since = np.full(len(users), NEVER, dtype=np.int64)
     seen = np.zeros(len(users), dtype=np.bool_)
-    open_ = np.arange(len(users))  # who is not known to be active yet
+    open_ = np.flatnonzero(born <= day)  # who is not known to be active yet
+    length, level = segment_days_of(company, users), level_of(company, users)
+    segment, active = np.full(len(users), -1), np.zeros(len(users), dtype=np.bool_)
     for back in range(max(WINDOWS)):
         earlier = day - back
         if earlier < company.founded:
             break
         asked = open_[(born[open_] <= earlier) & (earlier < end[open_])]
-        comes = asked[visiting(company, ActorDays.on(earlier, users[asked]))]
-        sessions = sessions_of(company, ActorDays.on(earlier, users[comes]))
-        if len(sessions):
-            start = np.flatnonzero(np.diff(sessions.user, prepend=-1))
-            at = np.searchsorted(users, sessions.user[start])
-            seen[at] = True
-            since[at] = np.minimum(since[at], _known_since(company, sessions, earlier, start))
+        now = (earlier - born[asked]) // length[asked]
+        entered = now != segment[asked]  # going back, a segment is entered at its end
+        new, now = asked[entered], now[entered]
+        segment[new], active[new] = now, is_active(company, users[new], now)
+        asked = asked[active[asked]]
+        wanted = sessions_wanted(company, ActorDays.on(earlier, users[asked]), born[asked], level[asked])
+        comes = asked[wanted > 0]
+        if company.calendar.may_drop_visits(earlier):
+            came = np.unique(sessions_of(company, ActorDays.on(earlier, users[comes])).user)
+            comes = np.searchsorted(users, came)
+        if len(comes):
+            seen[comes] = True
+            since[comes] = np.minimum(since[comes], _known_since(company, users[comes], earlier))
             open_ = open_[since[open_] > day]
         if back + 1 in WINDOWS:
             _count(figures, back + 1, since, int(seen.sum()))
@@ -62,25 +73,31 @@ def _count(figures: Figures, window: int, since: I64, seen: int) -> None:
     figures.add_known(metric, np.where(since < NEVER, np.maximum(since, figures.day), NEVER), 100)
 
 
-def _known_since(company: Company, sessions: Sessions, day: int, start: I64) -> I64:
-    """From which landing day on something is known of what each user did on a day. `start`: its first session."""
-    users = sessions.user[start]
+def _known_since(company: Company, users: I64, day: int) -> I64:
+    """From which landing day on something is known of what each of these users, who all came, did on a day."""
     delay = late(company, "events").delay(ActorDays.on(day, users))
     since = day + delay
     for landed in np.unique(since[delay > 0]).tolist():
         since[(delay > 0) & (since == landed)] = arrives(company, "events", landed)
-    # One event that is fine is enough: mostly the first of the first session is.
     on_time = np.flatnonzero(delay == 0)
-    held = _held_back(company, day)
-    first = event_bits(company, sessions.counter[start[on_time]])
-    since[on_time] = _of_rows(company, day, first, held)
-    for place in on_time[since[on_time] > day].tolist():
-        mine = sessions.where(np.flatnonzero(sessions.user == users[place]))
-        since[place] = _of_rows(company, day, timeline(company, mine).bits, held).min()
+    if company.calendar.may_drop_visits(day):
+        unlucky = on_time  # which of their sessions took place has to be looked at
+    else:
+        # One event that is fine is enough: mostly the first of the first session is.
+        first = event_bits(company, identity(np.full(len(on_time), day), users[on_time], on_time * 0))
+        since[on_time] = _of_rows(company, day, first)
+        unlucky = on_time[since[on_time] > day]
+    if len(unlucky):
+        sessions = sessions_of(company, ActorDays.on(day, users[unlucky]))
+        line = timeline(company, sessions)
+        begins = np.flatnonzero(np.diff(sessions.user[line.session], prepend=-1))
+        since[unlucky] = np.minimum.reduceat(_of_rows(company, day, line.bits), begins)
     return since
 
 
-def _of_rows(company: Company, day: int, bits: U64, held: np.uint64 | None) -> I64:
+def _of_rows(company: Company, day: int, bits: U64) -> I64:
+    """From when events of a day are known that are on time."""
+    held = _held_back(company, day)
     since = known_since(company, "events", day, bits)
     if held is not None:
         again = fate_of(company, "events", day).redelivered_on
@@ -88,6 +105,7 @@ def _of_rows(company: Company, day: int, bits: U64, held: np.uint64 | None) -> I
     return since
 
 
+@lru_cache(maxsize=64)
 def _held_back(company: Company, day: int) -> np.uint64 | None:
     """The event in which the last line of the day's file breaks off: its first one on time."""
     if fate_of(company, "events", day).kind != "truncated_last_line":

@@ -81,10 +81,14 @@ class Periods:
 
 def runs_of(company: Company, customer: I64) -> list[Runs]:
     """All that the customers ever subscribe to. Accounts that nobody joins never subscribe: they are gone soon."""
-    count = len(customer)
-    if count > 1 and customer[-1] - customer[0] == count - 1 and (np.diff(customer) == 1).all():
-        return _runs_of_range(company, int(customer[0]), count)
+    if len(customer) > 1 and is_range(customer):
+        return _runs_of_range(company, int(customer[0]), len(customer))
     return _runs_of(company, customer)
+
+
+def is_range(numbers: I64) -> bool:
+    """Whether they follow one another without a gap."""
+    return bool(numbers[-1] - numbers[0] == len(numbers) - 1 and (np.diff(numbers) == 1).all())
 
 
 @lru_cache(maxsize=2)
@@ -231,6 +235,16 @@ def _ids(periods: Periods) -> pa.Array:
 
 def subscribers_with_changes(company: Company, who: ActorDays) -> ActorDays:
     """Those of whose subscriptions a row is written on their day, each once."""
+    if len(who) > 1 and is_range(who.actor) and (who.day == who.day[0]).all():
+        return _subscribers_of_range(company, int(who.actor[0]), len(who), int(who.day[0]))
+    at = changed_periods(company, who).at
+    return who.where(at[np.diff(at, prepend=-1) > 0])
+
+
+@lru_cache(maxsize=2)
+def _subscribers_of_range(company: Company, first: int, count: int, day: int) -> ActorDays:
+    """The same for a chunk of customers, who are asked about their periods and about their payments."""
+    who = ActorDays.on(day, np.arange(first, first + count, dtype=np.int64))
     at = changed_periods(company, who).at
     return who.where(at[np.diff(at, prepend=-1) > 0])
 

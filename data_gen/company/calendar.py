@@ -45,6 +45,10 @@ class Calendar:
             return np.zeros(len(day), dtype=np.bool_)
         return self._holidays[country, day]
 
+    def may_drop_visits(self, day: int) -> bool:
+        """Whether there is a holiday somewhere or an outage: not everybody who would come on such a day does."""
+        return bool(self._any_holiday[day] or self._outages[day])
+
     def open_until(self, day: I64, start: I64) -> I64:
         """Until when (milliseconds of the day) what starts then can go on; 0 where the service is down at the start."""
         until: I64 = np.full(len(day), DAY_MS, dtype=np.int64)

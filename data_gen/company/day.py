@@ -29,6 +29,7 @@ from data_gen.company.schemas import SOURCES
 from data_gen.company.stock import stock_rows
 
 CHUNK_ROWS = 1 << 16
+_FEW_ROWS_EACH = 4  # times as many users at once where most of them bring nothing
 ALL = frozenset(SOURCES)
 _OF_ACTIVITY = frozenset({"events", "sessions", "ad_spend", "orders", "order_items", "payments"})
 _OF_ORDERS = frozenset({"orders", "order_items", "payments"})
@@ -106,7 +107,7 @@ def _all_batches(
             yield Batch("users", _on_time(company, "users", False, who, changed_users, user_rows))
         if wanted & _OF_ACTIVITY:
             yield from _activity(company, who, day, chunk_rows, wanted, visits, watcher)
-    for who in users_on(company, day, chunk_rows) if wanted & _UNDER_WAY else ():
+    for who in users_on(company, day, _FEW_ROWS_EACH * chunk_rows) if wanted & _UNDER_WAY else ():
         parcels = moving_on(company, who)
         yield Batch("orders", moved_order_rows(company, parcels))
         yield Batch("shipments", shipment_rows(company, parcels))
