@@ -5,6 +5,26 @@
   The rules compare a typed column with its text, which the model keeps as raw_<column>.
 -#}
 
+{#- The sources, and what names a row of each in stg_rejects. -#}
+{% macro landed_sources() -%}
+    {{ return({
+        "events": "event_id",
+        "users": "user_id",
+        "customers": "customer_id",
+        "products": "product_id",
+        "subscriptions": "subscription_id",
+        "orders": "order_id",
+        "order_items": "order_item_id",
+        "payments": "payment_id",
+        "shipments": "shipment_id",
+        "returns": "return_id",
+        "inventory": "product_id",
+        "sessions": "session_id",
+        "ad_spend": "channel",
+        "fx_rates": "currency",
+    }) }}
+{%- endmacro %}
+
 {#- The columns of a raw table whose rows landed as columns, as text, of the loads that are taken in. -#}
 {% macro landed_columns(relation, columns) -%}
     select
@@ -75,12 +95,30 @@
     {%- endfor -%}
 {%- endmacro %}
 
+{#- A currency is given and is none of ISO 4217's: an amount without a currency is no amount. -#}
+{% macro reject_unknown_currency(columns) -%}
+    {%- for column in columns %}
+            when raw_{{ column }} is not null and {{ column }} is null then '{{ column }}_unknown'
+    {%- endfor -%}
+{%- endmacro %}
+
 {#- A point in time lies before all data or after the day on which the row landed; one day more is left to clocks that are wrong. -#}
 {% macro reject_absurd_time(columns) -%}
     {%- for column in columns %}
-            when {{ day_of(column) }} < cast('{{ var("earliest_day") }}' as date) then '{{ column }}_too_early'
-            when {{ day_of(column) }} > {{ plus_days('_landed_on', 1) }} then '{{ column }}_in_the_future'
+            {{- reject_day(day_of(column), column) }}
     {%- endfor -%}
+{%- endmacro %}
+
+{#- The same for columns that are days. -#}
+{% macro reject_absurd_day(columns) -%}
+    {%- for column in columns %}
+            {{- reject_day(column, column) }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{% macro reject_day(day, column) %}
+            when {{ day }} < cast('{{ var("earliest_day") }}' as date) then '{{ column }}_too_early'
+            when {{ day }} > {{ plus_days('_landed_on', 1) }} then '{{ column }}_in_the_future'
 {%- endmacro %}
 
 {% macro reject_negative(columns) -%}

@@ -2,7 +2,7 @@
   For each source: rows in staging + rejects + duplicates = rows read from its files, less those that a mapping left out. What
   could not be landed at all is among the rejects.
 -#}
-{% set sources = ["events", "users", "customers", "products", "subscriptions", "orders", "order_items", "payments"] %}
+{% set sources = landed_sources().keys() | list %}
 
 with delivered as (
     select

@@ -7,13 +7,13 @@
 {#- A column of a source whose rows land as columns: trimmed, empty is NULL. -#}
 {% macro column_text(column) -%}{{ adapter.dispatch("column_text")(column) }}{%- endmacro %}
 {% macro postgres__column_text(column) -%}
-    nullif(btrim({{ column }}, e' \t\r\n\u00a0\ufeff'), '')
+    nullif(btrim({{ column }}, e' \t\r\n\u00a0\u200b\ufeff'), '')
 {%- endmacro %}
 
 {#- A field of a source whose rows land as JSON documents: trimmed, empty is NULL. -#}
 {% macro document_text(field) -%}{{ adapter.dispatch("document_text")(field) }}{%- endmacro %}
 {% macro postgres__document_text(field) -%}
-    nullif(btrim(_doc ->> '{{ field }}', e' \t\r\n\u00a0\ufeff'), '')
+    nullif(btrim(_doc ->> '{{ field }}', e' \t\r\n\u00a0\u200b\ufeff'), '')
 {%- endmacro %}
 
 {#- A field of a JSON document that is itself JSON. -#}
@@ -31,6 +31,21 @@
 {% macro columns_original(columns) -%}{{ adapter.dispatch("columns_original")(columns) }}{%- endmacro %}
 {% macro postgres__columns_original(columns) -%}
     cast(jsonb_strip_nulls(jsonb_build_object({% for column in columns %}'{{ column }}', {{ column }}{{ ", " if not loop.last }}{% endfor %})) as text)
+{%- endmacro %}
+
+{#-
+  A category as it was meant: lower case, without space around it, and in Latin letters where a Cyrillic one that looks the
+  same, or a wide form, was typed.
+-#}
+{% macro tidy(text) -%}{{ adapter.dispatch("tidy")(text) }}{%- endmacro %}
+{% macro postgres__tidy(text) -%}
+    nullif(btrim(lower(translate(normalize({{ text }}, nfkc), e'аеорсхуіАЕОРСХУІ\u200b', 'aeopcxyiAEOPCXYI'))), '')
+{%- endmacro %}
+
+{#- A name without line breaks and repeated spaces inside. -#}
+{% macro one_line(text) -%}{{ adapter.dispatch("one_line")(text) }}{%- endmacro %}
+{% macro postgres__one_line(text) -%}
+    regexp_replace({{ text }}, '\s+', ' ', 'g')
 {%- endmacro %}
 
 {#- ISO 8601 to a point in time. Without an offset it is UTC. -#}

@@ -1,15 +1,4 @@
 {#- Every row that did not become data, and why: at landing (it could be no row) or here (it broke its contract). -#}
-{% set sources = {
-    "events": "event_id",
-    "users": "user_id",
-    "customers": "customer_id",
-    "products": "product_id",
-    "subscriptions": "subscription_id",
-    "orders": "order_id",
-    "order_items": "order_item_id",
-    "payments": "payment_id",
-} %}
-
 select
     rejects.source,
     rejects.landed_on,
@@ -21,7 +10,7 @@ select
 from {{ source('raw', 'rejects') }} as rejects
 inner join {{ source('raw', 'loads') }} as loads on rejects.load_id = loads.load_id
 where loads.superseded_by is null
-{% for source, key in sources.items() %}
+{% for source, key in landed_sources().items() %}
 union all
 select
     '{{ source }}' as source,

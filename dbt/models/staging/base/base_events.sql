@@ -27,13 +27,13 @@ typed as {{ materialized_cte() }} (
         {{ key_text('event_id') }} as event_id,
         {{ key_text('user_id') }} as user_id,
         session_id,
-        lower(event_type) as event_type,
+        {{ tidy('event_type') }} as event_type,
         {{ read_timestamp('event_timestamp') }} as event_timestamp,
         {{ read_timestamp('received_at') }} as received_at,
-        lower(device) as device,
-        lower(platform) as platform,
+        {{ tidy('device') }} as device,
+        {{ tidy('platform') }} as platform,
         app_version,
-        upper(country) as country,
+        {{ country_code('country') }} as country,
         properties,
         event_timestamp as raw_event_timestamp,
         received_at as raw_received_at,
@@ -49,6 +49,7 @@ judged as (
     select
         *,
         {{ day_of('event_timestamp') }} as event_date,
+        {{ personal_data_in('properties') }} as personal_data,
         case
             {{ reject_missing(['event_id', 'user_id', 'event_type']) }}
             {{ reject_too_long(['event_id', 'user_id']) }}
@@ -70,7 +71,8 @@ select
     platform,
     app_version,
     country,
-    properties,
+    case when personal_data is null then properties else {{ without_personal_data('properties') }} end as properties,
+    personal_data,
     event_date,
     event_date < _landed_on as is_late,
     {{ verdict_columns() }}

@@ -30,9 +30,9 @@ typed as {{ materialized_cte() }} (
         {{ key_text('customer_id') }} as customer_id,
         {{ key_text('user_id') }} as user_id,
         {{ read_timestamp('ordered_at') }} as ordered_at,
-        lower(status) as status,
-        upper(currency) as currency,
-        upper(shipping_country) as shipping_country,
+        {{ tidy('status') }} as status,
+        {{ currency_code('currency') }} as currency,
+        {{ country_code('shipping_country') }} as shipping_country,
         {{ read_decimal('discount_amount') }} as discount_amount,
         {{ read_decimal('shipping_amount') }} as shipping_amount,
         {{ read_decimal('tax_amount') }} as tax_amount,
@@ -42,6 +42,7 @@ typed as {{ materialized_cte() }} (
         shipping_amount as raw_shipping_amount,
         tax_amount as raw_tax_amount,
         updated_at as raw_updated_at,
+        currency as raw_currency,
         _original,
         _landed_on,
         _file,
@@ -59,6 +60,7 @@ judged as (
             {{ reject_too_long(['order_id', 'user_id', 'customer_id']) }}
             {{ reject_missing(['raw_ordered_at']) }}
             {{ reject_unreadable(['ordered_at', 'discount_amount', 'shipping_amount', 'tax_amount', 'updated_at']) }}
+            {{ reject_unknown_currency(['currency']) }}
             {{ reject_absurd_time(['ordered_at', 'updated_at']) }}
             {{ reject_negative(['discount_amount', 'shipping_amount', 'tax_amount']) }}
         end as _reject_rule

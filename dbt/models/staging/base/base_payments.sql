@@ -28,14 +28,15 @@ typed as {{ materialized_cte() }} (
         customer_id,
         {{ key_text('order_id') }} as order_id,
         subscription_id,
-        lower(kind) as kind,
-        lower(method) as method,
-        lower(status) as status,
+        {{ tidy('kind') }} as kind,
+        {{ tidy('method') }} as method,
+        {{ tidy('status') }} as status,
         {{ read_decimal('amount') }} as amount,
-        upper(currency) as currency,
+        {{ currency_code('currency') }} as currency,
         {{ read_timestamp('paid_at') }} as paid_at,
         amount as raw_amount,
         paid_at as raw_paid_at,
+        currency as raw_currency,
         _original,
         _landed_on,
         _file,
@@ -49,10 +50,11 @@ judged as (
         *,
         {{ day_of('paid_at') }} as paid_date,
         case
-            {{ reject_missing(['payment_id', 'currency']) }}
+            {{ reject_missing(['payment_id', 'raw_currency']) }}
             {{ reject_too_long(['payment_id', 'order_id']) }}
             {{ reject_missing(['raw_amount', 'raw_paid_at']) }}
             {{ reject_unreadable(['amount', 'paid_at']) }}
+            {{ reject_unknown_currency(['currency']) }}
             {{ reject_absurd_time(['paid_at']) }}
             {{ reject_negative(['amount']) }}
             when kind not in ('charge', 'refund') then 'kind_unknown'

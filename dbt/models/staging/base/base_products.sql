@@ -22,16 +22,17 @@ typed as {{ materialized_cte() }} (
     select
         {{ key_text('product_id') }} as product_id,
         {{ read_timestamp('updated_at') }} as updated_at,
-        name,
-        lower(category) as category,
+        {{ one_line('name') }} as name,
+        {{ tidy('category') }} as category,
         {{ read_decimal('unit_price') }} as unit_price,
         {{ read_decimal('unit_cost') }} as unit_cost,
-        upper(currency) as currency,
+        {{ currency_code('currency') }} as currency,
         {{ read_boolean('is_active') }} as is_active,
         updated_at as raw_updated_at,
         unit_price as raw_unit_price,
         unit_cost as raw_unit_cost,
         is_active as raw_is_active,
+        currency as raw_currency,
         _original,
         _landed_on,
         _file,
@@ -48,6 +49,7 @@ judged as (
             {{ reject_too_long(['product_id']) }}
             {{ reject_missing(['raw_updated_at']) }}
             {{ reject_unreadable(['updated_at', 'unit_price', 'unit_cost', 'is_active']) }}
+            {{ reject_unknown_currency(['currency']) }}
             {{ reject_absurd_time(['updated_at']) }}
             {{ reject_negative(['unit_price', 'unit_cost']) }}
         end as _reject_rule

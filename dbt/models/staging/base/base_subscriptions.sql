@@ -27,19 +27,20 @@ typed as {{ materialized_cte() }} (
     select
         {{ key_text('subscription_id') }} as subscription_id,
         {{ key_text('customer_id') }} as customer_id,
-        lower(plan_id) as plan_id,
-        lower(status) as status,
+        {{ tidy('plan_id') }} as plan_id,
+        {{ tidy('status') }} as status,
         {{ read_timestamp('period_start') }} as period_start,
         {{ read_timestamp('period_end') }} as period_end,
         {{ read_timestamp('trial_end') }} as trial_end,
         {{ read_decimal('monthly_amount') }} as monthly_amount,
-        upper(currency) as currency,
+        {{ currency_code('currency') }} as currency,
         {{ read_timestamp('updated_at') }} as updated_at,
         period_start as raw_period_start,
         period_end as raw_period_end,
         trial_end as raw_trial_end,
         monthly_amount as raw_monthly_amount,
         updated_at as raw_updated_at,
+        currency as raw_currency,
         _original,
         _landed_on,
         _file,
@@ -52,10 +53,11 @@ judged as (
     select
         *,
         case
-            {{ reject_missing(['subscription_id', 'customer_id', 'currency']) }}
+            {{ reject_missing(['subscription_id', 'customer_id', 'raw_currency']) }}
             {{ reject_too_long(['subscription_id', 'customer_id']) }}
             {{ reject_missing(['raw_period_start', 'raw_monthly_amount', 'raw_updated_at']) }}
             {{ reject_unreadable(['period_start', 'period_end', 'trial_end', 'monthly_amount', 'updated_at']) }}
+            {{ reject_unknown_currency(['currency']) }}
             {{ reject_absurd_time(['period_start', 'updated_at']) }}
             {{ reject_negative(['monthly_amount']) }}
         end as _reject_rule

@@ -1,0 +1,68 @@
+{{
+    config(
+        materialized='landed',
+        source='ad_spend',
+        key=['spend_date', 'channel', 'campaign'],
+        feed=['spend_date', 'channel', 'campaign'],
+        indexes=[
+            {'columns': ['spend_date', 'channel', 'campaign']},
+            {'columns': ['_load_id']},
+        ],
+    )
+}}
+
+{% set columns = ['spend_date', 'channel', 'campaign', 'spend', 'currency', 'clicks', 'impressions'] %}
+
+with raw_rows as (
+    {{ landed_documents(source('raw', 'ad_spend'), columns) }}
+),
+
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
+    select
+        {{ read_date('spend_date') }} as spend_date,
+        {{ key_text(tidy('channel')) }} as channel,
+        {{ key_text(tidy('campaign')) }} as campaign,
+        {{ read_decimal('spend') }} as spend,
+        {{ currency_code('currency') }} as currency,
+        {{ read_integer('clicks') }} as clicks,
+        {{ read_integer('impressions') }} as impressions,
+        spend_date as raw_spend_date,
+        spend as raw_spend,
+        currency as raw_currency,
+        clicks as raw_clicks,
+        impressions as raw_impressions,
+        _original,
+        _landed_on,
+        _file,
+        _line,
+        _load_id
+    from raw_rows
+),
+
+judged as (
+    select
+        *,
+        case
+            {{ reject_missing(['channel']) }}
+            {{ reject_too_long(['channel', 'campaign']) }}
+            {{ reject_missing(['raw_spend_date', 'raw_spend']) }}
+            {{ reject_unreadable(['spend_date', 'spend', 'clicks', 'impressions']) }}
+            {{ reject_unknown_currency(['currency']) }}
+            {{ reject_absurd_day(['spend_date']) }}
+            {{ reject_negative(['spend', 'clicks', 'impressions']) }}
+        end as _reject_rule
+    from typed
+)
+
+select
+    spend_date,
+    channel,
+    coalesce(campaign, '(not set)') as campaign,
+    spend,
+    currency,
+    clicks,
+    impressions,
+    spend_date < _landed_on as is_late,
+    {{ verdict_columns() }}
+from judged

@@ -1,0 +1,57 @@
+{{
+    config(
+        materialized='landed',
+        source='fx_rates',
+        key=['rate_date', 'currency'],
+        feed=['rate_date', 'currency'],
+        indexes=[
+            {'columns': ['rate_date', 'currency']},
+            {'columns': ['_load_id']},
+        ],
+    )
+}}
+
+{% set columns = ['rate_date', 'currency', 'usd_rate'] %}
+
+with raw_rows as (
+    {{ landed_columns(source('raw', 'fx_rates'), columns) }}
+),
+
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
+    select
+        {{ read_date('rate_date') }} as rate_date,
+        {{ currency_code('currency') }} as currency,
+        {{ read_decimal('usd_rate', scale=8) }} as usd_rate,
+        rate_date as raw_rate_date,
+        currency as raw_currency,
+        usd_rate as raw_usd_rate,
+        _original,
+        _landed_on,
+        _file,
+        _line,
+        _load_id
+    from raw_rows
+),
+
+judged as (
+    select
+        *,
+        case
+            {{ reject_missing(['raw_currency']) }}
+            {{ reject_missing(['raw_rate_date', 'raw_usd_rate']) }}
+            {{ reject_unreadable(['rate_date', 'usd_rate']) }}
+            {{ reject_unknown_currency(['currency']) }}
+            {{ reject_absurd_day(['rate_date']) }}
+            {{ reject_not_positive(['usd_rate']) }}
+        end as _reject_rule
+    from typed
+)
+
+select
+    rate_date,
+    currency,
+    usd_rate,
+    rate_date < _landed_on as is_late,
+    {{ verdict_columns() }}
+from judged

@@ -1,0 +1,59 @@
+{{
+    config(
+        materialized='landed',
+        source='inventory',
+        key=['product_id', 'stock_date'],
+        feed=['product_id', 'stock_date'],
+        indexes=[
+            {'columns': ['product_id', 'stock_date']},
+            {'columns': ['_load_id']},
+        ],
+    )
+}}
+
+{% set columns = ['product_id', 'stock_date', 'on_hand', 'received'] %}
+
+with raw_rows as (
+    {{ landed_columns(source('raw', 'inventory'), columns) }}
+),
+
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
+    select
+        {{ key_text('product_id') }} as product_id,
+        {{ read_date('stock_date') }} as stock_date,
+        {{ read_integer('on_hand') }} as on_hand,
+        {{ read_integer('received') }} as received,
+        stock_date as raw_stock_date,
+        on_hand as raw_on_hand,
+        received as raw_received,
+        _original,
+        _landed_on,
+        _file,
+        _line,
+        _load_id
+    from raw_rows
+),
+
+judged as (
+    select
+        *,
+        case
+            {{ reject_missing(['product_id']) }}
+            {{ reject_too_long(['product_id']) }}
+            {{ reject_missing(['raw_stock_date', 'raw_on_hand']) }}
+            {{ reject_unreadable(['stock_date', 'on_hand', 'received']) }}
+            {{ reject_absurd_day(['stock_date']) }}
+            {{ reject_negative(['received']) }}
+        end as _reject_rule
+    from typed
+)
+
+select
+    product_id,
+    stock_date,
+    on_hand,
+    coalesce(received, 0) as received,
+    stock_date < _landed_on as is_late,
+    {{ verdict_columns() }}
+from judged

@@ -1,0 +1,67 @@
+{{
+    config(
+        materialized='landed',
+        source='returns',
+        key=['return_id'],
+        feed=['return_id', 'order_item_id'],
+        indexes=[
+            {'columns': ['return_id']},
+            {'columns': ['order_item_id']},
+            {'columns': ['_load_id']},
+        ],
+    )
+}}
+
+{% set columns = ['return_id', 'order_item_id', 'returned_at', 'quantity', 'reason', 'refund_amount'] %}
+
+with raw_rows as (
+    {{ landed_columns(source('raw', 'returns'), columns) }}
+),
+
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
+    select
+        {{ key_text('return_id') }} as return_id,
+        {{ key_text('order_item_id') }} as order_item_id,
+        {{ read_timestamp('returned_at') }} as returned_at,
+        {{ read_integer('quantity') }} as quantity,
+        {{ tidy('reason') }} as reason,
+        {{ read_decimal('refund_amount') }} as refund_amount,
+        returned_at as raw_returned_at,
+        quantity as raw_quantity,
+        refund_amount as raw_refund_amount,
+        _original,
+        _landed_on,
+        _file,
+        _line,
+        _load_id
+    from raw_rows
+),
+
+judged as (
+    select
+        *,
+        {{ day_of('returned_at') }} as returned_date,
+        case
+            {{ reject_missing(['return_id', 'order_item_id']) }}
+            {{ reject_too_long(['return_id', 'order_item_id']) }}
+            {{ reject_missing(['raw_returned_at', 'raw_quantity']) }}
+            {{ reject_unreadable(['returned_at', 'quantity', 'refund_amount']) }}
+            {{ reject_absurd_time(['returned_at']) }}
+            {{ reject_negative(['refund_amount']) }}
+            {{ reject_not_positive(['quantity']) }}
+        end as _reject_rule
+    from typed
+)
+
+select
+    return_id,
+    order_item_id,
+    returned_at,
+    quantity,
+    reason,
+    refund_amount,
+    returned_date,
+    returned_date < _landed_on as is_late,
+    {{ verdict_columns() }}
+from judged

@@ -1,0 +1,66 @@
+{{
+    config(
+        materialized='landed',
+        source='shipments',
+        key=['shipment_id'],
+        latest_by=['updated_at'],
+        feed=['shipment_id', 'order_id'],
+        indexes=[
+            {'columns': ['shipment_id']},
+            {'columns': ['order_id']},
+            {'columns': ['_load_id']},
+        ],
+    )
+}}
+
+{% set columns = ['shipment_id', 'order_id', 'carrier', 'shipped_at', 'promised_at', 'delivered_at', 'updated_at'] %}
+
+with raw_rows as (
+    {{ landed_columns(source('raw', 'shipments'), columns) }}
+),
+
+-- Read once: what follows uses each value several times.
+typed as {{ materialized_cte() }} (
+    select
+        {{ key_text('shipment_id') }} as shipment_id,
+        {{ key_text('order_id') }} as order_id,
+        {{ tidy('carrier') }} as carrier,
+        {{ read_timestamp('shipped_at') }} as shipped_at,
+        {{ read_timestamp('promised_at') }} as promised_at,
+        {{ read_timestamp('delivered_at') }} as delivered_at,
+        {{ read_timestamp('updated_at') }} as updated_at,
+        shipped_at as raw_shipped_at,
+        promised_at as raw_promised_at,
+        delivered_at as raw_delivered_at,
+        updated_at as raw_updated_at,
+        _original,
+        _landed_on,
+        _file,
+        _line,
+        _load_id
+    from raw_rows
+),
+
+judged as (
+    select
+        *,
+        case
+            {{ reject_missing(['shipment_id', 'order_id']) }}
+            {{ reject_too_long(['shipment_id', 'order_id']) }}
+            {{ reject_unreadable(['shipped_at', 'promised_at', 'delivered_at', 'updated_at']) }}
+            {{ reject_absurd_time(['shipped_at', 'delivered_at', 'updated_at']) }}
+        end as _reject_rule
+    from typed
+)
+
+select
+    shipment_id,
+    order_id,
+    carrier,
+    shipped_at,
+    promised_at,
+    delivered_at,
+    updated_at,
+    {{ day_of('coalesce(updated_at, delivered_at, shipped_at)') }} < _landed_on as is_late,
+    {{ verdict_columns() }}
+from judged

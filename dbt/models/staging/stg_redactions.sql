@@ -1,0 +1,10 @@
+{#- The rows in whose JSON personal data was found, and masked; where it came from, for whoever has to tell the source. -#}
+select
+    'events' as source,
+    _landed_on as landed_on,
+    _file as file,
+    _line as line,
+    event_id as key,
+    personal_data as kinds
+from {{ ref('base_events') }}
+where personal_data is not null
