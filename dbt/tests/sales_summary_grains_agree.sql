@@ -5,8 +5,8 @@ with facts as (
     select
         count(*) as orders,
         coalesce(sum(units), 0) as units,
-        coalesce(sum(gross_amount), 0) as gross_revenue,
-        coalesce(sum(discount_amount), 0) as discounts
+        coalesce(sum(gross_revenue), 0) as gross_revenue,
+        coalesce(sum(discounts), 0) as discounts
     from {{ ref('fact_orders') }}
     where is_sale
 ),
@@ -17,7 +17,7 @@ refunds as (
 ),
 
 costs as (
-    select coalesce(sum(cost_amount), 0) as cost
+    select coalesce(sum(cost), 0) as cost
     from {{ ref('fact_order_items') }}
     where is_sale
 ),

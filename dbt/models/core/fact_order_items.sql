@@ -1,62 +1,119 @@
 {{
     config(
-        unit=['order_item_id'],
-        feed=['order_item_id', 'order_id', 'order_date'],
+        unit=['order_id'],
+        feed=['order_item_id', 'order_id', 'product_id', 'order_date'],
         indexes=[
             {'columns': ['order_item_id'], 'unique': true},
             {'columns': ['order_id']},
             {'columns': ['order_date']},
+            {'columns': ['product_id', 'order_date']},
         ],
     )
 }}
 
-{{ touched_by('stg_order_items', ['order_item_id']) }}
-
 -- An item that landed before its order becomes a fact when the order comes.
-{% call touched_when() %}
-    select items.order_item_id
-    from {{ changes('fact_orders') }}
-    inner join {{ ref('stg_order_items') }} as items on changes.order_id = items.order_id
-{% endcall %}
+{{ touched_by('stg_order_items', ['order_id']) }}
+{{ touched_by('stg_orders', ['order_id']) }}
 
 {% call touched_when() %}
-    select items.order_item_id
+    select items.order_id
     from {{ changes('dim_products') }}
     inner join {{ ref('stg_order_items') }} as items on changes.product_id = items.product_id
-    inner join {{ ref('fact_orders') }} as orders
+    inner join {{ ref('stg_orders') }} as orders
         on items.order_id = orders.order_id and {{ valid_at('changes', 'orders.ordered_at') }}
 {% endcall %}
 
+-- A rate values what was ordered in its currency, and the costs of the products that are priced in it.
+{% call touched_when() %}
+    select orders.order_id
+    from {{ changes('int_exchange_rates') }}
+    inner join {{ ref('stg_orders') }} as orders
+        on changes.currency = orders.currency and {{ valid_at('changes', 'orders.order_date') }}
+    union
+    select items.order_id
+    from {{ changes('int_exchange_rates') }}
+    inner join {{ ref('stg_orders') }} as orders on {{ valid_at('changes', 'orders.order_date') }}
+    inner join {{ ref('stg_order_items') }} as items on orders.order_id = items.order_id
+    inner join {{ ref('dim_products') }} as products
+        on items.product_id = products.product_id and changes.currency = products.currency
+{% endcall %}
+
 with items as (
-    select * from {{ ref('stg_order_items') }}
-    where {{ touched('order_item_id') }}
+    select
+        *,
+        quantity * unit_price as gross_amount
+    from {{ ref('stg_order_items') }}
+    where {{ touched('order_id') }}
 ),
 
 orders as (
-    select * from {{ ref('fact_orders') }}
+    select
+        *,
+        coalesce(currency, '{{ var("reporting_currency") }}') as order_currency
+    from {{ ref('stg_orders') }}
+    where {{ touched('order_id') }}
 ),
 
 products as (
-    select * from {{ ref('dim_products') }}
+    select
+        *,
+        coalesce(currency, '{{ var("reporting_currency") }}') as cost_currency
+    from {{ ref('dim_products') }}
+),
+
+ordered as (
+    select
+        items.order_item_id,
+        items.order_id,
+        orders.customer_id,
+        items.product_id,
+        coalesce(products.product_sk, {{ unknown_key() }}) as product_sk,
+        orders.order_currency as currency,
+        {{ is_not_cancelled('orders.status') }} as is_sale,
+        items.quantity,
+        items.unit_price,
+        items.gross_amount,
+        items.discount_amount,
+        {{ in_reporting_currency('items.gross_amount', 'rates.rate') }} as gross_revenue,
+        {{ in_reporting_currency('items.discount_amount', 'rates.rate') }} as item_discounts,
+        {{ in_reporting_currency('orders.discount_amount', 'rates.rate') }} as order_discounts,
+        {{ in_reporting_currency('items.quantity * products.unit_cost', 'cost_rates.rate') }} as cost,
+        orders.order_date,
+        orders.ordered_at
+    from items
+    inner join orders on items.order_id = orders.order_id
+    left join products
+        on items.product_id = products.product_id and {{ valid_at('products', 'orders.ordered_at') }}
+    left join {{ ref('int_exchange_rates') }} as rates
+        on orders.order_currency = rates.currency and {{ valid_at('rates', 'orders.order_date') }}
+    left join {{ ref('int_exchange_rates') }} as cost_rates
+        on products.cost_currency = cost_rates.currency and {{ valid_at('cost_rates', 'orders.order_date') }}
+),
+
+discounted as (
+    select
+        *,
+        item_discounts + {{ share_of('order_discounts', 'gross_amount', 'order_id', 'order_item_id') }} as discounts
+    from ordered
 )
 
 select
-    items.order_item_id,
-    items.order_id,
-    orders.customer_id,
-    items.product_id,
-    coalesce(products.product_sk, {{ unknown_key() }}) as product_sk,
-    orders.currency,
-    orders.is_sale,
-    items.quantity,
-    items.unit_price,
-    cast(items.quantity * items.unit_price as numeric(38, 4)) as gross_amount,
-    items.discount_amount,
-    cast(items.quantity * items.unit_price - items.discount_amount as numeric(38, 4)) as net_amount,
-    cast(items.quantity * coalesce(products.unit_cost, 0) as numeric(38, 4)) as cost_amount,
-    orders.order_date,
-    orders.ordered_at
-from items
-inner join orders on items.order_id = orders.order_id
-left join products
-    on items.product_id = products.product_id and {{ valid_at('products', 'orders.ordered_at') }}
+    order_item_id,
+    order_id,
+    customer_id,
+    product_id,
+    product_sk,
+    currency,
+    is_sale,
+    quantity,
+    unit_price,
+    cast(gross_amount as numeric(38, 4)) as gross_amount,
+    discount_amount,
+    cast(gross_amount - discount_amount as numeric(38, 4)) as net_amount,
+    gross_revenue,
+    cast(discounts as numeric(38, 4)) as discounts,
+    cast(gross_revenue - discounts as numeric(38, 4)) as net_sales,
+    cast(coalesce(cost, 0) as numeric(38, 4)) as cost,
+    order_date,
+    ordered_at
+from discounted

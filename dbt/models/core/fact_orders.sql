@@ -1,7 +1,7 @@
 {{
     config(
         unit=['order_id'],
-        feed=['order_id', 'order_date'],
+        feed=['order_id', 'customer_id', 'order_date'],
         indexes=[
             {'columns': ['order_id'], 'unique': true},
             {'columns': ['order_date']},
@@ -11,7 +11,7 @@
 }}
 
 {{ touched_by('stg_orders', ['order_id']) }}
-{{ touched_by('stg_order_items', ['order_id']) }}
+{{ touched_by('fact_order_items', ['order_id']) }}
 
 {% call touched_when() %}
     select orders.order_id
@@ -27,8 +27,18 @@
         on changes.customer_id = orders.customer_id and {{ valid_at('changes', 'orders.ordered_at') }}
 {% endcall %}
 
+{% call touched_when() %}
+    select orders.order_id
+    from {{ changes('int_exchange_rates') }}
+    inner join {{ ref('stg_orders') }} as orders
+        on changes.currency = orders.currency and {{ valid_at('changes', 'orders.order_date') }}
+{% endcall %}
+
 with orders as (
-    select * from {{ ref('stg_orders') }}
+    select
+        *,
+        coalesce(currency, '{{ var("reporting_currency") }}') as order_currency
+    from {{ ref('stg_orders') }}
     where {{ touched('order_id') }}
 ),
 
@@ -37,19 +47,14 @@ items as (
         order_id,
         count(*) as items,
         sum(quantity) as units,
-        sum(quantity * unit_price) as gross_amount,
-        sum(discount_amount) as discount_amount
-    from {{ ref('stg_order_items') }}
+        sum(gross_amount) as gross_amount,
+        sum(discount_amount) as discount_amount,
+        sum(gross_revenue) as gross_revenue,
+        sum(discounts) as discounts,
+        sum(cost) as cost
+    from {{ ref('fact_order_items') }}
     where {{ touched('order_id') }}
     group by order_id
-),
-
-users as (
-    select * from {{ ref('dim_users') }}
-),
-
-customers as (
-    select * from {{ ref('dim_customers') }}
 ),
 
 amounts as (
@@ -58,7 +63,11 @@ amounts as (
         coalesce(items.items, 0) as items,
         coalesce(items.units, 0) as units,
         coalesce(items.gross_amount, 0) as gross_amount,
-        orders.discount_amount + coalesce(items.discount_amount, 0) as total_discount_amount
+        orders.discount_amount + coalesce(items.discount_amount, 0) as total_discount_amount,
+        -- What has no rate has no value in the reporting currency; an order without items has none to convert.
+        case when items.order_id is null then 0 else items.gross_revenue end as gross_revenue,
+        case when items.order_id is null then 0 else items.discounts end as discounts,
+        coalesce(items.cost, 0) as cost
     from orders
     left join items on orders.order_id = items.order_id
 )
@@ -70,9 +79,10 @@ select
     amounts.user_id,
     coalesce(users.user_sk, {{ unknown_key() }}) as user_sk,
     amounts.status,
-    amounts.currency,
+    amounts.order_currency as currency,
+    rates.rate as exchange_rate,
     amounts.shipping_country,
-    amounts.items > 0 and coalesce(amounts.status, '') not in ('cancelled', 'canceled') as is_sale,
+    amounts.items > 0 and {{ is_not_cancelled('amounts.status') }} as is_sale,
     cast(amounts.items as integer) as items,
     cast(amounts.units as bigint) as units,
     cast(amounts.gross_amount as numeric(38, 4)) as gross_amount,
@@ -85,10 +95,16 @@ select
         amounts.gross_amount - amounts.total_discount_amount + amounts.shipping_amount + amounts.tax_amount
         as numeric(38, 4)
     ) as total_amount,
+    cast(amounts.gross_revenue as numeric(38, 4)) as gross_revenue,
+    cast(amounts.discounts as numeric(38, 4)) as discounts,
+    cast(amounts.gross_revenue - amounts.discounts as numeric(38, 4)) as net_sales,
+    cast(amounts.cost as numeric(38, 4)) as cost,
     amounts.order_date,
     amounts.ordered_at
 from amounts
-left join customers
+left join {{ ref('dim_customers') }} as customers
     on amounts.customer_id = customers.customer_id and {{ valid_at('customers', 'amounts.ordered_at') }}
-left join users
+left join {{ ref('dim_users') }} as users
     on amounts.user_id = users.user_id and {{ valid_at('users', 'amounts.ordered_at') }}
+left join {{ ref('int_exchange_rates') }} as rates
+    on amounts.order_currency = rates.currency and {{ valid_at('rates', 'amounts.order_date') }}

@@ -1,10 +1,11 @@
 {{
     config(
         unit=['payment_id'],
-        feed=['payment_id', 'order_id', 'paid_date'],
+        feed=['payment_id', 'order_id', 'customer_id', 'paid_date'],
         indexes=[
             {'columns': ['payment_id'], 'unique': true},
             {'columns': ['order_id']},
+            {'columns': ['customer_id', 'paid_date']},
             {'columns': ['paid_date']},
         ],
     )
@@ -19,6 +20,13 @@
     inner join {{ ref('stg_payments') }} as payments on changes.order_id = payments.order_id
 {% endcall %}
 
+{% call touched_when() %}
+    select payments.payment_id
+    from {{ changes('int_exchange_rates') }}
+    inner join {{ ref('stg_payments') }} as payments
+        on changes.currency = payments.currency and {{ valid_at('changes', 'payments.paid_date') }}
+{% endcall %}
+
 with payments as (
     select
         *,
@@ -27,32 +35,37 @@ with payments as (
     where {{ touched('payment_id') }}
 ),
 
-orders as (
-    select * from {{ ref('fact_orders') }}
-)
-
-select
-    payments.payment_id,
-    payments.customer_id,
-    payments.order_id,
-    payments.subscription_id,
-    payments.kind,
-    payments.method,
-    payments.status,
-    payments.currency,
-    payments.amount,
-    -- A refund gives back goods, shipping and tax in the proportion in which the order was charged; to the cent.
-    cast(
+goods as (
+    select
+        payments.*,
+        -- A refund gives back goods, shipping and tax in the proportion in which the order was charged; to the cent.
         case
             when payments.kind = 'refund' and payments.is_settled and orders.is_sale and orders.total_amount > 0
                 then round(
                     payments.amount * least(greatest(orders.net_amount, 0), orders.total_amount) / orders.total_amount,
                     2
                 )
-        end as numeric(38, 4)
-    ) as refunded_goods_amount,
-    payments.is_settled,
-    payments.paid_date,
-    payments.paid_at
-from payments
-left join orders on payments.order_id = orders.order_id
+        end as goods_amount
+    from payments
+    left join {{ ref('fact_orders') }} as orders on payments.order_id = orders.order_id
+)
+
+select
+    goods.payment_id,
+    goods.customer_id,
+    goods.order_id,
+    goods.subscription_id,
+    goods.kind,
+    goods.method,
+    goods.status,
+    goods.currency,
+    goods.amount,
+    rates.rate as exchange_rate,
+    {{ in_reporting_currency('goods.amount', 'rates.rate') }} as reporting_amount,
+    {{ in_reporting_currency('goods.goods_amount', 'rates.rate') }} as refunded_goods_amount,
+    goods.is_settled,
+    goods.paid_date,
+    goods.paid_at
+from goods
+left join {{ ref('int_exchange_rates') }} as rates
+    on goods.currency = rates.currency and {{ valid_at('rates', 'goods.paid_date') }}

@@ -11,8 +11,6 @@
 {% call touched_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_orders') }}
     union
-    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_order_items') }}
-    union
     select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 {% endfor %}
@@ -25,18 +23,10 @@ with
         count(*) as orders,
         count(distinct customer_id) as customers,
         sum(units) as units,
-        sum(gross_amount) as gross_revenue,
-        sum(discount_amount) as discounts
+        sum(gross_revenue) as gross_revenue,
+        sum(discounts) as discounts,
+        sum(cost) as cost
     from {{ ref('fact_orders') }}
-    where is_sale and {{ within_touched_periods(grain, 'order_date') }}
-    group by 1
-),
-
-{{ grain }}_costs as (
-    select
-        {{ period_of(grain, 'order_date') }} as period_start,
-        sum(cost_amount) as cost
-    from {{ ref('fact_order_items') }}
     where is_sale and {{ within_touched_periods(grain, 'order_date') }}
     group by 1
 ),
@@ -60,9 +50,8 @@ with
         coalesce(orders.gross_revenue, 0) as gross_revenue,
         coalesce(orders.discounts, 0) as discounts,
         coalesce(refunds.refunds, 0) as refunds,
-        coalesce(costs.cost, 0) as cost
+        coalesce(orders.cost, 0) as cost
     from {{ grain }}_orders as orders
-    left join {{ grain }}_costs as costs on orders.period_start = costs.period_start
     full join {{ grain }}_refunds as refunds on orders.period_start = refunds.period_start
 ),
 

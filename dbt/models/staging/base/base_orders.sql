@@ -9,6 +9,7 @@
             {'columns': ['order_id']},
             {'columns': ['user_id', 'ordered_at']},
             {'columns': ['customer_id', 'ordered_at']},
+            {'columns': ['order_date']},
             {'columns': ['_load_id']},
         ],
     )

@@ -1,0 +1,94 @@
+{{
+    config(
+        unit=['currency'],
+        window={'from': 'valid_from', 'to': 'valid_to', 'derived': []},
+        indexes=[{'columns': ['currency', 'valid_from'], 'unique': true}],
+    )
+}}
+
+{% set reporting_currency = var("reporting_currency") %}
+{% set beginning = "cast('0001-01-01' as date)" %}
+
+-- A currency has few rates beside what is converted by them, so all of its rates are one unit.
+{{ touched_by('stg_fx_rates', ['currency']) }}
+{% call touched_when() %}
+    select others.currency
+    from {{ ref('stg_fx_rates') }} as others
+    where exists (select 1 from {{ changes('stg_fx_rates') }} where changes.currency = '{{ reporting_currency }}')
+{% endcall %}
+
+with given as (
+    select
+        currency,
+        rate_date,
+        usd_rate,
+        row_number() over (partition by currency order by rate_date) as rate_number
+    from {{ ref('stg_fx_rates') }}
+    where currency <> 'USD' and ({{ touched('currency') }} or currency = '{{ reporting_currency }}')
+),
+
+-- Before the first known rate of a currency, that rate holds.
+quoted as (
+    select currency, rate_date, usd_rate from given
+    where rate_number > 1
+    union all
+    select currency, {{ beginning }} as rate_date, usd_rate from given
+    where rate_number = 1
+    union all
+    select 'USD' as currency, {{ beginning }} as rate_date, cast(1 as numeric(18, 8)) as usd_rate
+),
+
+reporting as (
+    select rate_date, usd_rate from quoted
+    where currency = '{{ reporting_currency }}'
+),
+
+-- The days on which the one or the other rate changes.
+days as (
+    select currency, rate_date from quoted
+    union
+    select currencies.currency, reporting.rate_date
+    from (select distinct currency from quoted) as currencies
+    cross join reporting
+),
+
+numbered as (
+    select
+        days.currency,
+        days.rate_date,
+        quoted.usd_rate,
+        reporting.usd_rate as reporting_usd_rate,
+        count(quoted.usd_rate) over (partition by days.currency order by days.rate_date) as rate_number,
+        count(reporting.usd_rate) over (partition by days.currency order by days.rate_date) as reporting_rate_number
+    from days
+    left join quoted on days.currency = quoted.currency and days.rate_date = quoted.rate_date
+    left join reporting on days.rate_date = reporting.rate_date
+),
+
+-- On each of those days, the last rate that is known of both.
+known as (
+    select
+        currency,
+        rate_date,
+        max(usd_rate) over (partition by currency, rate_number) as usd_rate,
+        max(reporting_usd_rate) over (partition by currency, reporting_rate_number) as reporting_usd_rate
+    from numbered
+)
+
+select
+    currency,
+    rate_date as valid_from,
+    lead(rate_date) over (partition by currency order by rate_date) as valid_to,
+    cast(usd_rate / reporting_usd_rate as numeric(18, 8)) as rate
+from known
+where
+    currency <> '{{ reporting_currency }}'
+    and reporting_usd_rate is not null
+    and {{ touched('currency') }}
+union all
+select
+    '{{ reporting_currency }}' as currency,
+    {{ beginning }} as valid_from,
+    cast(null as date) as valid_to,
+    cast(1 as numeric(18, 8)) as rate
+where {{ touched("'" ~ reporting_currency ~ "'") }}
