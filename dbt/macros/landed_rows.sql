@@ -75,11 +75,14 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- A point in time lies before all data or after the day on which the row landed; one day more is left to clocks that are wrong. -#}
+{#-
+  A point in time lies before all data or after the day on which the row landed; one day more is left to clocks that are wrong.
+  Both are days in UTC, so that what is refused does not depend on where the company reports.
+-#}
 {% macro reject_absurd_time(columns) -%}
     {%- for column in columns %}
-            when {{ day_of(column) }} < cast('{{ var("earliest_day") }}' as date) then '{{ column }}_too_early'
-            when {{ day_of(column) }} > {{ plus_days('_landed_on', 1) }} then '{{ column }}_in_the_future'
+            when {{ landing_day_of(column) }} < cast('{{ var("earliest_day") }}' as date) then '{{ column }}_too_early'
+            when {{ landing_day_of(column) }} > {{ plus_days('_landed_on', 1) }} then '{{ column }}_in_the_future'
     {%- endfor -%}
 {%- endmacro %}
 

@@ -8,7 +8,13 @@ with live_loads as (
 ),
 
 plausible_days as (
-    select days.event_day
+    select
+        {% if var("reporting_timezone") == "UTC" -%}
+        days.event_day
+        {% else -%}
+        -- Landing notes days in UTC; where clocks are behind, the first of them begins on the day before.
+        {{ plus_days('days.event_day', -1) }} as event_day
+        {% endif %}
     from {{ source('raw', 'touched_days') }} as days
     inner join live_loads on days.load_id = live_loads.load_id
     where

@@ -10,6 +10,8 @@
 
 {{ touched_by('fact_events', ['event_date', 'user_id']) }}
 
+{% set returning_types = var("returning_event_types") %}
+
 select
     event_date,
     user_id,
@@ -18,6 +20,9 @@ select
     {% for feature in var("features") -%}
     cast(count(case when event_type = '{{ feature }}' then 1 end) as integer) as {{ feature }},
     {% endfor -%}
+    cast(
+        {{ "count(case when event_type in ('" ~ returning_types | join("', '") ~ "') then 1 end)" if returning_types else "count(*)" }} as integer
+    ) as returning_events,
     cast(count(distinct session_id) as integer) as sessions
 from {{ ref('fact_events') }}
 where {{ touched('event_date', 'user_id') }}
