@@ -10,12 +10,12 @@
     from {{ changes('int_feature_adoption') }}
 {% endcall %}
 
-{% macro in_touched_weeks(day) -%}
-    {{ when_touched(
-        "exists (select 1 from touched where " ~ day ~ " >= touched.week_start and "
-        ~ day ~ " < " ~ plus_periods("week", "touched.week_start", 1) ~ ")"
-    ) }}
-{%- endmacro %}
+{% set in_touched_weeks -%}
+    exists (
+        select 1 from touched
+        where dated.day >= touched.week_start and dated.day < {{ plus_periods('week', 'touched.week_start', 1) }}
+    )
+{%- endset %}
 
 with user_weeks as (
     select
@@ -25,7 +25,7 @@ with user_weeks as (
         sum(days.{{ feature }}) as {{ feature }}{{ "," if not loop.last }}
         {% endfor %}
     from {{ ref('int_user_days') }} as days
-    where {{ in_touched_weeks('days.event_date') }}
+    where {{ when_touched(in_touched_weeks | replace('dated.day', 'days.event_date')) }}
     group by {{ period_of('week', 'days.event_date') }}, days.user_id
 ),
 
@@ -50,7 +50,7 @@ adoptions as (
         adoption.feature,
         count(*) as new_users
     from {{ ref('int_feature_adoption') }} as adoption
-    where {{ in_touched_weeks('adoption.first_date') }}
+    where {{ when_touched(in_touched_weeks | replace('dated.day', 'adoption.first_date')) }}
     group by {{ period_of('week', 'adoption.first_date') }}, adoption.feature
 )
 

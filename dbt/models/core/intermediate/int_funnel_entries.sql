@@ -35,75 +35,94 @@
     inner join {{ this }} as held on changes.user_id = held.user_id and {{ valid_at('changes', 'held.entered_at') }}
 {% endcall %}
 
-with steps as (
-    select * from {{ ref('int_funnel_steps') }}
-),
+{% set entry = "funnel_id, user_id, event_id, event_date, event_timestamp, device, country" %}
+{% set last_step = var("funnel_steps") %}
 
-numbered as (
+with starts as (
     select
+        events.*,
         steps.funnel_id,
         steps.mode,
-        events.*,
-        {{ plus_seconds('events.event_timestamp', '86400 * steps.window_days') }} as window_end,
-        row_number() over (
-            partition by steps.funnel_id, events.user_id, events.event_type
-            order by events.event_timestamp, events.event_id
-        ) as occurrence
-    from steps
-    inner join {{ ref('int_funnel_events') }} as events
-        on
-            -- Once for each funnel: with the first of its steps of that type, or, in a strict one, with its first step.
-            (steps.mode <> 'strict' and steps.event_type = events.event_type and steps.repetition = 1)
-            or (steps.mode = 'strict' and steps.step_number = 1)
-    -- A window of n days ends n days later or, where clocks change, on the day after.
-    where {{ when_touched(
-        "exists (select 1 from touched where touched.funnel_id = steps.funnel_id and touched.user_id = events.user_id"
-        ~ " and events.event_date >= touched.entry_date"
-        ~ " and events.event_date <= " ~ plus_days("touched.entry_date", "steps.window_days + 1") ~ ")"
-    ) }}
+        {{ plus_seconds('events.event_timestamp', '86400 * steps.window_days') }} as window_end
+    from {{ ref('int_funnel_events') }} as events
+    inner join {{ ref('int_funnel_steps') }} as steps on events.event_type = steps.event_type
+    where
+        (steps.step_number = 1 or (steps.mode = 'any' and steps.repetition = 1))
+        and {{ touched('steps.funnel_id', 'events.user_id', 'events.event_date') }}
+        and {{ when_touched('(events.user_id, events.event_date) in (select user_id, entry_date from touched)') }}
 ),
 
-events as (
+reached_1 as (
     select
         *,
-        {{ funnel_event_key('funnel_id', 'user_id', 'event_type', 'occurrence') }} as event_key,
-        lead(event_type) over (
-            partition by funnel_id, user_id order by event_timestamp, event_id
-        ) as following_type,
-        lead(occurrence) over (
-            partition by funnel_id, user_id order by event_timestamp, event_id
-        ) as following_occurrence
-    from numbered
+        event_id as event_id_1,
+        event_timestamp as reached_at_1
+    from starts
+    where mode <> 'any'
 ),
 
-moves as (
-    {{ funnel_moves('events', 'steps') }}
+-- One step after the other. The first event that will do leaves the most to choose from for the steps after it.
+{% for step in range(2, last_step + 1) -%}
+reached_{{ step }} as (
+    select
+        attempts.*,
+        found.event_id as event_id_{{ step }},
+        found.event_timestamp as reached_at_{{ step }}
+    from reached_{{ step - 1 }} as attempts
+    inner join {{ ref('int_funnel_steps') }} as steps
+        on attempts.funnel_id = steps.funnel_id and steps.step_number = {{ step }}
+    {{ next_funnel_step('attempts', step, 'steps', ref('int_funnel_events')) }} as found
+    where found.event_type = steps.event_type
 ),
 
-starts as (
-    select events.*
-    from events
-    inner join steps on events.funnel_id = steps.funnel_id and steps.step_number = 1
-    where
-        (events.event_type = steps.event_type or events.mode = 'any')
-        and {{ touched('events.funnel_id', 'events.user_id', 'events.event_date') }}
-),
+{% endfor -%}
 
-{{ funnel_steps_in_order('starts', 'moves', 'events', var("funnel_steps")) }},
+-- Where any order will do, the n-th event of those that the funnel asks for is step n.
+wanted as (
+    select
+        starts.*,
+        events.event_timestamp as reached_at,
+        events.event_id as reached_id,
+        steps.repetitions,
+        row_number() over (
+            partition by starts.funnel_id, starts.user_id, starts.event_id, events.event_type
+            order by events.event_timestamp, events.event_id
+        ) as repetition
+    from starts
+    inner join (
+        select funnel_id, event_type, max(repetition) as repetitions
+        from {{ ref('int_funnel_steps') }}
+        group by funnel_id, event_type
+    ) as steps on starts.funnel_id = steps.funnel_id
+    inner join {{ ref('int_funnel_events') }} as events
+        on
+            starts.user_id = events.user_id
+            and steps.event_type = events.event_type
+            and events.event_timestamp >= starts.event_timestamp
+            and events.event_timestamp <= starts.window_end
+    where starts.mode = 'any'
+),
 
 reached as (
-    {{ funnel_steps_reached('starts', 'moves', 'events', var("funnel_steps")) }}
+    {% for step in range(1, last_step + 1) -%}
+    select {{ entry }}, {{ step }} as step_number, reached_at_{{ step }} as reached_at
+    from reached_{{ step }}
+    union all
+    {% endfor -%}
+    select
+        {{ entry }},
+        row_number() over (partition by funnel_id, user_id, event_id order by reached_at, reached_id) as step_number,
+        reached_at
+    from wanted
+    where repetition <= repetitions
 ),
 
 attempts as (
     select
-        starts.*,
-        reached.step_number,
-        reached.reached_at,
-        max(reached.step_number) over (partition by reached.entry_key) as steps_reached,
-        lag(reached.reached_at) over (partition by reached.entry_key order by reached.step_number) as previous_at
-    from starts
-    inner join reached on starts.event_key = reached.entry_key
+        *,
+        max(step_number) over (partition by funnel_id, user_id, event_id) as steps_reached,
+        lag(reached_at) over (partition by funnel_id, user_id, event_id order by step_number) as previous_at
+    from reached
 ),
 
 -- A user enters a funnel once a day: with the attempt that goes furthest, and of those with the first.

@@ -2,7 +2,7 @@
     config(
         unit=['event_date', 'user_id'],
         feed=['user_id', 'event_type', 'event_date', 'event_timestamp'],
-        indexes=[{'columns': ['user_id', 'event_date']}],
+        indexes=[{'columns': ['user_id', 'event_timestamp']}, {'columns': ['user_id', 'event_date']}],
     )
 }}
 
