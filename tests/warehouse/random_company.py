@@ -20,6 +20,11 @@ FIRST_DAY = date(2026, 1, 20)
 # How many days before it lands a row may have happened: mostly none, sometimes long ago.
 DELAYS = (0, 0, 0, 0, 1, 1, 2, 7, 29, 30, 31, 45)
 BROKEN_TIMES = ("", "yesterday", "2026-02-31T00:00:00Z", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z")
+# Steps of funnels among them, so that users get somewhere.
+EVENT_TYPES = (
+    *("signup", "login", "export_run", "Report_Created ", "api_call"),
+    *("view_product", "add_to_cart", "checkout_started", "purchase"),
+)
 Row = dict[str, Any]
 
 
@@ -36,9 +41,10 @@ def delivery(dice: random.Random, day: date, *, few: bool = False) -> dict[str, 
         "orders": _order,
         "order_items": _order_item,
         "payments": _payment,
+        "subscriptions": _subscription,
     }
     if few:
-        source = dice.choices(tuple(makers), weights=(4, 2, 1, 1, 2, 2, 1))[0]
+        source = dice.choices(tuple(makers), weights=(5, 2, 1, 1, 2, 2, 1, 2))[0]
         return {source: [makers[source](dice, day) for _ in range(dice.choice((1, 1, 2)))]}
     return {
         source: [make(dice, day) for _ in range(dice.choice((0, 1, 4, 9)))]
@@ -54,6 +60,8 @@ def write_delivery(zone: Path, day: date, rows: dict[str, list[Row]]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if source == "events":
             (folder / "events.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        elif source == "subscriptions":
+            (folder / "subscriptions.json").write_text(json.dumps(records))
         elif source in ("users", "customers", "products"):
             with (folder / f"{source}.csv").open("w", newline="") as file:
                 writer = csv.DictWriter(file, fieldnames=list(_COLUMNS[source]), lineterminator="\n")
@@ -97,7 +105,8 @@ def _event(dice: random.Random, day: date) -> Row:
     return {
         "event_id": _key(dice, "e", 60),
         "user_id": _user_key(dice),
-        "event_type": dice.choice(("signup", "login", "export_run", "Report_Created ", "api_call")),
+        "event_type": dice.choice(EVENT_TYPES),
+        "device": dice.choice(("desktop", "mobile", "")),
         "event_timestamp": _moment(dice, day),
         "session_id": _key(dice, "s", 3),
         "properties": {"n": dice.randrange(3)},
@@ -167,4 +176,20 @@ def _payment(dice: random.Random, day: date) -> Row:
         "kind": dice.choice(("charge", "refund", "")),
         "status": dice.choice(("succeeded", "failed", "")),
         "paid_at": _moment(dice, day),
+    }
+
+
+def _subscription(dice: random.Random, day: date) -> Row:
+    start = day - timedelta(days=dice.choice((0, 1, 5, 20, 40)))
+    return {
+        "subscription_id": _key(dice, "z", 4),
+        "customer_id": _key(dice, "c", 2),
+        "period_start": start.isoformat(),
+        "period_end": dice.choice((None, None, (start + timedelta(days=dice.choice((-1, 0, 10, 30)))).isoformat())),
+        "trial_end": dice.choice((None, (start + timedelta(days=dice.choice((-3, 0, 13)))).isoformat())),
+        "plan_id": dice.choice(("starter", "team", "")),
+        "status": dice.choice(("trialing", "active", "past_due", "canceled", "")),
+        "monthly_amount": dice.choice(("12.00", "49.00", "0", "-1")),
+        "currency": "USD",
+        "updated_at": _moment(dice, day),
     }
