@@ -14,7 +14,9 @@ users as (
         adoption.feature,
         count(*) as users
     from {{ ref('int_feature_adoption') }} as adoption
-    where {{ period_of('week', 'adoption.first_date') }} <= (select max(week_start) from {{ ref('feature_engagement') }})
+    where adoption.first_date < (
+        select {{ plus_periods('week', 'max(engagement.week_start)', 1) }} from {{ ref('feature_engagement') }} as engagement
+    )
     group by adoption.feature
 )
 

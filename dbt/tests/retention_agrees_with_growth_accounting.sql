@@ -24,8 +24,10 @@ from retention
 inner join {{ ref('growth_accounting') }} as growth
     on retention.grain = growth.grain and retention.return_start = growth.period_start
 where
-    (retention.period_index = 0 and retention.retention_type = 'first_time' and retention.retained_users <> growth.new_users)
-    or (retention.period_index = 0 and retention.retention_type = 'recurring' and retention.retained_users <> growth.active_users)
-    {% if not var("returning_event_types") -%}
-    or (retention.period_index = 1 and retention.retention_type = 'recurring' and retention.retained_users <> growth.retained_users)
-    {%- endif %}
+    retention.retained_users <> case
+        when retention.period_index = 0 and retention.retention_type = 'first_time' then growth.new_users
+        when retention.period_index = 0 then growth.active_users
+        {% if not var("returning_event_types") -%}
+        when retention.period_index = 1 and retention.retention_type = 'recurring' then growth.retained_users
+        {%- endif %}
+    end

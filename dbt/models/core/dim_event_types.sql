@@ -6,7 +6,7 @@ select
     event_type,
     case
         when event_type = '{{ var("signup_event_type") }}' then 'signup'
-        when event_type in ('{{ var("features") | join("', '") }}') then 'feature'
+        when event_type in ({{ quoted(var("features")) }}) then 'feature'
         else 'other'
     end as kind,
     min(event_date) as first_seen,

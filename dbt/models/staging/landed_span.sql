@@ -9,12 +9,8 @@ with live_loads as (
 
 plausible_days as (
     select
-        {% if var("reporting_timezone") == "UTC" -%}
-        days.event_day
-        {% else -%}
         -- Landing notes days in UTC; where clocks are behind, the first of them begins on the day before.
-        {{ plus_days('days.event_day', -1) }} as event_day
-        {% endif %}
+        {{ 'days.event_day' if var('reporting_timezone') == 'UTC' else plus_days('days.event_day', -1) }} as event_day
     from {{ source('raw', 'touched_days') }} as days
     inner join live_loads on days.load_id = live_loads.load_id
     where

@@ -1,4 +1,10 @@
-{{ config(unit=['week_start'], feed=['week_start', 'feature'], indexes=[{'columns': ['week_start', 'feature'], 'unique': true}]) }}
+{{
+    config(
+        unit=['week_start'],
+        feed=['week_start', 'feature'],
+        indexes=[{'columns': ['week_start', 'feature'], 'unique': true}],
+    )
+}}
 
 {% call touched_when() %}
     select {{ period_of('week', 'changes.event_date') }}
@@ -20,10 +26,10 @@
 with user_weeks as (
     select
         {{ period_of('week', 'days.event_date') }} as week_start,
-        days.user_id,
-        {% for feature in var("features") -%}
-        sum(days.{{ feature }}) as {{ feature }}{{ "," if not loop.last }}
-        {% endfor %}
+        days.user_id
+        {%- for feature in var("features") %},
+        sum(days.{{ feature }}) as {{ feature }}
+        {%- endfor %}
     from {{ ref('int_user_days') }} as days
     where {{ when_touched(in_touched_weeks | replace('dated.day', 'days.event_date')) }}
     group by {{ period_of('week', 'days.event_date') }}, days.user_id

@@ -64,7 +64,7 @@ ranked as (
     select
         *,
         dense_rank() over (
-            partition by funnel_id, user_id, event_date order by steps_reached desc, event_timestamp, event_id
+            partition by funnel_id, user_id, event_date order by steps_reached desc, event_timestamp asc, event_id asc
         ) as position
     from attempts
 )

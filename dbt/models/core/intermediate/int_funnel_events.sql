@@ -26,7 +26,10 @@ where
     -- In a strict funnel every other event is one that comes between.
     and (
         event_type in (select steps.event_type from {{ ref('int_funnel_steps') }} as steps)
-        or exists (select 1 from {{ ref('int_funnel_steps') }} as steps where steps.mode = 'strict')
+        or exists (
+            select 1 from {{ ref('int_funnel_steps') }} as steps
+            where steps.mode = 'strict'
+        )
     )
 {{ "union all" if not loop.last }}
 {% endfor %}

@@ -20,9 +20,11 @@ select
     {% for feature in var("features") -%}
     cast(count(case when event_type = '{{ feature }}' then 1 end) as integer) as {{ feature }},
     {% endfor -%}
-    cast(
-        {{ "count(case when event_type in ('" ~ returning_types | join("', '") ~ "') then 1 end)" if returning_types else "count(*)" }} as integer
-    ) as returning_events,
+    {% if returning_types -%}
+    cast(count(case when event_type in ({{ quoted(returning_types) }}) then 1 end) as integer) as returning_events,
+    {% else -%}
+    cast(count(*) as integer) as returning_events,
+    {% endif -%}
     cast(count(distinct session_id) as integer) as sessions
 from {{ ref('fact_events') }}
 where {{ touched('event_date', 'user_id') }}

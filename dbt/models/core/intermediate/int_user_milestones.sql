@@ -39,7 +39,7 @@ first_uses as (
     from first_dates
     inner join {{ ref('fact_events') }} as events
         on first_dates.user_id = events.user_id and first_dates.first_date = events.event_date
-    where events.event_type in ('{{ var("features") | join("', '") }}')
+    where events.event_type in ({{ quoted(var("features")) }})
 ),
 
 -- A trial is a period until the day on which the trial ends, a paid one begins after it, or without one.
@@ -54,7 +54,8 @@ periods as (
         end as milestone
     from {{ ref('stg_subscriptions') }}
     where {{ when_touched(
-        "customer_id in (select u.customer_id from " ~ ref('dim_users') ~ " as u where u.user_id in (select user_id from touched))"
+        "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
+        ~ " where users.user_id in (select user_id from touched))"
     ) }}
 ),
 

@@ -15,7 +15,11 @@
 {% endcall %}
 
 with members as (
-    select user_id, customer_id, valid_from, valid_to
+    select
+        user_id,
+        customer_id,
+        valid_from,
+        valid_to
     from {{ ref('dim_users') }}
     where customer_id is not null and {{ touched('user_id') }}
 ),
@@ -30,15 +34,22 @@ periods as (
         {{ plus_seconds('period_end', 86400) }} as valid_to
     from {{ ref('stg_subscriptions') }}
     where {{ when_touched(
-        "customer_id in (select u.customer_id from " ~ ref('dim_users') ~ " as u where u.user_id in (select user_id from touched))"
+        "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
+        ~ " where users.user_id in (select user_id from touched))"
     ) }}
 ),
 
 -- Periods may overlap. Between two neighbouring bounds nothing changes.
 bounds as (
-    select customer_id, valid_from as bound from periods
-    union
-    select customer_id, valid_to as bound from periods
+    select
+        customer_id,
+        valid_from as bound
+    from periods
+    union distinct
+    select
+        customer_id,
+        valid_to as bound
+    from periods
     where valid_to is not null
 ),
 
@@ -76,8 +87,8 @@ plans as (
     inner join ranked
         on
             members.customer_id = ranked.customer_id
-            and (members.valid_to is null or ranked.valid_from < members.valid_to)
-            and (ranked.valid_to is null or members.valid_from < ranked.valid_to)
+            and (members.valid_to > ranked.valid_from or members.valid_to is null)
+            and (ranked.valid_to > members.valid_from or ranked.valid_to is null)
     where ranked.position = 1
 ),
 

@@ -27,7 +27,7 @@ counted as (
         count(*) as users,
         {{ median('seconds_from_previous') }} as median_seconds
     from entries
-    group by {{ "funnel_id, entry_date, step_number" if dimension == "total" else "funnel_id, entry_date, " ~ dimension ~ ", step_number" }}
+    group by funnel_id, entry_date, step_number{{ ", " ~ dimension if dimension != "total" }}
     {{ "union all" if not loop.last }}
     {% endfor %}
 ),
