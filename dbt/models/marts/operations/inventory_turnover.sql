@@ -64,9 +64,8 @@ figures as (
         coalesce(months.month_start, sold.month_start) as month_start,
         coalesce(months.product_id, sold.product_id) as product_id,
         coalesce(months.days_counted, 0) as days_counted,
-        -- A product that was not counted in the month before begins with its first count.
-        case when previous.product_id is null then months.first_units else previous.closing_units end as opening_units,
-        case when previous.product_id is null then months.first_value else previous.closing_value end as opening_value,
+        months.first_units,
+        months.first_value,
         coalesce(months.received, 0) as received_units,
         months.closing_units,
         months.closing_value,
@@ -74,16 +73,36 @@ figures as (
         coalesce(sold.cost_of_goods_sold, 0) as cost_of_goods_sold
     from months
     full join sold on months.product_id = sold.product_id and months.month_start = sold.month_start
-    left join months as previous
-        on months.product_id = previous.product_id
-        and previous.month_start = {{ plus_periods('month', 'months.month_start', -1) }}
+),
+
+followed as (
+    select
+        *,
+        coalesce(
+            lag(days_counted) over (partition by product_id order by month_start) > 0
+            and lag(month_start) over (partition by product_id order by month_start)
+            = {{ plus_periods('month', 'month_start', -1) }},
+            false
+        ) as is_counted_before,
+        lag(closing_units) over (partition by product_id order by month_start) as previous_units,
+        lag(closing_value) over (partition by product_id order by month_start) as previous_value
+    from figures
+),
+
+-- A product that was not counted in the month before begins with its first count.
+opened as (
+    select
+        *,
+        case when is_counted_before and days_counted > 0 then previous_units else first_units end as opening_units,
+        case when is_counted_before and days_counted > 0 then previous_value else first_value end as opening_value
+    from followed
 ),
 
 valued as (
     select
         *,
         case when opening_value + closing_value > 0 then (opening_value + closing_value) / 2 end as average_value
-    from figures
+    from opened
 )
 
 select

@@ -87,31 +87,27 @@ orders as (
 
 settlements as (
     select
-        charges.order_id,
-        coalesce(charges.method, 'unknown') as method,
-        sum(charges.reporting_amount) as settled
-    from {{ ref('fact_payments') }} as charges
-    inner join orders on charges.order_id = orders.order_id
-    where charges.kind = 'charge' and charges.is_settled and charges.reporting_amount > 0
-    group by charges.order_id, coalesce(charges.method, 'unknown')
+        orders.month_start,
+        orders.order_id,
+        orders.net_sales,
+        case when charges.payment_id is null then 'unpaid' else coalesce(charges.method, 'unknown') end as method,
+        -- The one part of an order that nothing has settled is the whole of it.
+        coalesce(sum(charges.reporting_amount), 1) as settled
+    from orders
+    left join {{ ref('fact_payments') }} as charges
+        on orders.order_id = charges.order_id
+        and charges.kind = 'charge'
+        and charges.is_settled
+        and charges.reporting_amount > 0
+    group by 1, 2, 3, 4
 ),
 
 shares as (
     select
-        orders.month_start,
-        settlements.method,
-        settlements.order_id,
-        {{ share_of('orders.net_sales', 'settlements.settled', 'settlements.order_id', 'settlements.method') }} as net_sales
-    from orders
-    inner join settlements on orders.order_id = settlements.order_id
-    union all
-    select
-        orders.month_start,
-        'unpaid' as method,
-        orders.order_id,
-        orders.net_sales
-    from orders
-    where orders.order_id not in (select settlements.order_id from settlements)
+        month_start,
+        method,
+        {{ share_of('net_sales', 'settled', 'order_id', 'method') }} as net_sales
+    from settlements
 ),
 
 sales as (

@@ -18,21 +18,44 @@ with returns as (
         {{ period_of('month', 'returned_date') }} as month_start,
         coalesce(product_id, '') as product_id,
         coalesce(reason, 'unknown') as reason,
-        quantity,
-        refund_revenue
+        quantity as units_returned,
+        coalesce(refund_revenue, 0) as refund_amount
     from {{ ref('fact_returns') }}
     -- What came back of an order that is not known (yet) did come back.
     where (is_sale or order_id is null) and {{ within_touched_months('returned_date') }}
 ),
 
-sold as (
+moves as (
+    select
+        month_start,
+        product_id,
+        reason,
+        1 as returns,
+        units_returned,
+        0 as units_sold,
+        refund_amount
+    from returns
+    union all
+    select
+        month_start,
+        product_id,
+        'all' as reason,
+        1 as returns,
+        units_returned,
+        0 as units_sold,
+        refund_amount
+    from returns
+    union all
     select
         {{ period_of('month', 'order_date') }} as month_start,
         product_id,
-        sum(quantity) as units_sold
+        'all' as reason,
+        0 as returns,
+        0 as units_returned,
+        quantity as units_sold,
+        0 as refund_amount
     from {{ ref('fact_order_items') }}
     where is_sale and {{ within_touched_months('order_date') }}
-    group by 1, 2
 ),
 
 reasons as (
@@ -40,50 +63,35 @@ reasons as (
         month_start,
         product_id,
         reason,
-        count(*) as returns,
-        sum(quantity) as units_returned,
-        sum(refund_revenue) as refund_amount
-    from returns
+        sum(returns) as returns,
+        sum(units_returned) as units_returned,
+        sum(units_sold) as units_sold,
+        sum(refund_amount) as refund_amount
+    from moves
+    where {{ touched('month_start', 'product_id') }}
     group by month_start, product_id, reason
 ),
 
--- All reasons together have a row for what was sold and not returned, too.
-all_reasons as (
-    select
-        coalesce(sold.month_start, returned.month_start) as month_start,
-        coalesce(sold.product_id, returned.product_id) as product_id,
-        'all' as reason,
-        coalesce(returned.returns, 0) as returns,
-        coalesce(returned.units_returned, 0) as units_returned,
-        returned.refund_amount
-    from sold
-    full join (
-        select
-            month_start,
-            product_id,
-            sum(returns) as returns,
-            sum(units_returned) as units_returned,
-            sum(refund_amount) as refund_amount
-        from reasons
-        group by month_start, product_id
-    ) as returned on sold.month_start = returned.month_start and sold.product_id = returned.product_id
-),
-
+-- What was sold stands in the row of all reasons, and is what each reason is measured against.
 figures as (
-    select * from reasons
-    union all
-    select * from all_reasons
+    select
+        month_start,
+        product_id,
+        reason,
+        returns,
+        units_returned,
+        sum(units_sold) over (partition by month_start, product_id) as units_sold,
+        refund_amount
+    from reasons
 )
 
 select
-    figures.month_start,
-    figures.product_id,
-    figures.reason,
-    cast(figures.returns as integer) as returns,
-    cast(figures.units_returned as bigint) as units_returned,
-    cast(coalesce(sold.units_sold, 0) as bigint) as units_sold,
-    cast(cast(figures.units_returned as numeric(18, 4)) / sold.units_sold as numeric(18, 4)) as return_rate,
-    cast(coalesce(figures.refund_amount, 0) as numeric(38, 4)) as refund_amount
+    month_start,
+    product_id,
+    reason,
+    cast(returns as integer) as returns,
+    cast(units_returned as bigint) as units_returned,
+    cast(units_sold as bigint) as units_sold,
+    cast(cast(units_returned as numeric(18, 4)) / nullif(units_sold, 0) as numeric(18, 4)) as return_rate,
+    cast(refund_amount as numeric(38, 4)) as refund_amount
 from figures
-left join sold on figures.month_start = sold.month_start and figures.product_id = sold.product_id
-where {{ touched('figures.month_start', 'figures.product_id') }}
