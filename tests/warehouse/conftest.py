@@ -73,8 +73,9 @@ def built_tables(settings: Settings) -> list[str]:
     """Every table and view that dbt has built, as schema.name."""
     with psycopg.connect(settings.dsn("owner")) as connection:
         rows = connection.execute(
-            "select table_schema || '.' || table_name from information_schema.tables"
-            " where table_schema = any(%s) order by 1",
+            "select relnamespace::regnamespace || '.' || relname from pg_class"
+            " where relnamespace::regnamespace::text = any(%s) and relkind in ('r', 'p', 'v') and not relispartition"
+            " order by 1",
             [list(BUILT_SCHEMAS)],
         ).fetchall()
     return [row[0] for row in rows]

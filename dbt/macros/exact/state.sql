@@ -173,7 +173,7 @@
 {%- endmacro %}
 
 {% macro contract_shape() -%}
-    {%- set shape = [model.constraints | string] -%}
+    {%- set shape = [model.constraints | string, config.get("partition_by")] -%}
     {%- for column in model.columns.values() -%}
         {%- do shape.append([column.name, column.data_type, column.constraints | string]) -%}
     {%- endfor -%}
