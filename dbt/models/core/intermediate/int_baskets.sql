@@ -16,6 +16,6 @@ select
     order_id,
     product_id,
     order_date,
-    {{ period_of('month', 'order_date') }} as order_month
+    {{ period_of('month', 'order_date') }} as month_start
 from order_products
 where products <= {{ var("affinity_max_products") }}

@@ -1,10 +1,10 @@
 {{
     config(
-        unit=['order_month'],
+        unit=['month_start'],
         feed=['product_id', 'other_product_id'],
         indexes=[
-            {'columns': ['product_id', 'other_product_id', 'order_month'], 'unique': true},
-            {'columns': ['order_month']},
+            {'columns': ['product_id', 'other_product_id', 'month_start'], 'unique': true},
+            {'columns': ['month_start']},
         ],
     )
 }}
@@ -14,23 +14,18 @@
     select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
 {% endcall %}
 
-with baskets as {{ materialized_cte() }} (
+with baskets as (
     select *
     from {{ ref('int_baskets') }}
-    where
-        {{ touched('order_month') }}
-        and {{ when_touched(
-            "order_date >= (select min(order_month) from touched) and order_date < (select "
-            ~ plus_periods("month", "max(order_month)", 1) ~ " from touched)"
-        ) }}
+    where {{ within_touched_months('order_date') }}
 )
 
 select
-    baskets.order_month,
+    baskets.month_start,
     baskets.product_id,
     others.product_id as other_product_id,
     cast(count(*) as integer) as orders_together
 from baskets
 inner join baskets as others
     on baskets.order_id = others.order_id and baskets.product_id <= others.product_id
-group by baskets.order_month, baskets.product_id, others.product_id
+group by baskets.month_start, baskets.product_id, others.product_id
