@@ -125,6 +125,81 @@ MUTANTS = {
         "valid_at('changes', 'held.entered_at')",
         "valid_at('changes', 'held.entered_at') ~ ' and false'",
     ),
+    "a user's day does not touch its customer": (
+        "models/core/intermediate/int_customer_days.sql",
+        "valid_at('members', 'changes.event_date')",
+        "valid_at('members', 'changes.event_date') ~ ' and false'",
+    ),
+    "a user who changes the customer leaves its days behind": (
+        "models/core/intermediate/int_customer_days.sql",
+        "valid_at('members', 'days.event_date') }}\n{% endcall %}",
+        "valid_at('members', 'days.event_date') }} and false\n{% endcall %}",
+    ),
+    "an order does not touch the payments that name no customer": (
+        "models/core/intermediate/int_customer_payments.sql",
+        "changes.order_id = payments.order_id",
+        "changes.order_id = payments.payment_id",
+    ),
+    "a refund does not touch the customer of its order": (
+        "models/core/intermediate/int_customer_orders.sql",
+        "changes.order_id = orders.order_id",
+        "changes.order_id = orders.customer_id",
+    ),
+    "an order does not touch its customer": (
+        "models/core/intermediate/int_customer_orders.sql",
+        "{{ touched_by('fact_orders', ['customer_id']) }}",
+        "{{ touched_by('fact_orders', ['order_id']) }}",
+    ),
+    "today moves and the customers stay": (
+        "models/marts/customers/customer_summary.sql",
+        "held.as_of <> today.as_of",
+        "false",
+    ),
+    "another customer's order does not touch everybody's scores": (
+        "models/marts/customers/customer_summary.sql",
+        "exists (select 1 from {{ changes('int_customer_orders') }})",
+        "everybody.customer_id in (select customer_id from {{ changes('int_customer_orders') }})",
+    ),
+    "a failed payment does not touch the customer's health": (
+        "models/marts/customers/customer_summary.sql",
+        "exists (select 1 from {{ changes('int_customer_payments') }})",
+        "exists (select 1 from {{ changes('int_customer_payments') }} where false)",
+    ),
+    "what customers do does not touch their health": (
+        "models/marts/customers/customer_summary.sql",
+        "exists (select 1 from {{ changes('int_customer_days') }})",
+        "exists (select 1 from {{ changes('int_customer_days') }} where false)",
+    ),
+    "a new name of a customer does not touch it": (
+        "models/marts/customers/customer_summary.sql",
+        "exists (select 1 from {{ changes('dim_customers') }})",
+        "exists (select 1 from {{ changes('dim_customers') }} where false)",
+    ),
+    "a sale does not touch the product's month": (
+        "models/marts/customers/product_performance.sql",
+        "period_of('month', 'changes.order_date')",
+        "plus_days('changes.order_date', 1)",
+    ),
+    "another category does not touch the product's months": (
+        "models/marts/customers/product_performance.sql",
+        "coalesce(held.category, '') <> coalesce(products.category, '')",
+        "false",
+    ),
+    "a day's orders do not touch the pairs of their month": (
+        "models/core/intermediate/int_product_pair_months.sql",
+        "period_of('month', 'changes.order_date')",
+        "plus_days('changes.order_date', 1)",
+    ),
+    "a pair's month does not touch the pair": (
+        "models/core/intermediate/int_product_pairs.sql",
+        "['product_id', 'other_product_id']) }}\n\nselect",
+        "['other_product_id', 'product_id']) }}\n\nselect",
+    ),
+    "an order without a shown pair does not touch the others": (
+        "models/marts/customers/product_affinity.sql",
+        "exists (select 1 from {{ changes('int_basket_months') }})",
+        "exists (select 1 from {{ changes('int_basket_months') }} where false)",
+    ),
     "rows of a replaced load stay": (
         "macros/exact/landed.sql",
         "delete from {{ target }} where _load_id in ({{ gone }});",

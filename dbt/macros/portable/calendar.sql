@@ -26,6 +26,12 @@
     ({{ day }} + ({{ days }}))
 {%- endmacro %}
 
+{#- How many days `last` lies after `first`. -#}
+{% macro days_from(first, last) -%}{{ adapter.dispatch("days_from")(first, last) }}{%- endmacro %}
+{% macro postgres__days_from(first, last) -%}
+    ({{ last }} - {{ first }})
+{%- endmacro %}
+
 {#- The first day of the period that `day` lies in. -#}
 {% macro period_of(grain, day) -%}{{ adapter.dispatch("period_of")(grain, day) }}{%- endmacro %}
 {% macro postgres__period_of(grain, day) -%}
