@@ -40,7 +40,7 @@ class AtomicFile:
         self._size = 0
         self._digest = hashlib.sha256()
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}.tmp")
-        self._stream = self._temporary.open("wb", buffering=1 << 20)
+        self._stream = self._temporary.open("wb", buffering=1 << 17)
         fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def write(self, content: bytes | memoryview | Buffer) -> int:
