@@ -16,9 +16,10 @@ from data_gen.company.day import users_on
 from data_gen.company.delivery import late
 from data_gen.company.dirt import fate_of
 from data_gen.company.events import event_bits, timeline
-from data_gen.company.figures import NEVER, Figures, arrives, known_since
+from data_gen.company.figures import Figures
 from data_gen.company.hashing import I64, U64, identity
 from data_gen.company.lives import ActorDays, end_day
+from data_gen.company.recovery import NEVER, arrives, known_since
 
 WINDOWS = (7, 30)
 _FEW = 1 << 10

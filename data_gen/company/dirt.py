@@ -163,6 +163,19 @@ FILE_CLASSES: dict[str, tuple[tuple[str, ...], str, dict[str, str] | None]] = {
 }
 
 
+def drifted_column(source: str, kind: str | None) -> str | None:
+    """The column that a class of file defects changes."""
+    columns = FILE_CLASSES[kind][2] if kind else None
+    return columns[source] if columns else None
+
+
+def columns_with(name: str, source: str, kind: str | None) -> tuple[str, ...]:
+    """The columns that can have a class of row defects in a file with a defect of its own; none: it does not occur."""
+    all_columns = ROW_CLASSES[name][1][source]
+    left = tuple(column for column in all_columns if column != drifted_column(source, kind))
+    return () if name == "compound" and left != all_columns else left
+
+
 @dataclass(frozen=True, eq=False)
 class DirtyRows:
     """The rows of a batch that have a defect."""

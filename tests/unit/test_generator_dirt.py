@@ -100,6 +100,8 @@ def could_have(window: Window, name: str, source: str, day: date, row: Row) -> b
         return row["kind"] == "charge" and row["order_id"] is not None
     if name == "missing_required":
         return True
+    if name == "compound":
+        return len(columns) == 2 and None not in (row[c] for c in columns)
     # Of several columns one is drawn; where it is null there is no defect.
     return any(row[c] is not None for c in columns)
 
