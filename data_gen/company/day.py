@@ -102,7 +102,7 @@ def _all_batches(
     for touches in touches_on(company, day, chunk_rows) if wanted & {"sessions", "ad_spend"} else ():
         visits += np.bincount(touches.campaign, minlength=len(visits))
         yield Batch("sessions", touch_rows(company, touches, day))
-    for who in users_on(company, day, chunk_rows):
+    for who in users_on(company, day, _FEW_ROWS_EACH * chunk_rows):
         if "users" in wanted:
             yield Batch("users", _on_time(company, "users", False, who, changed_users, user_rows))
         if wanted & _OF_ACTIVITY:
