@@ -41,16 +41,16 @@ def _add(figures: Figures, company: Company, who: ActorDays) -> None:
     seen = np.zeros(len(users), dtype=np.bool_)
     open_ = np.flatnonzero(born <= day)  # who is not known to be active yet
     length, level = segment_days_of(company, users), level_of(company, users)
-    segment, active = np.full(len(users), -1), np.zeros(len(users), dtype=np.bool_)
+    begins, active = np.full(len(users), NEVER), np.zeros(len(users), dtype=np.bool_)  # the segment that is looked at
     for back in range(max(WINDOWS)):
         earlier = day - back
         if earlier < company.founded:
             break
-        asked = open_[(born[open_] <= earlier) & (earlier < end[open_])]
-        now = (earlier - born[asked]) // length[asked]
-        entered = now != segment[asked]  # going back, a segment is entered at its end
-        new, now = asked[entered], now[entered]
-        segment[new], active[new] = now, is_active(company, users[new], now)
+        open_ = open_[born[open_] <= earlier]
+        asked = open_[earlier < end[open_]]
+        new = asked[earlier < begins[asked]]  # going back, a segment is entered at its end
+        segment = (earlier - born[new]) // length[new]
+        begins[new], active[new] = born[new] + segment * length[new], is_active(company, users[new], segment)
         asked = asked[active[asked]]
         wanted = sessions_wanted(company, ActorDays.on(earlier, users[asked]), born[asked], level[asked])
         comes = asked[wanted > 0]
