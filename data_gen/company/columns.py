@@ -101,6 +101,11 @@ def _dictionary(texts: tuple[str, ...]) -> pa.Array:
     return words(texts)
 
 
+def no_rows(schema: pa.Schema) -> pa.Table:
+    """A table without rows."""
+    return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
 def _around(kind: pa.DataType, numbers: I64, width: type[np.signedinteger]) -> pa.Array:
     values: NDArray[np.signedinteger] = np.ascontiguousarray(numbers, dtype=width)
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from data_gen.company.columns import pick
+from data_gen.company.columns import no_rows, pick
 from data_gen.company.corruption import Values
 from data_gen.company.dirt import drifted_column
 from data_gen.company.schemas import Source
@@ -42,7 +42,7 @@ class Drift:
 
     def source(self, source: Source) -> Source:
         """The source with the columns that the file has."""
-        return replace(source, schema=self.table(source.schema.empty_table()).schema)
+        return replace(source, schema=self.table(no_rows(source.schema)).schema)
 
     def table(self, rows: pa.Table) -> pa.Table:
         if self.kind == "columns_reordered":
