@@ -11,10 +11,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 
-from data_gen.company.company import Company, exact_scale
-from data_gen.company.making import day_number_of, day_tables
-from data_gen.company.rules import load_rules
-
 ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2026, 11, 18)  # a Wednesday without holiday, launch or outage
 YOUNG, OLD = DAY, DAY - timedelta(days=365)  # foundings
@@ -30,7 +26,7 @@ def measure() -> list[tuple[str, str, str, str]]:
     with tempfile.TemporaryDirectory(prefix="generator-bench-") as modules:
         run(OLD, "0.01", modules)  # compiles the modules: what is measured is any run but the very first
         year = median_of(OLD, "12", modules)
-        first = median_of(YOUNG, equal_scale(year[3]), modules)
+        first = median_of(YOUNG, equal_scale(year[3], modules), modules)
         million = median_of(OLD, "28", modules)
     return [
         *(rows_per_second(day, naive) for day in (year, million)),
@@ -65,12 +61,10 @@ def rows_per_second(day: Measured, naive: float) -> tuple[str, str, str, str]:
     )
 
 
-def equal_scale(events: int) -> str:
+def equal_scale(events: int, modules: str) -> str:
     """The scale at which a company's first day has about as many events."""
-    rules = load_rules().founded_on(YOUNG)
-    sample = Company(rules, 42, exact_scale("4"))
-    assert day_number_of(DAY) == sample.founded
-    return f"{4 * events / len(day_tables(rules, 42, '4', DAY)['events']):.2f}"
+    sample = 100
+    return f"{sample * events / run(YOUNG, str(sample), modules)[3]:.2f}"
 
 
 def median_of(founded: date, scale: str, modules: str, times: int = 3) -> Measured:

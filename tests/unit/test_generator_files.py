@@ -11,8 +11,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
@@ -199,25 +197,30 @@ def test_what_a_killed_process_left_behind_goes(company: Company, tmp_path: Path
     assert {p.name for p in folder.iterdir()} == {"users.csv", "_manifest.json"}
 
 
+# Clears away what others left behind, until its input ends.
+CLEARING = """
+import sys, threading
+from pathlib import Path
+from data_gen.company.files import remove_abandoned
+done = []
+threading.Thread(target=lambda: (sys.stdin.read(), done.append(True))).start()
+print("ready", flush=True)
+while not done:
+    remove_abandoned(Path(sys.argv[1]))
+"""
+
+
 def test_a_file_that_is_just_made_is_not_taken_for_abandoned(tmp_path: Path) -> None:
     """Two that make the same day look for what others left behind while these begin."""
     target = tmp_path / "users.csv"
-    done = threading.Event()
-
-    def clear_away() -> None:
-        while not done.is_set():
-            files.remove_abandoned(target)
-
-    with ThreadPoolExecutor(1) as others:
-        others.submit(clear_away)
-        try:
-            for number in range(300):
-                file = files.AtomicFile(target)
-                file.write(str(number).encode())
-                file.publish()
-        finally:
-            done.set()
-    assert [p.name for p in tmp_path.iterdir()] == ["users.csv"]
+    with start(["-c", CLEARING, str(target)], stdin=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == "ready\n"
+        for _ in range(8_000):
+            file = files.AtomicFile(target)
+            assert file._temporary.exists()
+            file.discard()
+        other.communicate("")
+    assert not any(tmp_path.iterdir())
 
 
 # -- command line ------------------------------------------------------------------------------
