@@ -129,13 +129,14 @@ def _gathered(parts: Iterable[ActorDays]) -> Iterator[ActorDays]:
     for part in parts:
         waiting.append(part)
         if sum(map(len, waiting)) >= BATCH:
-            yield _together(waiting)
+            yield together(waiting)
             waiting = []
     if waiting:
-        yield _together(waiting)
+        yield together(waiting)
 
 
-def _together(parts: list[ActorDays]) -> ActorDays:
+def together(parts: list[ActorDays]) -> ActorDays:
+    """All of them, one part behind another."""
     return ActorDays(np.concatenate([part.actor for part in parts]), np.concatenate([part.day for part in parts]))
 
 
