@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def test_rates_of_redeliveries_and_robots(window: Window) -> None:
 
 def within(found: int, possible: int, rate: float) -> bool:
     """Three standard deviations."""
-    return abs(found - rate * possible) <= 3 * (rate * (1 - rate) * possible) ** 0.5
+    return abs(found - rate * possible) <= 3 * sqrt(rate * (1 - rate) * possible)
 
 
 def key_of(source: str, row: Row) -> str:
