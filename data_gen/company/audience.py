@@ -13,12 +13,13 @@ import numpy as np
 from data_gen.company.activity import is_active, level_of, segment_days_of, sessions_of, sessions_wanted
 from data_gen.company.company import Company
 from data_gen.company.day import users_on
-from data_gen.company.delivery import late
+from data_gen.company.delivery import late, together
 from data_gen.company.dirt import fate_of
 from data_gen.company.events import event_bits, timeline
-from data_gen.company.figures import NEVER, Figures, arrives, known_since
-from data_gen.company.hashing import I64, U64, identity
+from data_gen.company.figures import Figures
+from data_gen.company.hashing import I64, U64, Mask, identity
 from data_gen.company.lives import ActorDays, end_day
+from data_gen.company.recovery import NEVER, arrives, known_since
 
 WINDOWS = (7, 30)
 _FEW = 1 << 10
@@ -40,16 +41,17 @@ def _add(figures: Figures, company: Company, who: ActorDays) -> None:
     seen = np.zeros(len(users), dtype=np.bool_)
     open_ = np.flatnonzero(born <= day)  # who is not known to be active yet
     length, level = segment_days_of(company, users), level_of(company, users)
-    segment, active = np.full(len(users), -1), np.zeros(len(users), dtype=np.bool_)
+    begins, active = np.full(len(users), NEVER), np.zeros(len(users), dtype=np.bool_)  # the segment that is looked at
+    unsure: list[ActorDays] = []  # days of users of which more than the first event has to be looked at
     for back in range(max(WINDOWS)):
         earlier = day - back
         if earlier < company.founded:
             break
-        asked = open_[(born[open_] <= earlier) & (earlier < end[open_])]
-        now = (earlier - born[asked]) // length[asked]
-        entered = now != segment[asked]  # going back, a segment is entered at its end
-        new, now = asked[entered], now[entered]
-        segment[new], active[new] = now, is_active(company, users[new], now)
+        open_ = open_[born[open_] <= earlier]
+        asked = open_[earlier < end[open_]]
+        new = asked[earlier < begins[asked]]  # going back, a segment is entered at its end
+        segment = (earlier - born[new]) // length[new]
+        begins[new], active[new] = born[new] + segment * length[new], is_active(company, users[new], segment)
         asked = asked[active[asked]]
         wanted = sessions_wanted(company, ActorDays.on(earlier, users[asked]), born[asked], level[asked])
         comes = asked[wanted > 0]
@@ -58,10 +60,15 @@ def _add(figures: Figures, company: Company, who: ActorDays) -> None:
             comes = np.searchsorted(users, came)
         if len(comes):
             seen[comes] = True
-            since[comes] = np.minimum(since[comes], _known_since(company, users[comes], earlier))
-            open_ = open_[since[open_] > day]
+            known, sure = _known_since(company, users[comes], earlier)
+            since[comes] = np.minimum(since[comes], known)
+            unsure.append(ActorDays.on(earlier, users[comes[~sure]]))
+        if back + 1 in WINDOWS or company.calendar.may_drop_visits(earlier):
+            _look_closer(company, users, since, unsure, day)
+        open_ = open_[since[open_] > day]
         if back + 1 in WINDOWS:
             _count(figures, back + 1, since, int(seen.sum()))
+    _look_closer(company, users, since, unsure, day)
     for window in WINDOWS:
         if day - company.founded < window - 1:  # the window begins before the founding
             _count(figures, window, since, int(seen.sum()))
@@ -73,26 +80,38 @@ def _count(figures: Figures, window: int, since: I64, seen: int) -> None:
     figures.add_known(metric, np.where(since < NEVER, np.maximum(since, figures.day), NEVER), 100)
 
 
-def _known_since(company: Company, users: I64, day: int) -> I64:
-    """From which landing day on something is known of what each of these users, who all came, did on a day."""
+def _known_since(company: Company, users: I64, day: int) -> tuple[I64, Mask]:
+    """From which landing day on it is known that each of these users came on a day, and of whom that is certain: it may
+    be earlier for the others, by another event than the first."""
     delay = late(company, "events").delay(ActorDays.on(day, users))
     since = day + delay
     for landed in np.unique(since[delay > 0]).tolist():
         since[(delay > 0) & (since == landed)] = arrives(company, "events", landed)
     on_time = np.flatnonzero(delay == 0)
+    sure = delay > 0
     if company.calendar.may_drop_visits(day):
-        unlucky = on_time  # which of their sessions took place has to be looked at
+        since[on_time] = NEVER  # which of their sessions took place is not known yet
     else:
         # One event that is fine is enough: mostly the first of the first session is.
         first = event_bits(company, identity(np.full(len(on_time), day), users[on_time], on_time * 0))
         since[on_time] = _of_rows(company, day, first)
-        unlucky = on_time[since[on_time] > day]
-    if len(unlucky):
-        sessions = sessions_of(company, ActorDays.on(day, users[unlucky]))
-        line = timeline(company, sessions)
-        begins = np.flatnonzero(np.diff(sessions.user[line.session], prepend=-1))
-        since[unlucky] = np.minimum.reduceat(_of_rows(company, day, line.bits), begins)
-    return since
+        sure[on_time] = since[on_time] == day
+    return since, sure
+
+
+def _look_closer(company: Company, users: I64, since: I64, unsure: list[ActorDays], until: int) -> None:
+    """Looks at all events of the days that are in question, of users who are not known to be active by a day."""
+    if not unsure:
+        return
+    who = together(unsure)
+    sessions = sessions_of(company, who.where(since[np.searchsorted(users, who.actor)] > until))
+    line = timeline(company, sessions)
+    day = sessions.day[line.session]
+    for one in np.unique(day).tolist():
+        events = day == one
+        user = np.searchsorted(users, sessions.user[line.session[events]])
+        np.minimum.at(since, user, _of_rows(company, one, line.bits[events]))
+    unsure.clear()
 
 
 def _of_rows(company: Company, day: int, bits: U64) -> I64:

@@ -92,7 +92,18 @@ def constant(text: str | None) -> pa.Scalar:
 
 def pick(texts: Sequence[str] | pa.Array, codes: I64) -> pa.Array:
     """The text of each code."""
-    return (texts if isinstance(texts, pa.Array) else words(texts)).take(whole(codes))
+    return (texts if isinstance(texts, pa.Array) else _dictionary(tuple(texts))).take(whole(codes))
+
+
+@lru_cache(maxsize=256)
+def _dictionary(texts: tuple[str, ...]) -> pa.Array:
+    """The same few texts are picked from again and again."""
+    return words(texts)
+
+
+def no_rows(schema: pa.Schema) -> pa.Table:
+    """A table without rows."""
+    return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 
 def _around(kind: pa.DataType, numbers: I64, width: type[np.signedinteger]) -> pa.Array:

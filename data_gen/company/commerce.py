@@ -33,6 +33,11 @@ class Lines:
     price: I64  # cents a piece
     discount: I64  # cents
 
+    @property
+    def net(self) -> I64:
+        """Cents of each line, less its discount."""
+        return self.quantity * self.price - self.discount
+
 
 @dataclass(frozen=True, eq=False)
 class Orders:
@@ -74,9 +79,8 @@ def orders_of(company: Company, sessions: Sessions) -> Orders:
     at = timeline(company, sessions).at[np.cumsum(sessions.events) - 1]
     bits = company.draw("order.bits", sessions.counter.view(np.int64))
     lines = _lines(company, sessions, bits)
-    net = lines.quantity * lines.price - lines.discount
     first = np.flatnonzero(np.diff(lines.order, prepend=-1))
-    goods = np.add.reduceat(net, first) if len(net) else net
+    goods = np.add.reduceat(lines.net, first) if len(first) else lines.net
     more = splitmix64(bits)
     discount = np.where(happens(more, rules.discount_share), portion(goods, rules.discount), 0)
     free = goods - discount >= rules.free_shipping_from

@@ -22,7 +22,7 @@ from data_gen.company.fx import rate_rows
 from data_gen.company.hashing import I64
 from data_gen.company.lives import ActorDays, end_day
 from data_gen.company.marketing import campaigns, session_campaigns, session_rows, spend_rows, touch_rows, touches_on
-from data_gen.company.payments import Payments, earlier_orders_paid, payment_rows, payments_of, return_rows
+from data_gen.company.payments import REFUND, Payments, earlier_orders_paid, payment_rows, payments_of, return_rows
 from data_gen.company.people import changed_users, user_rows
 from data_gen.company.rows import Rows
 from data_gen.company.schemas import SOURCES
@@ -102,7 +102,7 @@ def _all_batches(
     for touches in touches_on(company, day, chunk_rows) if wanted & {"sessions", "ad_spend"} else ():
         visits += np.bincount(touches.campaign, minlength=len(visits))
         yield Batch("sessions", touch_rows(company, touches, day))
-    for who in users_on(company, day, chunk_rows):
+    for who in users_on(company, day, _FEW_ROWS_EACH * chunk_rows):
         if "users" in wanted:
             yield Batch("users", _on_time(company, "users", False, who, changed_users, user_rows))
         if wanted & _OF_ACTIVITY:
@@ -168,7 +168,8 @@ def _of_earlier_days(
             if watcher:
                 watcher.payments(payments)
             yield Batch("payments", payment_rows(company, payments, day))
-            yield Batch("returns", return_rows(company, payments, day))
+            if (payments.step == REFUND).any():
+                yield Batch("returns", return_rows(company, payments, day))
 
 
 def actors(day: int, first: int, last: int, count: int) -> Iterator[ActorDays]:

@@ -40,6 +40,7 @@ DEFECTS = Source(
 )
 Texts: TypeAlias = pa.Array | Sequence[str | None] | str | None  # one for each row, or the same for all
 _IN_MEMORY = 1 << 15
+_BEFORE_ALL_LINES = whole(np.zeros(1, dtype=np.int64))[0]  # from a number of Python's, pyarrow would import pandas
 
 
 class DefectList:
@@ -110,7 +111,7 @@ class DefectList:
         if not self._unordered:
             return
         added = pa.Table.from_batches(self._unordered)
-        lines = numbers(pc.fill_null(added["line"].combine_chunks(), 0))
+        lines = numbers(pc.fill_null(added["line"].combine_chunks(), _BEFORE_ALL_LINES))
         self._waiting.append(added.take(whole(np.argsort(lines, kind="stable"))))
         self._unordered = []
         self._rows += len(added)

@@ -6,9 +6,10 @@ each gets a delay. So the few that are put off are listed without a look at the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 
 import numpy as np
 
@@ -117,9 +118,26 @@ class Late:
 
     def due(self, day: int) -> Iterator[ActorDays]:
         """Those whose earlier days land on `day`."""
-        yield from self.soon.due(day)
-        for who in self.tail.due(day):
-            yield who.where(self.soon.delay(who) == 0)
+        return _gathered(
+            chain(self.soon.due(day), (who.where(self.soon.delay(who) == 0) for who in self.tail.due(day)))
+        )
+
+
+def _gathered(parts: Iterable[ActorDays]) -> Iterator[ActorDays]:
+    """The same in fewer parts: what is made from each has a price of its own."""
+    waiting: list[ActorDays] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= BATCH:
+            yield together(waiting)
+            waiting = []
+    if waiting:
+        yield together(waiting)
+
+
+def together(parts: list[ActorDays]) -> ActorDays:
+    """All of them, one part behind another."""
+    return ActorDays(np.concatenate([part.actor for part in parts]), np.concatenate([part.day for part in parts]))
 
 
 def late(company: Company, source: str, of_customers: bool = False) -> Late:

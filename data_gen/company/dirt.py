@@ -163,6 +163,19 @@ FILE_CLASSES: dict[str, tuple[tuple[str, ...], str, dict[str, str] | None]] = {
 }
 
 
+def drifted_column(source: str, kind: str | None) -> str | None:
+    """The column that a class of file defects changes."""
+    columns = FILE_CLASSES[kind][2] if kind else None
+    return columns[source] if columns else None
+
+
+def columns_with(name: str, source: str, kind: str | None) -> tuple[str, ...]:
+    """The columns that can have a class of row defects in a file with a defect of its own; none: it does not occur."""
+    all_columns = ROW_CLASSES[name][1][source]
+    left = tuple(column for column in all_columns if column != drifted_column(source, kind))
+    return () if name == "compound" and left != all_columns else left
+
+
 @dataclass(frozen=True, eq=False)
 class DirtyRows:
     """The rows of a batch that have a defect."""
@@ -178,6 +191,10 @@ class FileFate:
 
     kind: str | None
     redelivered_on: int | None  # day
+
+
+_CLEAN = FileFate(None, None)
+_BLOCK = 128  # days whose fates are drawn at once
 
 
 @lru_cache(maxsize=64)
@@ -202,26 +219,35 @@ def dirty_rows(company: Company, source: str, day: int, bits: U64) -> DirtyRows:
     return DirtyRows(row, np.searchsorted(bounds, place[row], side="right"), splitmix64(drawn[row]))
 
 
-@lru_cache(maxsize=4096)
 def fate_of(company: Company, source: str, day: int) -> FileFate:
     """What becomes of a source's file of a day. Files from before the founding are clean."""
-    rules = company.rules.dirt
     if day < company.founded:
-        return FileFate(None, None)
-    number = np.array([list(SOURCES).index(source)])
-    place = int(field(company.draw("dirt.file", number, day), 32, 32)[0])
-    kind, reach = None, 0
-    for name, (formats, _, columns) in FILE_CLASSES.items():
-        possible = SOURCES[source].format in formats and (columns is None or source in columns)
-        if possible:
-            reach += int(getattr(rules.files, name) * (1 << 32))
-            if place < reach:
-                kind = name
-                break
+        return _CLEAN
+    block, place = divmod(day, _BLOCK)
+    return _fates(company, source, block)[place]
+
+
+@lru_cache(maxsize=256)
+def _fates(company: Company, source: str, block: int) -> list[FileFate]:
+    """The same for some days in a row: a day asks for those before it."""
+    rules = company.rules.dirt
+    day = np.arange(block * _BLOCK, (block + 1) * _BLOCK, dtype=np.int64)
+    number = np.full(_BLOCK, list(SOURCES).index(source), dtype=np.int64)
+    possible = [
+        name
+        for name, (formats, _, columns) in FILE_CLASSES.items()
+        if SOURCES[source].format in formats and (columns is None or source in columns)
+    ]
+    reach = np.cumsum([int(getattr(rules.files, name) * (1 << 32)) for name in possible])
+    drawn = np.searchsorted(reach, field(company.draw("dirt.file", number, day), 32, 32), side="right")
     bits = company.draw("dirt.redelivered", number, day)
-    again = kind == "empty_file" or bool(happens(bits, rules.redelivered)[0])
-    after = int(rules.redelivered_after_days.at(splitmix64(bits))[0])
-    return FileFate(kind, day + after if again else None)
+    after = rules.redelivered_after_days.at(splitmix64(bits))
+    kinds = [*possible, None]
+    again = happens(bits, rules.redelivered) | (np.array([kind == "empty_file" for kind in kinds])[drawn])
+    return [
+        FileFate(kinds[n], on if comes else None)
+        for n, comes, on in zip(drawn.tolist(), again.tolist(), (day + after).tolist(), strict=True)
+    ]
 
 
 def redeliveries(company: Company, day: int) -> list[tuple[str, int]]:

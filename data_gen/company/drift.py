@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from data_gen.company.columns import pick
+from data_gen.company.columns import no_rows, pick
 from data_gen.company.corruption import Values
-from data_gen.company.dirt import FILE_CLASSES
+from data_gen.company.dirt import drifted_column
 from data_gen.company.schemas import Source
 from data_gen.company.writers import plain
 
@@ -29,8 +29,7 @@ class Drift:
         """The drift that a class of file defects means; None where it means none."""
         if kind is None or not kind.startswith("column"):
             return None
-        columns = FILE_CLASSES[kind][2]
-        return cls(kind, None if columns is None else columns[source.name])
+        return cls(kind, drifted_column(source.name, kind))
 
     @property
     def written_as(self) -> str | None:
@@ -43,7 +42,7 @@ class Drift:
 
     def source(self, source: Source) -> Source:
         """The source with the columns that the file has."""
-        return replace(source, schema=self.table(source.schema.empty_table()).schema)
+        return replace(source, schema=self.table(no_rows(source.schema)).schema)
 
     def table(self, rows: pa.Table) -> pa.Table:
         if self.kind == "columns_reordered":

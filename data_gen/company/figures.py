@@ -15,17 +15,17 @@ import pyarrow as pa
 
 from data_gen.company.activity import Sessions, sessions_of
 from data_gen.company.columns import days, decimals, pick
-from data_gen.company.commerce import CANCELLED, PLACED, Orders, order_bits
+from data_gen.company.commerce import Orders
 from data_gen.company.company import Company
 from data_gen.company.delivery import late
-from data_gen.company.dirt import REJECT, ROW_CLASSES, dirty_rows, fate_of, row_classes
+from data_gen.company.dirt import dirty_rows, fate_of, row_classes
 from data_gen.company.events import Events, event_codes, timeline, vocabulary
-from data_gen.company.fulfilment import days_under_way
-from data_gen.company.hashing import I64, U64, Mask
+from data_gen.company.hashing import I64, U64
 from data_gen.company.payments import REFUND, Payments
+from data_gen.company.recovery import NEVER, arrives, known_since
+from data_gen.company.sales import Sales, goods_of_refunds
 from data_gen.company.schemas import Source
 
-NEVER = 1 << 40
 VALUE = pa.decimal128(18, 2)
 KPIS = Source(
     "kpis",
@@ -74,13 +74,18 @@ class Figures:
     def events(self, events: Events) -> None:
         """A part of the day's events that land on it."""
         if len(events):
-            since = self.rows_known_since("events", events.bits, first=not self._any_event)
-            self._any_event = True
+            first, self._any_event = not self._any_event, True
+            since = self.rows_known_since("events", events.bits, first)
             self._events(events.sessions, events.timeline.session, events.code, since)
             again = fate_of(self.company, "events", self.day).redelivered_on
             if again is not None:
-                phantoms = self._withdrawn("events", events.bits)
-                self._phantoms("total_events", phantoms, 100)
+                self._add_copies(events.code[self._withdrawn("events", events.bits, first)], again)
+
+    def _add_copies(self, code: I64, until: int) -> None:
+        """Events that the new delivery does not have count until then. Their users have others on the day."""
+        signups = int(np.count_nonzero(code == vocabulary(self.company).signup))
+        for metric, count in (("total_events", len(code)), ("signups", signups)):
+            self.add_known(metric, np.array([self.day, until]), np.array([100 * count, -100 * count]))
 
     def late_events(self) -> None:
         """The day's events that land later."""
@@ -123,40 +128,42 @@ class Figures:
 
     def orders(self, orders: Orders) -> None:
         """Orders of the day, whenever they land."""
-        company, day = self.company, self.day
-        delay = late(company, "orders").delay(orders.who)
-        placed = order_bits(orders, np.where(orders.cancelled, CANCELLED, PLACED))
-        since = np.where(delay == 0, self.rows_known_since("orders", placed), day + delay)
-        # When it is shipped it is told again.
-        since = np.minimum(since, day + days_under_way(company, orders.user, orders.day)[0])
-        lines = orders.lines
-        line_since = np.where(
-            delay[lines.order] == 0, self.rows_known_since("order_items", lines.bits), (day + delay)[lines.order]
-        )
-        sold = ~orders.cancelled[lines.order]
-        order = lines.order[sold]
-        both = np.maximum(line_since, since[lines.order])[sold]
-        gross, discount = (lines.quantity * lines.price)[sold], lines.discount[sold]
+        sales = Sales.of(self.company, orders.where(~orders.cancelled))
+        orders, lines = sales.orders, sales.orders.lines
+        both = np.maximum(sales.line_since, sales.since[lines.order])
         sale = np.full(len(orders), NEVER, dtype=np.int64)
-        np.minimum.at(sale, order, both)
-        sales = ~orders.cancelled
-        self.add_true("orders", 100 * int(sales.sum()))
-        self.add_known("orders", sale[sales], 100)
+        np.minimum.at(sale, lines.order, both)
+        gross, net = lines.quantity * lines.price, lines.net
+        self.add_true("orders", 100 * len(orders))
+        self.add_known("orders", sale, 100)
         self.add_true("gross_revenue", int(gross.sum()))
         self.add_known("gross_revenue", both, gross)
-        self.add_true("net_revenue", int((gross - discount).sum() - orders.discount[sales].sum()))
-        self.add_known("net_revenue", both, gross - discount)
-        self.add_known("net_revenue", sale[sales], -orders.discount[sales])
+        self.add_true("net_revenue", int(net.sum() - orders.discount.sum()))
+        self.add_known("net_revenue", both, net)
+        self.add_known("net_revenue", sale, -orders.discount)
 
     def payments(self, payments: Payments) -> None:
         """Payments that land on the day; refunds always land on the day on which they are paid."""
         refunds = payments.where((payments.step == REFUND) & (payments.lands == self.day))
         if not len(refunds):
             return
-        self.add_true("net_revenue", -int(refunds.amount.sum()))
-        self.add_known("net_revenue", self.rows_known_since("payments", refunds.bits), -refunds.amount)
-        withdrawn = self._withdrawn("payments", refunds.bits)
-        self._phantoms("net_revenue", withdrawn, -refunds.amount[withdrawn])
+        refunded = np.isin(np.arange(len(refunds.orders)), refunds.order)
+        order = (np.cumsum(refunded) - 1)[refunds.order]
+        sales = Sales.of(self.company, refunds.orders.where(refunded))
+        every = np.ones(len(sales.line_since), dtype=np.bool_)
+        self.add_true("net_revenue", -int(goods_of_refunds(refunds.amount, order, sales.orders, every).sum()))
+        since = self.rows_known_since("payments", refunds.bits)
+        # A row that the new delivery does not have is a refund of the same order until then.
+        copies = self._withdrawn("payments", refunds.bits)
+        again = fate_of(self.company, "payments", self.day).redelivered_on
+        until = self.day if again is None else again
+        shown = 0
+        times = np.concatenate([[self.day, until], since, sales.changes()])
+        for day in np.unique(times[(times >= self.day) & (times < NEVER)]).tolist():
+            goods = sales.goods(refunds.amount, order, day)
+            value = int(goods[since <= day].sum()) + (int(goods[copies].sum()) if day < until else 0)
+            self.add_known("net_revenue", np.array([day]), shown - value)
+            shown = value
 
     # -- fates -----------------------------------------------------------------------------------------------
 
@@ -164,20 +171,16 @@ class Figures:
         """From when rows are known that land on their day. `first`: the first of them is the file's first."""
         return known_since(self.company, source, self.day, bits, first)
 
-    def _withdrawn(self, source: str, bits: U64) -> I64:
-        names, _ = row_classes(self.company, source, fate_of(self.company, source, self.day).redelivered_on is not None)
-        if "withdrawn_row" not in names or arrives(self.company, source, self.day) != self.day:
+    def _withdrawn(self, source: str, bits: U64, first: bool = False) -> I64:
+        """The rows of which the first delivery has a copy under another key that the new one does not have."""
+        fate = fate_of(self.company, source, self.day)
+        names, _ = row_classes(self.company, source, fate.redelivered_on is not None)
+        if "withdrawn_row" not in names or fate.kind == "empty_file":
             return np.zeros(0, dtype=np.int64)
         found = dirty_rows(self.company, source, self.day, bits)
         withdrawn: I64 = found.row[found.kind == names.index("withdrawn_row")]
-        return withdrawn
-
-    def _phantoms(self, metric: str, rows: I64, values: I64 | int) -> None:
-        """Rows that are no more once the file is delivered again."""
-        again = fate_of(self.company, "events" if metric == "total_events" else "payments", self.day).redelivered_on
-        if len(rows) and again is not None:
-            self.add_known(metric, np.full(len(rows), self.day), values)
-            self.add_known(metric, np.full(len(rows), again), -np.asarray(values, dtype=np.int64))
+        held_back = first and fate.kind == "truncated_last_line"  # the file's first row stands, broken off, at its end
+        return withdrawn[withdrawn > 0] if held_back else withdrawn
 
     def table(self) -> pa.Table:
         rows = list(self._rows())
@@ -203,35 +206,3 @@ class Figures:
                 value += changes[landed]
                 if changes[landed] or landed == self.day:
                     yield metric, 1, landed, value
-
-
-def arrives(company: Company, source: str, day: int) -> int:
-    """When what a file of a day should have is there: an empty file is delivered again."""
-    fate = fate_of(company, source, day)
-    return fate.redelivered_on if fate.kind == "empty_file" and fate.redelivered_on is not None else day
-
-
-def known_since(company: Company, source: str, day: int, bits: U64, first: bool = False) -> I64:
-    """From which landing day on rows are known that land on `day`, which is theirs."""
-    fate = fate_of(company, source, day)
-    again = NEVER if fate.redelivered_on is None else fate.redelivered_on
-    if fate.kind == "empty_file":
-        return np.full(len(bits), again, dtype=np.int64)
-    since = np.full(len(bits), day, dtype=np.int64)
-    since[_lost(company, source, day, bits)] = again
-    if first and fate.kind == "truncated_last_line" and len(bits):
-        since[0] = again  # it was held back, and the last line breaks off in it
-    return since
-
-
-def _lost(company: Company, source: str, day: int, bits: U64) -> I64:
-    """Rows that cleaning cannot use."""
-    names, _ = row_classes(company, source, fate_of(company, source, day).redelivered_on is not None)
-    found = dirty_rows(company, source, day, bits)
-    lost: Mask = np.array([ROW_CLASSES[name][0] == REJECT for name in names], dtype=np.bool_)[found.kind]
-    if source == "order_items":  # an item of an order that does not exist counts nowhere
-        columns = ROW_CLASSES["orphan_key"][1][source]
-        at = np.array([columns.index("order_id")], dtype=np.uint64)
-        astray = found.bits % np.uint64(len(columns)) == at
-        lost |= (found.kind == names.index("orphan_key")) & astray
-    return found.row[lost]

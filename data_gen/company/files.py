@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 from pyarrow.lib import Buffer
 
@@ -40,8 +41,7 @@ class AtomicFile:
         self._size = 0
         self._digest = hashlib.sha256()
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}.tmp")
-        self._stream = self._temporary.open("wb", buffering=1 << 20)
-        fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._stream = _locked(self._temporary)
 
     def write(self, content: bytes | memoryview | Buffer) -> int:
         self._stream.write(content)
@@ -73,6 +73,17 @@ class AtomicFile:
         self._temporary.unlink(missing_ok=True)
         with suppress(OSError):  # closing writes what is left, which may fail for the reason that brought us here
             self._stream.close()
+
+
+def _locked(path: Path) -> BinaryIO:
+    """A new file that nobody takes for abandoned. Until it is locked, somebody may: then it is made again."""
+    while True:
+        stream = path.open("wb", buffering=1 << 17)
+        fcntl.flock(stream, fcntl.LOCK_EX)  # waits for who is just looking whether it is abandoned
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                return stream
+        stream.close()
 
 
 def remove_abandoned(path: Path) -> None:

@@ -13,6 +13,7 @@ from data_gen.company import events as event
 from data_gen.company import text
 from data_gen.company.activity import robot_on
 from data_gen.company.audience import add_audience
+from data_gen.company.columns import no_rows
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.day import CHUNK_ROWS, day_batches
 from data_gen.company.defects import DEFECTS, DefectList
@@ -43,7 +44,7 @@ def day_tables(
 ) -> dict[str, pa.Table]:
     """All rows that land on a day, clean, as one table per source."""
     company = Company(rules, seed, exact_scale(scale))
-    parts: dict[str, list[pa.Table]] = {name: [source.schema.empty_table()] for name, source in SOURCES.items()}
+    parts: dict[str, list[pa.Table]] = {name: [no_rows(source.schema)] for name, source in SOURCES.items()}
     for batch in day_batches(company, day_number_of(day), chunk_rows):
         rows = event.as_table(company, batch.rows) if isinstance(batch.rows, Events) else batch.rows.table
         parts[batch.source].append(rows)

@@ -156,7 +156,7 @@ def return_rows(company: Company, payments: Payments, landed: int) -> Rows:
     order = lines.order[line]
     amount = amounts[refund[order]]
     # Each line's part of the refund; the first line takes what rounding leaves.
-    net = np.where(whole_order[order], lines.quantity[line] * lines.price[line] - lines.discount[line], 1)
+    net = np.where(whole_order[order], lines.net[line], 1)
     sums = np.bincount(order, net, minlength=len(orders)).astype(np.int64)
     part = amount * net // np.maximum(sums[order], 1)
     given = np.bincount(order, part, minlength=len(orders)).astype(np.int64)

@@ -40,7 +40,10 @@ class Range:
         self.low, self.high = low, high
 
 
-class _ExactLoader(yaml.SafeLoader):
+_FastLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it was built
+
+
+class _ExactLoader(_FastLoader):  # type: ignore[misc, valid-type]
     """A safe loader that keeps decimals exact and refuses a key written twice."""
 
 

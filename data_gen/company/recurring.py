@@ -21,9 +21,10 @@ from data_gen.company.billing import (
 )
 from data_gen.company.company import Company
 from data_gen.company.delivery import late
-from data_gen.company.figures import NEVER, Figures, arrives, known_since
+from data_gen.company.figures import Figures
 from data_gen.company.hashing import I64, Mask
 from data_gen.company.lives import ActorDays, first_country_of_customer
+from data_gen.company.recovery import NEVER, arrives, known_since
 
 MOVEMENTS = ("new", "expansion", "contraction", "churn", "reactivation")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pyarrow as pa
 
@@ -46,21 +47,21 @@ def quoted_columns(source: Source) -> frozenset[str]:
     return frozenset(field.name for field in fields) - set(source.json)
 
 
-def spliced(clean: pa.Array, changed: pa.Array, touched: I64, start: I64, times: I64, order: I64) -> bytes:
-    """The lines in `order`: numbers of clean lines, then of changed ones. Those not `touched` are copied in one piece.
+def spliced(
+    clean: pa.Array, changed: pa.Array, touched: I64, start: I64, times: I64, order: I64
+) -> Iterator[memoryview]:
+    """The lines in `order`: numbers of clean lines, then of changed ones. Those not `touched` come in one piece.
     `start`, `times`: where in `order` each clean line was, and how many lines there are in its place."""
     lines, ends = text.contents(clean), text.offsets(clean)
-    others, other_ends = text.contents(changed), text.offsets(changed)
-    pieces: list[memoryview] = []
+    others, other_ends = text.contents(changed), text.offsets(changed).tolist()
     done = 0
-    for row in touched.tolist():
-        pieces.append(lines[ends[done] : ends[row]])
+    for row, begin, end in zip(touched.tolist(), ends[touched].tolist(), ends[touched + 1].tolist(), strict=True):
+        yield lines[done:begin]
         for one in order[start[row] : start[row] + times[row]].tolist():
             n = one - len(clean)
-            pieces.append(lines[ends[one] : ends[one + 1]] if n < 0 else others[other_ends[n] : other_ends[n + 1]])
-        done = row + 1
-    pieces.append(lines[ends[done] :])
-    return b"".join(pieces)
+            yield lines[begin:end] if n < 0 else others[other_ends[n] : other_ends[n + 1]]
+        done = end
+    yield lines[done:]
 
 
 def together(clean: pa.Array | pa.Table, more: pa.Array | pa.Table) -> pa.Array | pa.Table:

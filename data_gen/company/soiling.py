@@ -22,6 +22,7 @@ from data_gen.company.dirt import (
     REPAIR,
     ROW_CLASSES,
     DirtyRows,
+    columns_with,
     dirty_rows,
     fate_of,
     row_classes,
@@ -139,7 +140,6 @@ class SoilingWriter:
         names = some.schema.names
         columns = [plain(column).to_pylist() for column in some.combine_chunks().columns]
         made: list[Made] = []
-        drifted = self._drift.column if self._drift else None
         for number, (cells, kind, draw) in enumerate(
             zip(zip(*columns, strict=True), kinds.tolist(), bits.tolist(), strict=True)
         ):
@@ -150,7 +150,7 @@ class SoilingWriter:
                 new = (values[key] or "")[:-16] + f"{draw:016x}"
                 made.append(("after", number, name, {**values, key: new}, [Change(key, None, new)]))
                 continue
-            possible = tuple(c for c in ROW_CLASSES[name][1][self._contract.name] if c != drifted)
+            possible = columns_with(name, self._contract.name, self._kind)
             if not possible or (name == "embedded_newline" and self._kind == "crlf"):
                 continue
             changes = corrupted(name, self._contract, possible, values, draw)

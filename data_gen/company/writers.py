@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,10 +59,11 @@ class SourceWriter:
         self.rows += len(lines)
         self._file.write(text.contents(lines))
 
-    def add_text(self, text: bytes, rows: int) -> None:
-        """Lines with their ends, behind one another."""
+    def add_text(self, pieces: Iterable[memoryview], rows: int) -> None:
+        """Lines with their ends, behind one another, in any pieces."""
         self.rows += rows
-        self._file.write(text)
+        for piece in pieces:
+            self._file.write(piece)
 
     def add_broken(self, line: bytes) -> None:
         """A last line that breaks off."""

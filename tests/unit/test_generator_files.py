@@ -6,8 +6,12 @@ import csv
 import hashlib
 import json
 import os
+import pty
+import resource
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -193,6 +197,32 @@ def test_what_a_killed_process_left_behind_goes(company: Company, tmp_path: Path
     assert {p.name for p in folder.iterdir()} == {"users.csv", "_manifest.json"}
 
 
+# Clears away what others left behind, until its input ends.
+CLEARING = """
+import sys, threading
+from pathlib import Path
+from data_gen.company.files import remove_abandoned
+done = []
+threading.Thread(target=lambda: (sys.stdin.read(), done.append(True))).start()
+print("ready", flush=True)
+while not done:
+    remove_abandoned(Path(sys.argv[1]))
+"""
+
+
+def test_a_file_that_is_just_made_is_not_taken_for_abandoned(tmp_path: Path) -> None:
+    """Two that make the same day look for what others left behind while these begin."""
+    target = tmp_path / "users.csv"
+    with start(["-c", CLEARING, str(target)], stdin=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == "ready\n"
+        for _ in range(8_000):
+            file = files.AtomicFile(target)
+            assert file._temporary.exists()
+            file.discard()
+        other.communicate("")
+    assert not any(tmp_path.iterdir())
+
+
 # -- command line ------------------------------------------------------------------------------
 
 
@@ -290,3 +320,138 @@ def test_both_ways_to_run_it(tmp_path: Path, command: list[str]) -> None:
 
 def test_the_rules_file_is_the_default() -> None:
     assert DEFAULT_RULES == ROOT / "data_gen" / "rules.yaml"
+
+
+# -- processes ---------------------------------------------------------------------------------
+
+# Makes a day and kills itself, as `kill -9` does, when a method of its files is called the n-th time.
+KILLED = """
+import os, signal, sys
+from data_gen import generate
+from data_gen.company.files import AtomicFile
+name, left = sys.argv[1], [int(sys.argv[2])]
+working = getattr(AtomicFile, name)
+def deadly(*arguments):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return working(*arguments)
+setattr(AtomicFile, name, deadly)
+generate.main(sys.argv[3:])
+"""
+
+
+def arguments(out: Path, scale: str = "0.3", *more: str) -> list[str]:
+    return ["--day", str(DAY), "--scale", scale, "--seed", "42", "--out", str(out), *more]
+
+
+def start(command: list[str], **options: Any) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k not in generate.VARIABLES}
+    environment["COMPANY_FOUNDED"] = str(FOUNDED)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, text=True, **pipes)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*.*") if not p.is_dir()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("undisturbed")
+    write_day(Company(load_rules().founded_on(FOUNDED), 42, exact_scale("0.3")), DAY, out)
+    return contents(out)
+
+
+@pytest.mark.parametrize(("method", "call"), [("write", 40), ("complete", 9), ("publish", 1), ("publish", 20)])
+def test_killed_in_the_middle_and_run_again(
+    undisturbed: dict[str, bytes], tmp_path: Path, method: str, call: int
+) -> None:
+    with start(["-c", KILLED, method, str(call), *arguments(tmp_path)]) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    left = contents(tmp_path)
+    named = {name: content for name, content in left.items() if not name.endswith(".tmp")}
+    assert len(named) == (call - 1 if method == "publish" else 0) and len(left) > len(named)
+    assert named.items() <= undisturbed.items()  # what has its name is whole
+    for manifest in (name for name in named if name.endswith("_manifest.json")):
+        [file] = json.loads(named[manifest])["files"]
+        assert str(Path(manifest).with_name(file["name"])) in named
+    with start(["data_gen/generate.py", *arguments(tmp_path)]) as process:
+        assert process.wait(60) == 0
+    assert contents(tmp_path) == undisturbed
+
+
+def test_two_at_once(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    both = [start(["data_gen/generate.py", *arguments(tmp_path)]) for _ in range(2)]
+    for process in both:
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
+    assert contents(tmp_path) == undisturbed
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """Files cannot grow beyond some size here, of which the system tells as it tells of a full disk."""
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    with start(["data_gen/generate.py", *arguments(tmp_path)], preexec_fn=small_files) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.startswith("generate: cannot write: ") and errors.count("\n") == 1
+    assert contents(tmp_path) == {}
+
+
+def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    terminal, end = pty.openpty()
+    with start(["data_gen/generate.py", *arguments(tmp_path, "0.01", "--days", "2")], stdout=end) as process:
+        os.close(end)
+        shown = b""
+        with suppress(OSError):  # the terminal's way to say that nobody writes to it any more
+            while some := os.read(terminal, 1 << 16):
+                shown += some
+        assert process.wait(60) == 0
+    os.close(terminal)
+    assert b"2/2" in shown and f"generate {DAY + timedelta(days=1)}".encode() in shown
+    assert b"events.jsonl" not in shown
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        generate.main(["--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    for option in ("--day YYYY-MM-DD", "--days N", "--scale X", "--seed S", "--out DIR", "--rules FILE"):
+        assert option in told
+
+
+def test_a_wrong_key_of_the_rules_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(DEFAULT_RULES.read_text(encoding="utf-8").replace("skew_sessions:", "skew_session:"))
+    assert generate.main(arguments(tmp_path / "raw", "0.01", "--rules", str(rules))) == 2
+    assert "dirt.skew_session: is not a known key; did you mean 'skew_sessions'?" in capsys.readouterr().err
+    assert not (tmp_path / "raw").exists()
+
+
+# Runs the command line and says what it took. (getrusage would know the memory of the process that started this one.)
+OBSERVED = """
+import sys
+from pathlib import Path
+from data_gen import generate
+generate.main(sys.argv[1:])
+[peak] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+print("megabytes", int(peak.split()[1]) // 1024)
+print("slow", sorted({"pandas", "polars", "faker", "rich"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(("days", "scale", "events"), [(1, "95", 1_000_000), (30, "0.01", 1)], ids=["large", "many"])
+def test_memory_and_what_is_loaded(tmp_path: Path, days: int, scale: str, events: int) -> None:
+    """A million events at once in less than 400 MB; no library that takes longer to load than a day takes to make."""
+    with start(["-c", OBSERVED, *arguments(tmp_path, scale, "--days", str(days))]) as process:
+        told, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (0, "")
+    lines = {words[0]: words[1:] for words in map(str.split, told.splitlines())}
+    assert int(lines["events"][1].replace(",", "")) >= events
+    assert int(lines["megabytes"][0]) < 400
+    assert lines["slow"] == ["[]"]

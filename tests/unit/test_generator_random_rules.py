@@ -177,7 +177,7 @@ def test_random_invalid_values_are_named(leaf: tuple[Any, ...], wrong: Any) -> N
         rules_from(yaml.safe_dump(document, sort_keys=False))
     message = str(caught.value)
     path = ".".join(str(key) for key in leaf)
-    assert path in message or path.rsplit(".", 1)[0] in message or leaf[0] in message
+    assert path in message or path.rsplit(".", 1)[0] in message
     assert "\n" not in message
 
 
@@ -194,7 +194,7 @@ def test_keys_that_are_missing_or_unknown_are_named(leaf: tuple[Any, ...], other
     try:
         rules_from(yaml.safe_dump(document, sort_keys=False))
     except RulesError as error:
-        assert str(leaf[-1]) in str(error) or str(leaf[0]) in str(error)
+        assert str(leaf[-1]) in str(error) or ".".join(map(str, leaf[:-1])) in str(error)
     else:  # only where names are free, or the key may be left out
         assert leaf[-1] in ("weight", "released", "properties", "referrer") or leaf[0] in (
             "users", "customers", "returns", "shipments", "payments", "events", "countries", "fx",

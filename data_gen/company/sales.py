@@ -1,0 +1,68 @@
+"""What is known of orders by the end of a landing day, and how much of a refund is for goods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_gen.company.commerce import CANCELLED, PLACED, Orders, order_bits
+from data_gen.company.company import Company
+from data_gen.company.delivery import late
+from data_gen.company.fulfilment import days_under_way
+from data_gen.company.hashing import I64, U64, Mask
+from data_gen.company.recovery import known_since
+
+
+@dataclass(frozen=True, eq=False)
+class Sales:
+    """Orders, with the landing days from which on they and their lines are known."""
+
+    orders: Orders
+    since: I64
+    line_since: I64
+
+    @classmethod
+    def of(cls, company: Company, orders: Orders) -> Sales:
+        """Orders of any days, whenever they land."""
+        delay = late(company, "orders").delay(orders.who)
+        lands, lines = orders.day + delay, orders.lines
+        placed = order_bits(orders, np.where(orders.cancelled, CANCELLED, PLACED))
+        since = np.where(delay == 0, _rows_known_since(company, "orders", orders.day, placed), lands)
+        # When it is shipped it is told again.
+        shipped = orders.day + days_under_way(company, orders.user, orders.day)[0]
+        since = np.where(orders.cancelled, since, np.minimum(since, shipped))
+        on_time = _rows_known_since(company, "order_items", orders.day[lines.order], lines.bits)
+        return cls(orders, since, np.where(delay[lines.order] == 0, on_time, lands[lines.order]))
+
+    def goods(self, amount: I64, order: I64, day: int) -> I64:
+        """How much of each refund (cents, of the order with that index) is for goods, as far as the orders are known by
+        the end of a landing day: the proportion in which the order was charged for goods, to the cent."""
+        orders, lines = self.orders, self.orders.lines
+        known = (self.since[lines.order] <= day) & (self.line_since <= day)
+        return goods_of_refunds(amount, order, orders, known)
+
+    def changes(self) -> I64:
+        """The landing days on which something becomes known."""
+        return np.concatenate([self.since, self.line_since])
+
+
+def goods_of_refunds(amount: I64, order: I64, orders: Orders, known: Mask) -> I64:
+    """The same, of orders of which some lines are known."""
+    net = -orders.discount
+    np.add.at(net, orders.lines.order[known], orders.lines.net[known])
+    sale = ~orders.cancelled & (np.bincount(orders.lines.order[known], minlength=len(orders)) > 0)
+    total = net + orders.shipping + orders.tax
+    counts = (sale & (total > 0))[order]
+    # Python's whole numbers: an amount times another may need more than 64 bits.
+    given, goods, charged = (cents.astype(object) for cents in (amount, np.maximum(net, 0)[order], total[order]))
+    twice = 2 * np.where(counts, charged, 1)
+    return np.where(counts, (2 * given * goods + charged) // twice, 0).astype(np.int64)  # half a cent goes up
+
+
+def _rows_known_since(company: Company, source: str, day: I64, bits: U64) -> I64:
+    """From which landing day on rows of several days are known that land on their own."""
+    since = np.zeros(len(day), dtype=np.int64)
+    for one in np.unique(day).tolist():
+        since[day == one] = known_since(company, source, one, bits[day == one])
+    return since
