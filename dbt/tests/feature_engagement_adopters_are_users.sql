@@ -9,14 +9,18 @@ with counted as (
 ),
 
 -- Who first did so by the end of the last week of the calendar, which may end before the events do.
+last_week as (
+    select max(week_start) as week_start
+    from {{ ref('feature_engagement') }}
+),
+
 users as (
     select
         adoption.feature,
         count(*) as users
     from {{ ref('int_feature_adoption') }} as adoption
-    where adoption.first_date < (
-        select {{ plus_periods('week', 'max(engagement.week_start)', 1) }} from {{ ref('feature_engagement') }} as engagement
-    )
+    cross join last_week
+    where {{ period_of('week', 'adoption.first_date') }} <= last_week.week_start
     group by adoption.feature
 )
 

@@ -26,9 +26,9 @@
 with user_weeks as (
     select
         {{ period_of('week', 'days.event_date') }} as week_start,
-        days.user_id
-        {%- for feature in var("features") %},
-        sum(days.{{ feature }}) as {{ feature }}
+        days.user_id,
+        {%- for feature in var("features") %}
+        sum(days.{{ feature }}) as {{ feature }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from {{ ref('int_user_days') }} as days
     where {{ when_touched(in_touched_weeks | replace('dated.day', 'days.event_date')) }}

@@ -88,7 +88,7 @@ plans as (
         on
             members.customer_id = ranked.customer_id
             and (members.valid_to > ranked.valid_from or members.valid_to is null)
-            and (ranked.valid_to > members.valid_from or ranked.valid_to is null)
+            and (members.valid_from < ranked.valid_to or ranked.valid_to is null)
     where ranked.position = 1
 ),
 
