@@ -73,8 +73,9 @@ touches as (
     where {{ touched('conversions.conversion_id') }}
 ),
 
--- In proportion to what each model gives a touch its part. What nobody visited for is one part.
-weighted as (
+-- What each model weighs a touch with; the one row of a conversion without any has all. Computed once: each weight is used
+-- several times.
+weighted as {{ materialized_cte() }} (
     select
         *,
         1 as linear,
