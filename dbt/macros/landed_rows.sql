@@ -35,6 +35,7 @@
         {{ landing_of_row() }}
     from {{ relation }}
     where {{ newly_landed() }}
+    {{ evaluated_once() }}
 {%- endmacro %}
 
 {#- The fields of a raw table whose rows landed as JSON documents, as text; `json_fields` stay JSON. -#}
@@ -46,10 +47,11 @@
         {% for field in json_fields -%}
         {{ document_json(field) }} as {{ field }},
         {% endfor -%}
-        {{ document_original() }} as _original,
+        _doc as _original,
         {{ landing_of_row() }}
     from {{ relation }}
     where {{ newly_landed() }}
+    {{ evaluated_once() }}
 {%- endmacro %}
 
 {% macro landing_of_row() -%}
@@ -66,7 +68,7 @@
     _line,
     _load_id,
     _reject_rule,
-    case when _reject_rule is not null then _original end as _original
+    case when _reject_rule is not null then cast(_original as text) end as _original
 {%- endmacro %}
 
 {#- A required value is missing: the column itself, or its text where it is typed (raw_<column>). -#}
@@ -102,10 +104,13 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- A point in time lies before all data or after the day on which the row landed; one day more is left to clocks that are wrong. -#}
+{#-
+  A point in time lies before all data or after the day on which the row landed; one day more is left to clocks that are wrong.
+  Both are days in UTC, so that what is refused does not depend on where the company reports.
+-#}
 {% macro reject_absurd_time(columns) -%}
     {%- for column in columns %}
-            {{- reject_day(day_of(column), column) }}
+            {{- reject_day(landing_day_of(column), column) }}
     {%- endfor -%}
 {%- endmacro %}
 

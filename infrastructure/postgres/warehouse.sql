@@ -18,6 +18,9 @@ create schema if not exists marts;        -- the metrics
 create schema if not exists quality;      -- test results, drift, run summaries
 create schema if not exists change_feed;  -- what changed in the models, for those who follow them
 
+-- Lets an exclusion constraint compare keys beside ranges: versions of a dimension cannot overlap in time.
+create extension if not exists btree_gist;
+
 -- loader: makes the tables of the sources and fills them.
 grant usage, create on schema raw to loader;
 

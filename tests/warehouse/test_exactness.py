@@ -120,10 +120,225 @@ MUTANTS = {
         "select {{ period_of('month', 'changes.spend_date') }} from",
         "select {{ period_of('year', 'changes.spend_date') }} from",
     ),
+    "a period's activity does not touch the cohorts that it comes back to": (
+        "models/marts/growth/retention_cohorts.sql",
+        "['cohort_start', 'return_start']",
+        "['cohort_start']",
+    ),
+    "a period's activity does not touch its own cohort": (
+        "models/marts/growth/retention_cohorts.sql",
+        "['cohort_start', 'return_start']",
+        "['return_start']",
+    ),
+    "a week's first uses count in that week's adopters only": (
+        "models/marts/growth/feature_engagement.sql",
+        "weeks.period_start >= changes.week_start",
+        "weeks.period_start = changes.week_start",
+    ),
+    "an earlier use of a feature is no first one": (
+        "models/core/intermediate/int_feature_adoption.sql",
+        " or changes.event_date < held.first_date",
+        "",
+    ),
+    "the last event of a type leaves a day and the type stays": (
+        "models/core/intermediate/int_event_type_days.sql",
+        "left_over.is_there is null",
+        "false",
+    ),
+    "the first event of a feature changes on the day of its adoption": (
+        "models/core/intermediate/int_user_milestones.sql",
+        "changes.event_date = adoption.first_date",
+        "changes.event_date > adoption.first_date",
+    ),
+    "a subscription does not touch the milestones of its users": (
+        "models/core/intermediate/int_user_milestones.sql",
+        "changes.customer_id = users.customer_id",
+        "changes.customer_id = users.user_id",
+    ),
+    "a subscription does not touch the plans of its users": (
+        "models/core/intermediate/int_user_plans.sql",
+        "changes.customer_id = users.customer_id",
+        "changes.customer_id = users.user_id",
+    ),
+    "the window of a funnel is a day short": (
+        "models/core/intermediate/int_funnel_entries.sql",
+        "'-86400 * steps.window_days'",
+        "'-86400 * (steps.window_days - 1)'",
+    ),
+    "another plan does not touch the entries of its time": (
+        "models/core/intermediate/int_funnel_entries.sql",
+        "valid_at('changes', 'held.entered_at')",
+        "valid_at('changes', 'held.entered_at') ~ ' and false'",
+    ),
+    "a user's day does not touch its customer": (
+        "models/core/intermediate/int_customer_days.sql",
+        "valid_at('members', 'changes.event_date')",
+        "valid_at('members', 'changes.event_date') ~ ' and false'",
+    ),
+    "a user who changes the customer leaves its days behind": (
+        "models/core/intermediate/int_customer_days.sql",
+        "valid_at('members', 'days.event_date') }}\n{% endcall %}",
+        "valid_at('members', 'days.event_date') }} and false\n{% endcall %}",
+    ),
+    "an order does not touch the payments that name no customer": (
+        "models/core/intermediate/int_customer_payments.sql",
+        "changes.order_id = payments.order_id",
+        "changes.order_id = payments.payment_id",
+    ),
+    "a refund does not touch the customer of its order": (
+        "models/core/intermediate/int_customer_orders.sql",
+        "changes.order_id = orders.order_id",
+        "changes.order_id = orders.customer_id",
+    ),
+    "an order does not touch its customer": (
+        "models/core/intermediate/int_customer_orders.sql",
+        "{{ touched_by('fact_orders', ['customer_id']) }}",
+        "{{ touched_by('fact_orders', ['order_id']) }}",
+    ),
+    "today moves and the customers stay": (
+        "models/marts/customers/customer_summary.sql",
+        "held.as_of <> today.as_of",
+        "false",
+    ),
+    "another customer's order does not touch everybody's scores": (
+        "models/marts/customers/customer_summary.sql",
+        "exists (select 1 from {{ changes('int_customer_orders') }})",
+        "everybody.customer_id in (select customer_id from {{ changes('int_customer_orders') }})",
+    ),
+    "a failed payment does not touch the customer's health": (
+        "models/marts/customers/customer_summary.sql",
+        "exists (select 1 from {{ changes('int_customer_payments') }})",
+        "exists (select 1 from {{ changes('int_customer_payments') }} where false)",
+    ),
+    "what customers do does not touch their health": (
+        "models/marts/customers/customer_summary.sql",
+        "exists (select 1 from {{ changes('int_customer_days') }})",
+        "exists (select 1 from {{ changes('int_customer_days') }} where false)",
+    ),
+    "a new name of a customer does not touch it": (
+        "models/marts/customers/customer_summary.sql",
+        "exists (select 1 from {{ changes('dim_customers') }})",
+        "exists (select 1 from {{ changes('dim_customers') }} where false)",
+    ),
+    "a sale does not touch the product's month": (
+        "models/marts/customers/product_performance.sql",
+        "period_of('month', 'changes.order_date')",
+        "plus_days('changes.order_date', 1)",
+    ),
+    "another category does not touch the product's months": (
+        "models/marts/customers/product_performance.sql",
+        "coalesce(held.category, '') <> coalesce(products.category, '')",
+        "false",
+    ),
+    "a day's orders do not touch the pairs of their month": (
+        "models/core/intermediate/int_product_pair_months.sql",
+        "period_of('month', 'changes.order_date')",
+        "plus_days('changes.order_date', 1)",
+    ),
+    "a pair's month does not touch the pair": (
+        "models/core/intermediate/int_product_pairs.sql",
+        "['product_id', 'other_product_id']) }}\n\nselect",
+        "['other_product_id', 'product_id']) }}\n\nselect",
+    ),
+    "an order without a shown pair does not touch the others": (
+        "models/marts/customers/product_affinity.sql",
+        "exists (select 1 from {{ changes('int_basket_months') }})",
+        "exists (select 1 from {{ changes('int_basket_months') }} where false)",
+    ),
     "rows of a replaced load stay": (
         "macros/exact/landed.sql",
         "delete from {{ target }} where _load_id in ({{ gone }});",
         "",
+    ),
+    "a shipment does not follow its order": (
+        "models/core/fact_shipments.sql",
+        "on changes.order_id = shipments.order_id\n",
+        "on changes.order_id = shipments.order_id and false\n",
+    ),
+    "a shipment is late a day too late": (
+        "models/core/fact_shipments.sql",
+        "held.{{ since }} <= today.as_of",
+        "held.{{ since }} < today.as_of",
+    ),
+    "a return does not follow its order line": (
+        "models/core/fact_returns.sql",
+        "changes.order_item_id = returns.order_item_id",
+        "changes.order_item_id = returns.order_item_id and false",
+    ),
+    "a return does not follow the rate of its day": (
+        "models/core/fact_returns.sql",
+        "on changes.currency = held.currency",
+        "on false and changes.currency = held.currency",
+    ),
+    "a stock level does not follow a version that begins on its day": (
+        "models/core/fact_inventory_daily.sql",
+        "inventory.stock_date >= {{",
+        "inventory.stock_date > {{",
+    ),
+    "a stock level does not follow the rate of its day": (
+        "models/core/fact_inventory_daily.sql",
+        "on changes.currency = held.cost_currency",
+        "on false and changes.currency = held.cost_currency",
+    ),
+    "fulfilment does not follow shipments": (
+        "models/marts/operations/order_fulfilment.sql",
+        "where changes.order_date is not null",
+        "where false",
+    ),
+    "fulfilment does not follow orders": (
+        "models/marts/operations/order_fulfilment.sql",
+        "from {{ changes('fact_orders') }}",
+        "from {{ changes('fact_orders') }} where false",
+    ),
+    "a payment does not touch the month of its order": (
+        "models/marts/operations/payment_methods.sql",
+        "on changes.order_id = orders.order_id\n    union",
+        "on changes.order_id = orders.order_id and false\n    union",
+    ),
+    "a payment does not touch the month of the attempt before it": (
+        "models/marts/operations/payment_methods.sql",
+        "changes.order_id = others.order_id",
+        "changes.order_id = others.order_id and false",
+    ),
+    "a refund does not follow the country of its order": (
+        "models/marts/operations/geography_sales.sql",
+        "where payments.refunded_goods_amount is not null\n{% endcall",
+        "where false\n{% endcall",
+    ),
+    "a refund does not touch its month": (
+        "models/marts/operations/geography_sales.sql",
+        "from {{ changes('fact_payments') }}",
+        "from {{ changes('fact_payments') }} where false",
+    ),
+    "the return rate does not follow what was sold": (
+        "models/marts/operations/product_returns.sql",
+        "from {{ changes('fact_order_items') }}",
+        "from {{ changes('fact_order_items') }} where false",
+    ),
+    "the return rate does not follow returns": (
+        "models/marts/operations/product_returns.sql",
+        "from {{ changes('fact_returns') }}",
+        "from {{ changes('fact_returns') }} where false",
+    ),
+    "a stock level does not touch the month after it": (
+        "models/marts/operations/inventory_turnover.sql",
+        "period_of('month', 'changes.stock_date'), 1)",
+        "period_of('month', 'changes.stock_date'), 0)",
+    ),
+    "turnover does not follow what was sold": (
+        "models/marts/operations/inventory_turnover.sql",
+        "from {{ changes('fact_order_items') }}",
+        "from {{ changes('fact_order_items') }} where false",
+    ),
+    "reconciliation does not follow payments": (
+        "models/marts/revenue/payment_reconciliation.sql",
+        "where changes.order_id is not null",
+        "where false",
+    ),
+    "what was paid in another currency does not follow the order's rate": (
+        "models/marts/revenue/payment_reconciliation.sql",
+        "on payments.currency <> changes.currency",
+        "on false and payments.currency <> changes.currency",
     ),
 }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
+from statistics import quantiles
 
 import psycopg
 
@@ -11,6 +14,15 @@ from tests.warehouse.conftest import Build, land
 
 MAPPING = PROJECT_ROOT / "data_gen" / "mappings" / "online_retail.yaml"
 FILE = PROJECT_ROOT / "tests" / "data" / "online_retail.csv.gz"
+
+
+def cutoffs_below(values: Sequence[int | Decimal]) -> list[int]:
+    """For each value, how many of the quantiles at 0.2, 0.4, 0.6 and 0.8 it lies above.
+
+    The method "inclusive" is type 7. Fractions keep a value that equals a quantile from lying above it by a rounding.
+    """
+    cutoffs = quantiles(map(Fraction, values), n=5, method="inclusive")
+    return [sum(value > cutoff for cutoff in cutoffs) for value in map(Fraction, values)]
 
 
 def test_online_retail_gives_the_known_totals(warehouse: Settings, build: Build) -> None:
@@ -31,7 +43,28 @@ def test_online_retail_gives_the_known_totals(warehouse: Settings, build: Build)
         first_month = connection.execute(
             "select count(distinct customer_id) from core.fact_orders where is_sale and order_date < date '2011-01-01'"
         ).fetchone()
+        cohort = connection.execute(
+            "select count(distinct c.customer_id), count(distinct o.customer_id)"
+            " from marts.customer_summary as c left join core.fact_orders as o"
+            " on c.customer_id = o.customer_id and o.is_sale"
+            " and o.order_date >= date '2011-01-01' and o.order_date < date '2011-02-01'"
+            " where c.cohort_month = date '2010-12-01'"
+        ).fetchone()
+        customers = connection.execute(
+            "select recency_days, frequency, monetary, r_score, f_score, m_score from marts.customer_summary"
+            " where frequency is not null"
+        ).fetchall()
+        revenue = connection.execute(
+            "select (select sum(net_revenue) from marts.customer_summary),"
+            " (select sum(net_sales) from marts.product_performance)"
+        ).fetchone()
     assert sales == (18_532, Decimal("8911407.904"))
     assert lines == (397_884, 18_532, 4_338, Decimal("8911407.904"))
     assert landed == (541_909, 541_909, 0)
     assert first_month == (885,)
+    assert cohort == (885, 324)
+    assert revenue == (Decimal("8911407.904"), Decimal("8911407.904"))
+    recency, frequency, monetary, r_scores, f_scores, m_scores = zip(*customers, strict=True)
+    assert [5 - score for score in r_scores] == cutoffs_below(recency)
+    assert [score - 1 for score in f_scores] == cutoffs_below(frequency)
+    assert [score - 1 for score in m_scores] == cutoffs_below(monetary)

@@ -1,32 +1,40 @@
 {#- Steps that the materializations `exact` and `landed` share. -#}
 
 {#-
-  Builds the whole table from `sql` and starts an empty change feed. A table of the same shape (columns, types and
-  constraints) is emptied and filled, so that views on it and grants stay; another shape is dropped and made new.
+  Builds the whole table from `sql` and starts an empty change feed. A table of the same shape (columns, types, constraints and
+  partitions) is emptied and filled, so that views on it and grants stay; another shape is dropped and made new.
 -#}
 {% macro rebuild(existing, target, sql, feed) -%}
+    {% set partition_by = config.get("partition_by") %}
+    {% set is_table = existing is not none and existing.is_table %}
     {% set replaceable = false %}
-    {% if existing is not none and existing.is_table %}
+    {% if is_table or partition_by %}
         {% do run_query("create temporary table incoming on commit drop as (" ~ sql ~ "\n)") %}
         {% set sql = "select * from incoming" %}
-        {% set replaceable = built_with_shape(contract_shape())
+        {% set replaceable = is_table and built_with_shape(contract_shape())
             and columns_of("pg_temp.incoming") | map("join", " ") | list == columns_of(target) | map("join", " ") | list %}
     {% endif %}
-    {% if replaceable %}
+    {% if existing is not none and not replaceable %}{% do adapter.drop_relation(existing) %}{% endif %}
+    {% if replaceable or partition_by %}
+        {% if replaceable %}
+            {#- Filled without indexes and indexed afterwards: faster, and dbt would add its indexes once more under new names. -#}
+            {% do drop_indexes(target) %}
+            {% do empty(target) %}
+        {% else %}
+            {% do run_query(create_partitioned_sql(target, sql, partition_by)) %}
+        {% endif %}
+        {% if partition_by %}{% do add_partitions(target, partition_by) %}{% endif %}
         {% set columns = columns_of(target) | map("first") | join(", ") %}
-        {#- Filled without indexes and indexed afterwards: faster, and dbt would add its indexes once more under new names. -#}
-        {% do drop_indexes(target) %}
-        {% do run_query("truncate table " ~ target) %}
         {% call statement("main") %}
             insert into {{ target }} ({{ columns }}) select {{ columns }} from incoming
         {% endcall %}
     {% else %}
-        {% if existing is not none %}{% do adapter.drop_relation(existing) %}{% endif %}
         {% call statement("main") %}
             {{ get_create_table_as_sql(False, target, sql) }}
         {% endcall %}
     {% endif %}
     {% do create_indexes(target) %}
+    {% if config.get("window") %}{% do forbid_overlaps(target, config.get("unit"), config.get("window")) %}{% endif %}
     {% call statement("feed") %}
         analyze {{ target }};
         drop table if exists change_feed.{{ model.name }};
@@ -34,6 +42,52 @@
         select cast(0 as bigint) as _seq, {{ feed | join(", ") }} from {{ target }} limit 0;
         create index on change_feed.{{ model.name }} (_seq);
     {% endcall %}
+{%- endmacro %}
+
+{#- An empty table with the columns of the model's contract, to be partitioned by the months of a date column. -#}
+{% macro create_partitioned_sql(target, sql, partition_by) -%}
+    {{ get_assert_columns_equivalent(sql) }}
+    create table {{ target }} {{ get_table_columns_and_constraints() }} partition by range ({{ partition_by }})
+{%- endmacro %}
+
+{#- Adds the partitions that the rows of the temporary table `incoming` need. Attaching lets readers of the table go on. -#}
+{% macro add_partitions(target, partition_by) -%}
+    {%- set query -%}
+        select
+            to_char(months.month_start, '"{{ target.identifier }}_"YYYY_MM') as partition,
+            cast(months.month_start as text),
+            cast(cast(months.month_start + interval '1 month' as date) as text)
+        from (select distinct cast(date_trunc('month', {{ partition_by }}) as date) as month_start from incoming) as months
+        where to_regclass('{{ target.schema }}.' || to_char(months.month_start, '"{{ target.identifier }}_"YYYY_MM')) is null
+        order by months.month_start
+    {%- endset -%}
+    {%- for name, first, next in run_query(query).rows -%}
+        {%- do run_query("create table " ~ target.schema ~ "." ~ name ~ " (like " ~ target ~ " including defaults including constraints);"
+            ~ "alter table " ~ target ~ " attach partition " ~ target.schema ~ "." ~ name
+            ~ " for values from ('" ~ first ~ "') to ('" ~ next ~ "')") -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+{#- Takes all rows out of the table; its partitions go with them. -#}
+{% macro empty(target) -%}
+    {%- set partitions = run_query("select cast(inhrelid::regclass as text) from pg_inherits where inhparent = to_regclass('" ~ target ~ "')").columns[0].values() -%}
+    {%- if partitions -%}{%- do run_query("drop table " ~ partitions | join(", ")) -%}
+    {%- else -%}{%- do run_query("truncate table " ~ target) -%}{%- endif -%}
+{%- endmacro %}
+
+{#- The database itself refuses two versions of a unit that are valid at the same time. -#}
+{% macro forbid_overlaps(target, unit, window) -%}
+    {%- set types = {} -%}
+    {%- for column, type in columns_of(target) -%}{%- do types.update({column: type}) -%}{%- endfor -%}
+    {%- set range = "daterange" if types[window["from"]] == "date" else "tstzrange" -%}
+    {%- set name = target.identifier ~ "_do_not_overlap" -%}
+    {%- set query -%}
+        select exists (select 1 from pg_constraint where conrelid = to_regclass('{{ target }}') and conname = '{{ name }}')
+    {%- endset -%}
+    {%- if not run_query(query).rows[0][0] -%}
+        {%- do run_query("alter table " ~ target ~ " add constraint " ~ name ~ " exclude using gist (" ~ unit | join(" with =, ")
+            ~ " with =, " ~ range ~ "(" ~ window["from"] ~ ", " ~ window["to"] ~ ") with &&)") -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {#- Drops the table's indexes, but for those that a constraint needs. -#}

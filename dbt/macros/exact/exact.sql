@@ -4,7 +4,7 @@
 
   Config: `unit` (the columns by which the model is rebuilt), `feed` (the columns its change feed carries; default: unit),
   `window` (for versions that are valid for a time: {from, to, derived}; the feed then tells for which time another version, or
-  none, has become valid), `looks_at` (upstreams whose changes its touched_when finds by comparing, without a feed), `indexes`.
+  none, has become valid), `looks_at` (upstreams whose changes its touched_when finds by comparing, without a feed), `indexes`, `partition_by` (a date column of the unit: one partition a month).
   docs/incremental.md explains the mechanism, markers.sql what a model says of itself.
 -#}
 {% materialization exact, adapter="postgres" %}
@@ -56,6 +56,7 @@
     {% endif %}
     {% do run_query("analyze changed; analyze incoming") %}
     {% set seq = next_seq() %}
+    {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by")) %}{% endif %}
     {% call statement("main") %}
         delete from {{ target }} where ({{ units }}) in (select {{ units }} from changed);
         insert into {{ target }} ({{ columns | join(", ") }})

@@ -127,8 +127,8 @@
 {%- endmacro %}
 
 {#-
-  What a model is, as two hashes: of everything that its rows follow from (its own query and those of the views that it reads),
-  and of the shape that its contract gives the table.
+  What a model is, as two hashes: of everything that its rows follow from (its own query, those of the views that it reads, and
+  the rows of seeds, which have no change feed), and of the shape that its contract gives the table.
 -#}
 {% macro definition_of(sql, settings) -%}
     {%- set views = views_above(model.depends_on.nodes) -%}
@@ -139,7 +139,25 @@
         {%- endset -%}
         {%- set view_definitions = run_query(query).rows[0][0] -%}
     {%- endif -%}
-    {{ return(local_md5(sql ~ tojson(settings) ~ (view_definitions or "")) ~ "/" ~ contract_shape()) }}
+    {%- set seed_rows = [] -%}
+    {%- for seed in seeds_above(model.depends_on.nodes) -%}
+        {%- do seed_rows.append(run_query("select md5(string_agg(cast(seed as text), ',' order by cast(seed as text))) from " ~ seed ~ " as seed").rows[0][0]) -%}
+    {%- endfor -%}
+    {{ return(local_md5(sql ~ tojson(settings) ~ (view_definitions or "") ~ seed_rows | join) ~ "/" ~ contract_shape()) }}
+{%- endmacro %}
+
+{#- The seeds that a model reads, itself or through views. -#}
+{% macro seeds_above(parents) -%}
+    {%- set seeds = [] -%}
+    {%- for parent in parents -%}
+        {%- set node = graph.nodes.get(parent) -%}
+        {%- if parent.startswith("seed.") and node.schema ~ "." ~ node.alias not in seeds -%}
+            {%- do seeds.append(node.schema ~ "." ~ node.alias) -%}
+        {%- elif parent.startswith("model.") and node.config.materialized == "view" -%}
+            {%- for name in seeds_above(node.depends_on.nodes) if name not in seeds -%}{%- do seeds.append(name) -%}{%- endfor -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(seeds | sort) }}
 {%- endmacro %}
 
 {#- The views that models are read through, up to the next tables. -#}
@@ -155,7 +173,7 @@
 {%- endmacro %}
 
 {% macro contract_shape() -%}
-    {%- set shape = [model.constraints | string] -%}
+    {%- set shape = [model.constraints | string, config.get("partition_by")] -%}
     {%- for column in model.columns.values() -%}
         {%- do shape.append([column.name, column.data_type, column.constraints | string]) -%}
     {%- endfor -%}

@@ -1,14 +1,23 @@
 {#- Days and periods. A period is named by its grain (day, week, month, quarter) and its first day; weeks are ISO weeks. -#}
 
-{#- The day of a point in time, in UTC. -#}
-{% macro day_of(timestamp) -%}{{ adapter.dispatch("day_of")(timestamp) }}{%- endmacro %}
-{% macro postgres__day_of(timestamp) -%}
-    cast({{ timestamp }} at time zone 'UTC' as date)
+{#- The day of a point in time where the company reports: in the time zone of the variable reporting_timezone. -#}
+{% macro day_of(timestamp) -%}{{ adapter.dispatch("day_in_zone")(timestamp, var("reporting_timezone")) }}{%- endmacro %}
+
+{#- The day of a point in time by the clock that days of landing go by, which is UTC wherever the company reports. -#}
+{% macro landing_day_of(timestamp) -%}{{ adapter.dispatch("day_in_zone")(timestamp, "UTC") }}{%- endmacro %}
+{% macro postgres__day_in_zone(timestamp, zone) -%}
+    cast({{ timestamp }} at time zone '{{ zone }}' as date)
 {%- endmacro %}
 
 {% macro plus_days(day, days) -%}{{ adapter.dispatch("plus_days")(day, days) }}{%- endmacro %}
 {% macro postgres__plus_days(day, days) -%}
     ({{ day }} + ({{ days }}))
+{%- endmacro %}
+
+{#- How many days `last` lies after `first`. -#}
+{% macro days_from(first, last) -%}{{ adapter.dispatch("days_from")(first, last) }}{%- endmacro %}
+{% macro postgres__days_from(first, last) -%}
+    ({{ last }} - {{ first }})
 {%- endmacro %}
 
 {#- The first day of the period that `day` lies in. -#}
@@ -46,4 +55,11 @@
 {% macro iso_weekday(day) -%}{{ adapter.dispatch("iso_weekday")(day) }}{%- endmacro %}
 {% macro postgres__iso_weekday(day) -%}
     cast(extract(isodow from {{ day }}) as integer)
+{%- endmacro %}
+
+{#- One row (number) for each whole number from `first` to `last`, both included. -#}
+{% macro whole_numbers(first, last) -%}{{ adapter.dispatch("whole_numbers")(first, last) }}{%- endmacro %}
+{% macro postgres__whole_numbers(first, last) -%}
+    select cast(series as integer) as number
+    from generate_series({{ first }}, {{ last }}) as series
 {%- endmacro %}

@@ -22,12 +22,7 @@
     _doc -> '{{ field }}'
 {%- endmacro %}
 
-{#- The whole raw row as text, as a reject shows it. -#}
-{% macro document_original() -%}{{ adapter.dispatch("document_original")() }}{%- endmacro %}
-{% macro postgres__document_original() -%}
-    cast(_doc as text)
-{%- endmacro %}
-
+{#- The whole raw row, as a reject shows it; cast to text only when it is shown. -#}
 {% macro columns_original(columns) -%}{{ adapter.dispatch("columns_original")(columns) }}{%- endmacro %}
 {% macro postgres__columns_original(columns) -%}
     cast(jsonb_strip_nulls(jsonb_build_object({% for column in columns %}'{{ column }}', {{ column }}{{ ", " if not loop.last }}{% endfor %})) as text)
@@ -39,7 +34,11 @@
 -#}
 {% macro tidy(text) -%}{{ adapter.dispatch("tidy")(text) }}{%- endmacro %}
 {% macro postgres__tidy(text) -%}
-    nullif(btrim(lower(translate(normalize({{ text }}, nfkc), e'аеорсхуіАЕОРСХУІ\u200b', 'aeopcxyiAEOPCXYI'))), '')
+    {#- Nearly every text is ASCII, and then there is nothing to fold. -#}
+    case
+        when octet_length({{ text }}) = length({{ text }}) then lower({{ text }})
+        else nullif(btrim(lower(translate(normalize({{ text }}, nfkc), e'аеорсхуіАЕОРСХУІ\u200b', 'aeopcxyiAEOPCXYI'))), '')
+    end
 {%- endmacro %}
 
 {#- A name without line breaks and repeated spaces inside. -#}
@@ -92,6 +91,9 @@
     cast(left(_partition, 10) as date)
 {%- endmacro %}
 
-{#- Keeps a common table expression from being computed again for each use of its columns: {{ materialized_cte() }} after `as`. -#}
-{% macro materialized_cte() -%}{{ adapter.dispatch("materialized_cte")() }}{%- endmacro %}
-{% macro postgres__materialized_cte() -%}materialized{%- endmacro %}
+{#-
+  At the end of a subquery: its columns are computed once for each row, and not again wherever an outer query names them. The
+  planner would otherwise put their expressions in place of the names.
+-#}
+{% macro evaluated_once() -%}{{ adapter.dispatch("evaluated_once")() }}{%- endmacro %}
+{% macro postgres__evaluated_once() -%}offset 0{%- endmacro %}

@@ -1,27 +1,28 @@
 {{
     config(
-        unit=['event_id'],
+        unit=['event_date', 'event_id'],
         feed=['event_date', 'user_id'],
+        partition_by='event_date',
         indexes=[
-            {'columns': ['event_id'], 'unique': true},
-            {'columns': ['event_date', 'user_id']},
+            {'columns': ['event_date', 'event_id'], 'unique': true},
+            {'columns': ['user_id', 'event_date']},
         ],
     )
 }}
 
-{{ touched_by('stg_events', ['event_id']) }}
+{{ touched_by('stg_events', ['event_date', 'event_id']) }}
 
--- A late version of a user moves the events of its time to itself.
+-- A late version of a user moves the events of its time to itself. Events that are new are touched already.
 {% call touched_when() %}
-    select events.event_id
+    select events.event_date, events.event_id
     from {{ changes('dim_users') }}
-    inner join {{ ref('stg_events') }} as events
+    inner join {{ this }} as events
         on changes.user_id = events.user_id and {{ valid_at('changes', 'events.event_timestamp') }}
 {% endcall %}
 
 with events as (
     select * from {{ ref('stg_events') }}
-    where {{ touched('event_id') }}
+    where {{ touched('event_date', 'event_id') }}
 ),
 
 users as (

@@ -1,4 +1,4 @@
-{#- The rows in whose JSON personal data was found, and masked; where it came from, for whoever has to tell the source. -#}
+{#- Where the personal data came from that was found in JSON and masked, for whoever has to tell the source. -#}
 select
     'events' as source,
     _landed_on as landed_on,

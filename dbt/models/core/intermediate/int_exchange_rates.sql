@@ -29,25 +29,44 @@ with given as (
 
 -- Before the first known rate of a currency, that rate holds.
 quoted as (
-    select currency, rate_date, usd_rate from given
+    select
+        currency,
+        rate_date,
+        usd_rate
+    from given
     where rate_number > 1
     union all
-    select currency, {{ beginning }} as rate_date, usd_rate from given
+    select
+        currency,
+        {{ beginning }} as rate_date,
+        usd_rate
+    from given
     where rate_number = 1
     union all
-    select 'USD' as currency, {{ beginning }} as rate_date, cast(1 as numeric(18, 8)) as usd_rate
+    select
+        'USD' as currency,
+        {{ beginning }} as rate_date,
+        cast(1 as numeric(18, 8)) as usd_rate
 ),
 
 reporting as (
-    select rate_date, usd_rate from quoted
+    select
+        rate_date,
+        usd_rate
+    from quoted
     where currency = '{{ reporting_currency }}'
 ),
 
 -- The days on which the one or the other rate changes.
 days as (
-    select currency, rate_date from quoted
+    select
+        currency,
+        rate_date
+    from quoted
     union
-    select currencies.currency, reporting.rate_date
+    select
+        currencies.currency,
+        reporting.rate_date
     from (select distinct currency from quoted) as currencies
     cross join reporting
 ),

@@ -17,8 +17,7 @@ with raw_rows as (
     {{ landed_documents(source('raw', 'ad_spend'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ read_date('spend_date') }} as spend_date,
         {{ key_text(tidy('channel')) }} as channel,
@@ -38,6 +37,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -53,6 +53,7 @@ judged as (
             {{ reject_negative(['spend', 'clicks', 'impressions']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

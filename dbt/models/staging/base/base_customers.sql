@@ -17,8 +17,7 @@ with raw_rows as (
     {{ landed_columns(source('raw', 'customers'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('customer_id') }} as customer_id,
         {{ read_timestamp('updated_at') }} as updated_at,
@@ -37,6 +36,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -50,6 +50,7 @@ judged as (
             {{ reject_absurd_time(['updated_at']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

@@ -3,10 +3,9 @@
         materialized='landed',
         source='events',
         key=['event_id'],
-        feed=['event_id'],
+        feed=['event_date', 'event_id'],
         indexes=[
             {'columns': ['event_id']},
-            {'columns': ['user_id', 'event_timestamp']},
             {'columns': ['_load_id']},
         ],
     )
@@ -21,8 +20,7 @@ with raw_rows as (
     {{ landed_documents(source('raw', 'events'), columns, ['properties']) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('event_id') }} as event_id,
         {{ key_text('user_id') }} as user_id,
@@ -35,6 +33,7 @@ typed as {{ materialized_cte() }} (
         app_version,
         {{ country_code('country') }} as country,
         properties,
+        cast(properties as text) as raw_properties,
         event_timestamp as raw_event_timestamp,
         received_at as raw_received_at,
         _original,
@@ -43,13 +42,14 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
     select
         *,
         {{ day_of('event_timestamp') }} as event_date,
-        {{ personal_data_in('properties') }} as personal_data,
+        {{ personal_data_in('raw_properties') }} as personal_data,
         case
             {{ reject_missing(['event_id', 'user_id', 'event_type']) }}
             {{ reject_too_long(['event_id', 'user_id']) }}
@@ -58,6 +58,7 @@ judged as (
             {{ reject_absurd_time(['event_timestamp']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select
@@ -71,7 +72,7 @@ select
     platform,
     app_version,
     country,
-    case when personal_data is null then properties else {{ without_personal_data('properties') }} end as properties,
+    case when personal_data is null then properties else {{ without_personal_data('raw_properties') }} end as properties,
     personal_data,
     event_date,
     event_date < _landed_on as is_late,

@@ -17,8 +17,7 @@ with raw_rows as (
     {{ landed_columns(source('raw', 'fx_rates'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ read_date('rate_date') }} as rate_date,
         {{ currency_code('currency') }} as currency,
@@ -32,6 +31,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -46,6 +46,7 @@ judged as (
             {{ reject_not_positive(['usd_rate']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

@@ -17,8 +17,7 @@ with raw_rows as (
     {{ landed_columns(source('raw', 'inventory'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('product_id') }} as product_id,
         {{ read_date('stock_date') }} as stock_date,
@@ -33,6 +32,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -47,6 +47,7 @@ judged as (
             {{ reject_negative(['received']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

@@ -19,8 +19,7 @@ with raw_rows as (
     {{ landed_columns(source('raw', 'order_items'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('order_item_id') }} as order_item_id,
         {{ key_text('order_id') }} as order_id,
@@ -37,6 +36,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -51,6 +51,7 @@ judged as (
             {{ reject_not_positive(['quantity', 'unit_price']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

@@ -24,8 +24,7 @@ with raw_rows as (
     {{ landed_columns(source('raw', 'orders'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('order_id') }} as order_id,
         {{ key_text('customer_id') }} as customer_id,
@@ -50,6 +49,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -66,6 +66,7 @@ judged as (
             {{ reject_negative(['discount_amount', 'shipping_amount', 'tax_amount']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

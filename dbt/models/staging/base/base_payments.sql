@@ -22,8 +22,7 @@ with raw_rows as (
     {{ landed_columns(source('raw', 'payments'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('payment_id') }} as payment_id,
         customer_id,
@@ -44,6 +43,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -61,6 +61,7 @@ judged as (
             when kind not in ('charge', 'refund') then 'kind_unknown'
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

@@ -17,8 +17,7 @@ with raw_rows as (
     {{ landed_columns(source('raw', 'products'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('product_id') }} as product_id,
         {{ read_timestamp('updated_at') }} as updated_at,
@@ -39,6 +38,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -54,6 +54,7 @@ judged as (
             {{ reject_negative(['unit_price', 'unit_cost']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

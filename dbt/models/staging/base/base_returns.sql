@@ -18,8 +18,7 @@ with raw_rows as (
     {{ landed_columns(source('raw', 'returns'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('return_id') }} as return_id,
         {{ key_text('order_item_id') }} as order_item_id,
@@ -36,6 +35,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -52,6 +52,7 @@ judged as (
             {{ reject_not_positive(['quantity']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

@@ -22,8 +22,7 @@ with raw_rows as (
     {{ landed_documents(source('raw', 'sessions'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('session_id') }} as session_id,
         {{ key_text('user_id') }} as user_id,
@@ -42,6 +41,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -56,6 +56,7 @@ judged as (
             {{ reject_absurd_time(['started_at']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

@@ -22,8 +22,7 @@ with raw_rows as (
     {{ landed_documents(source('raw', 'subscriptions'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('subscription_id') }} as subscription_id,
         {{ key_text('customer_id') }} as customer_id,
@@ -47,6 +46,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -62,6 +62,7 @@ judged as (
             {{ reject_negative(['monthly_amount']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

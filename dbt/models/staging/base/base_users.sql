@@ -20,8 +20,7 @@ with raw_rows as (
     {{ landed_columns(source('raw', 'users'), columns) }}
 ),
 
--- Read once: what follows uses each value several times.
-typed as {{ materialized_cte() }} (
+typed as (
     select
         {{ key_text('user_id') }} as user_id,
         customer_id,
@@ -44,6 +43,7 @@ typed as {{ materialized_cte() }} (
         _line,
         _load_id
     from raw_rows
+    {{ evaluated_once() }}
 ),
 
 judged as (
@@ -57,6 +57,7 @@ judged as (
             {{ reject_absurd_time(['updated_at']) }}
         end as _reject_rule
     from typed
+    {{ evaluated_once() }}
 )
 
 select

@@ -1,0 +1,92 @@
+{{
+    config(
+        unit=['shipment_id'],
+        feed=['shipment_id', 'order_id', 'order_date'],
+        indexes=[
+            {'columns': ['shipment_id'], 'unique': true},
+            {'columns': ['order_id']},
+            {'columns': ['order_date']},
+            {'columns': ['is_late', 'late_from']},
+            {'columns': ['status', 'lost_from']},
+        ],
+    )
+}}
+
+{{ touched_by('stg_shipments', ['shipment_id']) }}
+
+-- A shipment that landed before its order gets the order's customer and times when it comes.
+{% call touched_when() %}
+    select shipments.shipment_id
+    from {{ changes('fact_orders') }}
+    inner join {{ ref('stg_shipments') }} as shipments on changes.order_id = shipments.order_id
+{% endcall %}
+
+-- What has not arrived becomes late, and later lost, as days pass; and is so no more where "today" is an earlier day.
+{% for state, other_state, since in [
+    ('held.is_late', 'not held.is_late', 'late_from'),
+    ("held.status = 'lost'", "held.status = 'in_transit'", 'lost_from'),
+] %}
+{% call touched_when() %}
+    select held.shipment_id
+    from {{ this }} as held
+    inner join {{ ref('as_of') }} as today on held.{{ since }} <= today.as_of
+    where {{ other_state }}
+    union all
+    select held.shipment_id
+    from {{ this }} as held
+    inner join {{ ref('as_of') }} as today on held.{{ since }} > today.as_of
+    where {{ state }}
+{% endcall %}
+{% endfor %}
+
+with shipments as (
+    select * from {{ ref('stg_shipments') }}
+    where {{ touched('shipment_id') }}
+),
+
+orders as (
+    select * from {{ ref('fact_orders') }}
+),
+
+dated as (
+    select
+        shipments.*,
+        orders.customer_id,
+        orders.order_date,
+        orders.ordered_at,
+        case
+            when shipments.delivered_at is null then {{ plus_days(day_of('shipments.promised_at'), 1) }}
+        end as late_from,
+        case
+            when shipments.delivered_at is null and shipments.shipped_at is not null
+                then {{ plus_days(
+                    day_of('coalesce(shipments.promised_at, shipments.shipped_at)'), var('lost_after_days') + 1
+                ) }}
+        end as lost_from
+    from shipments
+    left join orders on shipments.order_id = orders.order_id
+)
+
+select
+    dated.shipment_id,
+    dated.order_id,
+    dated.customer_id,
+    dated.carrier,
+    case
+        when dated.delivered_at is not null then 'delivered'
+        when dated.shipped_at is null then 'pending'
+        when dated.lost_from <= today.as_of then 'lost'
+        else 'in_transit'
+    end as status,
+    dated.shipped_at,
+    dated.promised_at,
+    dated.delivered_at,
+    coalesce(dated.delivered_at > dated.promised_at, dated.late_from <= today.as_of, false) as is_late,
+    dated.late_from,
+    dated.lost_from,
+    {{ hours_between('dated.ordered_at', 'dated.shipped_at') }} as hours_to_ship,
+    {{ hours_between('dated.shipped_at', 'dated.delivered_at') }} as hours_to_deliver,
+    dated.order_date,
+    {{ day_of('dated.shipped_at') }} as shipped_date
+from dated
+cross join {{ ref('as_of') }} as today

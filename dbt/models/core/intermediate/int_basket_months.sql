@@ -1,0 +1,12 @@
+{{ config(unit=['month_start'], indexes=[{'columns': ['month_start'], 'unique': true}]) }}
+
+{% call touched_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
+{% endcall %}
+
+select
+    month_start,
+    cast(count(distinct order_id) as integer) as orders
+from {{ ref('int_baskets') }}
+where {{ within_touched_months('order_date') }}
+group by month_start

@@ -1,0 +1,40 @@
+{{
+    config(
+        unit=['event_date', 'customer_id'],
+        indexes=[{'columns': ['event_date', 'customer_id'], 'unique': true}],
+    )
+}}
+
+{% call touched_when() %}
+    select changes.event_date, members.customer_id
+    from {{ changes('int_user_days') }}
+    inner join {{ ref('int_user_customers') }} as members
+        on changes.user_id = members.user_id and {{ valid_at('members', 'changes.event_date') }}
+{% endcall %}
+
+-- A user who comes or goes takes along the days of its window, also those that it has lost in the meantime.
+{% call touched_when() %}
+    select days.event_date, members.customer_id
+    from (select * from {{ changes('int_user_customers') }}) as members
+    inner join (
+        select event_date, user_id from {{ ref('int_user_days') }}
+        union all
+        select event_date, user_id from {{ changes('int_user_days') }}
+    ) as days on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
+{% endcall %}
+
+select
+    days.event_date,
+    members.customer_id,
+    cast(count(*) as integer) as active_users,
+    cast(sum(days.events) as bigint) as events
+    {%- for feature in var("features") %},
+    cast(sum(days.{{ feature }}) as bigint) as {{ feature }}
+    {%- endfor %}
+from {{ ref('int_user_days') }} as days
+inner join {{ ref('int_user_customers') }} as members
+    on days.user_id = members.user_id and {{ valid_at('members', 'days.event_date') }}
+where
+    {{ touched('days.event_date', 'members.customer_id') }}
+    and {{ when_touched("days.event_date in (select event_date from touched)") }}
+group by days.event_date, members.customer_id

@@ -1,0 +1,50 @@
+{{ config(unit=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
+
+{{ touched_by('fact_orders', ['customer_id']) }}
+
+-- What is paid back counts for the customer of the order.
+{% call touched_when() %}
+    select orders.customer_id
+    from {{ changes('fact_payments') }}
+    inner join {{ ref('fact_orders') }} as orders on changes.order_id = orders.order_id
+{% endcall %}
+
+with sales as (
+    select
+        customer_id,
+        count(*) as orders,
+        sum(units) as units,
+        sum(net_sales) as net_sales,
+        min(order_date) as first_order_date,
+        max(order_date) as last_order_date,
+        min(ordered_at) as first_order_at,
+        max(ordered_at) as last_order_at
+    from {{ ref('fact_orders') }}
+    where is_sale and {{ touched('customer_id') }}
+    group by customer_id
+),
+
+refunds as (
+    select
+        orders.customer_id,
+        sum(payments.refunded_goods_amount) as refunds
+    from {{ ref('fact_orders') }} as orders
+    inner join {{ ref('fact_payments') }} as payments on orders.order_id = payments.order_id
+    where payments.refunded_goods_amount is not null and {{ touched('orders.customer_id') }}
+    group by orders.customer_id
+)
+
+select
+    sales.customer_id,
+    cast(sales.orders as integer) as orders,
+    cast(sales.units as bigint) as units,
+    -- What is in a currency without a rate has no value in the reporting currency.
+    cast(coalesce(sales.net_sales, 0) as numeric(38, 4)) as net_sales,
+    cast(coalesce(refunds.refunds, 0) as numeric(38, 4)) as refunds,
+    cast(coalesce(sales.net_sales, 0) - coalesce(refunds.refunds, 0) as numeric(38, 4)) as net_revenue,
+    sales.first_order_date,
+    sales.last_order_date,
+    sales.first_order_at,
+    sales.last_order_at
+from sales
+left join refunds on sales.customer_id = refunds.customer_id

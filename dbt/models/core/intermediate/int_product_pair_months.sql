@@ -1,0 +1,31 @@
+{{
+    config(
+        unit=['month_start'],
+        feed=['product_id', 'other_product_id'],
+        indexes=[
+            {'columns': ['product_id', 'other_product_id', 'month_start'], 'unique': true},
+            {'columns': ['month_start']},
+        ],
+    )
+}}
+
+-- A month is counted anew as a whole: one more product makes pairs with all the others of its order.
+{% call touched_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
+{% endcall %}
+
+with baskets as (
+    select *
+    from {{ ref('int_baskets') }}
+    where {{ within_touched_months('order_date') }}
+)
+
+select
+    baskets.month_start,
+    baskets.product_id,
+    others.product_id as other_product_id,
+    cast(count(*) as integer) as orders_together
+from baskets
+inner join baskets as others
+    on baskets.order_id = others.order_id and baskets.product_id <= others.product_id
+group by baskets.month_start, baskets.product_id, others.product_id

@@ -1,0 +1,47 @@
+{{
+    config(
+        unit=['user_id'],
+        feed=['user_id', 'customer_id', 'valid_from', 'valid_to'],
+        indexes=[{'columns': ['user_id', 'valid_from'], 'unique': true}, {'columns': ['customer_id']}],
+    )
+}}
+
+{{ touched_by('dim_users', ['user_id']) }}
+
+with versions as (
+    select
+        user_id,
+        customer_id,
+        {{ day_of('valid_from') }} as valid_from,
+        {{ day_of('valid_to') }} as valid_to
+    from {{ ref('dim_users') }}
+    where {{ touched('user_id') }}
+),
+
+-- The last version of a day stands for the day; those before it on the same day begin and end on it.
+days as (
+    select
+        *,
+        lag(customer_id) over (partition by user_id order by valid_from) as previous_customer_id,
+        lag(valid_to) over (partition by user_id order by valid_from) as previous_valid_to
+    from versions
+    where valid_from < valid_to or valid_to is null
+),
+
+-- A new version of the user at the same customer goes on with its window, so that it changes nothing here.
+numbered as (
+    select
+        *,
+        sum(case when previous_customer_id = customer_id and previous_valid_to = valid_from then 0 else 1 end)
+            over (partition by user_id order by valid_from) as window_number
+    from days
+)
+
+select
+    user_id,
+    customer_id,
+    min(valid_from) as valid_from,
+    case when count(valid_to) = count(*) then max(valid_to) end as valid_to
+from numbered
+where customer_id is not null
+group by user_id, customer_id, window_number

@@ -1,0 +1,70 @@
+{{ config(unit=['product_id', 'other_product_id'], indexes=[{'columns': ['product_id', 'other_product_id'], 'unique': true}]) }}
+
+-- The number of all orders is in every figure: whatever changes, all pairs that are shown are made anew, from counts per pair.
+{% call touched_when() %}
+    select pairs.product_id, pairs.other_product_id
+    from (
+        select product_id, other_product_id from {{ ref('int_product_pairs') }}
+        where orders_together >= {{ var("affinity_min_orders") }}
+        union
+        select other_product_id, product_id from {{ ref('int_product_pairs') }}
+        where orders_together >= {{ var("affinity_min_orders") }}
+        union
+        select product_id, other_product_id from {{ this }}
+    ) as pairs
+    where
+        exists (select 1 from {{ changes('int_product_pairs') }})
+        or exists (select 1 from {{ changes('int_basket_months') }})
+{% endcall %}
+
+with pairs as (
+    select *
+    from {{ ref('int_product_pairs') }}
+    where orders_together >= {{ var("affinity_min_orders") }} and product_id < other_product_id
+),
+
+-- A pair with itself: all orders of the product.
+products as (
+    select
+        product_id,
+        orders_together as orders
+    from {{ ref('int_product_pairs') }}
+    where orders_together >= {{ var("affinity_min_orders") }} and product_id = other_product_id
+),
+
+baskets as (
+    select sum(orders) as orders from {{ ref('int_basket_months') }}
+),
+
+both_ways as (
+    select
+        product_id,
+        other_product_id,
+        orders_together
+    from pairs
+    union all
+    select
+        other_product_id as product_id,
+        product_id as other_product_id,
+        orders_together
+    from pairs
+)
+
+select
+    both_ways.product_id,
+    both_ways.other_product_id,
+    both_ways.orders_together,
+    products.orders as product_orders,
+    others.orders as other_product_orders,
+    cast(baskets.orders as integer) as all_orders,
+    cast(cast(both_ways.orders_together as numeric(18, 4)) / baskets.orders as numeric(18, 8)) as support,
+    cast(cast(both_ways.orders_together as numeric(18, 4)) / products.orders as numeric(18, 8)) as confidence,
+    cast(
+        cast(both_ways.orders_together as numeric(18, 4)) * baskets.orders
+        / (cast(products.orders as numeric(18, 4)) * others.orders) as numeric(18, 8)
+    ) as lift
+from both_ways
+inner join products on both_ways.product_id = products.product_id
+inner join products as others on both_ways.other_product_id = others.product_id
+cross join baskets
+where {{ touched('both_ways.product_id', 'both_ways.other_product_id') }}

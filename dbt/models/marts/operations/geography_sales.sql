@@ -1,0 +1,73 @@
+{{
+    config(
+        unit=['month_start'],
+        indexes=[{'columns': ['month_start', 'country'], 'unique': true}],
+    )
+}}
+
+{% call touched_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('fact_orders') }}
+    union
+    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
+{% endcall %}
+
+-- A refund counts for the country of its order, in the month of the refund.
+{% call touched_when() %}
+    select {{ period_of('month', 'payments.paid_date') }}
+    from {{ changes('fact_orders') }}
+    inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
+    where payments.refunded_goods_amount is not null
+{% endcall %}
+
+with sales as (
+    select
+        {{ period_of('month', 'order_date') }} as month_start,
+        coalesce(shipping_country, 'unknown') as country,
+        count(*) as orders,
+        count(distinct customer_id) as customers,
+        sum(units) as units,
+        sum(gross_revenue) as gross_revenue,
+        sum(discounts) as discounts
+    from {{ ref('fact_orders') }}
+    where is_sale and {{ within_touched_months('order_date') }}
+    group by 1, 2
+),
+
+refunds as (
+    select
+        {{ period_of('month', 'payments.paid_date') }} as month_start,
+        coalesce(orders.shipping_country, 'unknown') as country,
+        sum(payments.refunded_goods_amount) as refunds
+    from {{ ref('fact_payments') }} as payments
+    inner join {{ ref('fact_orders') }} as orders on payments.order_id = orders.order_id
+    where payments.refunded_goods_amount is not null and {{ within_touched_months('payments.paid_date') }}
+    group by 1, 2
+),
+
+figures as (
+    select
+        coalesce(sales.month_start, refunds.month_start) as month_start,
+        coalesce(sales.country, refunds.country) as country,
+        coalesce(sales.orders, 0) as orders,
+        coalesce(sales.customers, 0) as customers,
+        coalesce(sales.units, 0) as units,
+        coalesce(sales.gross_revenue, 0) as gross_revenue,
+        coalesce(sales.discounts, 0) as discounts,
+        coalesce(refunds.refunds, 0) as refunds
+    from sales
+    full join refunds on sales.month_start = refunds.month_start and sales.country = refunds.country
+)
+
+select
+    month_start,
+    country,
+    coalesce({{ country_name('country') }}, 'Unknown') as country_name,
+    cast(orders as integer) as orders,
+    cast(customers as integer) as customers,
+    cast(units as bigint) as units,
+    cast(gross_revenue as numeric(38, 4)) as gross_revenue,
+    cast(discounts as numeric(38, 4)) as discounts,
+    cast(refunds as numeric(38, 4)) as refunds,
+    cast(gross_revenue - discounts - refunds as numeric(38, 4)) as net_revenue
+from figures
+where {{ touched('month_start') }}

@@ -1,0 +1,179 @@
+{{
+    config(
+        unit=['month_start'],
+        indexes=[{'columns': ['month_start', 'method'], 'unique': true}],
+    )
+}}
+
+{% call touched_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('fact_orders') }}
+    union
+    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
+{% endcall %}
+
+-- A payment decides, for whatever month, by which methods its order was settled and whether a failed one was made good.
+{% call touched_when() %}
+    select {{ period_of('month', 'orders.order_date') }}
+    from {{ changes('fact_payments') }}
+    inner join {{ ref('fact_orders') }} as orders on changes.order_id = orders.order_id
+    union
+    select {{ period_of('month', 'others.paid_date') }}
+    from {{ changes('fact_payments') }}
+    inner join {{ ref('fact_payments') }} as others on changes.order_id = others.order_id
+{% endcall %}
+
+with payments as (
+    select
+        *,
+        {{ period_of('month', 'paid_date') }} as month_start,
+        coalesce(method, 'unknown') as paid_by
+    from {{ ref('fact_payments') }}
+    where {{ within_touched_months('paid_date') }}
+),
+
+paid as (
+    select
+        month_start,
+        paid_by as method,
+        count(case when kind = 'charge' then 1 end) as payments,
+        count(case when kind = 'charge' and is_settled then 1 end) as succeeded,
+        count(case when kind = 'charge' and status = 'failed' then 1 end) as failed,
+        sum(case when kind = 'charge' and is_settled then reporting_amount end) as charged,
+        sum(case when kind = 'refund' and is_settled then reporting_amount end) as refunded,
+        sum(refunded_goods_amount) as refunds
+    from payments
+    group by month_start, paid_by
+),
+
+-- The attempts to pay an order, all of them, where one failed in the month.
+attempts as (
+    select
+        attempts.*,
+        row_number() over (partition by attempts.order_id order by attempts.paid_at, attempts.payment_id) as attempt,
+        max(case when attempts.is_settled then 1 else 0 end) over (
+            partition by attempts.order_id
+            order by attempts.paid_at, attempts.payment_id
+            rows between 1 following and unbounded following
+        ) as is_settled_later
+    from {{ ref('fact_payments') }} as attempts
+    where
+        attempts.kind = 'charge'
+        and attempts.order_id in (
+            select failed.order_id
+            from payments as failed
+            where failed.kind = 'charge' and failed.status = 'failed'
+        )
+),
+
+retries as (
+    select
+        {{ period_of('month', 'paid_date') }} as month_start,
+        coalesce(method, 'unknown') as method,
+        count(*) as failed_orders,
+        sum(is_settled_later) as recovered_orders
+    from attempts
+    where attempt = 1 and status = 'failed'
+    group by 1, 2
+),
+
+orders as (
+    select
+        order_id,
+        {{ period_of('month', 'order_date') }} as month_start,
+        net_sales
+    from {{ ref('fact_orders') }}
+    where is_sale and {{ within_touched_months('order_date') }}
+),
+
+charges as (
+    select
+        order_id,
+        coalesce(method, 'unknown') as method,
+        reporting_amount
+    from {{ ref('fact_payments') }}
+    where kind = 'charge' and is_settled and reporting_amount > 0
+),
+
+settlements as (
+    select
+        orders.month_start,
+        orders.order_id,
+        orders.net_sales,
+        coalesce(charges.method, 'unpaid') as method,
+        -- The one part of an order that nothing has settled is the whole of it.
+        coalesce(sum(charges.reporting_amount), 1) as settled
+    from orders
+    left join charges on orders.order_id = charges.order_id
+    group by 1, 2, 3, 4
+),
+
+shares as (
+    select
+        month_start,
+        method,
+        {{ share_of('net_sales', 'settled', 'order_id', 'method') }} as net_sales
+    from settlements
+),
+
+sales as (
+    select
+        month_start,
+        method,
+        count(*) as orders,
+        sum(net_sales) as net_sales
+    from shares
+    group by month_start, method
+),
+
+methods as (
+    select
+        month_start,
+        method
+    from paid
+    union
+    select
+        month_start,
+        method
+    from sales
+),
+
+figures as (
+    select
+        methods.month_start,
+        methods.method,
+        coalesce(paid.payments, 0) as payments,
+        coalesce(paid.succeeded, 0) as succeeded,
+        coalesce(paid.failed, 0) as failed,
+        sum(paid.payments) over (partition by methods.month_start) as payments_of_month,
+        coalesce(retries.failed_orders, 0) as failed_orders,
+        coalesce(retries.recovered_orders, 0) as recovered_orders,
+        coalesce(paid.charged, 0) as charged,
+        coalesce(paid.refunded, 0) as refunded,
+        coalesce(sales.orders, 0) as orders,
+        coalesce(sales.net_sales, 0) as net_sales,
+        coalesce(paid.refunds, 0) as refunds
+    from methods
+    left join paid on methods.month_start = paid.month_start and methods.method = paid.method
+    left join retries on methods.month_start = retries.month_start and methods.method = retries.method
+    left join sales on methods.month_start = sales.month_start and methods.method = sales.method
+)
+
+select
+    month_start,
+    method,
+    cast(payments as integer) as payments,
+    cast(succeeded as integer) as succeeded,
+    cast(failed as integer) as failed,
+    cast(cast(payments as numeric(18, 4)) / nullif(payments_of_month, 0) as numeric(18, 4)) as payment_share,
+    cast(cast(failed as numeric(18, 4)) / nullif(payments, 0) as numeric(18, 4)) as failure_rate,
+    cast(failed_orders as integer) as failed_orders,
+    cast(recovered_orders as integer) as recovered_orders,
+    cast(cast(recovered_orders as numeric(18, 4)) / nullif(failed_orders, 0) as numeric(18, 4)) as retry_success_rate,
+    cast(charged as numeric(38, 4)) as charged,
+    cast(refunded as numeric(38, 4)) as refunded,
+    cast(orders as integer) as orders,
+    cast(net_sales as numeric(38, 4)) as net_sales,
+    cast(refunds as numeric(38, 4)) as refunds,
+    cast(net_sales - refunds as numeric(38, 4)) as net_revenue
+from figures
+where {{ touched('month_start') }}

@@ -1,0 +1,97 @@
+{{
+    config(
+        unit=['month_start', 'product_id'],
+        indexes=[{'columns': ['month_start', 'product_id', 'reason'], 'unique': true}],
+    )
+}}
+
+{% call touched_when() %}
+    select {{ period_of('month', 'changes.returned_date') }}, coalesce(changes.product_id, '')
+    from {{ changes('fact_returns') }}
+    union
+    select {{ period_of('month', 'changes.order_date') }}, changes.product_id
+    from {{ changes('fact_order_items') }}
+{% endcall %}
+
+with returns as (
+    select
+        {{ period_of('month', 'returned_date') }} as month_start,
+        coalesce(product_id, '') as product_id,
+        coalesce(reason, 'unknown') as reason,
+        quantity as units_returned,
+        coalesce(refund_revenue, 0) as refund_amount
+    from {{ ref('fact_returns') }}
+    -- What came back of an order that is not known (yet) did come back.
+    where (is_sale or order_id is null) and {{ within_touched_months('returned_date') }}
+),
+
+moves as (
+    select
+        month_start,
+        product_id,
+        reason,
+        1 as returns,
+        units_returned,
+        0 as units_sold,
+        refund_amount
+    from returns
+    union all
+    select
+        month_start,
+        product_id,
+        'all' as reason,
+        1 as returns,
+        units_returned,
+        0 as units_sold,
+        refund_amount
+    from returns
+    union all
+    select
+        {{ period_of('month', 'order_date') }} as month_start,
+        product_id,
+        'all' as reason,
+        0 as returns,
+        0 as units_returned,
+        quantity as units_sold,
+        0 as refund_amount
+    from {{ ref('fact_order_items') }}
+    where is_sale and {{ within_touched_months('order_date') }}
+),
+
+reasons as (
+    select
+        month_start,
+        product_id,
+        reason,
+        sum(returns) as returns,
+        sum(units_returned) as units_returned,
+        sum(units_sold) as units_sold,
+        sum(refund_amount) as refund_amount
+    from moves
+    where {{ touched('month_start', 'product_id') }}
+    group by month_start, product_id, reason
+),
+
+-- What was sold stands in the row of all reasons, and is what each reason is measured against.
+figures as (
+    select
+        month_start,
+        product_id,
+        reason,
+        returns,
+        units_returned,
+        sum(units_sold) over (partition by month_start, product_id) as units_sold,
+        refund_amount
+    from reasons
+)
+
+select
+    month_start,
+    product_id,
+    reason,
+    cast(returns as integer) as returns,
+    cast(units_returned as bigint) as units_returned,
+    cast(units_sold as bigint) as units_sold,
+    cast(cast(units_returned as numeric(18, 4)) / nullif(units_sold, 0) as numeric(18, 4)) as return_rate,
+    cast(refund_amount as numeric(38, 4)) as refund_amount
+from figures

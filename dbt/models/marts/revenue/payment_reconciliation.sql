@@ -1,0 +1,97 @@
+{{
+    config(
+        unit=['order_id'],
+        indexes=[
+            {'columns': ['order_id'], 'unique': true},
+            {'columns': ['order_date']},
+            {'columns': ['status']},
+        ],
+    )
+}}
+
+{% set tolerance = var("payment_tolerance") %}
+
+{{ touched_by('fact_orders', ['order_id']) }}
+{% call touched_when() %}
+    select changes.order_id from {{ changes('fact_payments') }} where changes.order_id is not null
+{% endcall %}
+
+-- What was paid in another currency than the order's follows the rate of the order's.
+{% call touched_when() %}
+    select orders.order_id
+    from {{ changes('int_exchange_rates') }}
+    inner join {{ ref('fact_payments') }} as payments
+        on payments.currency <> changes.currency and {{ valid_at('changes', 'payments.paid_date') }}
+    inner join {{ ref('fact_orders') }} as orders
+        on payments.order_id = orders.order_id and changes.currency = orders.currency
+{% endcall %}
+
+with orders as (
+    select * from {{ ref('fact_orders') }}
+    where {{ touched('order_id') }}
+),
+
+payments as (
+    select
+        payments.order_id,
+        payments.kind,
+        case
+            when payments.currency = orders.currency then payments.amount
+            else round(payments.amount * payments.exchange_rate / rates.rate, 4)
+        end as amount
+    from {{ ref('fact_payments') }} as payments
+    inner join orders on payments.order_id = orders.order_id
+    left join {{ ref('int_exchange_rates') }} as rates
+        on orders.currency = rates.currency and {{ valid_at('rates', 'payments.paid_date') }}
+    where payments.is_settled
+),
+
+paid as (
+    select
+        order_id,
+        sum(case when kind = 'charge' then amount else 0 end) as charged,
+        sum(case when kind = 'refund' then amount else 0 end) as refunded,
+        count(*) - count(amount) as unconverted
+    from payments
+    group by order_id
+),
+
+figures as (
+    select
+        orders.order_id,
+        orders.customer_id,
+        orders.order_date,
+        orders.currency,
+        {{ is_not_cancelled('orders.status') }} as is_due,
+        orders.total_amount as order_total,
+        coalesce(paid.charged, 0) as charged,
+        coalesce(paid.refunded, 0) as refunded,
+        coalesce(paid.unconverted, 0) as unconverted
+    from orders
+    left join paid on orders.order_id = paid.order_id
+)
+
+select
+    order_id,
+    customer_id,
+    order_date,
+    currency,
+    cast(order_total as numeric(38, 4)) as order_total,
+    cast(charged as numeric(38, 4)) as charged,
+    cast(refunded as numeric(38, 4)) as refunded,
+    -- Nothing is due for a cancelled order: what was charged has to go back.
+    cast(charged - case when is_due then order_total else refunded end as numeric(38, 4)) as difference,
+    case
+        when unconverted > 0 then 'unconverted'
+        when not is_due and abs(charged - refunded) <= {{ tolerance }} then 'cancelled'
+        when not is_due and charged > refunded then 'overpaid'
+        when not is_due then 'overrefunded'
+        when refunded - charged > {{ tolerance }} then 'overrefunded'
+        when refunded > 0 and charged - refunded <= {{ tolerance }} then 'refunded'
+        when charged = 0 and order_total > {{ tolerance }} then 'unpaid'
+        when charged - order_total < -{{ tolerance }} then 'underpaid'
+        when charged - refunded - order_total > {{ tolerance }} then 'overpaid'
+        when charged - refunded - order_total < -{{ tolerance }} then 'partially_refunded'
+        else 'paid'
+    end as status
+from figures

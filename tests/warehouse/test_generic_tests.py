@@ -1,0 +1,204 @@
+"""The project's own generic data tests, each on rows that it must pass and on rows that it must find."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infrastructure.settings import PROJECT_ROOT, Settings
+from infrastructure.transform import dbt_environment
+
+PROJECT = PROJECT_ROOT / "dbt"
+TODAY = "2026-03-10"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A generic test with its arguments; rows, as SQL, that satisfy it and rows that do not."""
+
+    test: str
+    good: str
+    bad: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    column: str | None = None
+
+
+def rows(columns: str, *values: str) -> str:
+    return f"select * from (values {', '.join(f'({value})' for value in values)}) as given ({columns})"
+
+
+CASES = {
+    "range": Case("accepted_range", rows("n", "1", "3", "null"), rows("n", "4"), {"min_value": 1, "max_value": 3}, "n"),
+    "open_range": Case(
+        "accepted_range", rows("n", "2"), rows("n", "1"), {"min_value": 1, "max_value": 3, "inclusive": False}, "n"
+    ),
+    "arithmetic": Case(
+        "expression_is_true", rows("a, b", "1, 2", "1, null"), rows("a, b", "2, 2"), {"expression": "b = 2 * a"}
+    ),
+    "negative": Case(
+        "not_negative", rows("a, b", "0, null", "1, 2"), rows("a, b", "1, -0.01"), {"columns": ["a", "b"]}
+    ),
+    "combination": Case(
+        "unique_combination",
+        rows("a, b", "1, 1", "1, 2"),
+        rows("a, b", "1, null", "1, cast(null as integer)"),
+        {"columns": ["a", "b"]},
+    ),
+    "key": Case(
+        "enforced_key",
+        "{{ config(materialized='table', indexes=[{'columns': ['k'], 'unique': true}],"
+        " post_hook='alter table {{ this }} alter column k set not null') }} select 1 as k",
+        "{{ config(materialized='table', indexes=[{'columns': ['k']}]) }} select 1 as k",
+        {"columns": ["k"]},
+    ),
+    "count": Case("row_count", rows("a", "1"), rows("a", "1", "2"), {"rows": 1}),
+    "windows": Case(
+        "scd2_windows",
+        rows("k, valid_from, valid_to, is_current", "1, 1, 3, false", "1, 3, 5, false", "1, 7, null, true"),
+        rows("k, valid_from, valid_to, is_current", "1, 1, 4, false", "1, 3, null, true"),
+        {"key": "k"},
+    ),
+    "two_current_windows": Case(
+        "scd2_windows",
+        rows("k, valid_from, valid_to, is_current", "1, 1, 3, false", "2, 3, cast(null as integer), true"),
+        rows("k, valid_from, valid_to, is_current", "1, 1, null, true", "1, 3, cast(null as integer), true"),
+        {"key": "k"},
+    ),
+    "share": Case(
+        "share_below",
+        rows("is_late", "true", "false", "false", "false"),
+        rows("is_late", "true", "false", "false"),
+        {"condition": "is_late", "maximum": 0.25},
+    ),
+    "share_of_the_last_days": Case(
+        "share_below",
+        rows("is_late, day", "true, date '2026-03-08'", "false, date '2026-03-09'"),
+        rows("is_late, day", "true, date '2026-03-09'", "false, date '2026-03-08'"),
+        {"condition": "is_late", "maximum": 0.5, "date_column": "day", "days": 2},
+    ),
+    "parents": Case(
+        "relationships_where",
+        rows("parent, kind", "1, 'child'", "null, 'child'", "9, 'orphan'"),
+        rows("parent, kind", "2, 'child'"),
+        {
+            "to": "ref('parents')",
+            "field": "id",
+            "from_condition": "kind = 'child'",
+            "to_condition": "is_alive",
+        },
+        "parent",
+    ),
+    "newest": Case(
+        "recency",
+        rows("day", "date '2026-03-08'", "date '2020-01-01'"),
+        rows("day", "date '2026-03-07'"),
+        {"days": 2},
+        "day",
+    ),
+    "email": Case(
+        "no_personal_data",
+        rows("doc", """cast('{"at": 1767225600000, "page": "/a@b", "v": "+1.2"}' as jsonb)"""),
+        rows("doc", """cast('{"note": "jane.roe7@example.com wrote"}' as jsonb)"""),
+        {},
+        "doc",
+    ),
+    "phone": Case(
+        "no_personal_data",
+        rows("doc", """'2026-03-08 10:11:12.123456'""", "'order 4111-22'"),
+        rows("doc", "'call +49 (30) 901820'"),
+        {},
+        "doc",
+    ),
+    "card": Case(
+        "no_personal_data",
+        rows("doc", """cast('{"n": 4111111111111111, "id": "evt4111111111111111"}' as jsonb)"""),
+        rows("doc", """cast('{"memo": "card 4111 1111 1111 1111, please"}' as jsonb)"""),
+        {},
+        "doc",
+    ),
+    "card_without_spaces": Case(
+        "no_personal_data", rows("doc", "'4111'"), rows("doc", """cast('["378282246310005"]' as jsonb)"""), {}, "doc"
+    ),
+    "totals": Case(
+        "same_totals",
+        rows("day, revenue", "1, 10", "1, 0.01", "2, 5", "4, 0"),
+        rows("day, revenue", "1, 10", "2, 5.01"),
+        {
+            "other": "ref('ledger')",
+            "columns": ["revenue"],
+            "other_columns": ["amount"],
+            "by": ["day"],
+            "other_where": "counts",
+        },
+    ),
+    "grand_totals": Case(
+        "same_totals",
+        rows("amount", "15.01"),
+        rows("amount", "15"),
+        {"other": "ref('ledger')", "columns": ["amount"], "other_where": "counts"},
+    ),
+}
+HELPERS = {
+    "as_of": f"select date '{TODAY}' as as_of",
+    "parents": rows("id, is_alive", "1, true", "2, false"),
+    "ledger": rows("day, amount, counts", "1, 10.01, true", "2, 2.5, true", "2, 2.5, true", "2, 99, false"),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dbt project with the real macros and generic tests, and a good and a bad model for each case."""
+    folder = tmp_path_factory.mktemp("generic_tests")
+    shutil.copytree(PROJECT / "macros", folder / "macros")
+    shutil.copytree(PROJECT / "tests" / "generic", folder / "tests" / "generic")
+    shutil.copy(PROJECT / "profiles.yml", folder)
+    ours = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
+    settings = {key: ours[key] for key in ("name", "version", "config-version", "profile", "vars")}
+    (folder / "dbt_project.yml").write_text(yaml.safe_dump(settings))
+    models = folder / "models"
+    models.mkdir()
+    for name, sql in HELPERS.items():
+        (models / f"{name}.sql").write_text(sql)
+    described = []
+    for name, case in CASES.items():
+        for kind, sql in (("good", case.good), ("bad", case.bad)):
+            (models / f"{kind}_{name}.sql").write_text(sql)
+            tests = [{case.test: {"name": f"{kind}_{name}_test", "arguments": case.arguments}}]
+            columns = [{"name": case.column, "data_tests": tests}] if case.column else []
+            described.append({"name": f"{kind}_{name}", "columns": columns, "data_tests": [] if case.column else tests})
+    (models / "models.yml").write_text(yaml.safe_dump({"version": 2, "models": described}))
+    return folder
+
+
+def test_every_generic_test_finds_what_it_is_for(
+    project: Path, warehouse: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dbt.cli.main import dbtRunner
+
+    for key, value in dbt_environment(warehouse).items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("DBT_PROJECT_DIR", str(project))
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(project))
+    monkeypatch.setenv("DBT_TARGET_PATH", str(project / "target"))
+    monkeypatch.setenv("DBT_LOG_PATH", str(project / "logs"))
+    monkeypatch.chdir(project)
+    result = dbtRunner().invoke(["--quiet", "build"])
+    assert result.result is not None, result.exception
+    status = {node.node.name: node.status for node in result.result.results}
+    told = {node.node.name: node.message for node in result.result.results}
+    expected = {
+        f"{kind}_{name}_test": outcome for name in CASES for kind, outcome in (("good", "pass"), ("bad", "fail"))
+    }
+    wrong = {name: (status[name], told[name]) for name, outcome in expected.items() if status[name] != outcome}
+    assert not wrong
+
+
+def test_every_generic_test_has_a_case() -> None:
+    assert {path.stem for path in (PROJECT / "tests" / "generic").glob("*.sql")} == {
+        case.test for case in CASES.values()
+    }

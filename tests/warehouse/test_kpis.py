@@ -1,0 +1,133 @@
+"""The marts give exactly the key figures that can be recovered from what has landed, for every day, whenever one looks.
+
+The answer key comes from the generator's plan of a day, not from the files that were written; see
+docs/synthetic-company.md.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pyarrow.parquet as pq
+
+from infrastructure.settings import PROJECT_ROOT, Settings
+from tests.warehouse.conftest import Build, land_days
+
+FIRST, DAYS = date(2026, 1, 1), 60
+# Days after whose landing the models are built and held to the key. LONG=1: after every day.
+EVERY = 1 if os.environ.get("LONG") else 7
+Figures = dict[tuple[date, str], Decimal]
+
+DAILY = """
+    select event_date, 'total_events', total_events from core.fact_daily_events
+    union all select event_date, 'dau', daily_active_users from core.fact_daily_events
+    union all select event_date, 'signups', signup_events from core.fact_daily_events
+    union all select date_day, 'active_users_7', wau from marts.active_users
+    union all select date_day, 'active_users_30', mau from marts.active_users
+    union all select period_start, 'orders', orders from marts.sales_summary where grain = 'day'
+    union all select period_start, 'gross_revenue', gross_revenue from marts.sales_summary where grain = 'day'
+    union all select period_start, 'net_revenue', net_revenue from marts.sales_summary where grain = 'day'
+"""
+# What each subscription pays a month on a day against the day before, in its own currency.
+MRR = """
+    with days as (
+        select date_day from core.dim_date
+    ),
+    paid as (
+        select days.date_day, periods.subscription_id, periods.currency, periods.monthly_amount as amount
+        from days
+        join core.fact_subscription_periods as periods
+            on days.date_day >= periods.paid_from
+            and (days.date_day < periods.period_end or periods.period_end is null)
+    ),
+    changes as (
+        select
+            days.date_day,
+            coalesce(today.currency, before.currency) as currency,
+            coalesce(today.amount, 0) - coalesce(before.amount, 0) as change,
+            case
+                when before.amount is null and exists (
+                    select from core.fact_subscription_periods as earlier
+                    where earlier.subscription_id = today.subscription_id and earlier.paid_from < days.date_day
+                ) then 'reactivation'
+                when before.amount is null then 'new'
+                when today.amount is null then 'churn'
+                when today.amount > before.amount then 'expansion'
+                else 'contraction'
+            end as movement
+        from days
+        join (select distinct subscription_id from core.fact_subscription_periods) as subscriptions on true
+        left join paid as today
+            on days.date_day = today.date_day and subscriptions.subscription_id = today.subscription_id
+        left join paid as before
+            on days.date_day = before.date_day + 1 and subscriptions.subscription_id = before.subscription_id
+        where coalesce(today.amount, 0) <> coalesce(before.amount, 0)
+    )
+    select date_day, 'mrr_' || movement || '.' || currency, sum(change) from changes group by 1, 2
+"""
+
+
+def test_the_marts_give_what_can_be_recovered(warehouse: Settings, build: Build) -> None:
+    zone = warehouse.landing_zone
+    generate(zone)
+    key = {day: answer_key(zone, day) for day in days()}
+    wrong = []
+    for number, day in enumerate(days(), start=1):
+        land_days(warehouse, day)
+        if number % EVERY and number != DAYS:
+            continue
+        build(warehouse, "run")
+        figures = figures_of(warehouse)
+        wrong += [
+            f"{metric} of {of} as of {day}: recoverable is {expected}, the models say {figures.get((of, metric), 0)}"
+            for (of, metric), expected in recoverable(key, day).items()
+            if figures.get((of, metric), Decimal(0)) != expected
+        ]
+    assert not wrong, "\n".join([f"{len(wrong)} figures are not what can be recovered:", *wrong[:40]])
+
+
+def days() -> list[date]:
+    return [FIRST + timedelta(days=n) for n in range(DAYS)]
+
+
+def generate(zone: Path) -> None:
+    command = f"data_gen/generate.py --day {FIRST} --days {DAYS} --scale 0.1 --seed 2026 --out {zone}"
+    subprocess.run(
+        [sys.executable, *command.split()],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "COMPANY_FOUNDED": str(FIRST)},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def answer_key(zone: Path, day: date) -> list[tuple[str, date, Decimal]]:
+    """What can be recovered of a day: metric, the landing day from which the value holds, and the value."""
+    rows = pq.read_table(zone / "_truth" / f"dt={day}" / "kpis.parquet").to_pylist()
+    return [
+        (row["metric"], row["as_of_landing_day"], Decimal(str(row["value"])))
+        for row in rows
+        if row["kind"] == "recoverable"
+    ]
+
+
+def recoverable(key: dict[date, list[tuple[str, date, Decimal]]], landed_until: date) -> Figures:
+    """The figures of every day up to `landed_until`, as they can be known once that day has landed."""
+    figures: Figures = {}
+    for day, entries in key.items():
+        for metric, holds_from, value in sorted(entries, key=lambda entry: entry[1]):
+            if day <= landed_until and holds_from <= landed_until:
+                figures[day, metric] = value
+    return figures
+
+
+def figures_of(settings: Settings) -> Figures:
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        rows = connection.execute(DAILY).fetchall() + connection.execute(MRR).fetchall()
+    return {(day, metric): Decimal(value) for day, metric, value in rows}
