@@ -73,9 +73,8 @@ touches as (
     where {{ touched('conversions.conversion_id') }}
 ),
 
--- What each model weighs a touch with; the one row of a conversion without any has all. Computed once: each weight is used
--- several times.
-weighted as {{ materialized_cte() }} (
+-- What each model weighs a touch with; the one row of a conversion without any has all.
+weighted as (
     select
         *,
         1 as linear,
@@ -92,6 +91,7 @@ weighted as {{ materialized_cte() }} (
             )
         end as time_decay
     from touches
+    {{ evaluated_once() }}
 )
 
 select
