@@ -1,4 +1,4 @@
-{#- By every model, the touches of a conversion have all of its revenue and make one conversion; every conversion is there. -#}
+{#- By every model, the touches of a conversion have all of its revenue and make one conversion; none is missing. -#}
 with touched as (
     select
         conversion_id,

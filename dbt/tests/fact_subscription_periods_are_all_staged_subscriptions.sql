@@ -1,6 +1,9 @@
 {#- Every first day of a period of a subscription in staging is a fact, once. -#}
 with staged as (
-    select distinct subscription_id, {{ stated_day('period_start') }} as period_start from {{ ref('stg_subscriptions') }}
+    select distinct
+        subscription_id,
+        {{ stated_day('period_start') }} as period_start
+    from {{ ref('stg_subscriptions') }}
 )
 
 select

@@ -68,8 +68,8 @@ select
         when coalesce(windows.stated_end, windows.next_start) is null or windows.first_paid_day < windows.end_day
             then windows.first_paid_day
     end as paid_from,
-    coalesce(windows.status, '') = 'trialing' or coalesce({{ plus_days(stated_day('windows.trial_end'), 1) }} > windows.start_day, false)
-        as has_trial,
+    coalesce(windows.status, '') = 'trialing'
+    or coalesce({{ plus_days(stated_day('windows.trial_end'), 1) }} > windows.start_day, false) as has_trial,
     windows.customer_id,
     coalesce(customers.customer_sk, {{ unknown_key() }}) as customer_sk,
     windows.plan_id,

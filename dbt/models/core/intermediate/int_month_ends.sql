@@ -1,4 +1,10 @@
-{{ config(unit=['month_start'], feed=['month_start', 'valued_on'], indexes=[{'columns': ['month_start'], 'unique': true}]) }}
+{{
+    config(
+        unit=['month_start'],
+        feed=['month_start', 'valued_on'],
+        indexes=[{'columns': ['month_start'], 'unique': true}],
+    )
+}}
 
 {% call touched_when() %}
     select {{ period_of('month', 'changes.date_day') }} from {{ changes('dim_date') }}

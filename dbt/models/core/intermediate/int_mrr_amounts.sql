@@ -58,7 +58,7 @@ select
     cast(sum(periods.monthly_amount) as numeric(38, 4)) as amount
 from {{ ref('fact_subscription_periods') }} as periods
 inner join {{ ref('int_month_ends') }} as months
-    on months.valued_on >= periods.paid_from and (months.valued_on < periods.period_end or periods.period_end is null)
+    on periods.paid_from <= months.valued_on and (periods.period_end > months.valued_on or periods.period_end is null)
 where
     periods.monthly_amount > 0
     and {{ touched('periods.customer_id', 'months.month_start') }}

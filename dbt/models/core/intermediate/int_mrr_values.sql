@@ -45,11 +45,21 @@
 
 -- Each month's amounts as its own, and as those before the next month.
 with balances as (
-    select customer_id, month_start, currency, amount, 0 as previous_amount
+    select
+        customer_id,
+        month_start,
+        currency,
+        amount,
+        0 as previous_amount
     from {{ amounts }}
     where {{ touched('customer_id', 'month_start') }}
     union all
-    select customer_id, {{ plus_periods('month', 'month_start', 1) }} as month_start, currency, 0 as amount, amount as previous_amount
+    select
+        customer_id,
+        {{ plus_periods('month', 'month_start', 1) }} as month_start,
+        currency,
+        0 as amount,
+        amount as previous_amount
     from {{ amounts }}
     where
         {{ when_touched(
@@ -86,7 +96,8 @@ select
     ) as previous_mrr_now
 from by_currency
 inner join {{ months }} as months on by_currency.month_start = months.month_start
-left join {{ months }} as old_months on {{ plus_periods('month', 'by_currency.month_start', -1) }} = old_months.month_start
+left join {{ months }} as old_months
+    on {{ plus_periods('month', 'by_currency.month_start', -1) }} = old_months.month_start
 left join {{ ref('int_exchange_rates') }} as rates
     on by_currency.currency = rates.currency and {{ valid_at('rates', 'months.valued_on') }}
 left join {{ ref('int_exchange_rates') }} as old_rates

@@ -17,9 +17,19 @@ with periods as (
 
 -- A period adds its amount on its first paid day and takes it away on the day after its last.
 edges as (
-    select subscription_id, currency, paid_from as movement_date, monthly_amount as amount from periods
+    select
+        subscription_id,
+        currency,
+        paid_from as movement_date,
+        monthly_amount as amount
+    from periods
     union all
-    select subscription_id, currency, period_end as movement_date, -monthly_amount as amount from periods
+    select
+        subscription_id,
+        currency,
+        period_end as movement_date,
+        -monthly_amount as amount
+    from periods
     where period_end is not null
 ),
 

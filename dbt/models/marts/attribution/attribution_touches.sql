@@ -30,10 +30,22 @@
 {% endfor %}
 
 with visits as (
-    select session_id, customer_id, channel, campaign, started_at from {{ ref('fact_sessions') }}
+    select
+        session_id,
+        customer_id,
+        channel,
+        campaign,
+        started_at
+    from {{ ref('fact_sessions') }}
     where customer_id is not null
     union all
-    select session_id, customer_id, channel, campaign, started_at from {{ ref('int_recognised_sessions') }}
+    select
+        session_id,
+        customer_id,
+        channel,
+        campaign,
+        started_at
+    from {{ ref('int_recognised_sessions') }}
 ),
 
 touches as (
@@ -56,12 +68,12 @@ touches as (
     left join visits
         on
             conversions.customer_id = visits.customer_id
-            and visits.started_at >= {{ plus_hours('conversions.converted_at', -reach_hours) }}
-            and visits.started_at <= conversions.converted_at
+            and {{ plus_hours('conversions.converted_at', -reach_hours) }} <= visits.started_at
+            and conversions.converted_at >= visits.started_at
     where {{ touched('conversions.conversion_id') }}
 ),
 
--- In proportion to what each model gives a touch its part. What nobody visited for is one part.
+-- What each model weighs a touch with; the one row of a conversion without any has all.
 weighted as (
     select
         *,
@@ -79,6 +91,7 @@ weighted as (
             )
         end as time_decay
     from touches
+    {{ evaluated_once() }}
 )
 
 select
@@ -98,8 +111,8 @@ select
     cast(case when touch_index = 1 then 1 else 0 end as numeric(38, 8)) as first_touch_conversions,
     cast(case when touch_index = greatest(touches, 1) then revenue else 0 end as numeric(38, 4)) as last_touch_revenue,
     cast(case when touch_index = greatest(touches, 1) then 1 else 0 end as numeric(38, 8)) as last_touch_conversions,
-    {% for model in ["linear", "position_based", "time_decay"] -%}
+    {%- for model in ["linear", "position_based", "time_decay"] %}
     {{ share_of('revenue', model, 'conversion_id', 'touch_index') }} as {{ model }}_revenue,
-    {{ conversion_share_of(model, 'conversion_id', 'touch_index') }} as {{ model }}_conversions{{ "," if not loop.last }}
-    {% endfor %}
+    {{ conversion_share_of(model) }} as {{ model }}_conversions{% if not loop.last %},{% endif %}
+    {%- endfor %}
 from weighted

@@ -14,8 +14,8 @@
 
 {{ touched_by('int_mrr_values', ['customer_id', 'month_start']) }}
 
--- Another amount in a month decides about the months from the one in which the customer paid before it: which of them have a row,
--- and what the change is called.
+-- Another amount in a month decides about all months after the one in which the customer paid before it: which of them
+-- have a row, and what the change is called.
 {% call touched_when() %}
     select changed.customer_id, months.month_start
     from (
