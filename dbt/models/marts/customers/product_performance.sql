@@ -53,11 +53,20 @@ returned as (
 ),
 
 months as (
-    select month_start, product_id from sales
+    select
+        month_start,
+        product_id
+    from sales
     union
-    select month_start, product_id from stocks
+    select
+        month_start,
+        product_id
+    from stocks
     union
-    select month_start, product_id from returned
+    select
+        month_start,
+        product_id
+    from returned
 ),
 
 figures as (
