@@ -104,10 +104,13 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- A point in time lies before all data or after the day on which the row landed; one day more is left to clocks that are wrong. -#}
+{#-
+  A point in time lies before all data or after the day on which the row landed; one day more is left to clocks that are wrong.
+  Both are days in UTC, so that what is refused does not depend on where the company reports.
+-#}
 {% macro reject_absurd_time(columns) -%}
     {%- for column in columns %}
-            {{- reject_day(day_of(column), column) }}
+            {{- reject_day(landing_day_of(column), column) }}
     {%- endfor -%}
 {%- endmacro %}
 

@@ -22,15 +22,14 @@ class BuildFailed(AssertionError):
 
 
 BUILT_SCHEMAS = ("staging", "core", "marts")
-# dbt's `run` leaves out the seeds, and `build` alone would test the data each time.
-WITHOUT_TESTS = ("build", "--resource-type", "model", "--resource-type", "seed")
+MODELS_AND_SEEDS = ("build", "--resource-type", "model", "--resource-type", "seed")
 
 
 @pytest.fixture
 def build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
     """build(settings, "run", "--full-refresh"): one dbt command, which must succeed, in our project or a copy of it.
 
-    "run" loads the seeds too.
+    "run" is all models, and the seeds that they read.
     """
     from dbt.cli.main import dbtRunner  # four seconds, which other tests need not pay
 
@@ -44,7 +43,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("DBT_TARGET_PATH", str(output / settings.database))
         monkeypatch.setenv("DBT_LOG_PATH", str(output / "logs"))
         monkeypatch.chdir(project)
-        command = (*WITHOUT_TESTS, *arguments[1:]) if arguments[0] == "run" else arguments
+        command = [*MODELS_AND_SEEDS, *arguments[1:]] if arguments[0] == "run" else list(arguments)
         result = dbtRunner().invoke(["--quiet", *command])
         nodes = getattr(result.result, "results", [])
         failed = [f"{node.node.name}: {node.message}" for node in nodes if node.status in ("error", "fail")]

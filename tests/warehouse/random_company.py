@@ -20,6 +20,11 @@ FIRST_DAY = date(2026, 1, 20)
 # How many days before it lands a row may have happened: mostly none, sometimes long ago.
 DELAYS = (0, 0, 0, 0, 1, 1, 2, 7, 29, 30, 31, 45)
 BROKEN_TIMES = ("", "yesterday", "2026-02-31T00:00:00Z", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z")
+# Steps of funnels among them, so that users get somewhere.
+EVENT_TYPES = (
+    *("signup", "login", "export_run", "Report_Created ", "api_call"),
+    *("view_product", "add_to_cart", "checkout_started", "purchase"),
+)
 Row = dict[str, Any]
 
 
@@ -145,7 +150,8 @@ def _event(dice: random.Random, day: date) -> Row:
     return {
         "event_id": _key(dice, "e", 60),
         "user_id": _user_key(dice),
-        "event_type": dice.choice(("signup", "login", "export_run", "Report_Created ", "api_call")),
+        "event_type": dice.choice(EVENT_TYPES),
+        "device": dice.choice(("desktop", "mobile", "")),
         "event_timestamp": _moment(dice, day),
         "session_id": _key(dice, "s", 3),
         "properties": {"n": dice.randrange(3)},

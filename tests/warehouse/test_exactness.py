@@ -159,11 +159,150 @@ MUTANTS = {
         "models/marts/customers/product_affinity.sql",
         "exists (select 1 from {{ changes('int_basket_months') }})",
         "exists (select 1 from {{ changes('int_basket_months') }} where false)",
+    "a period's activity does not touch the cohorts that it comes back to": (
+        "models/marts/growth/retention_cohorts.sql",
+        "['cohort_start', 'return_start']",
+        "['cohort_start']",
+    ),
+    "a period's activity does not touch its own cohort": (
+        "models/marts/growth/retention_cohorts.sql",
+        "['cohort_start', 'return_start']",
+        "['return_start']",
+    ),
+    "a week's first uses count in that week's adopters only": (
+        "models/marts/growth/feature_engagement.sql",
+        "weeks.period_start >= changes.week_start",
+        "weeks.period_start = changes.week_start",
+    ),
+    "an earlier use of a feature is no first one": (
+        "models/core/intermediate/int_feature_adoption.sql",
+        " or changes.event_date < held.first_date",
+        "",
+    ),
+    "the last event of a type leaves a day and the type stays": (
+        "models/core/intermediate/int_event_type_days.sql",
+        "left_over.is_there is null",
+        "false",
+    ),
+    "the first event of a feature changes on the day of its adoption": (
+        "models/core/intermediate/int_user_milestones.sql",
+        "changes.event_date = adoption.first_date",
+        "changes.event_date > adoption.first_date",
+    ),
+    "a subscription does not touch the milestones of its users": (
+        "models/core/intermediate/int_user_milestones.sql",
+        "changes.customer_id = users.customer_id",
+        "changes.customer_id = users.user_id",
+    ),
+    "a subscription does not touch the plans of its users": (
+        "models/core/intermediate/int_user_plans.sql",
+        "changes.customer_id = users.customer_id",
+        "changes.customer_id = users.user_id",
+    ),
+    "the window of a funnel is a day short": (
+        "models/core/intermediate/int_funnel_entries.sql",
+        "'-86400 * steps.window_days'",
+        "'-86400 * (steps.window_days - 1)'",
+    ),
+    "another plan does not touch the entries of its time": (
+        "models/core/intermediate/int_funnel_entries.sql",
+        "valid_at('changes', 'held.entered_at')",
+        "valid_at('changes', 'held.entered_at') ~ ' and false'",
     ),
     "rows of a replaced load stay": (
         "macros/exact/landed.sql",
         "delete from {{ target }} where _load_id in ({{ gone }});",
         "",
+    ),
+    "a shipment does not follow its order": (
+        "models/core/fact_shipments.sql",
+        "on changes.order_id = shipments.order_id\n",
+        "on changes.order_id = shipments.order_id and false\n",
+    ),
+    "a shipment is late a day too late": (
+        "models/core/fact_shipments.sql",
+        "held.{{ since }} <= today.as_of",
+        "held.{{ since }} < today.as_of",
+    ),
+    "a return does not follow its order line": (
+        "models/core/fact_returns.sql",
+        "changes.order_item_id = returns.order_item_id",
+        "changes.order_item_id = returns.order_item_id and false",
+    ),
+    "a return does not follow the rate of its day": (
+        "models/core/fact_returns.sql",
+        "on changes.currency = held.currency",
+        "on false and changes.currency = held.currency",
+    ),
+    "a stock level does not follow a version that begins on its day": (
+        "models/core/fact_inventory_daily.sql",
+        "inventory.stock_date >= {{",
+        "inventory.stock_date > {{",
+    ),
+    "a stock level does not follow the rate of its day": (
+        "models/core/fact_inventory_daily.sql",
+        "on changes.currency = held.cost_currency",
+        "on false and changes.currency = held.cost_currency",
+    ),
+    "fulfilment does not follow shipments": (
+        "models/marts/operations/order_fulfilment.sql",
+        "where changes.order_date is not null",
+        "where false",
+    ),
+    "fulfilment does not follow orders": (
+        "models/marts/operations/order_fulfilment.sql",
+        "from {{ changes('fact_orders') }}",
+        "from {{ changes('fact_orders') }} where false",
+    ),
+    "a payment does not touch the month of its order": (
+        "models/marts/operations/payment_methods.sql",
+        "on changes.order_id = orders.order_id\n    union",
+        "on changes.order_id = orders.order_id and false\n    union",
+    ),
+    "a payment does not touch the month of the attempt before it": (
+        "models/marts/operations/payment_methods.sql",
+        "changes.order_id = others.order_id",
+        "changes.order_id = others.order_id and false",
+    ),
+    "a refund does not follow the country of its order": (
+        "models/marts/operations/geography_sales.sql",
+        "where payments.refunded_goods_amount is not null\n{% endcall",
+        "where false\n{% endcall",
+    ),
+    "a refund does not touch its month": (
+        "models/marts/operations/geography_sales.sql",
+        "from {{ changes('fact_payments') }}",
+        "from {{ changes('fact_payments') }} where false",
+    ),
+    "the return rate does not follow what was sold": (
+        "models/marts/operations/product_returns.sql",
+        "from {{ changes('fact_order_items') }}",
+        "from {{ changes('fact_order_items') }} where false",
+    ),
+    "the return rate does not follow returns": (
+        "models/marts/operations/product_returns.sql",
+        "from {{ changes('fact_returns') }}",
+        "from {{ changes('fact_returns') }} where false",
+    ),
+    "a stock level does not touch the month after it": (
+        "models/marts/operations/inventory_turnover.sql",
+        "period_of('month', 'changes.stock_date'), 1)",
+        "period_of('month', 'changes.stock_date'), 0)",
+    ),
+    "turnover does not follow what was sold": (
+        "models/marts/operations/inventory_turnover.sql",
+        "from {{ changes('fact_order_items') }}",
+        "from {{ changes('fact_order_items') }} where false",
+    ),
+    "reconciliation does not follow payments": (
+        "models/marts/revenue/payment_reconciliation.sql",
+        "where changes.order_id is not null",
+        "where false",
+    ),
+    "what was paid in another currency does not follow the order's rate": (
+        "models/marts/revenue/payment_reconciliation.sql",
+        "on payments.currency <> changes.currency",
+        "on false and payments.currency <> changes.currency",
     ),
 }
 

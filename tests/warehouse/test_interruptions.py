@@ -18,7 +18,7 @@ from psycopg import sql
 
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.transform import dbt_environment, target_path
-from tests.warehouse.conftest import WITHOUT_TESTS, Build, differences, keep_copies, land_days
+from tests.warehouse.conftest import MODELS_AND_SEEDS, Build, differences, keep_copies, land_days
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 
 # Where a build is stopped and killed: before a model writes its rows, and after that, before it tells its feed.
@@ -37,7 +37,7 @@ def _start(settings: Settings, target: Path) -> subprocess.Popen[bytes]:
         "DBT_LOG_PATH": str(target),
     }
     return subprocess.Popen(
-        [str(Path(sys.executable).with_name("dbt")), "--quiet", "run"],
+        [str(Path(sys.executable).with_name("dbt")), "--quiet", *MODELS_AND_SEEDS],
         cwd=PROJECT_ROOT / "dbt",
         env=environment,
         start_new_session=True,
@@ -76,7 +76,7 @@ def test_two_builds_at_once_do_the_work_of_one(warehouse: Settings, build: Build
     environment = {**os.environ, **warehouse.environment()}
     builds = [
         subprocess.Popen(
-            [sys.executable, "-m", "infrastructure.transform", "--quiet", *WITHOUT_TESTS],
+            [sys.executable, "-m", "infrastructure.transform", "--quiet", *MODELS_AND_SEEDS],
             cwd=PROJECT_ROOT,
             env={**environment, "DBT_LOG_PATH": str(tmp_path)},
             stderr=subprocess.PIPE,

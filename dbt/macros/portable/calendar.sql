@@ -1,9 +1,24 @@
 {#- Days and periods. A period is named by its grain (day, week, month, quarter) and its first day; weeks are ISO weeks. -#}
 
-{#- The day of a point in time, in UTC. -#}
-{% macro day_of(timestamp) -%}{{ adapter.dispatch("day_of")(timestamp) }}{%- endmacro %}
-{% macro postgres__day_of(timestamp) -%}
-    cast({{ timestamp }} at time zone 'UTC' as date)
+{#- The day of a point in time where the company reports: in the time zone of the variable reporting_timezone. -#}
+{% macro day_of(timestamp) -%}{{ adapter.dispatch("day_in_zone")(timestamp, var("reporting_timezone")) }}{%- endmacro %}
+
+{#- The day of a point in time by the clock that days of landing go by, which is UTC wherever the company reports. -#}
+{% macro landing_day_of(timestamp) -%}{{ adapter.dispatch("day_in_zone")(timestamp, "UTC") }}{%- endmacro %}
+{% macro postgres__day_in_zone(timestamp, zone) -%}
+    cast({{ timestamp }} at time zone '{{ zone }}' as date)
+{%- endmacro %}
+
+{#- A point in time that lies so many seconds later. -#}
+{% macro plus_seconds(timestamp, seconds) -%}{{ adapter.dispatch("plus_seconds")(timestamp, seconds) }}{%- endmacro %}
+{% macro postgres__plus_seconds(timestamp, seconds) -%}
+    ({{ timestamp }} + interval '1 second' * ({{ seconds }}))
+{%- endmacro %}
+
+{#- Seconds from one point in time to another, to the microsecond. -#}
+{% macro seconds_between(first, last) -%}{{ adapter.dispatch("seconds_between")(first, last) }}{%- endmacro %}
+{% macro postgres__seconds_between(first, last) -%}
+    cast(extract(epoch from {{ last }} - {{ first }}) as numeric(18, 6))
 {%- endmacro %}
 
 {% macro plus_days(day, days) -%}{{ adapter.dispatch("plus_days")(day, days) }}{%- endmacro %}
@@ -52,4 +67,11 @@
 {% macro iso_weekday(day) -%}{{ adapter.dispatch("iso_weekday")(day) }}{%- endmacro %}
 {% macro postgres__iso_weekday(day) -%}
     cast(extract(isodow from {{ day }}) as integer)
+{%- endmacro %}
+
+{#- One row (number) for each whole number from `first` to `last`, both included. -#}
+{% macro whole_numbers(first, last) -%}{{ adapter.dispatch("whole_numbers")(first, last) }}{%- endmacro %}
+{% macro postgres__whole_numbers(first, last) -%}
+    select cast(series as integer) as number
+    from generate_series({{ first }}, {{ last }}) as series
 {%- endmacro %}

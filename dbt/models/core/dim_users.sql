@@ -2,7 +2,11 @@
     config(
         unit=['user_id'],
         window={'from': 'valid_from', 'to': 'valid_to', 'derived': ['is_current']},
-        indexes=[{'columns': ['user_sk'], 'unique': true}, {'columns': ['user_id', 'valid_from'], 'unique': true}],
+        indexes=[
+            {'columns': ['user_sk'], 'unique': true},
+            {'columns': ['user_id', 'valid_from'], 'unique': true},
+            {'columns': ['customer_id']},
+        ],
     )
 }}
 

@@ -52,8 +52,7 @@ costed as (
         coalesce(products.currency, '{{ var("reporting_currency") }}') as cost_currency
     from inventory
     left join products
-        on inventory.product_id = products.product_id
-        and {{ valid_at('products', end_of_day('inventory.stock_date')) }}
+        on inventory.product_id = products.product_id and {{ valid_at('products', end_of_day('inventory.stock_date')) }}
 )
 
 select

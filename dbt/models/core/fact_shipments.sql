@@ -54,7 +54,9 @@ dated as (
         orders.customer_id,
         orders.order_date,
         orders.ordered_at,
-        case when shipments.delivered_at is null then {{ plus_days(day_of('shipments.promised_at'), 1) }} end as late_from,
+        case
+            when shipments.delivered_at is null then {{ plus_days(day_of('shipments.promised_at'), 1) }}
+        end as late_from,
         case
             when shipments.delivered_at is null and shipments.shipped_at is not null
                 then {{ plus_days(

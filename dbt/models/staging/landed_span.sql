@@ -8,7 +8,9 @@ with live_loads as (
 ),
 
 plausible_days as (
-    select days.event_day
+    select
+        -- Landing notes days in UTC; where clocks are behind, the first of them begins on the day before.
+        {{ 'days.event_day' if var('reporting_timezone') == 'UTC' else plus_days('days.event_day', -1) }} as event_day
     from {{ source('raw', 'touched_days') }} as days
     inner join live_loads on days.load_id = live_loads.load_id
     where

@@ -10,6 +10,8 @@
 
 {{ touched_by('fact_events', ['event_date', 'user_id']) }}
 
+{% set returning_types = var("returning_event_types") %}
+
 select
     event_date,
     user_id,
@@ -18,6 +20,11 @@ select
     {% for feature in var("features") -%}
     cast(count(case when event_type = '{{ feature }}' then 1 end) as integer) as {{ feature }},
     {% endfor -%}
+    {% if returning_types -%}
+    cast(count(case when event_type in ({{ quoted(returning_types) }}) then 1 end) as integer) as returning_events,
+    {% else -%}
+    cast(count(*) as integer) as returning_events,
+    {% endif -%}
     cast(count(distinct session_id) as integer) as sessions
 from {{ ref('fact_events') }}
 where {{ touched('event_date', 'user_id') }}

@@ -28,10 +28,11 @@
 with
 {% for grain in grains -%}
 {{ grain }}_activity as (
-    select distinct
+    select
         '{{ grain }}' as grain,
         {{ period_of(grain, 'days.event_date') }} as period_start,
-        days.user_id
+        days.user_id,
+        sum(days.returning_events) > 0 as is_returning
     from {{ ref('int_user_days') }} as days
     where
         {{ when_touched(
@@ -39,6 +40,7 @@ with
             ~ " and days.event_date >= " ~ plus_periods(grain, 'touched.period_start', -1)
             ~ " and days.event_date < " ~ plus_periods(grain, 'touched.period_start', 1) ~ ")"
         ) }}
+    group by {{ period_of(grain, 'days.event_date') }}, days.user_id
 ),
 
 {{ grain }}_status as (
@@ -53,7 +55,8 @@ with
                 = {{ plus_periods(grain, 'activity.period_start', -1) }}
                 then 'retained'
             else 'resurrected'
-        end as status
+        end as status,
+        activity.is_returning
     from {{ grain }}_activity as activity
     inner join {{ ref('int_first_activity') }} as users on activity.user_id = users.user_id
 ),
@@ -70,6 +73,7 @@ select
     grain,
     period_start,
     user_id,
-    status
+    status,
+    is_returning
 from all_periods
 where {{ touched('grain', 'period_start', 'user_id') }}

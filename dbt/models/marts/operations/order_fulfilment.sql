@@ -16,7 +16,7 @@
 {% endcall %}
 {% endfor %}
 
-{% set within_touched_periods = when_touched(
+{% set in_touched_months = when_touched(
     "order_date >= (select min(period_start) from touched)"
     ~ " and order_date < (select " ~ plus_periods("month", "max(period_start)", 1) ~ " from touched)"
 ) %}
@@ -26,7 +26,7 @@ with orders as (
         order_id,
         order_date
     from {{ ref('fact_orders') }}
-    where is_sale and {{ within_touched_periods }}
+    where is_sale and {{ in_touched_months }}
 ),
 
 -- An order that goes in several parcels is shipped, and delivered, when the last of them is.
@@ -41,7 +41,7 @@ shipments as (
         max(hours_to_ship) as hours_to_ship,
         max(hours_to_deliver) as hours_to_deliver
     from {{ ref('fact_shipments') }}
-    where {{ within_touched_periods }}
+    where {{ in_touched_months }}
     group by order_id
 ),
 
@@ -106,12 +106,14 @@ by_carrier as (
 numbered as (
     select
         *,
-        {% for hours in ["hours_to_ship", "hours_to_deliver"] -%}
         row_number() over (
-            partition by grain, period_start, carrier order by {{ hours }} asc nulls last, order_id asc
-        ) as {{ hours }}_position,
-        count({{ hours }}) over (partition by grain, period_start, carrier) as {{ hours }}_count{{ "," if not loop.last }}
-        {% endfor %}
+            partition by grain, period_start, carrier order by hours_to_ship asc nulls last, order_id asc
+        ) as ship_position,
+        count(hours_to_ship) over (partition by grain, period_start, carrier) as ship_count,
+        row_number() over (
+            partition by grain, period_start, carrier order by hours_to_deliver asc nulls last, order_id asc
+        ) as deliver_position,
+        count(hours_to_deliver) over (partition by grain, period_start, carrier) as deliver_count
     from by_carrier
 ),
 
@@ -128,14 +130,14 @@ counts as (
         count(case when state = 'delivered' and not is_late then 1 end) as on_time,
         count(case when is_late then 1 end) as late,
         count(case when state in ('delivered', 'lost') or is_late then 1 end) as decided,
-        {% for hours in ["hours_to_ship", "hours_to_deliver"] -%}
-        avg({{ hours }}) as average_{{ hours }},
+        avg(hours_to_ship) as average_hours_to_ship,
         avg(
-            case
-                when 2 * {{ hours }}_position between {{ hours }}_count and {{ hours }}_count + 2 then {{ hours }}
-            end
-        ) as median_{{ hours }}{{ "," if not loop.last }}
-        {% endfor %}
+            case when 2 * ship_position between ship_count and ship_count + 2 then hours_to_ship end
+        ) as median_hours_to_ship,
+        avg(hours_to_deliver) as average_hours_to_deliver,
+        avg(
+            case when 2 * deliver_position between deliver_count and deliver_count + 2 then hours_to_deliver end
+        ) as median_hours_to_deliver
     from numbered
     group by grain, period_start, carrier
 )

@@ -11,7 +11,7 @@
     select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 
--- A payment decides by which methods its order, of whatever month, was settled, and whether a failed attempt was made good.
+-- A payment decides, for whatever month, by which methods its order was settled and whether a failed one was made good.
 {% call touched_when() %}
     select {{ period_of('month', 'orders.order_date') }}
     from {{ changes('fact_payments') }}
@@ -85,20 +85,25 @@ orders as (
     where is_sale and {{ within_touched_months('order_date') }}
 ),
 
+charges as (
+    select
+        order_id,
+        coalesce(method, 'unknown') as method,
+        reporting_amount
+    from {{ ref('fact_payments') }}
+    where kind = 'charge' and is_settled and reporting_amount > 0
+),
+
 settlements as (
     select
         orders.month_start,
         orders.order_id,
         orders.net_sales,
-        case when charges.payment_id is null then 'unpaid' else coalesce(charges.method, 'unknown') end as method,
+        coalesce(charges.method, 'unpaid') as method,
         -- The one part of an order that nothing has settled is the whole of it.
         coalesce(sum(charges.reporting_amount), 1) as settled
     from orders
-    left join {{ ref('fact_payments') }} as charges
-        on orders.order_id = charges.order_id
-        and charges.kind = 'charge'
-        and charges.is_settled
-        and charges.reporting_amount > 0
+    left join charges on orders.order_id = charges.order_id
     group by 1, 2, 3, 4
 ),
 

@@ -1,0 +1,16 @@
+{{ config(unit=['event_type'], indexes=[{'columns': ['event_type'], 'unique': true}]) }}
+
+{{ touched_by('int_event_type_days', ['event_type']) }}
+
+select
+    event_type,
+    case
+        when event_type = '{{ var("signup_event_type") }}' then 'signup'
+        when event_type in ({{ quoted(var("features")) }}) then 'feature'
+        else 'other'
+    end as kind,
+    min(event_date) as first_seen,
+    max(event_date) as last_seen
+from {{ ref('int_event_type_days') }}
+where {{ touched('event_type') }}
+group by event_type

@@ -1,0 +1,82 @@
+{{
+    config(
+        unit=['subscription_id'],
+        feed=['subscription_id', 'customer_id', 'plan_id', 'period_start', 'paid_from', 'period_end'],
+        indexes=[
+            {'columns': ['subscription_id', 'period_start'], 'unique': true},
+            {'columns': ['customer_id', 'paid_from']},
+            {'columns': ['plan_id', 'period_start']},
+            {'columns': ['paid_from']},
+            {'columns': ['period_end']},
+        ],
+    )
+}}
+
+-- A period may end where the next one begins, so a subscription is rebuilt as a whole. It has few periods.
+{{ touched_by('stg_subscriptions', ['subscription_id']) }}
+
+{% call touched_when() %}
+    select periods.subscription_id
+    from {{ changes('dim_customers') }}
+    inner join {{ ref('stg_subscriptions') }} as periods
+        on changes.customer_id = periods.customer_id and {{ valid_at('changes', 'periods.period_start') }}
+{% endcall %}
+
+with staged as (
+    select
+        *,
+        {{ stated_day('period_start') }} as start_day,
+        row_number() over (
+            partition by subscription_id, {{ stated_day('period_start') }} order by updated_at desc, period_start desc
+        ) as newness
+    from {{ ref('stg_subscriptions') }}
+    where {{ touched('subscription_id') }}
+),
+
+-- A period is named by its first day. Two that begin on the same day are one, told twice: the newer one counts.
+periods as (
+    select
+        *,
+        case
+            when period_end is not null then {{ plus_days(stated_day('period_end'), 1) }}
+            -- What is cancelled and has no end ended when the source said so.
+            when status in ('canceled', 'cancelled') then {{ day_of('updated_at') }}
+        end as stated_end,
+        lead(start_day) over (partition by subscription_id order by start_day) as next_start
+    from staged
+    where newness = 1
+),
+
+-- Half-open: the first day after the period. A period ends where the next one of its subscription begins.
+windows as (
+    select
+        *,
+        greatest(least(stated_end, next_start), start_day) as end_day,
+        case
+            when {{ is_paying_status('status') }}
+                then greatest(start_day, {{ plus_days(stated_day('trial_end'), 1) }})
+        end as first_paid_day
+    from periods
+)
+
+select
+    windows.subscription_id,
+    windows.start_day as period_start,
+    -- greatest() of a missing end would be the start.
+    case when coalesce(windows.stated_end, windows.next_start) is not null then windows.end_day end as period_end,
+    case
+        when coalesce(windows.stated_end, windows.next_start) is null or windows.first_paid_day < windows.end_day
+            then windows.first_paid_day
+    end as paid_from,
+    coalesce(windows.status, '') = 'trialing' or coalesce({{ plus_days(stated_day('windows.trial_end'), 1) }} > windows.start_day, false)
+        as has_trial,
+    windows.customer_id,
+    coalesce(customers.customer_sk, {{ unknown_key() }}) as customer_sk,
+    windows.plan_id,
+    windows.status,
+    windows.currency,
+    windows.monthly_amount,
+    windows.period_start as started_at
+from windows
+left join {{ ref('dim_customers') }} as customers
+    on windows.customer_id = customers.customer_id and {{ valid_at('customers', 'windows.period_start') }}

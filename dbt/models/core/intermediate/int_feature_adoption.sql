@@ -1,0 +1,32 @@
+{{
+    config(
+        unit=['user_id', 'feature'],
+        feed=['user_id', 'feature', 'first_date'],
+        indexes=[{'columns': ['user_id', 'feature'], 'unique': true}, {'columns': ['first_date']}],
+    )
+}}
+
+-- A use before the first one known, or the day of the first one itself, which may have gone. Later uses decide nothing.
+{% for feature in var("features") %}
+{% call touched_when() %}
+    select changes.user_id, '{{ feature }}'
+    from {{ changes('int_user_days') }}
+    left join {{ ref('int_user_days') }} as days
+        on changes.event_date = days.event_date and changes.user_id = days.user_id
+    left join {{ this }} as held on changes.user_id = held.user_id and held.feature = '{{ feature }}'
+    where
+        changes.event_date = held.first_date
+        or (days.{{ feature }} > 0 and (held.first_date is null or changes.event_date < held.first_date))
+{% endcall %}
+{% endfor %}
+
+{% for feature in var("features") -%}
+select
+    user_id,
+    '{{ feature }}' as feature,
+    min(event_date) as first_date
+from {{ ref('int_user_days') }}
+where {{ feature }} > 0 and {{ touched('user_id', "'" ~ feature ~ "'") }}
+group by user_id
+{{ "union all" if not loop.last }}
+{% endfor %}

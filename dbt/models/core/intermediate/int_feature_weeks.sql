@@ -1,0 +1,70 @@
+{{
+    config(
+        unit=['week_start'],
+        feed=['week_start', 'feature'],
+        indexes=[{'columns': ['week_start', 'feature'], 'unique': true}],
+    )
+}}
+
+{% call touched_when() %}
+    select {{ period_of('week', 'changes.event_date') }}
+    from {{ changes('int_user_days') }}
+{% endcall %}
+
+{% call touched_when() %}
+    select {{ period_of('week', 'changes.first_date') }}
+    from {{ changes('int_feature_adoption') }}
+{% endcall %}
+
+{% set in_touched_weeks -%}
+    exists (
+        select 1 from touched
+        where dated.day >= touched.week_start and dated.day < {{ plus_periods('week', 'touched.week_start', 1) }}
+    )
+{%- endset %}
+
+with user_weeks as (
+    select
+        {{ period_of('week', 'days.event_date') }} as week_start,
+        days.user_id
+        {%- for feature in var("features") %},
+        sum(days.{{ feature }}) as {{ feature }}
+        {%- endfor %}
+    from {{ ref('int_user_days') }} as days
+    where {{ when_touched(in_touched_weeks | replace('dated.day', 'days.event_date')) }}
+    group by {{ period_of('week', 'days.event_date') }}, days.user_id
+),
+
+uses as (
+    {% for feature in var("features") -%}
+    select
+        week_start,
+        '{{ feature }}' as feature,
+        count(*) as users,
+        sum({{ feature }}) as events
+    from user_weeks
+    where {{ feature }} > 0
+    group by week_start
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+),
+
+-- A first use is a use, so that no week has adopters and no users.
+adoptions as (
+    select
+        {{ period_of('week', 'adoption.first_date') }} as week_start,
+        adoption.feature,
+        count(*) as new_users
+    from {{ ref('int_feature_adoption') }} as adoption
+    where {{ when_touched(in_touched_weeks | replace('dated.day', 'adoption.first_date')) }}
+    group by {{ period_of('week', 'adoption.first_date') }}, adoption.feature
+)
+
+select
+    uses.week_start,
+    uses.feature,
+    cast(uses.users as integer) as users,
+    cast(uses.events as integer) as events,
+    cast(coalesce(adoptions.new_users, 0) as integer) as new_users
+from uses
+left join adoptions on uses.week_start = adoptions.week_start and uses.feature = adoptions.feature

@@ -1,0 +1,55 @@
+{{
+    config(
+        unit=['session_id'],
+        feed=['session_id', 'customer_id', 'started_at'],
+        indexes=[{'columns': ['session_id'], 'unique': true}, {'columns': ['customer_id', 'started_at']}],
+    )
+}}
+
+{{ touched_by('fact_sessions', ['session_id']) }}
+
+-- Who is known in a browser tells who its unknown visitors were.
+{% call touched_when() %}
+    select visits.session_id
+    from {{ changes('fact_sessions') }}
+    inner join {{ ref('fact_sessions') }} as visits
+        on changes.anonymous_id = visits.anonymous_id and visits.customer_id is null
+    where changes.customer_id is not null
+{% endcall %}
+
+with visits as (
+    select
+        visits.*,
+        (
+            select later.customer_id
+            from {{ ref('fact_sessions') }} as later
+            where
+                visits.anonymous_id = later.anonymous_id
+                and later.customer_id is not null
+                and visits.started_at <= later.started_at
+            order by later.started_at asc, later.session_id asc
+            limit 1
+        ) as next_customer_id,
+        (
+            select earlier.customer_id
+            from {{ ref('fact_sessions') }} as earlier
+            where
+                visits.anonymous_id = earlier.anonymous_id
+                and earlier.customer_id is not null
+                and visits.started_at > earlier.started_at
+            order by earlier.started_at desc, earlier.session_id desc
+            limit 1
+        ) as last_customer_id
+    from {{ ref('fact_sessions') }} as visits
+    -- A user without a customer is somebody else than the customer who comes next.
+    where visits.customer_id is null and visits.user_id is null and {{ touched('visits.session_id') }}
+)
+
+select
+    session_id,
+    coalesce(next_customer_id, last_customer_id) as customer_id,
+    channel,
+    campaign,
+    started_at
+from visits
+where coalesce(next_customer_id, last_customer_id) is not null

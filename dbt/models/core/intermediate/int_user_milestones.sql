@@ -1,0 +1,96 @@
+{{
+    config(
+        unit=['user_id'],
+        feed=['user_id', 'event_date'],
+        indexes=[{'columns': ['user_id', 'event_id'], 'unique': true}],
+    )
+}}
+
+{{ touched_by('int_feature_adoption', ['user_id']) }}
+{{ touched_by('dim_users', ['user_id']) }}
+
+-- On the day of the first use of a feature another event may be the first.
+{% call touched_when() %}
+    select changes.user_id
+    from {{ changes('fact_events') }}
+    inner join {{ ref('int_feature_adoption') }} as adoption
+        on changes.user_id = adoption.user_id and changes.event_date = adoption.first_date
+{% endcall %}
+
+{% call touched_when() %}
+    select users.user_id
+    from {{ changes('stg_subscriptions') }}
+    inner join {{ ref('dim_users') }} as users on changes.customer_id = users.customer_id
+{% endcall %}
+
+with first_dates as (
+    select
+        user_id,
+        min(first_date) as first_date
+    from {{ ref('int_feature_adoption') }}
+    where {{ touched('user_id') }}
+    group by user_id
+),
+
+first_uses as (
+    select
+        events.*,
+        row_number() over (partition by events.user_id order by events.event_timestamp, events.event_id) as position
+    from first_dates
+    inner join {{ ref('fact_events') }} as events
+        on first_dates.user_id = events.user_id and first_dates.first_date = events.event_date
+    where events.event_type in ({{ quoted(var("features")) }})
+),
+
+-- A trial is a period until the day on which the trial ends, a paid one begins after it, or without one.
+periods as (
+    select
+        subscription_id,
+        customer_id,
+        period_start,
+        case
+            when trial_end >= period_start then 'trial_started'
+            when monthly_amount > 0 then 'subscription_paid'
+        end as milestone
+    from {{ ref('stg_subscriptions') }}
+    where {{ when_touched(
+        "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
+        ~ " where users.user_id in (select user_id from touched))"
+    ) }}
+),
+
+starts as (
+    select
+        subscription_id,
+        customer_id,
+        milestone,
+        min(period_start) as started_at
+    from periods
+    where milestone is not null
+    group by subscription_id, customer_id, milestone
+)
+
+select
+    'activated|' || user_id as event_id,
+    user_id,
+    'activated' as event_type,
+    device,
+    country,
+    event_date,
+    event_timestamp
+from first_uses
+where position = 1
+union all
+-- What an account does counts for everybody who belongs to it then.
+select
+    starts.milestone || '|' || starts.subscription_id || '|' || users.user_id as event_id,
+    users.user_id,
+    starts.milestone as event_type,
+    cast(null as text) as device,
+    cast(null as text) as country,
+    {{ day_of('starts.started_at') }} as event_date,
+    starts.started_at as event_timestamp
+from starts
+inner join {{ ref('dim_users') }} as users
+    on starts.customer_id = users.customer_id and {{ valid_at('users', 'starts.started_at') }}
+where {{ touched('users.user_id') }}

@@ -1,0 +1,105 @@
+{{
+    config(
+        unit=['conversion_id'],
+        feed=['converted_on', 'channel'],
+        indexes=[
+            {'columns': ['conversion_id', 'touch_index'], 'unique': true},
+            {'columns': ['converted_on', 'channel']},
+            {'columns': ['customer_id']},
+        ],
+    )
+}}
+
+{#- 30 days, in hours: a day has another length where clocks are changed. -#}
+{% set reach_hours = 30 * 24 %}
+{% set half_life_seconds = 7 * 24 * 3600 %}
+
+{{ touched_by('int_conversions', ['conversion_id']) }}
+
+-- A visit reaches the conversions of its customer in the 30 days from its beginning.
+{% for visits in ['fact_sessions', 'int_recognised_sessions'] %}
+{% call touched_when() %}
+    select conversions.conversion_id
+    from {{ changes(visits) }}
+    inner join {{ ref('int_conversions') }} as conversions
+        on
+            changes.customer_id = conversions.customer_id
+            and conversions.converted_at >= changes.started_at
+            and conversions.converted_at <= {{ plus_hours('changes.started_at', reach_hours) }}
+{% endcall %}
+{% endfor %}
+
+with visits as (
+    select session_id, customer_id, channel, campaign, started_at from {{ ref('fact_sessions') }}
+    where customer_id is not null
+    union all
+    select session_id, customer_id, channel, campaign, started_at from {{ ref('int_recognised_sessions') }}
+),
+
+touches as (
+    select
+        conversions.conversion_id,
+        conversions.conversion_type,
+        conversions.converted_at,
+        conversions.converted_on,
+        conversions.customer_id,
+        conversions.revenue,
+        visits.session_id,
+        visits.started_at as touched_at,
+        coalesce(visits.channel, 'unattributed') as channel,
+        visits.campaign,
+        row_number() over (
+            partition by conversions.conversion_id order by visits.started_at, visits.session_id
+        ) as touch_index,
+        count(visits.session_id) over (partition by conversions.conversion_id) as touches
+    from {{ ref('int_conversions') }} as conversions
+    left join visits
+        on
+            conversions.customer_id = visits.customer_id
+            and visits.started_at >= {{ plus_hours('conversions.converted_at', -reach_hours) }}
+            and visits.started_at <= conversions.converted_at
+    where {{ touched('conversions.conversion_id') }}
+),
+
+-- In proportion to what each model gives a touch its part. What nobody visited for is one part.
+weighted as (
+    select
+        *,
+        1 as linear,
+        -- 40, 20 and 40 percent: of n touches, the first and the last weigh 2 (n - 2), each of the others 1.
+        case when touches > 2 and touch_index in (1, touches) then 2 * (touches - 2) else 1 end as position_based,
+        -- Half of it for each week: 2 to the power of the weeks, as a natural power, which is faster to compute.
+        case
+            when touches = 0 then 1
+            else cast(
+                exp(
+                    -0.693147180559945309 * cast({{ seconds_between('touched_at', 'converted_at') }} as numeric(18, 6))
+                    / {{ half_life_seconds }}
+                ) as numeric(38, 12)
+            )
+        end as time_decay
+    from touches
+)
+
+select
+    conversion_id,
+    conversion_type,
+    converted_at,
+    converted_on,
+    customer_id,
+    session_id,
+    touched_at,
+    channel,
+    campaign,
+    cast(least(touch_index, touches) as integer) as touch_index,
+    cast(touches as integer) as touches,
+    cast(revenue as numeric(38, 4)) as revenue,
+    cast(case when touch_index = 1 then revenue else 0 end as numeric(38, 4)) as first_touch_revenue,
+    cast(case when touch_index = 1 then 1 else 0 end as numeric(38, 8)) as first_touch_conversions,
+    cast(case when touch_index = greatest(touches, 1) then revenue else 0 end as numeric(38, 4)) as last_touch_revenue,
+    cast(case when touch_index = greatest(touches, 1) then 1 else 0 end as numeric(38, 8)) as last_touch_conversions,
+    {% for model in ["linear", "position_based", "time_decay"] -%}
+    {{ share_of('revenue', model, 'conversion_id', 'touch_index') }} as {{ model }}_revenue,
+    {{ conversion_share_of(model, 'conversion_id', 'touch_index') }} as {{ model }}_conversions{{ "," if not loop.last }}
+    {% endfor %}
+from weighted

@@ -1,0 +1,19 @@
+{{
+    config(
+        unit=['converted_on', 'channel'],
+        indexes=[{'columns': ['converted_on', 'channel'], 'unique': true}],
+    )
+}}
+
+{{ touched_by('attribution_touches', ['converted_on', 'channel']) }}
+
+select
+    converted_on,
+    channel,
+    {% for model in attribution_models() -%}
+    cast(sum({{ model }}_conversions) as numeric(38, 8)) as {{ model }}_conversions,
+    cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{{ "," if not loop.last }}
+    {% endfor %}
+from {{ ref('attribution_touches') }}
+where {{ touched('converted_on', 'channel') }}
+group by converted_on, channel

@@ -1,0 +1,90 @@
+{{
+    config(
+        unit=['grain', 'cohort_start', 'period_index'],
+        looks_at=['int_retention_cells'],
+        indexes=[{'columns': ['grain', 'cohort_start', 'period_index', 'retention_type'], 'unique': true}],
+    )
+}}
+
+-- Who is active in a period belongs to the cohort of that period, and has come back to the cohorts before it.
+{% for role in ['cohort_start', 'return_start'] %}
+{% call touched_when() %}
+    select cells.grain, cells.cohort_start, cells.period_index
+    from {{ changes('int_user_periods') }}
+    inner join {{ ref('int_retention_cells') }} as cells
+        on changes.grain = cells.grain and changes.period_start = cells.{{ role }}
+{% endcall %}
+{% endfor %}
+
+-- Cells that the calendar gained or lost.
+{% call touched_when() %}
+    select
+        coalesce(cells.grain, held.grain),
+        coalesce(cells.cohort_start, held.cohort_start),
+        coalesce(cells.period_index, held.period_index)
+    from {{ ref('int_retention_cells') }} as cells
+    full join (select * from {{ this }} where retention_type = 'recurring') as held
+        on
+            cells.grain = held.grain
+            and cells.cohort_start = held.cohort_start
+            and cells.period_index = held.period_index
+    where cells.grain is null or held.grain is null
+{% endcall %}
+
+with cells as (
+    select *
+    from {{ ref('int_retention_cells') }}
+    where {{ touched('grain', 'cohort_start', 'period_index') }}
+),
+
+counted as (
+    select
+        cells.grain,
+        cells.cohort_start,
+        cells.period_index,
+        count(cohort.user_id) as active_users,
+        count(case when cohort.status = 'new' then 1 end) as new_users,
+        count(returned.user_id) as returned_users,
+        count(case when cohort.status = 'new' then returned.user_id end) as returned_new_users
+    from cells
+    left join {{ ref('int_user_periods') }} as cohort
+        on cells.grain = cohort.grain and cells.cohort_start = cohort.period_start
+    left join {{ ref('int_user_periods') }} as returned
+        on
+            cells.grain = returned.grain
+            and cells.return_start = returned.period_start
+            and cohort.user_id = returned.user_id
+            -- In its own period a cohort is whole, whatever made it one.
+            and (returned.is_returning or cells.period_index = 0)
+    group by cells.grain, cells.cohort_start, cells.period_index
+),
+
+cohorts as (
+    select
+        'first_time' as retention_type,
+        grain,
+        cohort_start,
+        period_index,
+        new_users as cohort_users,
+        returned_new_users as retained_users
+    from counted
+    union all
+    select
+        'recurring' as retention_type,
+        grain,
+        cohort_start,
+        period_index,
+        active_users as cohort_users,
+        returned_users as retained_users
+    from counted
+)
+
+select
+    retention_type,
+    grain,
+    cohort_start,
+    period_index,
+    cast(cohort_users as integer) as cohort_users,
+    cast(retained_users as integer) as retained_users,
+    cast(cast(retained_users as numeric(18, 4)) / nullif(cohort_users, 0) as numeric(18, 4)) as retention_rate
+from cohorts

@@ -1,0 +1,88 @@
+{{
+    config(
+        unit=['customer_id', 'month_start'],
+        feed=['month_start'],
+        indexes=[
+            {'columns': ['customer_id', 'month_start'], 'unique': true},
+            {'columns': ['month_start']},
+        ],
+    )
+}}
+
+{% set months = ref('int_month_ends') %}
+{% set amounts = ref('int_mrr_amounts') %}
+
+{{ touched_by('int_mrr_values', ['customer_id', 'month_start']) }}
+
+-- Another amount in a month decides about the months from the one in which the customer paid before it: which of them have a row,
+-- and what the change is called.
+{% call touched_when() %}
+    select changed.customer_id, months.month_start
+    from (
+        select
+            changes.customer_id,
+            changes.month_start,
+            (
+                select max(earlier.month_start) from {{ amounts }} as earlier
+                where changes.customer_id = earlier.customer_id and earlier.month_start < changes.month_start
+            ) as month_paid_before
+        from {{ changes('int_mrr_amounts') }}
+    ) as changed
+    inner join {{ months }} as months
+        on months.month_start >= coalesce({{ plus_periods('month', 'changed.month_paid_before', 1) }}, changed.month_start)
+{% endcall %}
+
+-- A month that is gone.
+{% call touched_when() %}
+    select held.customer_id, held.month_start
+    from {{ changes('int_month_ends') }}
+    inner join {{ this }} as held on changes.month_start = held.month_start
+    where changes.month_start not in (select months.month_start from {{ months }} as months)
+{% endcall %}
+
+with lives as (
+    select
+        customer_id,
+        min(month_start) as first_month,
+        max(month_start) as last_month
+    from {{ amounts }}
+    where {{ when_touched("customer_id in (select customer_id from touched)") }}
+    group by customer_id
+),
+
+-- From the first month with an amount to the month after the last one.
+spine as (
+    select
+        lives.customer_id,
+        months.month_start,
+        lives.first_month
+    from lives
+    inner join {{ months }} as months
+        on
+            lives.first_month <= months.month_start
+            and months.month_start <= {{ plus_periods('month', 'lives.last_month', 1) }}
+    where {{ touched('lives.customer_id', 'months.month_start') }}
+),
+
+mrr_values as (
+    select * from {{ ref('int_mrr_values') }}
+    where {{ touched('customer_id', 'month_start') }}
+)
+
+select
+    spine.month_start,
+    spine.customer_id,
+    cast(coalesce(mrr_values.mrr, 0) as numeric(38, 4)) as mrr,
+    cast(coalesce(mrr_values.previous_mrr, 0) as numeric(38, 4)) as previous_mrr,
+    cast(coalesce(mrr_values.mrr - mrr_values.previous_mrr, 0) as numeric(38, 4)) as mrr_change,
+    case
+        when spine.month_start = spine.first_month then 'new'
+        when mrr_values.pays and not mrr_values.paid_before then 'reactivation'
+        when mrr_values.paid_before and not mrr_values.pays then 'churn'
+        when mrr_values.mrr > mrr_values.previous_mrr_now then 'expansion'
+        when mrr_values.mrr < mrr_values.previous_mrr_now then 'contraction'
+        else 'none'
+    end as movement,
+    cast(coalesce(mrr_values.previous_mrr_now - mrr_values.previous_mrr, 0) as numeric(38, 4)) as fx_change
+from spine
+left join mrr_values on spine.customer_id = mrr_values.customer_id and spine.month_start = mrr_values.month_start

@@ -1,0 +1,15 @@
+{{ config(unit=['month_start'], indexes=[{'columns': ['month_start', 'movement'], 'unique': true}]) }}
+
+{{ touched_by('mrr', ['month_start']) }}
+
+select
+    month_start,
+    movement,
+    cast(count(*) as integer) as customers,
+    cast(sum(mrr_change - fx_change) as numeric(38, 4)) as amount,
+    cast(sum(previous_mrr) as numeric(38, 4)) as opening_mrr,
+    cast(sum(fx_change) as numeric(38, 4)) as fx_change,
+    cast(sum(mrr) as numeric(38, 4)) as closing_mrr
+from {{ ref('mrr') }}
+where {{ touched('month_start') }}
+group by month_start, movement

@@ -1,0 +1,28 @@
+{#- By every model, the touches of a conversion have all of its revenue and make one conversion; every conversion is there. -#}
+with touched as (
+    select
+        conversion_id,
+        max(revenue) as revenue,
+        {% for model in attribution_models() -%}
+        sum({{ model }}_revenue) as {{ model }}_revenue,
+        sum({{ model }}_conversions) as {{ model }}_conversions,
+        {% endfor -%}
+        count(*) as touch_rows
+    from {{ ref('attribution_touches') }}
+    group by conversion_id
+)
+
+select
+    conversions.conversion_id,
+    conversions.revenue as conversion_revenue,
+    touched.*
+from {{ ref('int_conversions') }} as conversions
+full join touched on conversions.conversion_id = touched.conversion_id
+where
+    conversions.conversion_id is null
+    or touched.conversion_id is null
+    or conversions.revenue <> touched.revenue
+    {%- for model in attribution_models() %}
+    or touched.{{ model }}_revenue <> touched.revenue
+    or touched.{{ model }}_conversions <> 1
+    {%- endfor %}
