@@ -75,6 +75,56 @@ MUTANTS = {
         "valid_at('changes', 'orders.ordered_at')",
         "valid_at('changes', 'orders.ordered_at') ~ ' and false'",
     ),
+    "a period's activity does not touch the cohorts that it comes back to": (
+        "models/marts/growth/retention_cohorts.sql",
+        "['cohort_start', 'return_start']",
+        "['cohort_start']",
+    ),
+    "a period's activity does not touch its own cohort": (
+        "models/marts/growth/retention_cohorts.sql",
+        "['cohort_start', 'return_start']",
+        "['return_start']",
+    ),
+    "a week's first uses count in that week's adopters only": (
+        "models/marts/growth/feature_engagement.sql",
+        "weeks.period_start >= changes.week_start",
+        "weeks.period_start = changes.week_start",
+    ),
+    "an earlier use of a feature is no first one": (
+        "models/core/intermediate/int_feature_adoption.sql",
+        " or changes.event_date < held.first_date",
+        "",
+    ),
+    "the last event of a type leaves a day and the type stays": (
+        "models/core/intermediate/int_event_type_days.sql",
+        "left_over.is_there is null",
+        "false",
+    ),
+    "the first event of a feature changes on the day of its adoption": (
+        "models/core/intermediate/int_user_milestones.sql",
+        "changes.event_date = adoption.first_date",
+        "changes.event_date > adoption.first_date",
+    ),
+    "a subscription does not touch the milestones of its users": (
+        "models/core/intermediate/int_user_milestones.sql",
+        "changes.customer_id = users.customer_id",
+        "changes.customer_id = users.user_id",
+    ),
+    "a subscription does not touch the plans of its users": (
+        "models/core/intermediate/int_user_plans.sql",
+        "changes.customer_id = users.customer_id",
+        "changes.customer_id = users.user_id",
+    ),
+    "the window of a funnel is a day short": (
+        "models/core/intermediate/int_funnel_entries.sql",
+        "'-86400 * steps.window_days'",
+        "'-86400 * (steps.window_days - 1)'",
+    ),
+    "another plan does not touch the entries of its time": (
+        "models/core/intermediate/int_funnel_entries.sql",
+        "valid_at('changes', 'held.entered_at')",
+        "valid_at('changes', 'held.entered_at') ~ ' and false'",
+    ),
     "a user's day does not touch its customer": (
         "models/core/intermediate/int_customer_days.sql",
         "valid_at('members', 'changes.event_date')",
@@ -159,55 +209,6 @@ MUTANTS = {
         "models/marts/customers/product_affinity.sql",
         "exists (select 1 from {{ changes('int_basket_months') }})",
         "exists (select 1 from {{ changes('int_basket_months') }} where false)",
-    "a period's activity does not touch the cohorts that it comes back to": (
-        "models/marts/growth/retention_cohorts.sql",
-        "['cohort_start', 'return_start']",
-        "['cohort_start']",
-    ),
-    "a period's activity does not touch its own cohort": (
-        "models/marts/growth/retention_cohorts.sql",
-        "['cohort_start', 'return_start']",
-        "['return_start']",
-    ),
-    "a week's first uses count in that week's adopters only": (
-        "models/marts/growth/feature_engagement.sql",
-        "weeks.period_start >= changes.week_start",
-        "weeks.period_start = changes.week_start",
-    ),
-    "an earlier use of a feature is no first one": (
-        "models/core/intermediate/int_feature_adoption.sql",
-        " or changes.event_date < held.first_date",
-        "",
-    ),
-    "the last event of a type leaves a day and the type stays": (
-        "models/core/intermediate/int_event_type_days.sql",
-        "left_over.is_there is null",
-        "false",
-    ),
-    "the first event of a feature changes on the day of its adoption": (
-        "models/core/intermediate/int_user_milestones.sql",
-        "changes.event_date = adoption.first_date",
-        "changes.event_date > adoption.first_date",
-    ),
-    "a subscription does not touch the milestones of its users": (
-        "models/core/intermediate/int_user_milestones.sql",
-        "changes.customer_id = users.customer_id",
-        "changes.customer_id = users.user_id",
-    ),
-    "a subscription does not touch the plans of its users": (
-        "models/core/intermediate/int_user_plans.sql",
-        "changes.customer_id = users.customer_id",
-        "changes.customer_id = users.user_id",
-    ),
-    "the window of a funnel is a day short": (
-        "models/core/intermediate/int_funnel_entries.sql",
-        "'-86400 * steps.window_days'",
-        "'-86400 * (steps.window_days - 1)'",
-    ),
-    "another plan does not touch the entries of its time": (
-        "models/core/intermediate/int_funnel_entries.sql",
-        "valid_at('changes', 'held.entered_at')",
-        "valid_at('changes', 'held.entered_at') ~ ' and false'",
     ),
     "rows of a replaced load stay": (
         "macros/exact/landed.sql",
