@@ -1,9 +1,10 @@
 {{ config(unit=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
 {% set features = var("features") %}
+{% set is_recent = "days.event_date > " ~ plus_days("today.as_of", -30) %}
 
--- "Today" moves everybody's windows: whatever changes, all are made anew, from the customers' days of the last three months
--- and never from events or payments.
+-- "Today" moves everybody's windows: whatever changes, all are made anew, from the customers' days of the last three
+-- months and never from events or payments.
 {% call touched_when() %}
     select everybody.customer_id
     from (
@@ -36,12 +37,12 @@ with customers as (
 uses as (
     select
         days.customer_id,
-        max(days.event_date) as last_event_date,
-        sum(case when days.event_date > {{ plus_days('today.as_of', -30) }} then days.events else 0 end) as events,
-        sum(case when days.event_date > {{ plus_days('today.as_of', -30) }} then 0 else days.events end) as events_before
-        {%- for feature in features %},
-        sum(case when days.event_date > {{ plus_days('today.as_of', -30) }} then days.{{ feature }} end) as {{ feature }}
-        {%- endfor %}
+        {% for feature in features -%}
+        sum(case when {{ is_recent }} then days.{{ feature }} end) as {{ feature }},
+        {% endfor -%}
+        sum(case when {{ is_recent }} then days.events else 0 end) as events,
+        sum(case when {{ is_recent }} then 0 else days.events end) as events_before,
+        max(days.event_date) as last_event_date
     from {{ ref('int_customer_days') }} as days
     cross join {{ ref('as_of') }} as today
     where
@@ -92,7 +93,8 @@ points as (
             else 0
         end as usage_points,
         cast(coalesce(25.0 * (60 - least(greatest(inactive_days, 0), 60)) / 60, 0) as numeric(5, 2)) as recency_points,
-        cast(coalesce(25.0 * (attempts - failed_attempts) / nullif(attempts, 0), 25) as numeric(5, 2)) as payment_points,
+        cast(coalesce(25.0 * (attempts - failed_attempts) / nullif(attempts, 0), 25) as numeric(5, 2))
+            as payment_points,
         cast(25.0 * features_used / {{ features | length }} as numeric(5, 2)) as feature_points
     from counted
 )

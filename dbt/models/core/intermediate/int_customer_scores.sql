@@ -1,7 +1,7 @@
 {{ config(unit=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
--- Scores compare everybody with everybody, and recency is another one each day: whatever changes, all are made anew, from one
--- row per customer and never from orders.
+-- Scores compare everybody with everybody, and recency is another one each day: whatever changes, all are made anew,
+-- from one row per customer and never from orders.
 {% call touched_when() %}
     select everybody.customer_id
     from (
@@ -48,9 +48,9 @@ cutoffs as (
         {% for fifth in range(1, 5) -%}
         {{ quantile_at_fifth('recency_days', 'recency_place', 'customers', fifth) }} as recency_{{ fifth }},
         {{ quantile_at_fifth('orders', 'frequency_place', 'customers', fifth) }} as frequency_{{ fifth }},
-        {{ quantile_at_fifth('net_revenue', 'monetary_place', 'customers', fifth) }} as monetary_{{ fifth }}
-        {{- "," if not loop.last }}
-        {% endfor %}
+        {{ quantile_at_fifth('net_revenue', 'monetary_place', 'customers', fifth) }} as monetary_{{ fifth }},
+        {% endfor -%}
+        count(*) as customers
     from placed
 ),
 
