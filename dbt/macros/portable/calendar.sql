@@ -9,18 +9,6 @@
     cast({{ timestamp }} at time zone '{{ zone }}' as date)
 {%- endmacro %}
 
-{#- A point in time that lies so many seconds later. -#}
-{% macro plus_seconds(timestamp, seconds) -%}{{ adapter.dispatch("plus_seconds")(timestamp, seconds) }}{%- endmacro %}
-{% macro postgres__plus_seconds(timestamp, seconds) -%}
-    ({{ timestamp }} + interval '1 second' * ({{ seconds }}))
-{%- endmacro %}
-
-{#- Seconds from one point in time to another, to the microsecond. -#}
-{% macro seconds_between(first, last) -%}{{ adapter.dispatch("seconds_between")(first, last) }}{%- endmacro %}
-{% macro postgres__seconds_between(first, last) -%}
-    cast(extract(epoch from {{ last }} - {{ first }}) as numeric(18, 6))
-{%- endmacro %}
-
 {% macro plus_days(day, days) -%}{{ adapter.dispatch("plus_days")(day, days) }}{%- endmacro %}
 {% macro postgres__plus_days(day, days) -%}
     ({{ day }} + ({{ days }}))

@@ -328,6 +328,12 @@
     (cast('{{ tojson(codes, sort_keys=true) | replace("'", "''") }}' as jsonb) ->> {{ tidy(text) }})
 {%- endmacro %}
 
+{#- The English name of a country of ISO 3166-1; NULL where the code is none. -#}
+{% macro country_name(code) -%}{{ adapter.dispatch("country_name")(code) }}{%- endmacro %}
+{% macro postgres__country_name(code) -%}
+    (cast('{{ tojson(countries(), sort_keys=true) | replace("'", "''") }}' as jsonb) ->> {{ code }})
+{%- endmacro %}
+
 {#- A currency as its code of ISO 4217, in upper case; NULL where the text is none that money is in. -#}
 {% macro currency_code(text) -%}{{ adapter.dispatch("currency_code")(text) }}{%- endmacro %}
 {% macro postgres__currency_code(text) -%}

@@ -4,25 +4,37 @@
   The day that a column of days holds, where staging read it as a point in time: a text without a time is midnight in UTC.
   A day of a contract is the same day in every reporting time zone, so day_of() is not for it.
 -#}
-{% macro stated_day(timestamp) -%}{{ adapter.dispatch("stated_day")(timestamp) }}{%- endmacro %}
-{% macro postgres__stated_day(timestamp) -%}
-    cast({{ timestamp }} at time zone 'UTC' as date)
-{%- endmacro %}
+{% macro stated_day(timestamp) -%}{{ adapter.dispatch("day_in_zone")(timestamp, "UTC") }}{%- endmacro %}
 
 {#- The point in time at which a day that a source states begins: the inverse of stated_day. -#}
-{% macro start_of_stated_day(day) -%}{{ adapter.dispatch("start_of_stated_day")(day) }}{%- endmacro %}
-{% macro postgres__start_of_stated_day(day) -%}
-    (cast({{ day }} as timestamp) at time zone 'UTC')
+{% macro start_of_stated_day(day) -%}{{ adapter.dispatch("start_of_day_in_zone")(day, "UTC") }}{%- endmacro %}
+
+{#- The last point in time of a day where the company reports, to the microsecond. -#}
+{% macro end_of_day(day) -%}
+    {{ plus_seconds(adapter.dispatch("start_of_day_in_zone")(plus_days(day, 1), var("reporting_timezone")), "-0.000001") }}
+{%- endmacro %}
+{% macro postgres__start_of_day_in_zone(day, zone) -%}
+    (cast({{ day }} as timestamp) at time zone '{{ zone }}')
+{%- endmacro %}
+
+{#- A point in time that lies so many seconds later. -#}
+{% macro plus_seconds(timestamp, seconds) -%}{{ adapter.dispatch("plus_seconds")(timestamp, seconds) }}{%- endmacro %}
+{% macro postgres__plus_seconds(timestamp, seconds) -%}
+    ({{ timestamp }} + interval '1 second' * ({{ seconds }}))
 {%- endmacro %}
 
 {#- Hours are of the same length everywhere; a day is not where clocks are changed. -#}
-{% macro plus_hours(timestamp, hours) -%}{{ adapter.dispatch("plus_hours")(timestamp, hours) }}{%- endmacro %}
-{% macro postgres__plus_hours(timestamp, hours) -%}
-    ({{ timestamp }} + interval '1 hour' * ({{ hours }}))
+{% macro plus_hours(timestamp, hours) -%}
+    {{ plus_seconds(timestamp, "3600 * (" ~ hours ~ ")") }}
 {%- endmacro %}
 
-{#- Seconds between two points in time, as an exact decimal number; positive where `later` is later. -#}
+{#- Seconds between two points in time, to the microsecond; positive where `later` is later. -#}
 {% macro seconds_between(earlier, later) -%}{{ adapter.dispatch("seconds_between")(earlier, later) }}{%- endmacro %}
 {% macro postgres__seconds_between(earlier, later) -%}
-    extract(epoch from {{ later }} - {{ earlier }})
+    cast(extract(epoch from {{ later }} - {{ earlier }}) as numeric(18, 6))
+{%- endmacro %}
+
+{#- The hours from one point in time to a later one; NULL where either is missing or they come in the other order. -#}
+{% macro hours_between(earlier, later) -%}
+    cast(case when {{ later }} >= {{ earlier }} then {{ seconds_between(earlier, later) }} / 3600 end as numeric(18, 4))
 {%- endmacro %}

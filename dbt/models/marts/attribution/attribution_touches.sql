@@ -73,7 +73,7 @@ weighted as (
             when touches = 0 then 1
             else cast(
                 exp(
-                    -0.693147180559945309 * cast({{ seconds_between('touched_at', 'converted_at') }} as numeric(18, 6))
+                    -0.693147180559945309 * {{ seconds_between('touched_at', 'converted_at') }}
                     / {{ half_life_seconds }}
                 ) as numeric(38, 12)
             )
