@@ -1,9 +1,4 @@
-{{
-    config(
-        unit=['month_start', 'product_id'],
-        indexes=[{'columns': ['product_id', 'month_start'], 'unique': true}, {'columns': ['month_start']}],
-    )
-}}
+{{ config(unit=['month_start', 'product_id'], indexes=[{'columns': ['month_start', 'product_id'], 'unique': true}]) }}
 
 {% set limits = var("product_health") %}
 
@@ -35,15 +30,11 @@ with sales as (
         -- What is in a currency without a rate has no value in the reporting currency.
         coalesce(sum(gross_revenue), 0) as gross_revenue,
         coalesce(sum(discounts), 0) as discounts,
+        coalesce(sum(net_sales), 0) as net_sales,
         sum(cost) as cost
     from {{ ref('fact_order_items') }}
     where is_sale and {{ within_touched_months('order_date') }}
     group by 1, 2
-),
-
-stocks as (
-    select * from {{ ref('inventory_turnover') }}
-    where {{ touched('month_start', 'product_id') }}
 ),
 
 -- A return whose order line is not known has no product.
@@ -61,7 +52,8 @@ months as (
     select
         month_start,
         product_id
-    from stocks
+    from {{ ref('inventory_turnover') }}
+    where {{ touched('month_start', 'product_id') }}
     union
     select
         month_start,
@@ -77,9 +69,9 @@ figures as (
         coalesce(sales.units, 0) as units,
         coalesce(sales.gross_revenue, 0) as gross_revenue,
         coalesce(sales.discounts, 0) as discounts,
-        coalesce(sales.gross_revenue, 0) - coalesce(sales.discounts, 0) as net_sales,
+        coalesce(sales.net_sales, 0) as net_sales,
         coalesce(sales.cost, 0) as cost,
-        coalesce(sales.gross_revenue, 0) - coalesce(sales.discounts, 0) - coalesce(sales.cost, 0) as gross_profit,
+        coalesce(sales.net_sales - sales.cost, 0) as gross_profit,
         coalesce(returned.units_returned, 0) as units_returned,
         returned.return_rate,
         stocks.opening_value,
@@ -89,7 +81,8 @@ figures as (
         stocks.days_of_stock
     from months
     left join sales on months.month_start = sales.month_start and months.product_id = sales.product_id
-    left join stocks on months.month_start = stocks.month_start and months.product_id = stocks.product_id
+    left join {{ ref('inventory_turnover') }} as stocks
+        on months.month_start = stocks.month_start and months.product_id = stocks.product_id
     left join returned on months.month_start = returned.month_start and months.product_id = returned.product_id
 )
 
