@@ -1,7 +1,5 @@
 {{ config(unit=['month_start', 'product_id'], indexes=[{'columns': ['month_start', 'product_id'], 'unique': true}]) }}
 
-{% set limits = var("product_health") %}
-
 {% call touched_when() %}
     select {{ period_of('month', 'changes.order_date') }}, changes.product_id
     from {{ changes('fact_order_items') }}
@@ -109,10 +107,10 @@ select
     case
         when figures.units = 0 then 'unsold'
         when figures.gross_profit < 0 then 'loss'
-        when figures.return_rate > {{ limits["most_returned"] }} then 'returned'
+        when figures.return_rate > {{ var("product_health")["most_returned"] }} then 'returned'
         when figures.closing_units <= 0 then 'out_of_stock'
-        when figures.days_of_stock < {{ limits["least_days_of_stock"] }} then 'understocked'
-        when figures.days_of_stock > {{ limits["most_days_of_stock"] }} then 'overstocked'
+        when figures.days_of_stock < {{ var("product_health")["least_days_of_stock"] }} then 'understocked'
+        when figures.days_of_stock > {{ var("product_health")["most_days_of_stock"] }} then 'overstocked'
         else 'healthy'
     end as health
 from figures
