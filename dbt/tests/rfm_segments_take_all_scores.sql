@@ -39,4 +39,5 @@ select
     cast(null as integer) as m_score,
     segments.segment
 from {{ ref('rfm_segments') }} as segments
-where segments.priority not in (select matches.priority from matches where matches.priority is not null)
+left join matches on segments.priority = matches.priority
+where matches.priority is null

@@ -195,30 +195,40 @@ MUTANTS = {
         "{{ touched_by('fact_orders', ['customer_id']) }}",
         "{{ touched_by('fact_orders', ['order_id']) }}",
     ),
-    "today moves and the customers stay": (
-        "models/marts/customers/customer_summary.sql",
+    "today moves and the scores stay": (
+        "models/core/intermediate/int_customer_scores.sql",
+        "held.as_of <> today.as_of",
+        "false",
+    ),
+    "today moves and the health of customers stays": (
+        "models/core/intermediate/int_customer_health.sql",
         "held.as_of <> today.as_of",
         "false",
     ),
     "another customer's order does not touch everybody's scores": (
-        "models/marts/customers/customer_summary.sql",
+        "models/core/intermediate/int_customer_scores.sql",
         "exists (select 1 from {{ changes('int_customer_orders') }})",
         "everybody.customer_id in (select customer_id from {{ changes('int_customer_orders') }})",
     ),
     "a failed payment does not touch the customer's health": (
-        "models/marts/customers/customer_summary.sql",
+        "models/core/intermediate/int_customer_health.sql",
         "exists (select 1 from {{ changes('int_customer_payments') }})",
         "exists (select 1 from {{ changes('int_customer_payments') }} where false)",
     ),
     "what customers do does not touch their health": (
-        "models/marts/customers/customer_summary.sql",
+        "models/core/intermediate/int_customer_health.sql",
         "exists (select 1 from {{ changes('int_customer_days') }})",
         "exists (select 1 from {{ changes('int_customer_days') }} where false)",
     ),
-    "a new name of a customer does not touch it": (
-        "models/marts/customers/customer_summary.sql",
+    "a new customer has no health": (
+        "models/core/intermediate/int_customer_health.sql",
         "exists (select 1 from {{ changes('dim_customers') }})",
         "exists (select 1 from {{ changes('dim_customers') }} where false)",
+    ),
+    "a new name of a customer does not touch it": (
+        "models/marts/customers/customer_summary.sql",
+        "{{ touched_by('dim_customers', ['customer_id']) }}",
+        "{{ touched_by('dim_customers', [\"'nobody'\"]) }}",
     ),
     "a sale does not touch the product's month": (
         "models/marts/customers/product_performance.sql",

@@ -1,4 +1,4 @@
-{#- What was bought together. The order's date is part of every grouping, so that a filter on it reaches the index of the facts. -#}
+{#- What was bought together. The order's date is in every grouping, so a filter on it reaches the facts' index. -#}
 {{ config(materialized='view') }}
 
 with order_products as (

@@ -27,10 +27,10 @@ select
     days.event_date,
     members.customer_id,
     cast(count(*) as integer) as active_users,
+    {% for feature in var("features") -%}
+    cast(sum(days.{{ feature }}) as bigint) as {{ feature }},
+    {% endfor -%}
     cast(sum(days.events) as bigint) as events
-    {%- for feature in var("features") %},
-    cast(sum(days.{{ feature }}) as bigint) as {{ feature }}
-    {%- endfor %}
 from {{ ref('int_user_days') }} as days
 inner join {{ ref('int_user_customers') }} as members
     on days.user_id = members.user_id and {{ valid_at('members', 'days.event_date') }}

@@ -1,6 +1,11 @@
-{{ config(unit=['product_id', 'other_product_id'], indexes=[{'columns': ['product_id', 'other_product_id'], 'unique': true}]) }}
+{{
+    config(
+        unit=['product_id', 'other_product_id'],
+        indexes=[{'columns': ['product_id', 'other_product_id'], 'unique': true}],
+    )
+}}
 
--- The number of all orders is in every figure: whatever changes, all pairs that are shown are made anew, from counts per pair.
+-- The number of all orders is in every figure: whatever changes, all pairs are made anew, from counts per pair.
 {% call touched_when() %}
     select pairs.product_id, pairs.other_product_id
     from (

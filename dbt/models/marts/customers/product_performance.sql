@@ -1,11 +1,4 @@
-{{
-    config(
-        unit=['month_start', 'product_id'],
-        indexes=[{'columns': ['product_id', 'month_start'], 'unique': true}, {'columns': ['month_start']}],
-    )
-}}
-
-{% set limits = var("product_health") %}
+{{ config(unit=['month_start', 'product_id'], indexes=[{'columns': ['month_start', 'product_id'], 'unique': true}]) }}
 
 {% call touched_when() %}
     select {{ period_of('month', 'changes.order_date') }}, changes.product_id
@@ -35,15 +28,11 @@ with sales as (
         -- What is in a currency without a rate has no value in the reporting currency.
         coalesce(sum(gross_revenue), 0) as gross_revenue,
         coalesce(sum(discounts), 0) as discounts,
+        coalesce(sum(net_sales), 0) as net_sales,
         sum(cost) as cost
     from {{ ref('fact_order_items') }}
     where is_sale and {{ within_touched_months('order_date') }}
     group by 1, 2
-),
-
-stocks as (
-    select * from {{ ref('inventory_turnover') }}
-    where {{ touched('month_start', 'product_id') }}
 ),
 
 -- A return whose order line is not known has no product.
@@ -53,11 +42,21 @@ returned as (
 ),
 
 months as (
-    select month_start, product_id from sales
+    select
+        month_start,
+        product_id
+    from sales
     union
-    select month_start, product_id from stocks
+    select
+        month_start,
+        product_id
+    from {{ ref('inventory_turnover') }}
+    where {{ touched('month_start', 'product_id') }}
     union
-    select month_start, product_id from returned
+    select
+        month_start,
+        product_id
+    from returned
 ),
 
 figures as (
@@ -68,9 +67,9 @@ figures as (
         coalesce(sales.units, 0) as units,
         coalesce(sales.gross_revenue, 0) as gross_revenue,
         coalesce(sales.discounts, 0) as discounts,
-        coalesce(sales.gross_revenue, 0) - coalesce(sales.discounts, 0) as net_sales,
+        coalesce(sales.net_sales, 0) as net_sales,
         coalesce(sales.cost, 0) as cost,
-        coalesce(sales.gross_revenue, 0) - coalesce(sales.discounts, 0) - coalesce(sales.cost, 0) as gross_profit,
+        coalesce(sales.net_sales - sales.cost, 0) as gross_profit,
         coalesce(returned.units_returned, 0) as units_returned,
         returned.return_rate,
         stocks.opening_value,
@@ -80,7 +79,8 @@ figures as (
         stocks.days_of_stock
     from months
     left join sales on months.month_start = sales.month_start and months.product_id = sales.product_id
-    left join stocks on months.month_start = stocks.month_start and months.product_id = stocks.product_id
+    left join {{ ref('inventory_turnover') }} as stocks
+        on months.month_start = stocks.month_start and months.product_id = stocks.product_id
     left join returned on months.month_start = returned.month_start and months.product_id = returned.product_id
 )
 
@@ -107,10 +107,10 @@ select
     case
         when figures.units = 0 then 'unsold'
         when figures.gross_profit < 0 then 'loss'
-        when figures.return_rate > {{ limits["most_returned"] }} then 'returned'
+        when figures.return_rate > {{ var("product_health")["most_returned"] }} then 'returned'
         when figures.closing_units <= 0 then 'out_of_stock'
-        when figures.days_of_stock < {{ limits["least_days_of_stock"] }} then 'understocked'
-        when figures.days_of_stock > {{ limits["most_days_of_stock"] }} then 'overstocked'
+        when figures.days_of_stock < {{ var("product_health")["least_days_of_stock"] }} then 'understocked'
+        when figures.days_of_stock > {{ var("product_health")["most_days_of_stock"] }} then 'overstocked'
         else 'healthy'
     end as health
 from figures
