@@ -6,17 +6,15 @@
 }}
 
 {% call touched_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ changes('fact_orders') }}
-    union
     select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 
--- A payment decides, for whatever month, by which methods its order was settled and whether a failed one was made good.
 {% call touched_when() %}
-    select {{ period_of('month', 'orders.order_date') }}
-    from {{ changes('fact_payments') }}
-    inner join {{ ref('fact_orders') }} as orders on changes.order_id = orders.order_id
-    union
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_order_settlements') }}
+{% endcall %}
+
+-- A payment decides, for whatever month, whether a failed one of its order was made good.
+{% call touched_when() %}
     select {{ period_of('month', 'others.paid_date') }}
     from {{ changes('fact_payments') }}
     inner join {{ ref('fact_payments') }} as others on changes.order_id = others.order_id
@@ -76,53 +74,15 @@ retries as (
     group by 1, 2
 ),
 
-orders as (
-    select
-        order_id,
-        {{ period_of('month', 'order_date') }} as month_start,
-        net_sales
-    from {{ ref('fact_orders') }}
-    where is_sale and {{ within_touched_months('order_date') }}
-),
-
-charges as (
-    select
-        order_id,
-        coalesce(method, 'unknown') as method,
-        reporting_amount
-    from {{ ref('fact_payments') }}
-    where kind = 'charge' and is_settled and reporting_amount > 0
-),
-
-settlements as (
-    select
-        orders.month_start,
-        orders.order_id,
-        orders.net_sales,
-        coalesce(charges.method, 'unpaid') as method,
-        -- The one part of an order that nothing has settled is the whole of it.
-        coalesce(sum(charges.reporting_amount), 1) as settled
-    from orders
-    left join charges on orders.order_id = charges.order_id
-    group by 1, 2, 3, 4
-),
-
-shares as (
-    select
-        month_start,
-        method,
-        {{ share_of('net_sales', 'settled', 'order_id', 'method') }} as net_sales
-    from settlements
-),
-
 sales as (
     select
-        month_start,
+        {{ period_of('month', 'order_date') }} as month_start,
         method,
         count(*) as orders,
         sum(net_sales) as net_sales
-    from shares
-    group by month_start, method
+    from {{ ref('int_order_settlements') }}
+    where {{ within_touched_months('order_date') }}
+    group by 1, 2
 ),
 
 methods as (

@@ -1,0 +1,52 @@
+{{
+    config(
+        unit=['order_id'],
+        feed=['order_id', 'order_date'],
+        indexes=[{'columns': ['order_id', 'method'], 'unique': true}, {'columns': ['order_date']}],
+    )
+}}
+
+{{ touched_by('fact_orders', ['order_id']) }}
+{% call touched_when() %}
+    select changes.order_id
+    from {{ changes('fact_payments') }}
+    where changes.order_id is not null
+{% endcall %}
+
+with orders as (
+    select
+        order_id,
+        order_date,
+        net_sales
+    from {{ ref('fact_orders') }}
+    where is_sale and {{ touched('order_id') }}
+),
+
+charges as (
+    select
+        order_id,
+        coalesce(method, 'unknown') as method,
+        sum(reporting_amount) as charged
+    from {{ ref('fact_payments') }}
+    where kind = 'charge' and is_settled and reporting_amount > 0 and {{ touched('order_id') }}
+    group by order_id, coalesce(method, 'unknown')
+),
+
+settlements as (
+    select
+        orders.order_id,
+        orders.order_date,
+        orders.net_sales,
+        coalesce(charges.method, 'unpaid') as method,
+        -- The one part of an order that nothing has settled is the whole of it.
+        coalesce(charges.charged, 1) as charged
+    from orders
+    left join charges on orders.order_id = charges.order_id
+)
+
+select
+    order_id,
+    method,
+    order_date,
+    {{ share_of('net_sales', 'charged', 'order_id', 'method') }} as net_sales
+from settlements
