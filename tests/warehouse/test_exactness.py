@@ -300,10 +300,10 @@ MUTANTS = {
         "from {{ changes('fact_orders') }}",
         "from {{ changes('fact_orders') }} where false",
     ),
-    "a payment does not touch the month of its order": (
-        "models/marts/operations/payment_methods.sql",
-        "on changes.order_id = orders.order_id\n    union",
-        "on changes.order_id = orders.order_id and false\n    union",
+    "a payment does not touch by what its order is settled": (
+        "models/core/intermediate/int_order_settlements.sql",
+        "where changes.order_id is not null",
+        "where false",
     ),
     "a payment does not touch the month of the attempt before it": (
         "models/marts/operations/payment_methods.sql",
