@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -78,6 +79,16 @@ def built_tables(settings: Settings) -> list[str]:
             [list(BUILT_SCHEMAS)],
         ).fetchall()
     return [row[0] for row in rows]
+
+
+def mutant(project: Path, place: Path, file: str, text: str, instead: str) -> Path:
+    """A copy of the dbt project under `place`, with another text in one of its files."""
+    copy = place / "dbt"
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("target", "logs"))
+    source = (copy / file).read_text()
+    assert text in source, f"{file} does not say {text!r}"
+    (copy / file).write_text(source.replace(text, instead))
+    return copy
 
 
 def keep_copies(settings: Settings) -> list[str]:

@@ -1,0 +1,346 @@
+"""What reaches far in recurring revenue and attribution, step by step: a month ends, a day passes, a rate comes late.
+
+After each step the marts must be as told here. A small fault in what a model follows changes that (LONG=1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from infrastructure.settings import PROJECT_ROOT, Settings
+from tests.warehouse.conftest import Build, land_days, mutant
+from tests.warehouse.random_company import Row, write_delivery
+
+PROJECT = PROJECT_ROOT / "dbt"
+
+
+@dataclass(frozen=True)
+class Step:
+    what: str
+    day: date  # on which the rows land
+    rows: dict[str, list[Row]]
+    expected: dict[str, dict[str, Any]]  # by query: the second column of its rows by the first
+    today: str = ""  # instead of the last landed day
+
+
+def _period(subscription: str, customer: str, start: str, end: str | None, amount: int, currency: str) -> Row:
+    return {
+        "subscription_id": subscription,
+        "customer_id": customer,
+        "period_start": start,
+        "period_end": end,
+        "status": "active",
+        "monthly_amount": amount,
+        "currency": currency,
+        "updated_at": start,
+    }
+
+
+def _rate(day: str, rate: str) -> Row:
+    return {"rate_date": day, "currency": "EUR", "usd_rate": rate}
+
+
+def _order(order: str, moment: str, amount: int) -> dict[str, list[Row]]:
+    return {
+        "orders": [
+            {
+                "order_id": order,
+                "customer_id": "c1",
+                "ordered_at": moment,
+                "user_id": "",
+                "status": "completed",
+                "currency": "USD",
+                "shipping_country": "",
+                "discount_amount": "",
+                "shipping_amount": "",
+                "updated_at": "",
+            }
+        ],
+        "order_items": [
+            {
+                "order_item_id": f"i{order}",
+                "order_id": order,
+                "product_id": "p1",
+                "quantity": "1",
+                "unit_price": str(amount),
+                "discount_amount": "",
+            }
+        ],
+    }
+
+
+def _session(session: str, moment: str, medium: str | None, **who: str) -> Row:
+    return {"session_id": session, "started_at": moment, "utm_source": medium and "x", "utm_medium": medium, **who}
+
+
+# month, customer, mrr, movement, fx_change
+MRR = (
+    "select to_char(month_start, 'Mon') || ' ' || customer_id,"
+    " trim_scale(mrr) || ' ' || movement || ' ' || trim_scale(fx_change)"
+    " from marts.mrr order by customer_id, month_start"
+)
+LAST_MONTHS = "select customer_id, to_char(max(month_start), 'Mon') from core.int_mrr_amounts group by customer_id"
+BEFORE_FEBRUARY = "select customer_id, previous_mrr from marts.mrr where month_start = '2026-02-01'"
+_C1 = {
+    "Jan c1": "10 new 0",
+    "Feb c1": "0 churn 0",
+    "Mar c1": "0 none 0",
+    "Apr c1": "0 none 0",
+    "May c1": "30 reactivation 0",
+}
+_C1_LATER = {**_C1, "Jan c1": "17 new 0"}
+_C2 = {
+    "Jan c2": "150 new 0",
+    "Feb c2": "120 none -30",
+    "Mar c2": "120 none 0",
+    "Apr c2": "200 none 80",
+    "May c2": "200 none 0",
+}
+_C2_LATER = {**_C2, "Mar c2": "300 none 180", "Apr c2": "200 none -100"}
+REVENUE = (
+    Step(
+        "subscriptions begin",
+        date(2026, 1, 20),
+        {
+            "subscriptions": [
+                _period("a", "c1", "2026-01-05", "2026-02-04", 10, "USD"),
+                _period("e", "c2", "2026-01-10", None, 100, "EUR"),
+            ],
+            "fx_rates": [_rate("2026-01-01", "1.5")],
+        },
+        {MRR: {"Jan c1": "10 new 0", "Jan c2": "150 new 0"}},
+    ),
+    Step(
+        "a month begins, with another rate",
+        date(2026, 2, 3),
+        {"fx_rates": [_rate("2026-02-03", "1.2")]},
+        {MRR: {"Jan c1": "10 new 0", "Feb c1": "10 none 0", "Jan c2": "150 new 0", "Feb c2": "120 none -30"}},
+    ),
+    Step(
+        "the day after the last of a period passes",
+        date(2026, 2, 5),
+        {"products": []},
+        {MRR: {"Jan c1": "10 new 0", "Feb c1": "0 churn 0", "Jan c2": "150 new 0", "Feb c2": "120 none -30"}},
+    ),
+    Step(
+        "a customer comes back after months",
+        date(2026, 5, 10),
+        {
+            "subscriptions": [_period("a", "c1", "2026-05-01", None, 30, "USD")],
+            "fx_rates": [_rate("2026-04-01", "2.0")],
+        },
+        {MRR: {**_C1, **_C2}},
+    ),
+    Step(
+        "the rate of the end of a month comes late",
+        date(2026, 5, 11),
+        {"fx_rates": [_rate("2026-03-31", "3.0")]},
+        {MRR: {**_C1, **_C2_LATER}},
+    ),
+    Step(
+        "a period of one day comes late",
+        date(2026, 5, 12),
+        {"subscriptions": [_period("b", "c1", "2026-01-31", "2026-01-31", 7, "USD")]},
+        {
+            MRR: {**_C1_LATER, **_C2_LATER},
+            BEFORE_FEBRUARY: {"c1": Decimal(17), "c2": Decimal(150)},
+        },
+    ),
+    Step(
+        "today moves back",
+        date(2026, 5, 13),
+        {},
+        {
+            MRR: {"Jan c1": "17 new 0", "Feb c1": "10 contraction 0", "Jan c2": "150 new 0", "Feb c2": "120 none -30"},
+            LAST_MONTHS: {"c1": "Feb", "c2": "Feb"},
+        },
+        today="2026-02-03",
+    ),
+    Step("and forth again", date(2026, 5, 13), {}, {MRR: {**_C1_LATER, **_C2_LATER}}, today="2026-05-12"),
+)
+
+# conversion and session, channel and linear part
+TOUCHES = (
+    "select conversion_id || coalesce(' ' || session_id, ''),"
+    " conversion_type || ' ' || channel || ' ' || trim_scale(linear_revenue)"
+    " from marts.attribution_touches order by converted_at, touch_index"
+)
+SPENT = (
+    "select to_char(month_start, 'Mon') || ' ' || channel, trim_scale(spend) || ' ' || trim_scale(conversions)"
+    " from marts.channel_performance where model = 'linear'"
+)
+_RECOGNISED = {
+    "order:o1 exact": "first_order display 20",
+    "order:o1 anonymous": "first_order newsletter 20",
+    "order:o1 known": "first_order direct 20",
+}
+_LATER = {key: value.replace("first_order", "later_order") for key, value in _RECOGNISED.items()}
+ATTRIBUTION = (
+    Step(
+        "an order that no visit led to, and a visit of nobody",
+        date(2026, 3, 1),
+        {
+            **_order("o1", "2026-03-01T09:00:00Z", 60),
+            "sessions": [
+                _session("anonymous", "2026-02-25T09:00:00Z", "email", anonymous_id="n1"),
+                _session("known", "2026-02-27T09:00:00Z", None, anonymous_id="n1", user_id="u1"),
+            ],
+        },
+        {TOUCHES: {"order:o1": "first_order unattributed 60"}},
+    ),
+    Step(
+        "a visit exactly 30 days before comes late, with one a second earlier",
+        date(2026, 3, 2),
+        {
+            "sessions": [
+                _session("exact", "2026-01-30T09:00:00Z", "display", customer_id="c1"),
+                _session("earlier", "2026-01-30T08:59:59Z", "display", customer_id="c1"),
+            ]
+        },
+        {TOUCHES: {"order:o1 exact": "first_order display 60"}},
+    ),
+    Step(
+        "the user comes late, and tells who nobody was",
+        date(2026, 3, 3),
+        {"users": [{"user_id": "u1", "updated_at": "2026-02-26T00:00:00Z", "customer_id": "c1"}]},
+        {TOUCHES: _RECOGNISED},
+    ),
+    Step(
+        "an earlier order comes late",
+        date(2026, 3, 4),
+        _order("o0", "2026-01-01T09:00:00Z", 5),
+        {TOUCHES: {"order:o0": "first_order unattributed 5", **_LATER}},
+    ),
+    Step(
+        "advertising costs something",
+        date(2026, 3, 5),
+        {
+            "ad_spend": [
+                {"spend_date": "2026-02-01", "channel": "display", "spend": 8},
+                {"spend_date": "2026-03-01", "channel": "display", "spend": 9},
+            ]
+        },
+        {
+            SPENT: {
+                "Jan unattributed": "0 1",
+                "Feb display": "8 0",
+                "Mar display": "9 0.33333333",
+                "Mar newsletter": "0 0.33333334",
+                "Mar direct": "0 0.33333333",
+            }
+        },
+    ),
+)
+STORIES = {"revenue": (REVENUE, "+mrr_movements"), "attribution": (ATTRIBUTION, "+channel_performance")}
+
+
+def first_difference(
+    settings: Settings, build: Build, story: str, monkeypatch: pytest.MonkeyPatch, project: Path = PROJECT
+) -> str:
+    """Takes the steps one after the other. Returns what is not as told after the first that goes wrong, or nothing."""
+    steps, models = STORIES[story]
+    for step in steps:
+        monkeypatch.setenv("DBT_AS_OF", step.today)
+        write_delivery(settings.landing_zone, step.day, step.rows)
+        if step.rows:
+            land_days(settings, step.day)
+        build(settings, "run", "--select", models, project=project)
+        with psycopg.connect(settings.dsn("owner")) as connection:
+            for query, expected in step.expected.items():
+                found: dict[str, Any] = dict(connection.execute(query.encode()).fetchall())
+                if found != expected:
+                    return f"{step.what}: {found} and not {expected}"
+    return ""
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_every_step_changes_what_it_reaches(
+    warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch, story: str
+) -> None:
+    assert not first_difference(warehouse, build, story, monkeypatch)
+
+
+# A small fault in what a model follows, after the story that shows it, and the text that it takes the place of.
+FAULTS = {
+    "a visit's reach to a conversion is one day short": (
+        "attribution",
+        "models/marts/attribution/attribution_touches.sql",
+        "plus_hours('changes.started_at', reach_hours)",
+        "plus_hours('changes.started_at', reach_hours - 24)",
+    ),
+    "who is recognised in a browser does not tell who its visitors were": (
+        "attribution",
+        "models/core/intermediate/int_recognised_sessions.sql",
+        "    where changes.customer_id is not null\n{% endcall %}",
+        "    where false\n{% endcall %}",
+    ),
+    "sessions do not follow a late version of their user": (
+        "attribution",
+        "models/core/fact_sessions.sql",
+        "valid_at('changes', 'sessions.started_at')",
+        "valid_at('changes', 'sessions.started_at') ~ ' and false'",
+    ),
+    "an order that was the first one stays it": (
+        "attribution",
+        "models/core/intermediate/int_conversions.sql",
+        "where held.conversion_type = 'first_order'",
+        "where false",
+    ),
+    "cost does not touch its month": (
+        "attribution",
+        "models/marts/attribution/channel_performance.sql",
+        "select {{ period_of('month', 'changes.spend_date') }} from",
+        "select {{ period_of('year', 'changes.spend_date') }} from",
+    ),
+    "a period does not count in the month in which it begins": (
+        "revenue",
+        "models/core/intermediate/int_mrr_amounts.sql",
+        "changes.paid_from < {{ plus_periods('month', 'months.month_start', 1) }}",
+        "changes.paid_from < months.month_start",
+    ),
+    "who ceases to pay while today moves stays": (
+        "revenue",
+        "models/core/intermediate/int_mrr_amounts.sql",
+        "(periods.period_end > moved.first_day and periods.period_end <= moved.last_day)",
+        "(periods.period_end > moved.first_day and periods.period_end < moved.last_day)",
+    ),
+    "a month that begins touches nobody who pays": (
+        "revenue",
+        "models/core/intermediate/int_mrr_amounts.sql",
+        "months.month_start in (select changes.month_start from {{ changes('int_month_ends') }})",
+        "months.month_start in (select changes.valued_on from {{ changes('int_month_ends') }})",
+    ),
+    "an amount, or its rate, does not count as what was there before in the next month": (
+        "revenue",
+        "models/core/intermediate/int_mrr_values.sql",
+        "{% for later in [0, 1] %}",
+        "{% for later in [0] %}",
+    ),
+    "another month with an amount leaves those before it as they are": (
+        "revenue",
+        "models/marts/revenue/mrr.sql",
+        "coalesce({{ plus_periods('month', 'changed.month_paid_before', 1) }}, changed.month_start)",
+        "changed.month_start",
+    ),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found(
+    warehouse: Settings,
+    build: Build,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    story, file, text, instead = FAULTS[fault]
+    project = mutant(PROJECT, tmp_path, file, text, instead)
+    assert first_difference(warehouse, build, story, monkeypatch, project)
