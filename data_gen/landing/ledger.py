@@ -44,6 +44,7 @@ class ZoneLoad:
 
     load_id: int
     landed_on: date
+    delivered_on: date
     content_sha256: str
     sizes: dict[str, int]  # bytes by file name
 
@@ -67,15 +68,15 @@ def zone_content(fingerprints: Sequence[Fingerprint]) -> str:
 def live_zone_load(cursor: Cursor, source: str, day: date) -> ZoneLoad | None:
     """What is landed of this day of the landing zone."""
     row = cursor.execute(
-        "select load_id, content_sha256, files from raw.loads"
+        "select load_id, delivered_on, content_sha256, files from raw.loads"
         " where source = %s and landed_on = %s and origin = 'zone' and superseded_by is null",
         [source, day],
     ).fetchone()
     if row is None:
         return None
-    load_id, content, files = row
+    load_id, delivered_on, content, files = row
     sizes = {entry["name"]: entry["bytes"] for entry in files}  # type: ignore[attr-defined]
-    return ZoneLoad(int(str(load_id)), day, str(content), sizes)
+    return ZoneLoad(int(str(load_id)), day, delivered_on, str(content), sizes)  # type: ignore[arg-type]
 
 
 def live_file_loads(cursor: Cursor, mapping: Mapping, name: str, sha256: str) -> list[FileLoad]:
@@ -101,23 +102,28 @@ def open_file_load(cursor: Cursor, mapping: Mapping, landed_on: date, name: str)
     """Write the row of a foreign file's load, with nothing in it yet, and give its number."""
     row = cursor.execute(
         "insert into raw.loads"
-        " (source, landed_on, origin, name, mapping, mapping_sha256, files, content_sha256, started_at)"
-        " values (%s, %s, 'file', %s, %s, %s, '[]', '', clock_timestamp()) returning load_id",
-        [mapping.contract.source, landed_on, name, mapping.name, mapping.digest],
+        " (source, landed_on, delivered_on, origin, name, mapping, mapping_sha256, files, content_sha256, started_at)"
+        " values (%s, %s, %s, 'file', %s, %s, %s, '[]', '', clock_timestamp()) returning load_id",
+        [mapping.contract.source, landed_on, landed_on, name, mapping.name, mapping.digest],
     ).fetchone()
     assert row is not None
     return int(str(row[0]))
 
 
-def open_zone_load(cursor: Cursor, source: str, day: date) -> int:
+def open_zone_load(cursor: Cursor, source: str, day: date, delivered_on: date) -> int:
     """Write the load's row, with nothing in it yet, and give its number."""
     row = cursor.execute(
-        "insert into raw.loads (source, landed_on, origin, files, content_sha256, started_at)"
-        " values (%s, %s, 'zone', '[]', '', clock_timestamp()) returning load_id",
-        [source, day],
+        "insert into raw.loads (source, landed_on, delivered_on, origin, files, content_sha256, started_at)"
+        " values (%s, %s, %s, 'zone', '[]', '', clock_timestamp()) returning load_id",
+        [source, day, delivered_on],
     ).fetchone()
     assert row is not None
     return int(str(row[0]))
+
+
+def record_delivery(cursor: Cursor, load_id: int, delivered_on: date) -> None:
+    """Write that what the load brought was delivered again on a later day, the same."""
+    cursor.execute("update raw.loads set delivered_on = %s where load_id = %s", [delivered_on, load_id])
 
 
 def close_load(
