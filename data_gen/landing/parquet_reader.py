@@ -6,7 +6,8 @@ import gzip
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,30 @@ pa.set_memory_pool(pa.system_memory_pool())
 _CSV = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
 
 
+@dataclass(frozen=True, slots=True)
+class ParquetBatch:
+    """Some rows as text; the line of the first one."""
+
+    first_line: int
+    texts: pa.RecordBatch
+
+    def as_csv(self) -> bytes:
+        """The rows as CSV without a header; NULL is an empty field and an empty text is "" ."""
+        buffer = io.BytesIO()
+        pyarrow.csv.write_csv(self.texts, buffer, _CSV)
+        return buffer.getvalue()
+
+    def records(self) -> Iterator[tuple[int, Values] | Reject]:
+        """The rows one by one, each with its line."""
+        columns = [column.cast(pa.binary()).to_pylist() for column in self.texts.columns]
+        for line, cells in enumerate(zip(*columns, strict=True), start=self.first_line):
+            faults = [fault for cell in cells if cell is not None and (fault := text_fault(cell))]
+            if faults:
+                yield reject(line, faults[0], b",".join(cell or b"" for cell in cells))
+            else:
+                yield line, [None if cell is None else cell.decode("utf-8") for cell in cells]
+
+
 class ParquetReader:
     """The rows of a Parquet file as text; `columns` are its column names. The line is the row number, from 1."""
 
@@ -40,33 +65,21 @@ class ParquetReader:
             raise FileRefused(f"{file.path}: not a Parquet file that can be read ({_first_line(error)}).") from error
         self.columns = header_names(self._parquet.schema_arrow.names)
 
-    def csv_blocks(self, names: Sequence[str]) -> Iterator[bytes]:
-        """These columns as CSV without a header; NULL is an empty field and an empty text is "" ."""
-        for batch in self._batches():
-            buffer = io.BytesIO()
-            pyarrow.csv.write_csv(batch.select(list(names)), buffer, _CSV)
-            yield buffer.getvalue()
-
-    def __iter__(self) -> Iterator[tuple[int, Values] | Reject]:
-        line = 0
-        for batch in self._batches():
-            columns = [column.cast(pa.binary()).to_pylist() for column in batch.columns]
-            for cells in zip(*columns, strict=True):
-                line += 1
-                faults = [fault for cell in cells if cell is not None and (fault := text_fault(cell))]
-                if faults:
-                    shown = b",".join(cell or b"" for cell in cells)
-                    yield reject(line, faults[0], shown)
-                else:
-                    yield line, [None if cell is None else cell.decode("utf-8") for cell in cells]
-
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def batches(self) -> Iterator[ParquetBatch]:
+        """The rows, some at a time."""
+        line = 1
         try:
             # One column after the other: those that are decoded at the same time are in memory at the same time.
             for batch in self._parquet.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-                yield pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], list(self.columns))
+                texts = pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], list(self.columns))
+                yield ParquetBatch(line, texts)
+                line += len(batch)
         except (pa.ArrowException, OSError) as error:
             raise FileRefused(f"{self._path}: the Parquet file is damaged ({_first_line(error)}).") from error
+
+    def __iter__(self) -> Iterator[tuple[int, Values] | Reject]:
+        for batch in self.batches():
+            yield from batch.records()
 
     def __enter__(self) -> ParquetReader:
         return self

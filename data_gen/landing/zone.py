@@ -15,13 +15,7 @@ from pathlib import Path
 import psycopg
 
 from data_gen.landing.contracts import SOURCES, Contract
-from data_gen.landing.copying import (
-    CONTENT_ERRORS,
-    Copied,
-    CopyRefused,
-    copy_careful,
-    copy_fast,
-)
+from data_gen.landing.copying import Copied, copy_file
 from data_gen.landing.drift import Drift, drift_of_documents, drift_of_names, record_drift
 from data_gen.landing.errors import FileRefused
 from data_gen.landing.files import Fingerprint, InputFile, describe, fingerprint
@@ -296,21 +290,8 @@ def _copy(
     rejects: RejectBook,
     observe: Observer,
 ) -> tuple[str, list[Copied]]:
-    """Fill the partition the fast way; a file that COPY refuses is read the careful way, in the same transaction."""
-
     def on_read(size: int) -> None:
         observe("copying", size)
 
     partition = create_zone_partition(cursor, contract, day, load_id)
-    copied = []
-    for file, shape in files:
-        try:
-            with cursor.connection.transaction():
-                copied.append(copy_fast(cursor, contract, partition, file, shape, on_read))
-        except CopyRefused:
-            observe("careful", 0)
-            try:
-                copied.append(copy_careful(cursor, contract, partition, file, rejects, on_read))
-            except CONTENT_ERRORS as error:
-                raise FileRefused(f"{file.path}: the server does not take it: {error}") from error
-    return partition, copied
+    return partition, [copy_file(cursor, contract, partition, file, shape, rejects, on_read) for file, shape in files]
