@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import io
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import orjson
+
+# Arrow's own allocator keeps what is freed for later, which would be a third of the memory that landing takes. Arrow
+# reads this when it is loaded; setting the pool of pyarrow later leaves the reader of Parquet with the other one.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -21,9 +29,12 @@ from data_gen.landing.errors import FileRefused
 from data_gen.landing.files import BLOCK, InputFile
 from data_gen.landing.records import Reject, reject, text_fault
 
-_BATCH_ROWS = 4_096
-# Arrow's own allocator keeps what is freed for later, which is half of the memory that landing takes.
-pa.set_memory_pool(pa.system_memory_pool())
+_BATCH_ROWS = 2_048
+_BUFFER = 64 * 1024  # of each column
+# Where the C library is glibc: give a page back to the system when it has been read, and do not keep it for the next.
+_M_MMAP_THRESHOLD = -3
+with suppress(AttributeError, OSError):
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 _CSV = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
 
 
@@ -58,8 +69,8 @@ class ParquetReader:
         self._path = file.path
         self._source: IO[bytes] = _decompressed(file.path) if file.compressed else file.path.open("rb")
         try:
-            # Through a buffer: otherwise a whole column of a row group is in memory, however large that is.
-            self._parquet = pyarrow.parquet.ParquetFile(self._source, buffer_size=BLOCK)
+            # Through a buffer and not ahead of it: otherwise a whole row group is in memory, however large that is.
+            self._parquet = pyarrow.parquet.ParquetFile(self._source, buffer_size=_BUFFER, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             self._source.close()
             raise FileRefused(f"{file.path}: not a Parquet file that can be read ({_first_line(error)}).") from error
