@@ -18,7 +18,7 @@ from data_gen.landing.csv_reader import CsvReader
 from data_gen.landing.drift import Drift, record_drift
 from data_gen.landing.errors import FileRefused
 from data_gen.landing.files import ByteStream, Fingerprint, InputFile, describe, fingerprint
-from data_gen.landing.json_reader import depth, fault_of_escapes, json_documents, json_lines, parse
+from data_gen.landing.json_reader import JsonLines, depth, fault_of_escapes, json_documents, parse
 from data_gen.landing.ledger import (
     Counts,
     FileLoad,
@@ -205,7 +205,7 @@ def _open(
         except FileRefused as error:
             raise FileRefused(f"{file.path}: {error}") from error
         return reader, reader.columns, lambda: stream.fingerprint().sha256
-    read = json_lines if file.format == "jsonl" else json_documents
+    read = JsonLines if file.format == "jsonl" else json_documents
     return read(stream.blocks()), None, lambda: stream.fingerprint().sha256
 
 

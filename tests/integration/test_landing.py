@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from data_gen.landing import copying
 from data_gen.landing import zone as zone_module
 from data_gen.landing.command import Task, prepare, run
 from data_gen.landing.contracts import load_contract
-from data_gen.landing.copying import CopyRefused
 from data_gen.landing.outcome import Outcome
 from data_gen.landing.zone import land_day
 from infrastructure.settings import PROJECT_ROOT, Settings
@@ -301,12 +301,13 @@ def test_both_ways_of_reading_give_the_same_rows(
     source = name.partition(".")[0]
     deliver(warehouse, name, content)
     with monkeypatch.context() as patch:
-        patch.setattr(zone_module, "copy_careful", None)  # the fast way takes it
+        patch.setattr(copying, "_copy_tabular", None)  # the fast way takes it
+        patch.setattr(copying, "_copy_judged", None)
         land(warehouse, source)
     fast = query(warehouse, f"select to_jsonb(t) - '_load_id' - '_partition' from raw.{source} as t order by _line")
     other = date(2026, 1, 6)
     deliver(warehouse, name, content, other)
-    monkeypatch.setattr(zone_module, "copy_fast", _refuse)
+    monkeypatch.setattr(copying, "copy_fast", _refuse)
     land(warehouse, source, other)
 
     slow = query(
@@ -318,7 +319,7 @@ def test_both_ways_of_reading_give_the_same_rows(
 
 
 def _refuse(*_: object) -> None:
-    raise CopyRefused("for the test")
+    """As if COPY took nothing."""
 
 
 def test_two_landings_at_once_land_it_once(warehouse: Settings) -> None:
