@@ -1,7 +1,7 @@
-"""What building the models costs: one more day after a short and after a long history, beside a full refresh; and queries.
+"""What building the models costs: one more day after a short and a long history, beside a full refresh; and queries.
 
-The default is small. BENCH_DAYS and BENCH_SCALE make it as large as the promise is: 180 days, and a scale of about 25 for
-200,000 events a day, which takes an hour and 60 GB.
+The default is small. BENCH_DAYS and BENCH_SCALE make it as large as the promise is, 180 days of 200,000 events, which
+takes hours and some 100 GB.
 """
 
 from __future__ import annotations
