@@ -286,7 +286,7 @@ def test_days_are_those_of_utc_wherever_the_command_runs(warehouse: Settings, mo
 
 def test_what_is_no_file_is_told_and_the_rest_lands(warehouse: Settings) -> None:
     directory = deliver(warehouse, "users.csv", USERS).parent
-    deliver(warehouse, 'users of a "strange" name;\n\'%s{}.csv'.replace("users", "users."), USERS)
+    deliver(warehouse, 'users.of a "strange" name;\n\'%s{}.csv', USERS)
     (directory / "dangling.csv").symlink_to(directory / "nothing")
     (directory / "folder.csv").mkdir()
     os.mkfifo(directory / "pipe.csv")
