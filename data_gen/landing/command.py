@@ -140,14 +140,20 @@ def _zone(settings: Settings, arguments: argparse.Namespace, console: Console) -
         zone.mkdir(parents=True, exist_ok=True)  # a team that lands its own files alone has none
     elif not zone.is_dir():
         raise LandingError(f"There is no landing zone {zone}: run data_gen/generate.py, or name another with --from.")
-    days = [arguments.day + timedelta(days=number) for number in range(arguments.days)]
+    try:
+        days = [arguments.day + timedelta(days=number) for number in range(arguments.days)]
+    except OverflowError:
+        raise LandingError(
+            f"{arguments.days} days from {arguments.day} on go beyond the last day, {date.max}."
+        ) from None
 
     def task(place: Path, source: str, day: date, arrived: date | None = None) -> Task:
         def land(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
             contract, again, dry_run = load_contract(source), arguments.again, arguments.dry_run
             return [land_day(connection, contract, day, place, observe, again=again, dry_run=dry_run)]
 
-        size = sum(path.stat().st_size for path in delivered_files(day_directory(place, source, day)))
+        files = [path for path in delivered_files(day_directory(place, source, day)) if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
         return Task(Outcome(source, day, "failed", delivered_on=arrived), size, land)
 
     no_contract = f"there is no contract for it. Contracts: {', '.join(SOURCES)}."

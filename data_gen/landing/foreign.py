@@ -62,7 +62,8 @@ def land_file(
     raw tables are there already, and the connection is in autocommit mode.
     """
     if not path.is_file():
-        raise FileRefused(f"{path} is not there. Give the path of a file.")
+        what = "is not a file: it would have to be read twice, and moved" if path.exists() else "is not there"
+        raise FileRefused(f"{path} {what}. Give the path of a file.")
     identity = fingerprint(describe(path, mappings[0].format))
     # A column that no mapping of the file names is unknown, unless one of them takes the rest.
     known = set().union(*(mapping.known_columns() for mapping in mappings))

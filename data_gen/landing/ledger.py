@@ -162,6 +162,7 @@ def record_touched_days(
     # A query of its own, because PostgreSQL reads in parallel only for a query that does not write, and only where it
     # does not expect as many days as rows.
     cursor.execute("set local parallel_tuple_cost = 0")
+    cursor.execute("set local time zone 'UTC'")  # whatever PGTZ says
     found = cursor.execute(_brought(contract, table, load_id, landed_on, whole_table)).fetchall()
     # A day that cannot be told is left out here: as a condition it would be checked for every row.
     days = [(day, count) for day, count, _ in found if day is not None]

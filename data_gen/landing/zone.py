@@ -73,10 +73,10 @@ def day_directory(zone: Path, source: str, day: date) -> Path:
 
 
 def delivered_files(directory: Path) -> Sequence[Path]:
-    """The data files in a day's directory; names that begin with _ or . are not data."""
+    """What is to be landed of a day's directory; names that begin with _ or . are not data."""
     if not directory.is_dir():
         return ()
-    return sorted(path for path in directory.iterdir() if path.is_file() and path.name[0] not in "_.")
+    return sorted(path for path in directory.iterdir() if path.name[0] not in "_.")
 
 
 def sources_without_contract(zone: Path, days: Sequence[date]) -> Iterator[tuple[str, date]]:
@@ -212,6 +212,8 @@ def _delivery(contract: Contract, paths: Sequence[Path]) -> _Delivery:
     files, refused = [], []
     for path in paths:
         try:
+            if not path.is_file():
+                raise FileRefused(f"{path} is not a file. What is no data is named with _ or . at the beginning.")
             file = describe(path)
             shape = shape_of(file)
             check_required(contract, file, shape)
