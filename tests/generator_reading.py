@@ -12,7 +12,7 @@ import orjson
 from data_gen.company.schemas import SOURCES
 from data_gen.landing.csv_reader import CsvReader
 from data_gen.landing.files import ByteStream, describe
-from data_gen.landing.json_reader import fault_of_json, json_documents, json_lines
+from data_gen.landing.json_reader import JsonLines, fault_of_json, json_documents
 from data_gen.landing.parquet_reader import ParquetReader
 from data_gen.landing.records import Reject
 
@@ -51,7 +51,7 @@ def read(path: Path) -> Records:
                 else:
                     rows[record[0]] = dict(zip(reader.columns, record[1], strict=True))
             return Records(rows, rejects, reader.columns)
-        documents = json_lines(stream.blocks()) if file.format == "jsonl" else json_documents(stream.blocks())
+        documents = JsonLines(stream.blocks()) if file.format == "jsonl" else json_documents(stream.blocks())
         for document in documents:
             if isinstance(document, Reject):
                 rejects[document.line] = document

@@ -23,7 +23,15 @@ from data_gen.landing.contracts import SOURCES, load_contract
 from data_gen.landing.errors import Interrupted, LandingError
 from data_gen.landing.outcome import Outcome, as_json, show
 from data_gen.landing.tables import ensure_tables
-from data_gen.landing.zone import Observer, day_directory, delivered_files, land_day, sources_without_contract
+from data_gen.landing.zone import (
+    Observer,
+    corrected_days,
+    corrections,
+    day_directory,
+    delivered_files,
+    land_day,
+    sources_without_contract,
+)
 from infrastructure.settings import Settings, SettingsError, load_settings
 from infrastructure.warehouse import WarehouseError, connect, ensure_warehouse
 
@@ -75,6 +83,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mapping", type=Path, metavar="MAPPING.yaml", help="how the foreign files become rows")
     parser.add_argument("--keep", action="store_true", help="leave the foreign files where they are, not in processed/")
     parser.add_argument("--new", action="store_true", help="land files whose name or bytes are known as others")
+    parser.add_argument("--again", action="store_true", help="land older deliveries too, in place of corrected ones")
     parser.add_argument("--dry-run", action="store_true", help="do it all, tell what came of it, and roll it back")
     parser.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="foreign files, with --mapping")
@@ -82,8 +91,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if arguments.mapping:
         if not arguments.files:
             parser.error("--mapping needs at least one FILE")
-        if arguments.zone or arguments.days != 1:
-            parser.error("--from and --days are for the landing zone, and --mapping is for foreign files")
+        if arguments.zone or arguments.days != 1 or arguments.again:
+            parser.error("--from, --days and --again are for the landing zone, and --mapping is for foreign files")
     elif arguments.files:
         parser.error("a FILE needs --mapping, which says what its columns are")
     elif arguments.day is None:
@@ -113,8 +122,8 @@ def prepare(settings: Settings, *, may_create: bool = True) -> None:
     """
     try:
         with psycopg.connect(settings.dsn("loader")) as connection:
-            connection.execute("select from raw.loads, raw.drift limit 0")  # the newest of the books
-    except (errors.UndefinedTable, errors.InvalidSchemaName, psycopg.OperationalError) as error:
+            connection.execute("select delivered_on from raw.loads, raw.drift limit 0")  # the newest of the books
+    except (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, psycopg.OperationalError) as error:
         if not may_create:
             reason = str(error).splitlines()[0]
             raise WarehouseError(
@@ -131,20 +140,40 @@ def _zone(settings: Settings, arguments: argparse.Namespace, console: Console) -
         zone.mkdir(parents=True, exist_ok=True)  # a team that lands its own files alone has none
     elif not zone.is_dir():
         raise LandingError(f"There is no landing zone {zone}: run data_gen/generate.py, or name another with --from.")
-    days = [arguments.day + timedelta(days=number) for number in range(arguments.days)]
+    try:
+        days = [arguments.day + timedelta(days=number) for number in range(arguments.days)]
+    except OverflowError:
+        raise LandingError(
+            f"{arguments.days} days from {arguments.day} on go beyond the last day, {date.max}."
+        ) from None
 
-    def task(source: str, day: date) -> Task:
+    def task(place: Path, source: str, day: date, arrived: date | None = None) -> Task:
         def land(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
-            return [land_day(connection, load_contract(source), day, zone, observe, dry_run=arguments.dry_run)]
+            contract, again, dry_run = load_contract(source), arguments.again, arguments.dry_run
+            return [land_day(connection, contract, day, place, observe, again=again, dry_run=dry_run)]
 
-        size = sum(path.stat().st_size for path in delivered_files(day_directory(zone, source, day)))
-        return Task(Outcome(source, day, "failed"), size, land)
+        files = [path for path in delivered_files(day_directory(place, source, day)) if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+        return Task(Outcome(source, day, "failed", delivered_on=arrived), size, land)
 
-    outcomes = run(settings, [task(source, day) for day in days for source in SOURCES], console)
-    known = ", ".join(SOURCES)
-    for source, day in sources_without_contract(zone, days):
-        outcomes.append(Outcome(source, day, "failed", message=f"there is no contract for it. Contracts: {known}."))
-        console.print(outcomes[-1].line(), markup=False)
+    no_contract = f"there is no contract for it. Contracts: {', '.join(SOURCES)}."
+    failures = [
+        Outcome(source, day, "failed", message=no_contract) for source, day in sources_without_contract(zone, days)
+    ]
+    tasks = []
+    for day in days:
+        tasks += [task(zone, source, day) for source in SOURCES]
+        for source, directory, earlier in corrected_days(zone, day):
+            if earlier is None:
+                failures.append(Outcome(source, day, "failed", message=f"{directory}: that is no day like 2026-01-31."))
+            elif source not in SOURCES:
+                failures.append(Outcome(source, earlier, "failed", message=no_contract, delivered_on=day))
+            else:
+                tasks.append(task(corrections(zone, day), source, earlier, day))
+    outcomes = run(settings, tasks, console)
+    for failure in failures:
+        console.print(failure.line(), markup=False)
+    outcomes += failures
     if all(outcome.status == "absent" for outcome in outcomes):
         console.print(f"No files for {days[0]}{f' to {days[-1]}' if len(days) > 1 else ''} in {zone}.")
     return outcomes

@@ -1,30 +1,51 @@
-"""Copies one file into a partition: as blocks of the file where the format allows, else record by record.
+"""Copies one file into a partition: as segments of the file where the format allows, else record by record.
 
 The fast way hands the file's bytes to COPY. What COPY refuses is read again the careful way, which finds the records
-that cannot be rows. Both give the same rows for a file that COPY takes.
+that cannot be rows. Both give the same rows for what COPY takes, so a file is read fast where it is fine and
+carefully only around what is broken.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors, sql
 
 from data_gen.landing.contracts import Contract
 from data_gen.landing.csv_reader import CsvReader
-from data_gen.landing.files import ByteStream, Fingerprint, InputFile, fingerprint
-from data_gen.landing.json_reader import depth, fault_of_escapes, fault_of_json, json_documents, json_lines, parse
+from data_gen.landing.errors import FileRefused
+from data_gen.landing.files import BLOCK, ByteStream, Fingerprint, InputFile, fingerprint
+from data_gen.landing.json_reader import (
+    Document,
+    JsonLines,
+    depth,
+    fault_of_escapes,
+    fault_of_json,
+    json_documents,
+    parse,
+)
 from data_gen.landing.ledger import Counts, RejectBook
+from data_gen.landing.lines import Lines
 from data_gen.landing.projection import Row, document_rows, tabular_rows
-from data_gen.landing.records import MAX_RECORD, Reason, Reject, reject
+from data_gen.landing.records import Reason, Reject, reject
 from data_gen.landing.shapes import Shape
-from data_gen.landing.tables import Cursor, begin_file, table_identifier
+from data_gen.landing.tables import Cursor, begin_file, number_from, table_identifier
 
 OnRead = Callable[[int], None]
+R = TypeVar("R", bound=tuple[int, object])
+B = TypeVar("B")
 
+# A segment is the part of a file that one COPY takes. Where COPY refuses one, a smaller one is tried in its place; what
+# is in the smallest is read record by record.
+SEGMENT = 4 * 1024 * 1024
+SMALLEST = 64 * 1024
+_STEP = 8
+_BATCH = 256 * 1024  # of the documents of a JSON array
 # Bytes that no JSON text holds, so that COPY in CSV form takes a line as one value, as it is.
 _JSON_AS_CSV = sql.SQL("(format csv, delimiter e'\\x01', quote e'\\x02')")
 _NEVER_IN_JSON = (b"\x01", b"\x02")
@@ -38,10 +59,6 @@ CONTENT_ERRORS = (
 )
 
 
-class CopyRefused(Exception):
-    """The fast way cannot take this file; the careful way can say why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Copied:
     """What became of a file."""
@@ -51,116 +68,203 @@ class Copied:
     names: frozenset[str] = frozenset()  # members of JSON objects that became columns
 
 
-def copy_fast(
-    cursor: Cursor, contract: Contract, partition: str, file: InputFile, shape: Shape, on_read: OnRead
+def copy_file(
+    cursor: Cursor,
+    contract: Contract,
+    partition: str,
+    file: InputFile,
+    shape: Shape,
+    rejects: RejectBook,
+    on_read: OnRead,
 ) -> Copied:
-    """Hand the file to COPY. CopyRefused where that is not possible for this file or the server does not take it."""
-    try:
-        if contract.payload == "columns" and not shape.unknown(contract):
-            if file.format == "csv" and shape.starts_with_header:
-                return _copy_csv(cursor, partition, file, shape.columns or (), on_read)
-            if file.format == "parquet":
-                return _copy_parquet(cursor, partition, file, shape.columns or (), on_read)
-        if contract.payload == "document" and file.format in ("jsonl", "json"):
-            return _copy_documents(cursor, partition, file, on_read)
-    except CONTENT_ERRORS as error:
-        raise CopyRefused(str(error)) from error
-    raise CopyRefused("no fast way for this format")
-
-
-def _copy_csv(cursor: Cursor, partition: str, file: InputFile, columns: Sequence[str], on_read: OnRead) -> Copied:
-    begin_file(cursor, partition, file.name, first_line=2)
-    with ByteStream(file, on_read) as stream:
-        if not columns:  # an empty file
-            return Copied(Counts(), _drained(stream))
-        statement = _copy_statement(partition, columns, sql.SQL("(format csv, header true)"))
-        with cursor.copy(statement) as copy:
-            for block in _checked_lines(stream.blocks()):
-                copy.write(block)
-        return Copied(Counts(landed=cursor.rowcount), stream.fingerprint())
-
-
-def _copy_parquet(cursor: Cursor, partition: str, file: InputFile, columns: Sequence[str], on_read: OnRead) -> Copied:
-    from data_gen.landing.parquet_reader import ParquetReader
-
-    begin_file(cursor, partition, file.name, first_line=1)
-    before = fingerprint(file)
-    with ParquetReader(file) as reader:
-        with cursor.copy(_copy_statement(partition, columns, sql.SQL("(format csv)"))) as copy:
-            for block in reader.csv_blocks(columns):
-                copy.write(block)
-        on_read(file.size)
-        return Copied(Counts(landed=cursor.rowcount), before)
-
-
-def _copy_documents(cursor: Cursor, partition: str, file: InputFile, on_read: OnRead) -> Copied:
-    begin_file(cursor, partition, file.name, first_line=1)
-    with ByteStream(file, on_read) as stream:
-        blocks = (
-            _checked_lines(stream.blocks())
-            if file.format == "jsonl"
-            else _document_blocks(json_documents(stream.blocks()))
-        )
-        with cursor.copy(_copy_statement(partition, ("_doc",), _JSON_AS_CSV)) as copy:
-            for block in blocks:
-                if any(mark in block for mark in _NEVER_IN_JSON):
-                    raise CopyRefused("control characters")
-                copy.write(block)
-        return Copied(Counts(landed=cursor.rowcount), stream.fingerprint())
-
-
-def _checked_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The blocks, as long as no line is longer than a record may be: the careful way rejects it, and so must this."""
-    length = 0
-    for block in blocks:
-        first = block.find(b"\n")
-        length += first if first >= 0 else len(block)
-        if length > MAX_RECORD:
-            raise CopyRefused("a line that is too long")
-        if first >= 0:
-            length = len(block) - block.rfind(b"\n") - 1
-        yield block
-
-
-def _document_blocks(documents: Iterable[tuple[int, bytes] | Reject]) -> Iterator[bytes]:
-    lines: list[bytes] = []
-    for document in documents:
-        if isinstance(document, Reject):
-            raise CopyRefused(document.reason)
-        lines.append(document[1] + b"\n")
-        if len(lines) == 500:
-            yield b"".join(lines)
-            lines = []
-    yield b"".join(lines)
-
-
-def copy_careful(
-    cursor: Cursor, contract: Contract, partition: str, file: InputFile, rejects: RejectBook, on_read: OnRead
-) -> Copied:
-    """Read the file record by record: what can be a row lands with its line, the rest goes to `rejects`."""
-    begin_file(cursor, partition, file.name, first_line=1)
+    """Copy what can be a row into the partition, with its line in the file; what cannot goes to `rejects`."""
+    begin_file(cursor, partition, file.name)
     already = rejects.count
-    names: set[str] = set()
-    if file.format == "parquet":
-        from data_gen.landing.parquet_reader import ParquetReader
-
-        before = fingerprint(file)
-        with ParquetReader(file) as parquet:
-            landed = _copy_tabular(cursor, contract, partition, file, parquet.columns, parquet, rejects)
-        on_read(file.size)
-        return Copied(Counts(landed, rejects.count - already), before)
-    with ByteStream(file, on_read) as stream:
-        if file.format == "csv":
-            reader = CsvReader(stream.blocks())
-            landed = _copy_tabular(cursor, contract, partition, file, reader.columns, reader, rejects)
-        else:
-            read = json_lines if file.format == "jsonl" else json_documents
-            documents = read(stream.blocks())
-            if contract.payload == "document":
-                landed = _copy_judged(cursor, partition, file, documents, rejects)
-            else:
+    try:
+        if file.format == "parquet":
+            return _copy_parquet(cursor, contract, partition, file, shape, rejects, on_read)
+        with ByteStream(file, on_read) as stream:
+            names: set[str] = set()
+            if file.format == "csv":
+                landed = _copy_csv(cursor, contract, partition, file, shape, CsvReader(stream.blocks()), rejects)
+            elif contract.payload == "columns":
+                documents = JsonLines(stream.blocks()) if file.format == "jsonl" else json_documents(stream.blocks())
                 landed = _copy_objects(cursor, contract, partition, file, documents, rejects, names)
-        return Copied(Counts(landed, rejects.count - already), stream.fingerprint(), frozenset(names))
+            elif file.format == "jsonl":
+                landed = _copy_json_lines(cursor, partition, file, JsonLines(stream.blocks()), rejects)
+            else:
+                landed = _copy_documents(cursor, partition, file, json_documents(stream.blocks()), rejects)
+            return Copied(Counts(landed, rejects.count - already), stream.fingerprint(), frozenset(names))
+    except CONTENT_ERRORS as error:
+        raise FileRefused(f"{file.path}: the server does not take it: {error}") from error
+
+
+def _copy_csv(
+    cursor: Cursor,
+    contract: Contract,
+    partition: str,
+    file: InputFile,
+    shape: Shape,
+    reader: CsvReader,
+    rejects: RejectBook,
+) -> int:
+    if not reader.columns:  # an empty file
+        return 0
+
+    def carefully(records: Iterable[tuple[int, list[str | None]] | Reject]) -> int:
+        return _copy_tabular(cursor, contract, partition, file, reader.columns, records, rejects)
+
+    if contract.payload == "document" or shape.unknown(contract):
+        return carefully(reader)
+    statement = _copy_statement(partition, reader.columns, sql.SQL("(format csv)"))
+    return _copy_segments(cursor, reader, statement, carefully)
+
+
+def _copy_json_lines(cursor: Cursor, partition: str, file: InputFile, reader: JsonLines, rejects: RejectBook) -> int:
+    def carefully(documents: Iterable[Document | Reject]) -> int:
+        return _copy_judged(cursor, partition, file, documents, rejects)
+
+    return _copy_segments(cursor, reader, _copy_statement(partition, ("_doc",), _JSON_AS_CSV), carefully)
+
+
+def _copy_segments(
+    cursor: Cursor,
+    reader: CsvReader | JsonLines,
+    statement: sql.Composed,
+    carefully: Callable[[Iterator[Any]], int],
+) -> int:
+    """Copy the reader's text segment by segment; `carefully` takes the records of those that COPY refuses."""
+    lines = reader.lines
+    records: Iterator[Any] = iter(reader)
+    size, landed, suspect = SEGMENT, 0, 0
+    numbered_to = -1  # the line from which the server goes on numbering by itself
+    while lines:
+        text = lines.segment(size)
+        if numbered_to != reader.line:
+            number_from(cursor, reader.line + 1)
+        rows = None
+        if text and lines.are_uniform(text) and not (isinstance(reader, JsonLines) and _may_split(text)):
+            # While the server works, the next segment is read.
+            rows = copy_fast(cursor, statement, text, lambda: lines.read_ahead(len(text) + SEGMENT + 1))  # noqa: B023
+        if rows is not None:
+            lines.skip(len(text))
+            reader.line += rows
+            landed += rows
+            numbered_to = reader.line
+        elif len(text) > SMALLEST:
+            suspect = lines.taken + len(text)
+            size = max(size // _STEP, SMALLEST)
+            numbered_to = -1
+            continue
+        else:
+            # Without a text the next record is longer than the segment, or opens a quote that is not closed in it.
+            landed += carefully(_records_until(records, lines, lines.taken + max(len(text), 1)))
+            numbered_to = -1
+        if lines.taken >= suspect:
+            size = min(size * _STEP, SEGMENT)
+    return landed
+
+
+def _records_until(records: Iterator[Any], lines: Lines, end: int) -> Iterator[Any]:
+    """The records that begin before this byte of the file."""
+    for record in records:
+        yield record
+        if lines.taken >= end:
+            return
+
+
+def copy_fast(cursor: Cursor, statement: sql.Composed, text: bytes, meanwhile: Callable[[], None]) -> int | None:
+    """Hand the text to COPY, and do something else while the server works. Gives the rows; None where it refuses."""
+    try:
+        with cursor.connection.transaction():
+            with cursor.copy(statement) as copy:
+                for start in range(0, len(text), BLOCK):
+                    copy.write(text[start : start + BLOCK])
+                meanwhile()
+            return cursor.rowcount
+    except CONTENT_ERRORS:
+        return None
+
+
+def _copy_documents(
+    cursor: Cursor, partition: str, file: InputFile, documents: Iterable[Document | Reject], rejects: RejectBook
+) -> int:
+    """Copy documents that were cut out of a JSON array, as many at a time as make a segment."""
+    statement = _copy_statement(partition, ("_doc", "_line"), _JSON_AS_CSV)
+
+    def fast(some: list[Document], meanwhile: Callable[[], None]) -> int | None:
+        if any(_may_split(raw) for _, raw in some):
+            return None
+        text = b"".join([b"%b\x01%d\n" % (raw, line) for line, raw in some])
+        return copy_fast(cursor, statement, text, meanwhile)
+
+    def carefully(some: list[Document]) -> int:
+        return _copy_judged(cursor, partition, file, some, rejects)
+
+    return _copy_batches(_batches(_kept(documents, file, rejects)), fast, carefully)
+
+
+def _copy_parquet(
+    cursor: Cursor,
+    contract: Contract,
+    partition: str,
+    file: InputFile,
+    shape: Shape,
+    rejects: RejectBook,
+    on_read: OnRead,
+) -> Copied:
+    from data_gen.landing.parquet_reader import ParquetBatch, ParquetReader
+
+    before, already = fingerprint(file), rejects.count
+    has_fast_way = contract.payload == "columns" and not shape.unknown(contract)
+
+    def fast(batch: ParquetBatch, meanwhile: Callable[[], None]) -> int | None:
+        if not has_fast_way:
+            return None
+        number_from(cursor, batch.first_line)
+        return copy_fast(cursor, statement, batch.as_csv(), meanwhile)
+
+    def carefully(batch: ParquetBatch) -> int:
+        return _copy_tabular(cursor, contract, partition, file, parquet.columns, batch.records(), rejects)
+
+    with ParquetReader(file) as parquet:
+        statement = _copy_statement(partition, parquet.columns, sql.SQL("(format csv)"))
+        landed = _copy_batches(parquet.batches(), fast, carefully)
+    on_read(file.size)
+    return Copied(Counts(landed, rejects.count - already), before)
+
+
+def _copy_batches(
+    batches: Iterator[B], fast: Callable[[B, Callable[[], None]], int | None], carefully: Callable[[B], int]
+) -> int:
+    """Copy each batch the fast way or else carefully; the next one is made while the server works."""
+    landed = 0
+    waiting: deque[B] = deque(islice(batches, 1))
+    while waiting:
+        batch = waiting.popleft()
+        rows = fast(batch, lambda: waiting.extend(islice(batches, 1)))
+        landed += carefully(batch) if rows is None else rows
+        if not waiting:
+            waiting.extend(islice(batches, 1))
+    return landed
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document[1])
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _may_split(text: bytes) -> bool:
+    """Whether COPY could see more than one value in a line."""
+    return any(mark in text for mark in _NEVER_IN_JSON)
 
 
 def _copy_tabular(
@@ -272,18 +376,9 @@ def _copy_statement(table: str, columns: Sequence[str], options: sql.SQL) -> sql
     return sql.SQL("copy {} ({}) from stdin {}").format(table_identifier(table), names, options)
 
 
-R = TypeVar("R", bound=tuple[int, object])
-
-
 def _kept(records: Iterable[R | Reject], file: InputFile, rejects: RejectBook) -> Iterator[R]:
     for record in records:
         if isinstance(record, Reject):
             rejects.add(file.name, record)
         else:
             yield record
-
-
-def _drained(stream: ByteStream) -> Fingerprint:
-    for _ in stream.blocks():
-        continue
-    return stream.fingerprint()

@@ -7,12 +7,12 @@ field is NULL unless it is quoted. A file that COPY takes has the same rows here
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cache
 
 from data_gen.landing.errors import FileRefused
-from data_gen.landing.records import MAX_RECORD, Overlong, Reject, lines, reject, text_fault, without_end
+from data_gen.landing.lines import Lines
+from data_gen.landing.records import MAX_RECORD, Overlong, Reject, reject, text_fault, without_end
 
 Values = list[str | None]
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
@@ -50,26 +50,22 @@ class CsvReader:
 
     A line is the number of the record in the file; the header is line 1. Empty lines count and are not records.
     A record with fewer fields than the header, but at least `fields_needed`, is filled up with NULL.
+    Who takes lines from `lines` between two records adds them to `line`, the number of the last one.
     """
 
     def __init__(self, blocks: Iterator[bytes], delimiter: str = ",") -> None:
         self._delimiter = delimiter
-        self._lines = lines(blocks, quoted=True)
-        self._returned: deque[bytes] = deque()
-        self._line = 0
-        self.starts_with_header = True  # COPY ... HEADER skips the first line: it must be the header
+        self.lines = Lines(blocks, quoted=True)
+        self.line = 0
         self.columns: tuple[str, ...] = self._header()
         self.fields_needed = len(self.columns)
 
     def __iter__(self) -> Iterator[tuple[int, Values] | Reject]:
         expected, least = len(self.columns), self.fields_needed
-        while True:
-            physical = self._next_line()
-            if physical is None:
-                return
-            self._line += 1
+        for physical in self.lines:
+            self.line += 1
             if isinstance(physical, Overlong):
-                yield reject(self._line, "too_long", physical)
+                yield reject(self.line, "too_long", physical)
                 continue
             if b'"' in physical and physical.count(b'"') % 2:
                 yield self._long_record(physical)
@@ -80,18 +76,18 @@ class CsvReader:
             try:
                 text = record.decode("utf-8")
                 if "\x00" in text:
-                    yield reject(self._line, "nul_byte", record)
+                    yield reject(self.line, "nul_byte", record)
                     continue
             except UnicodeDecodeError:
-                yield reject(self._line, text_fault(record) or "bad_utf8", record)
+                yield reject(self.line, text_fault(record) or "bad_utf8", record)
                 continue
             values = fields(text, self._delimiter)
             if len(values) != expected:
                 if not least <= len(values) < expected:
-                    yield reject(self._line, "wrong_field_count", record)
+                    yield reject(self.line, "wrong_field_count", record)
                     continue
                 values += [None] * (expected - len(values))
-            yield self._line, values
+            yield self.line, values
 
     def _long_record(self, first: bytes) -> tuple[int, Values] | Reject:
         """A record that goes on over lines, because a quote is open at the end of its first one.
@@ -99,58 +95,45 @@ class CsvReader:
         Where the quote is never closed, or closed far away by a quote that does not belong to it, only the first line
         is rejected, so that one stray quote does not take the good records after it along.
         """
-        parts = [first]
-        size, is_open = len(first), True
-        while is_open and size <= MAX_RECORD:
-            part = self._next_line()
-            if part is None:
-                break
-            parts.append(part)
-            size += len(part)
-            is_open = is_open != bool(part.count(b'"') % 2)
-        whole = without_end(b"".join(parts))
-        if is_open:
-            self._returned.extendleft(reversed(parts[1:]))
-            return reject(self._line, "unterminated_quote", without_end(first))
+        rest = self.lines.until_closed(len(first))
+        if rest is None:
+            return reject(self.line, "unterminated_quote", without_end(first))
+        whole = without_end(first + rest)
         fault = text_fault(whole)
         if fault is None:
             values = fields(whole.decode("utf-8"), self._delimiter)
-            if len(values) == len(self.columns):
-                return self._line, values
+            if self.fields_needed <= len(values) <= len(self.columns):
+                self.lines.skip(len(rest))
+                return self.line, values + [None] * (len(self.columns) - len(values))
             fault = "wrong_field_count"
-            if self.fields_needed <= len(values) < len(self.columns):
-                return self._line, values + [None] * (len(self.columns) - len(values))
-        if self._stands_alone(parts[1]):
-            self._returned.extendleft(reversed(parts[1:]))
-            return reject(self._line, "unterminated_quote", without_end(first))
-        return reject(self._line, fault, whole)
+        if self._next_stands_alone():
+            return reject(self.line, "unterminated_quote", without_end(first))
+        self.lines.skip(len(rest))
+        return reject(self.line, fault, whole)
 
-    def _stands_alone(self, line: bytes) -> bool:
-        """Whether this line by itself is a record of the right width."""
-        record = without_end(line)
+    def _next_stands_alone(self) -> bool:
+        """Whether the next line by itself is a record of the right width."""
+        record = without_end(self.lines.peek())
         if not record or record.count(b'"') % 2 or text_fault(record):
             return False
         return len(fields(record.decode("utf-8"), self._delimiter)) == len(self.columns)
 
-    def _next_line(self) -> bytes | None:
-        return self._returned.popleft() if self._returned else next(self._lines, None)
-
     def _header(self) -> tuple[str, ...]:
-        physical = self._next_line()
+        physical = next(self.lines, None)
         while physical is not None and not without_end(physical):
-            self._line += 1
-            self.starts_with_header = False
-            physical = self._next_line()
+            self.line += 1
+            physical = next(self.lines, None)
         if physical is None:
             return ()
         if isinstance(physical, Overlong):
             raise FileRefused(f"the header is longer than {MAX_RECORD} bytes: this is not CSV with a header.")
-        self._line += 1
-        while physical.count(b'"') % 2:
-            more = self._next_line()
-            if more is None or len(physical) > MAX_RECORD:
+        self.line += 1
+        if physical.count(b'"') % 2:
+            rest = self.lines.until_closed(len(physical))
+            if rest is None:
                 raise FileRefused("the header opens a quote and does not close it.")
-            physical += more
+            self.lines.skip(len(rest))
+            physical += rest
         header = without_end(physical)
         if text_fault(header):
             raise FileRefused("the header is not UTF-8 text.")

@@ -18,7 +18,7 @@ from data_gen.landing.csv_reader import CsvReader
 from data_gen.landing.drift import Drift, record_drift
 from data_gen.landing.errors import FileRefused
 from data_gen.landing.files import ByteStream, Fingerprint, InputFile, describe, fingerprint
-from data_gen.landing.json_reader import depth, fault_of_escapes, json_documents, json_lines, parse
+from data_gen.landing.json_reader import JsonLines, depth, fault_of_escapes, json_documents, parse
 from data_gen.landing.ledger import (
     Counts,
     FileLoad,
@@ -62,7 +62,8 @@ def land_file(
     raw tables are there already, and the connection is in autocommit mode.
     """
     if not path.is_file():
-        raise FileRefused(f"{path} is not there. Give the path of a file.")
+        what = "is not a file: it would have to be read twice, and moved" if path.exists() else "is not there"
+        raise FileRefused(f"{path} {what}. Give the path of a file.")
     identity = fingerprint(describe(path, mappings[0].format))
     # A column that no mapping of the file names is unknown, unless one of them takes the rest.
     known = set().union(*(mapping.known_columns() for mapping in mappings))
@@ -205,7 +206,7 @@ def _open(
         except FileRefused as error:
             raise FileRefused(f"{file.path}: {error}") from error
         return reader, reader.columns, lambda: stream.fingerprint().sha256
-    read = json_lines if file.format == "jsonl" else json_documents
+    read = JsonLines if file.format == "jsonl" else json_documents
     return read(stream.blocks()), None, lambda: stream.fingerprint().sha256
 
 

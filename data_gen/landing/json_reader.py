@@ -14,12 +14,12 @@ from typing import Any, NoReturn
 import orjson
 
 from data_gen.landing.json_window import Scan, Window
+from data_gen.landing.lines import Lines
 from data_gen.landing.records import (
     MAX_RECORD,
     Overlong,
     Reason,
     Reject,
-    lines,
     reject,
     text_fault,
     without_end,
@@ -120,20 +120,28 @@ def depth(text: bytes) -> int:
 Document = tuple[int, bytes]
 
 
-def json_lines(blocks: Iterator[bytes]) -> Iterator[Document | Reject]:
+class JsonLines:
     """The documents of a JSON Lines stream, by physical line; empty lines are not records.
 
     Whether they are JSON is not looked at here, only whether they are text.
+    Who takes lines from `lines` between two records adds them to `line`, the number of the last one.
     """
-    for number, physical in enumerate(lines(blocks, quoted=False), start=1):
-        if isinstance(physical, Overlong):
-            yield reject(number, "too_long", physical)
-            continue
-        record = without_end(physical)
-        if not record:
-            continue
-        fault = text_fault(record)
-        yield reject(number, fault, record) if fault else (number, record)
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self.lines = Lines(blocks, quoted=False)
+        self.line = 0
+
+    def __iter__(self) -> Iterator[Document | Reject]:
+        for physical in self.lines:
+            self.line += 1
+            if isinstance(physical, Overlong):
+                yield reject(self.line, "too_long", physical)
+                continue
+            record = without_end(physical)
+            if not record:
+                continue
+            fault = text_fault(record)
+            yield reject(self.line, fault, record) if fault else (self.line, record)
 
 
 def json_documents(blocks: Iterator[bytes]) -> Iterator[Document | Reject]:

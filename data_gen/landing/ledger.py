@@ -44,6 +44,7 @@ class ZoneLoad:
 
     load_id: int
     landed_on: date
+    delivered_on: date
     content_sha256: str
     sizes: dict[str, int]  # bytes by file name
 
@@ -67,15 +68,15 @@ def zone_content(fingerprints: Sequence[Fingerprint]) -> str:
 def live_zone_load(cursor: Cursor, source: str, day: date) -> ZoneLoad | None:
     """What is landed of this day of the landing zone."""
     row = cursor.execute(
-        "select load_id, content_sha256, files from raw.loads"
+        "select load_id, delivered_on, content_sha256, files from raw.loads"
         " where source = %s and landed_on = %s and origin = 'zone' and superseded_by is null",
         [source, day],
     ).fetchone()
     if row is None:
         return None
-    load_id, content, files = row
+    load_id, delivered_on, content, files = row
     sizes = {entry["name"]: entry["bytes"] for entry in files}  # type: ignore[attr-defined]
-    return ZoneLoad(int(str(load_id)), day, str(content), sizes)
+    return ZoneLoad(int(str(load_id)), day, delivered_on, str(content), sizes)  # type: ignore[arg-type]
 
 
 def live_file_loads(cursor: Cursor, mapping: Mapping, name: str, sha256: str) -> list[FileLoad]:
@@ -101,23 +102,28 @@ def open_file_load(cursor: Cursor, mapping: Mapping, landed_on: date, name: str)
     """Write the row of a foreign file's load, with nothing in it yet, and give its number."""
     row = cursor.execute(
         "insert into raw.loads"
-        " (source, landed_on, origin, name, mapping, mapping_sha256, files, content_sha256, started_at)"
-        " values (%s, %s, 'file', %s, %s, %s, '[]', '', clock_timestamp()) returning load_id",
-        [mapping.contract.source, landed_on, name, mapping.name, mapping.digest],
+        " (source, landed_on, delivered_on, origin, name, mapping, mapping_sha256, files, content_sha256, started_at)"
+        " values (%s, %s, %s, 'file', %s, %s, %s, '[]', '', clock_timestamp()) returning load_id",
+        [mapping.contract.source, landed_on, landed_on, name, mapping.name, mapping.digest],
     ).fetchone()
     assert row is not None
     return int(str(row[0]))
 
 
-def open_zone_load(cursor: Cursor, source: str, day: date) -> int:
+def open_zone_load(cursor: Cursor, source: str, day: date, delivered_on: date) -> int:
     """Write the load's row, with nothing in it yet, and give its number."""
     row = cursor.execute(
-        "insert into raw.loads (source, landed_on, origin, files, content_sha256, started_at)"
-        " values (%s, %s, 'zone', '[]', '', clock_timestamp()) returning load_id",
-        [source, day],
+        "insert into raw.loads (source, landed_on, delivered_on, origin, files, content_sha256, started_at)"
+        " values (%s, %s, %s, 'zone', '[]', '', clock_timestamp()) returning load_id",
+        [source, day, delivered_on],
     ).fetchone()
     assert row is not None
     return int(str(row[0]))
+
+
+def record_delivery(cursor: Cursor, load_id: int, delivered_on: date) -> None:
+    """Write that what the load brought was delivered again on a later day, the same."""
+    cursor.execute("update raw.loads set delivered_on = %s where load_id = %s", [delivered_on, load_id])
 
 
 def close_load(
@@ -156,6 +162,7 @@ def record_touched_days(
     # A query of its own, because PostgreSQL reads in parallel only for a query that does not write, and only where it
     # does not expect as many days as rows.
     cursor.execute("set local parallel_tuple_cost = 0")
+    cursor.execute("set local time zone 'UTC'")  # whatever PGTZ says
     found = cursor.execute(_brought(contract, table, load_id, landed_on, whole_table)).fetchall()
     # A day that cannot be told is left out here: as a condition it would be checked for every row.
     days = [(day, count) for day, count, _ in found if day is not None]
@@ -193,6 +200,8 @@ full join taken_away using (event_day)
 # Parsing a time a million times costs as much as a third of the COPY. The day stands in the text itself where the time
 # is in UTC and not in the last second of the day (23:59:60 and 23:59:59.9999999 are of the next day): such rows are
 # counted by that text, and it alone is parsed. A wrong time may touch a day too many, never one too few.
+# What has to be done for each row stands in the innermost query once; the planner merges it into the grouping, so that
+# the workers of a parallel query do it. Trimming costs more than all of it, and waits for the groups.
 _BROUGHT_BY_TIME = """
 select event_day, sum(row_count)::bigint as row_count, bool_or(has_unknown) as has_unknown
 from (
@@ -204,19 +213,21 @@ from (
         row_count,
         has_unknown
     from (
-        select
-            case
-                when event_time like '%Z' and substr(event_time, 12, 8) collate "C" < '23:59:59'
-                    then left(event_time, 10)
-                else event_time
-            end as moment,
-            has_unknown,
-            count(*) as row_count
+        select btrim(event_time, e' \\t\\r\\n\\u00a0\\ufeff') as moment, row_count, has_unknown
         from (
-            select btrim({event_time}, e' \\t\\r\\n\\u00a0\\ufeff') as event_time, {unknown} as has_unknown
+            select
+                case
+                    when
+                        {event_time} like '____-__-__%Z'
+                        and substr({event_time}, 12, 8) collate "C" < '23:59:59'
+                        then left({event_time}, 10)
+                    else {event_time}
+                end as event_time,
+                bool_or({unknown}) as has_unknown,
+                count(*) as row_count
             from {table} {where}
+            group by 1
         ) as times
-        group by 1, 2
     ) as moments
 ) as days
 group by event_day

@@ -47,6 +47,7 @@ class Outcome:
     load_id: int | None = None
     drift: Drift = Drift()  # noqa: RUF009 - frozen
     dry_run: bool = False  # it was all rolled back
+    delivered_on: date | None = None  # of a corrected delivery: the day on which it arrived
 
     @property
     def landed(self) -> bool:
@@ -55,6 +56,8 @@ class Outcome:
     def line(self) -> str:
         """One line for a log."""
         what = f"{self.source} {self.day}" + (f" {self.name}" if self.name else "")
+        if self.delivered_on:
+            what += f", delivered again on {self.delivered_on}"
         if self.status == "absent":
             return f"{what}: no file"
         if self.status == "unchanged":
@@ -107,6 +110,7 @@ def as_json(outcomes: Sequence[Outcome], seconds: float) -> str:
                 {
                     **asdict(outcome),
                     "day": outcome.day.isoformat(),
+                    "delivered_on": (outcome.delivered_on or outcome.day).isoformat(),
                     "counts": {"read": outcome.counts.read, **asdict(outcome.counts)},
                     "seconds": round(outcome.seconds, 3),
                 }

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import io
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import orjson
+
+# Arrow's own allocator keeps what is freed for later, which would be a third of the memory that landing takes. Arrow
+# reads this when it is loaded; setting the pool of pyarrow later leaves the reader of Parquet with the other one.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -20,10 +29,37 @@ from data_gen.landing.errors import FileRefused
 from data_gen.landing.files import BLOCK, InputFile
 from data_gen.landing.records import Reject, reject, text_fault
 
-_BATCH_ROWS = 4_096
-# Arrow's own allocator keeps what is freed for later, which is half of the memory that landing takes.
-pa.set_memory_pool(pa.system_memory_pool())
+_BATCH_ROWS = 2_048
+_BUFFER = 64 * 1024  # of each column
+# Where the C library is glibc: give a page back to the system when it has been read, and do not keep it for the next.
+_M_MMAP_THRESHOLD = -3
+with suppress(AttributeError, OSError):
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 _CSV = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetBatch:
+    """Some rows as text; the line of the first one."""
+
+    first_line: int
+    texts: pa.RecordBatch
+
+    def as_csv(self) -> bytes:
+        """The rows as CSV without a header; NULL is an empty field and an empty text is "" ."""
+        buffer = io.BytesIO()
+        pyarrow.csv.write_csv(self.texts, buffer, _CSV)
+        return buffer.getvalue()
+
+    def records(self) -> Iterator[tuple[int, Values] | Reject]:
+        """The rows one by one, each with its line."""
+        columns = [column.cast(pa.binary()).to_pylist() for column in self.texts.columns]
+        for line, cells in enumerate(zip(*columns, strict=True), start=self.first_line):
+            faults = [fault for cell in cells if cell is not None and (fault := text_fault(cell))]
+            if faults:
+                yield reject(line, faults[0], b",".join(cell or b"" for cell in cells))
+            else:
+                yield line, [None if cell is None else cell.decode("utf-8") for cell in cells]
 
 
 class ParquetReader:
@@ -33,40 +69,28 @@ class ParquetReader:
         self._path = file.path
         self._source: IO[bytes] = _decompressed(file.path) if file.compressed else file.path.open("rb")
         try:
-            # Through a buffer: otherwise a whole column of a row group is in memory, however large that is.
-            self._parquet = pyarrow.parquet.ParquetFile(self._source, buffer_size=BLOCK)
+            # Through a buffer and not ahead of it: otherwise a whole row group is in memory, however large that is.
+            self._parquet = pyarrow.parquet.ParquetFile(self._source, buffer_size=_BUFFER, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             self._source.close()
             raise FileRefused(f"{file.path}: not a Parquet file that can be read ({_first_line(error)}).") from error
         self.columns = header_names(self._parquet.schema_arrow.names)
 
-    def csv_blocks(self, names: Sequence[str]) -> Iterator[bytes]:
-        """These columns as CSV without a header; NULL is an empty field and an empty text is "" ."""
-        for batch in self._batches():
-            buffer = io.BytesIO()
-            pyarrow.csv.write_csv(batch.select(list(names)), buffer, _CSV)
-            yield buffer.getvalue()
-
-    def __iter__(self) -> Iterator[tuple[int, Values] | Reject]:
-        line = 0
-        for batch in self._batches():
-            columns = [column.cast(pa.binary()).to_pylist() for column in batch.columns]
-            for cells in zip(*columns, strict=True):
-                line += 1
-                faults = [fault for cell in cells if cell is not None and (fault := text_fault(cell))]
-                if faults:
-                    shown = b",".join(cell or b"" for cell in cells)
-                    yield reject(line, faults[0], shown)
-                else:
-                    yield line, [None if cell is None else cell.decode("utf-8") for cell in cells]
-
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def batches(self) -> Iterator[ParquetBatch]:
+        """The rows, some at a time."""
+        line = 1
         try:
             # One column after the other: those that are decoded at the same time are in memory at the same time.
             for batch in self._parquet.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-                yield pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], list(self.columns))
+                texts = pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], list(self.columns))
+                yield ParquetBatch(line, texts)
+                line += len(batch)
         except (pa.ArrowException, OSError) as error:
             raise FileRefused(f"{self._path}: the Parquet file is damaged ({_first_line(error)}).") from error
+
+    def __iter__(self) -> Iterator[tuple[int, Values] | Reject]:
+        for batch in self.batches():
+            yield from batch.records()
 
     def __enter__(self) -> ParquetReader:
         return self

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
 Reason = Literal[
@@ -55,92 +52,6 @@ def text_fault(record: bytes) -> Reason | None:
     except UnicodeDecodeError:
         return "bad_utf8"
     return None
-
-
-def lines(blocks: Iterator[bytes], *, quoted: bool) -> Iterator[bytes]:
-    """The lines of a stream with their ends. Where the first line ends in a lone CR, a CR ends lines as well.
-
-    That is the rule of PostgreSQL's COPY, by which the fast way reads. `quoted`: a line end between quotes is not
-    the end of the first line, though it ends a line here; the reader of CSV puts such lines together again.
-    Of a line that is longer than MAX_RECORD only the beginning is given, as Overlong.
-    """
-    start = b""
-    for block in blocks:
-        start += block
-        if _first_end(start, quoted) or len(start) > MAX_RECORD:
-            break
-    split = _any_lines if _first_end(start, quoted) == b"\r" else _newline_lines
-    return split(chain((start,), blocks))
-
-
-_MARKS = re.compile(rb'["\r\n]')
-
-
-def _first_end(text: bytes, quoted: bool) -> bytes | None:
-    """How the first line ends: b"\\n" (also for CR LF) or b"\\r". None where it does not end here."""
-    inside = False
-    for mark in _MARKS.finditer(text):
-        if mark[0] == b'"':
-            inside = quoted and not inside
-        elif not inside:
-            after = text[mark.end() : mark.end() + 1]
-            if mark[0] == b"\n" or after == b"\n":
-                return b"\n"
-            return b"\r" if after else None
-    return None
-
-
-def _newline_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    line = _Line()
-    for block in blocks:
-        first, *complete = block.split(b"\n")
-        line.add(first)
-        if not complete:
-            continue
-        yield line.end(b"\n")
-        last = complete.pop()
-        for one in complete:
-            yield one + b"\n"  # it fits into a block
-        line.add(last)
-    if line.size:
-        yield line.end(b"")
-
-
-def _any_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    line = _Line()
-    held = b""  # a CR at the end of a block may still get its LF
-    for block in blocks:
-        text = held + block
-        held = text[-1:] if text.endswith(b"\r") else b""
-        for piece in text[: len(text) - len(held)].splitlines(keepends=True):
-            line.add(piece)
-            if piece.endswith((b"\r", b"\n")):
-                yield line.end(b"")
-    line.add(held)
-    if line.size:
-        yield line.end(b"")
-
-
-class _Line:
-    """A line that is put together from pieces; in memory only as far as a record may be long."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._pieces: list[bytes] = []
-
-    def add(self, piece: bytes) -> None:
-        if self.size <= MAX_RECORD:
-            self._pieces.append(piece)
-        self.size += len(piece)
-
-    def end(self, mark: bytes) -> bytes:
-        """The line with this mark at its end. What is added from here on is of the next one."""
-        line = b"".join([*self._pieces, mark])
-        if self.size > MAX_RECORD:
-            line = Overlong(line[:MAX_ORIGINAL])
-            line.size = self.size
-        self._pieces, self.size = [], 0
-        return line
 
 
 def without_end(line: bytes) -> bytes:

@@ -15,7 +15,6 @@ class Shape:
     """What can be said of a file before its rows are read."""
 
     columns: tuple[str, ...] | None  # None: JSON, where each record says its own
-    starts_with_header: bool = True
 
     def unknown(self, contract: Contract) -> tuple[str, ...]:
         return tuple(name for name in self.columns or () if name not in contract.column_names)
@@ -25,8 +24,7 @@ def shape_of(file: InputFile) -> Shape:
     """The columns of a file. FileRefused where its header cannot be used."""
     if file.format == "csv":
         with ByteStream(file) as stream:
-            reader = CsvReader(stream.blocks())
-        return Shape(reader.columns, reader.starts_with_header)
+            return Shape(CsvReader(stream.blocks()).columns)
     if file.format == "parquet":
         from data_gen.landing.parquet_reader import ParquetReader  # pyarrow is large: only where it is needed
 

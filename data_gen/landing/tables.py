@@ -101,12 +101,16 @@ def delete_load(cursor: Cursor, source: str, landed_on: date, load_id: int) -> N
     cursor.execute(sql.SQL("delete from {} where _load_id = %s").format(table_identifier(name)), [load_id])
 
 
-def begin_file(cursor: Cursor, partition: str, file_name: str, first_line: int) -> None:
-    """From here on rows of the partition are of this file, and are numbered from `first_line`."""
+def begin_file(cursor: Cursor, partition: str, file_name: str) -> None:
+    """From here on rows of the partition are of this file."""
     cursor.execute(
         sql.SQL("alter table {} alter _file set default {}").format(table_identifier(partition), sql.Literal(file_name))
     )
-    cursor.execute("select setval('pg_temp.landing_line', %s, false)", [first_line])
+
+
+def number_from(cursor: Cursor, line: int) -> None:
+    """From here on rows without a line are numbered from this one."""
+    cursor.execute("select setval('pg_temp.landing_line', %s, false)", [line])
 
 
 def attach(cursor: Cursor, contract: Contract, partition: str, value: str, replaced: str | None) -> None:

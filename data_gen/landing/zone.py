@@ -1,23 +1,21 @@
-"""Lands one source and day of the landing zone: one transaction, the day's partition swapped whole."""
+"""Lands one source and day of the landing zone: one transaction, the day's partition swapped whole.
+
+Of a day there may be several deliveries: the first one, and corrected ones that arrive on later days. The one that
+arrived last counts, in whatever order they are landed.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg
 
 from data_gen.landing.contracts import SOURCES, Contract
-from data_gen.landing.copying import (
-    CONTENT_ERRORS,
-    Copied,
-    CopyRefused,
-    copy_careful,
-    copy_fast,
-)
+from data_gen.landing.copying import Copied, copy_file
 from data_gen.landing.drift import Drift, drift_of_documents, drift_of_names, record_drift
 from data_gen.landing.errors import FileRefused
 from data_gen.landing.files import Fingerprint, InputFile, describe, fingerprint
@@ -28,6 +26,7 @@ from data_gen.landing.ledger import (
     close_load,
     live_zone_load,
     open_zone_load,
+    record_delivery,
     record_touched_days,
     zone_content,
 )
@@ -42,6 +41,9 @@ Observer = Callable[[str, int], None]
 
 def ignore(step: str, size: int) -> None:
     """An observer that does nothing."""
+
+
+_REDELIVERED = "_redelivered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,10 @@ def day_directory(zone: Path, source: str, day: date) -> Path:
 
 
 def delivered_files(directory: Path) -> Sequence[Path]:
-    """The data files in a day's directory; names that begin with _ or . are not data."""
+    """What is to be landed of a day's directory; names that begin with _ or . are not data."""
     if not directory.is_dir():
         return ()
-    return sorted(path for path in directory.iterdir() if path.is_file() and path.name[0] not in "_.")
+    return sorted(path for path in directory.iterdir() if path.name[0] not in "_.")
 
 
 def sources_without_contract(zone: Path, days: Sequence[date]) -> Iterator[tuple[str, date]]:
@@ -86,6 +88,42 @@ def sources_without_contract(zone: Path, days: Sequence[date]) -> Iterator[tuple
                     yield directory.name, day
 
 
+def corrections(zone: Path, day: date) -> Path:
+    """Where the corrected deliveries of earlier days lie that arrive on `day`; it is laid out like a landing zone."""
+    return zone / _REDELIVERED / f"on={day}"
+
+
+def corrected_days(zone: Path, day: date) -> Iterator[tuple[str, Path, date | None]]:
+    """Source, directory and day of each corrected delivery that arrives on `day`. None where its name is no day."""
+    for directory in sorted(corrections(zone, day).glob("[!_.]*/dt=*")):
+        if delivered_files(directory):
+            yield directory.parent.name, directory, _day_of(directory, "dt=")
+
+
+def _day_of(directory: Path, prefix: str) -> date | None:
+    text = directory.name.removeprefix(prefix)
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        return None
+    return day if directory.name == f"{prefix}{day}" else None
+
+
+def _arrival(zone: Path, day: date) -> date:
+    """The day on which the files of `day` that lie in `zone` arrived: that day, unless it is a place of corrections."""
+    place = zone.absolute()
+    if place.parent.name != _REDELIVERED:
+        return day
+    arrived = _day_of(place, "on=")
+    if arrived is None:
+        raise FileRefused(
+            f"{zone}: what lies in {_REDELIVERED} is named by the day on which it arrives: on=2026-01-31."
+        )
+    if day >= arrived:
+        raise FileRefused(f"{zone}: a corrected delivery is of a day before {arrived}, and {day} is not.")
+    return arrived
+
+
 def land_day(
     connection: psycopg.Connection,
     contract: Contract,
@@ -93,13 +131,29 @@ def land_day(
     zone: Path,
     observe: Observer = ignore,
     *,
+    again: bool = False,
     dry_run: bool = False,
 ) -> Outcome:
     """Land what the zone has of this source and day. Either all of it is committed, or nothing has changed.
 
-    `dry_run`: do the same and roll it back. The raw tables are there already: `ensure_tables`. The connection is in
-    autocommit mode, no transaction is open.
+    `again`: also where a delivery that arrived later has landed. `dry_run`: do the same and roll it back. The raw
+    tables are there already: `ensure_tables`. The connection is in autocommit mode, no transaction is open.
     """
+    arrived = _arrival(zone, day)
+    outcome = _land(connection, contract, day, zone, arrived, observe, again, dry_run)
+    return outcome if arrived == day else replace(outcome, delivered_on=arrived)
+
+
+def _land(
+    connection: psycopg.Connection,
+    contract: Contract,
+    day: date,
+    zone: Path,
+    arrived: date,
+    observe: Observer,
+    again: bool,
+    dry_run: bool,
+) -> Outcome:
     started = time.monotonic()
     directory = day_directory(zone, contract.source, day)
     paths = delivered_files(directory)
@@ -111,6 +165,9 @@ def land_day(
     with connection.transaction(force_rollback=dry_run), connection.cursor() as cursor:
         lock(cursor, f"land {contract.source} {day}")
         live = live_zone_load(cursor, contract.source, day)
+        if live and arrived < live.delivered_on and not again:
+            message = f"an older delivery; a corrected one of {live.delivered_on} is landed (load {live.load_id})"
+            return Outcome(contract.source, day, "unchanged", None, len(paths), message=message)
         delivery = _delivery(contract, paths)
         refused = " ".join(delivery.refused)
         if not delivery.files:
@@ -119,13 +176,18 @@ def land_day(
             # Landing the others alone would take away the rows that the refused file brought before.
             message = f"{refused} The day stays as it landed before."
             return Outcome(contract.source, day, "failed", message=message)
+        if refused and arrived != day:
+            # Half a correction would count more than the whole first delivery, should that come after it.
+            return Outcome(contract.source, day, "failed", message=f"{refused} Nothing of this correction was landed.")
         if live and (landed := _landed_already(live, delivery.files)):
             if manifest is not None:
                 manifest.check_digests(landed)
+            if arrived > live.delivered_on:
+                record_delivery(cursor, live.load_id, arrived)
             seconds = time.monotonic() - started
             status: Status = "failed" if refused else "unchanged"
             return Outcome(contract.source, day, status, None, len(delivery.files), seconds=seconds, message=refused)
-        new = _copy_new(cursor, contract, day, delivery.files, live, observe)
+        new = _copy_new(cursor, contract, day, arrived, delivery.files, live, observe)
         if manifest is not None:
             manifest.check_digests([one.fingerprint for one in new.files])
             manifest.check_rows({one.fingerprint.name: one.counts.read for one in new.files})
@@ -150,6 +212,8 @@ def _delivery(contract: Contract, paths: Sequence[Path]) -> _Delivery:
     files, refused = [], []
     for path in paths:
         try:
+            if not path.is_file():
+                raise FileRefused(f"{path} is not a file. What is no data is named with _ or . at the beginning.")
             file = describe(path)
             shape = shape_of(file)
             check_required(contract, file, shape)
@@ -173,11 +237,12 @@ def _copy_new(
     cursor: Cursor,
     contract: Contract,
     day: date,
+    arrived: date,
     files: Sequence[tuple[InputFile, Shape]],
     live: ZoneLoad | None,
     observe: Observer,
 ) -> _New:
-    load_id = open_zone_load(cursor, contract.source, day)
+    load_id = open_zone_load(cursor, contract.source, day, arrived)
     superseded = [live.load_id] if live else []
     observe("before copy", 0)
     with RejectBook() as rejects:
@@ -227,21 +292,8 @@ def _copy(
     rejects: RejectBook,
     observe: Observer,
 ) -> tuple[str, list[Copied]]:
-    """Fill the partition the fast way; a file that COPY refuses is read the careful way, in the same transaction."""
-
     def on_read(size: int) -> None:
         observe("copying", size)
 
     partition = create_zone_partition(cursor, contract, day, load_id)
-    copied = []
-    for file, shape in files:
-        try:
-            with cursor.connection.transaction():
-                copied.append(copy_fast(cursor, contract, partition, file, shape, on_read))
-        except CopyRefused:
-            observe("careful", 0)
-            try:
-                copied.append(copy_careful(cursor, contract, partition, file, rejects, on_read))
-            except CONTENT_ERRORS as error:
-                raise FileRefused(f"{file.path}: the server does not take it: {error}") from error
-    return partition, copied
+    return partition, [copy_file(cursor, contract, partition, file, shape, rejects, on_read) for file, shape in files]

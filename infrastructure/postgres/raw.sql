@@ -5,6 +5,7 @@ create table if not exists raw.loads (
     load_id bigint generated always as identity primary key,
     source text not null,
     landed_on date not null,
+    delivered_on date not null,
     origin text not null check (origin in ('zone', 'file')),
     name text,
     mapping text,
@@ -25,6 +26,12 @@ create table if not exists raw.loads (
     constraint loads_one_live_per_day exclude (source with =, landed_on with =)
     where (origin = 'zone' and superseded_by is null) deferrable initially deferred
 );
+
+-- A warehouse that is older than the column: until then every delivery was of the day on which it arrived.
+alter table raw.loads add column if not exists delivered_on date;
+update raw.loads set delivered_on = landed_on
+where delivered_on is null;
+alter table raw.loads alter column delivered_on set not null;
 
 create index if not exists loads_by_file on raw.loads (source, content_sha256) where origin = 'file';
 
@@ -71,6 +78,9 @@ group by loads.source, drift.column_name, drift.kind;
 
 comment on table raw.loads is
 'One row for each time that something landed. A load without superseded_by is live: its rows are in the raw table.';
+comment on column raw.loads.landed_on is 'The day that the files are of; of a foreign file the day on which it arrives';
+comment on column raw.loads.delivered_on is
+'The day on which the files arrived: later than landed_on for a corrected delivery. The latest of a day counts';
 comment on column raw.loads.origin is 'zone: a day of the landing zone; file: a foreign file, landed by a mapping';
 comment on column raw.loads.name is 'Name of the foreign file; null for the landing zone';
 comment on column raw.loads.mapping is 'Name of the mapping that a foreign file landed by';
@@ -87,8 +97,9 @@ comment on view quality.schema_drift is
 comment on table raw.rejects is 'What could not be a row: broken JSON, wrong number of fields, bad UTF-8, NUL';
 
 grant select, insert on raw.loads, raw.touched_days, raw.rejects, raw.drift to loader;
-grant update (rows_read, rows_landed, rows_rejected, rows_left_out, ended_at, superseded_by, files, content_sha256)
-on raw.loads to loader;
+grant update (
+    rows_read, rows_landed, rows_rejected, rows_left_out, ended_at, superseded_by, files, content_sha256, delivered_on
+) on raw.loads to loader;
 grant select on raw.loads, raw.touched_days, raw.rejects, raw.drift to transformer;
 grant select on quality.schema_drift to transformer;
 

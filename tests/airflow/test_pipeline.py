@@ -112,8 +112,8 @@ def test_a_run_lands_builds_and_publishes_its_day(stack: Stack) -> None:
     assert all(f"{task}: success" in done.stdout for task in ("generate", "land", "dbt_build", "publish"))
     with connect(stack.settings, "owner") as warehouse:
         (summary,) = warehouse.execute("select summary from quality.pipeline_runs where day = %s", [day]).fetchall()[0]
-        landed = warehouse.execute("select distinct landed_on from raw.loads").fetchall()
-    assert landed == [(day,)]
+        delivered = warehouse.execute("select distinct delivered_on from raw.loads").fetchall()
+    assert delivered == [(day,)]  # what arrived on it: its own files, and corrected ones of days before
     assert {entry["source"] for entry in summary["landed"]} >= {"events", "users", "orders", "products"}
     assert set(summary["dbt"]["model"]) == {"success"}
     assert summary["kpis"]["active_users"]["day"] == str(day)

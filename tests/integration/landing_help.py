@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import psycopg
 
 from data_gen.landing.command import prepare
-from data_gen.landing.contracts import load_contract
+from data_gen.landing.contracts import SOURCES, load_contract
 from data_gen.landing.foreign import land_file
 from data_gen.landing.mapping import load_mappings
 from data_gen.landing.outcome import Outcome
@@ -61,12 +62,46 @@ def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
 
 
+# What landing leaves behind, but for numbers of loads, times, and what later deliveries have taken the place of.
+_STATE = {
+    "live loads": "select source, landed_on, delivered_on, origin, name, files, rows_read, rows_landed, rows_rejected,"
+    " rows_left_out from raw.loads where superseded_by is null order by source, landed_on, origin, name",
+    "days": "select source, event_day, sum(rows_brought) - sum(rows_taken_away) from raw.touched_days"
+    " group by 1, 2 having sum(rows_brought) <> sum(rows_taken_away) order by 1, 2",
+    "rejects": "select rejects.source, rejects.landed_on, file, line, reason, original"
+    " from raw.rejects join raw.loads using (load_id) where superseded_by is null order by 1, 2, 3, 4",
+    "drift": "select * from quality.schema_drift order by 1, 2, 3",
+    "tables": "select regexp_replace(relname, '_l[0-9]+$', '') from pg_class"
+    " where relnamespace = 'raw'::regnamespace and relkind in ('r', 'p') order by 1",
+    **{
+        source: "select _partition, count(*),"
+        " md5(string_agg((to_jsonb(t) - '_load_id')::text, ',' order by _file, _line))"
+        f" from raw.{source} as t group by 1 order by 1"
+        for source in SOURCES
+    },
+}
+
+
+def state(settings: Settings) -> dict[str, Any]:
+    """Everything that landing leaves behind and that must not depend on how it came about."""
+    return {name: query(settings, statement) for name, statement in _STATE.items()}
+
+
+# Where Python writes no compiled modules, half of the time of a small landing is their compilation.
+_COMPILED = tempfile.TemporaryDirectory(prefix="landing-compiled-")
+
+
 def command(settings: Settings, *arguments: object) -> subprocess.CompletedProcess[str]:
     """land.py with these arguments, as a shell runs it."""
     return subprocess.run(
         [sys.executable, "data_gen/land.py", *map(str, arguments)],
         cwd=PROJECT_ROOT,
-        env={**os.environ, **settings.environment()},
+        env={
+            **os.environ,
+            **settings.environment(),
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": _COMPILED.name,
+        },
         capture_output=True,
         text=True,
         timeout=300,

@@ -19,15 +19,15 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from data_gen.landing import copying
 from data_gen.landing import zone as zone_module
 from data_gen.landing.command import Task, prepare, run
 from data_gen.landing.contracts import load_contract
-from data_gen.landing.copying import CopyRefused
 from data_gen.landing.outcome import Outcome
 from data_gen.landing.zone import land_day
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.warehouse import connect
-from tests.integration.landing_help import DAY, command, deliver, land, query
+from tests.integration.landing_help import DAY, MAPPINGS, command, deliver, land, query
 
 USERS = b"user_id,updated_at,email\nu1,2026-01-05T08:00:00Z,a@x.org\nu2,2026-01-04T23:30:00-05:00,\n"
 
@@ -274,6 +274,47 @@ def test_time_at_the_end_of_a_day_touches_the_day_that_it_is_parsed_to(warehouse
     ]
 
 
+def test_days_are_those_of_utc_wherever_the_command_runs(warehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(warehouse, "users.csv", b"user_id,updated_at\nu1,2026-01-05T10:00:00Z\nu2,2026-01-05 01:00\n")
+    for name in ("TZ", "PGTZ"):
+        monkeypatch.setenv(name, "Asia/Tokyo")
+
+    assert command(warehouse, "--day", DAY).returncode == 0
+
+    assert query(warehouse, "select event_day, rows_brought from raw.touched_days") == [(DAY, 2)]
+
+
+def test_what_is_no_file_is_told_and_the_rest_lands(warehouse: Settings) -> None:
+    directory = deliver(warehouse, "users.csv", USERS).parent
+    deliver(warehouse, 'users.of a "strange" name;\n\'%s{}.csv', USERS)
+    (directory / "dangling.csv").symlink_to(directory / "nothing")
+    (directory / "folder.csv").mkdir()
+    os.mkfifo(directory / "pipe.csv")
+
+    done = command(warehouse, "--day", DAY)
+
+    assert done.returncode == 1
+    for name in ("dangling.csv", "folder.csv", "pipe.csv"):
+        assert f"{directory / name} is not a file" in done.stdout
+    assert query(warehouse, "select count(*), count(distinct _file) from raw.users") == [(4, 2)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--day", "9999-12-31", "--days", "2"), "go beyond the last day"),
+        (("--mapping", MAPPINGS / "user_activity.yaml", "/dev/null"), "/dev/null is not a file"),
+        (("--mapping", MAPPINGS / "user_activity.yaml", "-"), "- is not there"),
+        (("--mapping", MAPPINGS / "user_activity.yaml", MAPPINGS), "mappings is not a file"),
+    ],
+)
+def test_what_cannot_be_landed_is_one_message(warehouse: Settings, arguments: tuple[object, ...], message: str) -> None:
+    done = command(warehouse, *arguments)
+
+    assert done.returncode == 1
+    assert message in done.stdout + done.stderr and "Traceback" not in done.stderr
+
+
 FILES = {
     "users.csv": [
         USERS,
@@ -301,12 +342,13 @@ def test_both_ways_of_reading_give_the_same_rows(
     source = name.partition(".")[0]
     deliver(warehouse, name, content)
     with monkeypatch.context() as patch:
-        patch.setattr(zone_module, "copy_careful", None)  # the fast way takes it
+        patch.setattr(copying, "_copy_tabular", None)  # the fast way takes it
+        patch.setattr(copying, "_copy_judged", None)
         land(warehouse, source)
     fast = query(warehouse, f"select to_jsonb(t) - '_load_id' - '_partition' from raw.{source} as t order by _line")
     other = date(2026, 1, 6)
     deliver(warehouse, name, content, other)
-    monkeypatch.setattr(zone_module, "copy_fast", _refuse)
+    monkeypatch.setattr(copying, "copy_fast", _refuse)
     land(warehouse, source, other)
 
     slow = query(
@@ -318,7 +360,7 @@ def test_both_ways_of_reading_give_the_same_rows(
 
 
 def _refuse(*_: object) -> None:
-    raise CopyRefused("for the test")
+    """As if COPY took nothing."""
 
 
 def test_two_landings_at_once_land_it_once(warehouse: Settings) -> None:

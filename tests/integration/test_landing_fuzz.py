@@ -20,10 +20,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from data_gen.landing import zone as zone_module
+from data_gen.landing import copying
 from data_gen.landing.command import prepare
 from data_gen.landing.contracts import load_contract
-from data_gen.landing.copying import CopyRefused
 from data_gen.landing.errors import LandingError
 from data_gen.landing.foreign import land_file
 from data_gen.landing.mapping import load_mappings
@@ -162,7 +161,13 @@ def test_whatever_lies_in_the_zone(
     contract = load_contract(source)
 
     try:
-        outcome = land_day(loader, contract, DAY, zone)
+        with pytest.MonkeyPatch.context() as patch:
+            # Segments of a few bytes, so that small files have many of them: some are taken by COPY, some are not.
+            segment = data.draw(st.sampled_from([copying.SEGMENT, 300, 60, 17]))
+            patch.setattr(copying, "SEGMENT", segment)
+            patch.setattr(copying, "SMALLEST", segment // 7)
+            patch.setattr(copying, "_BATCH", segment)
+            outcome = land_day(loader, contract, DAY, zone)
     except LandingError as error:
         assert str(error)
         return  # refused as a whole, with a message
@@ -176,7 +181,7 @@ def test_whatever_lies_in_the_zone(
         assert sorted(line for line, *_ in (*rows, *rejects)) == _lines_with_something(content)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zone_module, "copy_fast", _refuse)
+        patch.setattr(copying, "copy_fast", _refuse)
         try:
             land_day(loader, contract, OTHER, zone)
         except LandingError as error:
@@ -196,7 +201,7 @@ def _lines_with_something(content: bytes) -> list[int]:
 
 
 def _refuse(*_: object) -> None:
-    raise CopyRefused("for the test")
+    """As if COPY took nothing."""
 
 
 @given(data=st.data())

@@ -12,37 +12,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_gen.landing.contracts import load_contract
 from infrastructure.settings import PROJECT_ROOT, Settings
-from tests.integration.landing_help import DAY, LONG, MAPPINGS, command, deliver, put, query
+from tests.integration.landing_help import DAY, LONG, MAPPINGS, command, deliver, put, state
 
 KILLS = 50 if LONG else 4
-SOURCES = ("events", "orders", "users")
-BOOKS = {
-    "live loads": "select source, landed_on, origin, name, files, rows_read, rows_landed, rows_rejected, rows_left_out"
-    " from raw.loads where superseded_by is null order by source, origin, name",
-    "days": "select source, event_day, sum(rows_brought) - sum(rows_taken_away) from raw.touched_days"
-    " group by 1, 2 having sum(rows_brought) <> sum(rows_taken_away) order by 1, 2",
-    "rejects": "select rejects.source, rejects.landed_on, file, line, reason, original"
-    " from raw.rejects join raw.loads using (load_id) where superseded_by is null order by 1, 2, 3, 4",
-    "drift": "select * from quality.schema_drift order by 1, 2, 3",
-    "tables": "select regexp_replace(relname, '_l[0-9]+$', '') from pg_class"
-    " where relnamespace = 'raw'::regnamespace and relkind in ('r', 'p') order by 1",
-}
-
-
-def state(settings: Settings) -> dict[str, Any]:
-    """Everything that landing leaves behind, but for numbers of loads and times."""
-    left = {name: query(settings, statement) for name, statement in BOOKS.items()}
-    for source in SOURCES:
-        rows = "select md5(string_agg((to_jsonb(t) - '_load_id')::text, ',' order by _partition, _line)), count(*)"
-        left[source] = query(settings, f"{rows} from raw.{source} as t")
-    return left
 
 
 def deliver_all(settings: Settings, inbox: Path, version: int) -> Path:

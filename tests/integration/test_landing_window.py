@@ -1,4 +1,4 @@
-"""Thirty days of the company: read = landed + rejected by multiset, and the rejects are those of the answer key."""
+"""Forty days of the company: read = landed + rejected by multiset, and the rejects are those of the answer key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -17,13 +18,15 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 
-from data_gen.landing.contracts import SOURCES, load_contract
+from data_gen.landing.command import main
+from data_gen.landing.contracts import load_contract
 from infrastructure.settings import PROJECT_ROOT, Settings
-from tests.integration.landing_help import command, deliver, query
+from tests.integration.landing_help import command, deliver, query, state
 
-FIRST, DAYS = date(2023, 3, 1), 30
+FIRST, DAYS = date(2023, 3, 1), 40
 # Classes of the answer key that landing rejects, and the reasons that it may give.
 OF_LANDING = {
     "invalid_utf8": {"bad_utf8"},
@@ -37,11 +40,15 @@ MORE_DIRT = {
 Reject = tuple[str, str, int, str]  # source, day, line, class
 
 
-def generate(zone: Path, place: Path) -> None:
+@pytest.fixture(scope="module")
+def zone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The window, with so much of the dirt that concerns landing that each class occurs many times."""
+    place = tmp_path_factory.mktemp("window")
+    zone = place / "raw"
     rules = yaml.safe_load((PROJECT_ROOT / "data_gen/rules.yaml").read_text())
-    for group, rates in MORE_DIRT.items() if "dirt" in rules else ():
+    for group, rates in MORE_DIRT.items():
         rules["dirt"][group].update(rates)
+    rules["dirt"]["redelivered"] = 0.1
     path = place / "rules.yaml"
     path.write_text(yaml.safe_dump(rules))
     days = ("--day", str(FIRST), "--days", str(DAYS), "--scale", "0.05", "--seed", "7")
@@ -52,6 +59,7 @@ def generate(zone: Path, place: Path) -> None:
         stdout=subprocess.DEVNULL,
         check=True,
     )
+    return zone
 
 
 def answer_key(zone: Path) -> set[Reject]:
@@ -64,15 +72,32 @@ def answer_key(zone: Path) -> set[Reject]:
     }
 
 
-def rejects(settings: Settings) -> set[tuple[str, str, int, str]]:
+def rejects(settings: Settings, loads: str) -> set[tuple[str, str, int, str]]:
+    """The rejects of the loads that the condition names."""
     return {
         (source, str(day), line, reason)
         for source, day, line, reason in query(
             settings,
             "select rejects.source, rejects.landed_on, line, reason from raw.rejects join raw.loads using (load_id)"
-            " where superseded_by is null",
+            f" where {loads}",
         )
     }
+
+
+FIRST_DELIVERIES, LIVE = "loads.landed_on = delivered_on", "superseded_by is null"
+
+
+def last_deliveries(zone: Path) -> dict[tuple[str, date], Path]:
+    """The file that counts of each source and day, as the names of its directories say."""
+    last = FIRST + timedelta(days=DAYS - 1)
+    found = {
+        (path.parents[1].name, date.fromisoformat(path.parent.name.removeprefix("dt="))): path
+        for path in zone.glob("[!_]*/dt=*/[!_]*")
+    }
+    for path in sorted(zone.glob("_redelivered/on=*/*/dt=*/[!_]*")):  # by the day on which they arrive
+        assert date.fromisoformat(path.parents[2].name.removeprefix("on=")) <= last
+        found[(path.parents[1].name, date.fromisoformat(path.parent.name.removeprefix("dt=")))] = path
+    return found
 
 
 def records(path: Path, source: str) -> Iterator[Any]:
@@ -117,11 +142,8 @@ def landed(connection: psycopg.Connection, source: str, day: date) -> Iterator[d
         yield {**dict(zip(contract.column_names, values, strict=True)), **(extra or {})}
 
 
-def test_every_record_of_a_generated_window(warehouse: Settings, tmp_path: Path) -> None:
-    zone = warehouse.landing_zone
-    generate(zone, tmp_path)
-
-    done = command(warehouse, "--day", FIRST, "--days", DAYS, "--json")
+def test_every_record_of_a_generated_window(warehouse: Settings, zone: Path) -> None:
+    done = command(warehouse, "--from", zone, "--day", FIRST, "--days", DAYS, "--json")
 
     assert done.returncode == 0, done.stderr[-2000:]
     totals: Counter[str] = Counter()
@@ -129,37 +151,54 @@ def test_every_record_of_a_generated_window(warehouse: Settings, tmp_path: Path)
         books = {
             (source, day): (read, landed_rows, rejected)
             for source, day, read, landed_rows, rejected in connection.execute(
-                "select source, landed_on, rows_read, rows_landed, rows_rejected from raw.loads"
+                f"select source, landed_on, rows_read, rows_landed, rows_rejected from raw.loads where {LIVE}"
             )
         }
-        for source in SOURCES:
-            for day in (FIRST + timedelta(days=number) for number in range(DAYS)):
-                for path in sorted((zone / source / f"dt={day}").glob(f"{source}.*")):
-                    there = list(records(path, source))
-                    good = Counter(canonical(record) for record in there if record is not None)
-                    assert Counter(map(canonical, landed(connection, source, day))) == good, path
-                    assert books.pop((source, day)) == (len(there), good.total(), there.count(None)), path
-                    totals += Counter(read=len(there), rejected=there.count(None))
+        for (source, day), path in sorted(last_deliveries(zone).items()):
+            there = list(records(path, source))
+            good = Counter(canonical(record) for record in there if record is not None)
+            assert Counter(map(canonical, landed(connection, source, day))) == good, path
+            assert books.pop((source, day)) == (len(there), good.total(), there.count(None)), path
+            totals += Counter(read=len(there), rejected=there.count(None))
     assert not books
     assert totals["read"] > 5_000
-    expected = answer_key(zone)
-    found = rejects(warehouse)
-    for kind, reasons in OF_LANDING.items():  # precision and recall of 1.0 in each class
-        assert {entry[:3] for entry in expected if entry[3] == kind} == {
-            entry[:3] for entry in found if entry[3] in reasons
-        }, kind
-    assert len(found) == len(expected) == totals["rejected"]
-    assert not (zone / "_truth").exists() or {entry[3] for entry in expected} == set(OF_LANDING)
 
-    # What is delivered again, clean, lies in zones of its own: it replaces its day, which has no reject any more.
-    corrected = set()
-    for path in sorted(zone.glob("_redelivered/*/*/dt=*")):
-        its_day = path.name.removeprefix("dt=")
-        corrected.add((path.parent.name, its_day))
-        again = command(warehouse, "--from", path.parents[1], "--day", its_day)
-        assert again.returncode == 0, again.stdout
-    left = {entry[:3] for entry in expected if entry[:2] not in corrected}
-    assert {entry[:3] for entry in rejects(warehouse)} == left
+
+def test_rejects_are_those_of_the_answer_key(warehouse: Settings, zone: Path) -> None:
+    """Of the first deliveries, which have the defects, and of what is left when the corrected ones have come."""
+    assert command(warehouse, "--from", zone, "--day", FIRST, "--days", DAYS).returncode == 0
+
+    expected = answer_key(zone)
+    assert {entry[3] for entry in expected} == set(OF_LANDING)
+    corrected = {(path.parent.name, path.name.removeprefix("dt=")) for path in zone.glob("_redelivered/*/*/dt=*")}
+    assert len(corrected) > 20
+    left = {entry for entry in expected if entry[:2] not in corrected}
+    for loads, right in ((FIRST_DELIVERIES, expected), (LIVE, left)):
+        found = rejects(warehouse, loads)
+        for kind, reasons in OF_LANDING.items():
+            told = {entry[:3] for entry in found if entry[3] in reasons}
+            true = {entry[:3] for entry in right if entry[3] == kind}
+            precision, recall = len(told & true) / len(told), len(told & true) / len(true)
+            assert (precision, recall) == (1.0, 1.0), (loads, kind)
+        assert len(found) == len(right)
+    assert rejects(warehouse, "loads.landed_on <> delivered_on") == set()  # a corrected delivery is clean
+
+
+def test_days_landed_in_any_order_and_twice_leave_the_same(
+    new_warehouse: Callable[[], Settings], zone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In order, as a range; and shuffled, each day twice, which lands corrections before what they correct."""
+    in_order, shuffled = new_warehouse(), new_warehouse()
+    assert command(in_order, "--from", zone, "--day", FIRST, "--days", DAYS).returncode == 0
+    days = [FIRST + timedelta(days=number) for number in range(DAYS)] * 2
+    random.Random(3).shuffle(days)
+    for name, value in shuffled.environment().items():
+        monkeypatch.setenv(name, value)
+
+    for day in days:
+        assert main(["--from", str(zone), "--day", str(day)]) == 0
+
+    assert state(shuffled) == state(in_order)
 
 
 def _at(change: Callable[[bytes], bytes]) -> Callable[[list[bytes], int], None]:
@@ -208,7 +247,7 @@ def test_defects_of_an_answer_key_are_found_each_with_its_reason(warehouse: Sett
         "rejected": 8 * DAYS,
         "left_out": 0,
     }
-    found = rejects(warehouse)
+    found = rejects(warehouse, LIVE)
     for reason in {*BREAK_CSV, *BREAK_JSONL}:
         right = {entry for entry in expected if entry[3] == reason}
         told = {entry for entry in found if entry[3] == reason}

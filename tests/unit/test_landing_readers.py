@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from data_gen.landing import distinct, json_reader, json_window, records
+from data_gen.landing import distinct, json_reader, json_window, lines
 from data_gen.landing.csv_reader import CsvReader, fields
 from data_gen.landing.errors import FileRefused
-from data_gen.landing.json_reader import depth, dump, json_documents, json_lines, parse
+from data_gen.landing.json_reader import JsonLines, depth, dump, json_documents, parse
 from data_gen.landing.records import Reject
 
 BLOCK_SIZES = (1, 3, 7, 10_000)
@@ -126,7 +126,7 @@ def test_what_is_inside_a_broken_element_is_no_element() -> None:
 @pytest.fixture
 def small_records(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a record could have 1,000 bytes, so that a test of longer ones is quick."""
-    monkeypatch.setattr(records, "MAX_RECORD", 1000)
+    monkeypatch.setattr(lines, "MAX_RECORD", 1000)
     monkeypatch.setattr(json_reader, "MAX_RECORD", 1000)
     monkeypatch.setattr(json_window, "MAX_RECORD", 1000)
 
@@ -136,7 +136,7 @@ def small_records(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("end", [b"\n", b"\r"])
 def test_a_line_that_is_too_long_is_one_reject(size: int, end: bytes) -> None:
     long = b"x" * 2_500
-    jsonl = [_short(item) for item in json_lines(cut(end.join([b"{}", long, b"[]", long]), size))]
+    jsonl = [_short(item) for item in JsonLines(cut(end.join([b"{}", long, b"[]", long]), size))]
     csv = [_short(item) for item in CsvReader(cut(end.join([b"a", b"1", long, b"2", long]), size))]
 
     assert [item[:2] for item in jsonl] == [(1, b"{}"), (2, "too_long"), (3, b"[]"), (4, "too_long")]
@@ -163,7 +163,7 @@ def test_array_that_is_broken_off_is_told() -> None:
 
 
 def test_json_lines_are_counted_with_the_empty_ones() -> None:
-    assert [_short(item) for item in json_lines(iter([b'{"a":1}\n\n{"b"\n\x00\n']))] == [
+    assert [_short(item) for item in JsonLines(iter([b'{"a":1}\n\n{"b"\n\x00\n']))] == [
         (1, b'{"a":1}'),
         (3, b'{"b"'),
         (4, "nul_byte", "\\x00"),

@@ -25,7 +25,7 @@ from tests.warehouse.random_company import FIRST_DAY, Row, delivery, write_deliv
 
 PROJECT = PROJECT_ROOT / "dbt"
 # More histories for the nightly run: HISTORIES=40 make test
-HISTORIES = int(os.environ.get("HISTORIES", "3"))
+HISTORIES = int(os.environ.get("HISTORIES", "2"))
 Delivery = tuple[date, dict[str, list[Row]]]
 
 

@@ -72,7 +72,10 @@ select
     platform,
     app_version,
     country,
-    case when personal_data is null then properties else {{ without_personal_data('raw_properties') }} end as properties,
+    case
+        when personal_data is null then properties
+        else {{ without_personal_data('raw_properties') }}
+    end as properties,
     personal_data,
     event_date,
     event_date < _landed_on as is_late,

@@ -1,0 +1,77 @@
+"""Landing takes the same memory however large a file is: under 120 MB for each format, a broken line included."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_gen.landing.contracts import load_contract
+from infrastructure.settings import PROJECT_ROOT, Settings
+from tests.integration.landing_help import DAY, deliver
+
+BOUND = 120  # MB
+# land.py as a script, and at its end the most memory that it had. A child's rusage would begin with that of pytest.
+MEASURED = """
+import atexit, runpy, sys
+def tell():
+    print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")), file=sys.stderr)
+atexit.register(tell)
+runpy.run_path("data_gen/land.py", run_name="__main__")
+"""
+
+
+def csv() -> bytes:
+    rows = [f"u{number},2026-01-05T10:00:00Z,{number:0100d}".encode() for number in range(200_000)]
+    rows[100_000] = b'"' + rows[100_000]
+    return b"\n".join([b"user_id,updated_at,full_name", *rows])
+
+
+def events() -> list[bytes]:
+    filler = "x" * 200
+    return [json.dumps({"event_id": f"e{number}", "properties": {"x": filler}}).encode() for number in range(100_000)]
+
+
+def parquet() -> bytes:
+    """One row group: Arrow would read all of it at once."""
+    names = load_contract("orders").column_names
+    stream = pa.BufferOutputStream()
+    table = pa.table({name: [os.urandom(10).hex() for _ in range(150_000)] for name in names})
+    pq.write_table(table, stream, row_group_size=len(table))
+    return bytes(stream.getvalue())
+
+
+FILES = {
+    "users.csv": csv,
+    "users.csv.gz": lambda: gzip.compress(csv(), 1),
+    "events.jsonl": lambda: b"\n".join([*events(), b"{broken"]),
+    "events.json": lambda: b"[" + b",".join(events()) + b"]",
+    "orders.parquet": parquet,
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak memory of a process is read from /proc")
+@pytest.mark.parametrize("name", FILES)
+def test_the_memory_that_landing_takes(warehouse: Settings, name: str) -> None:
+    path = deliver(warehouse, name, FILES[name]())
+    assert path.stat().st_size > 20_000_000 or name.endswith(".gz")
+
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, "--day", str(DAY)],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, **warehouse.environment()},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert done.returncode == 0, done.stderr
+    peak = int(done.stderr.partition("VmHWM:")[2].split()[0]) / 1024
+    assert peak < BOUND, f"{peak:.0f} MB"
