@@ -53,6 +53,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         # What was killed is noticed within a minute: the default is five
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # dbt's locks are still there when the process of a task ends: no news for its log
+        "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
         "PYTHONUNBUFFERED": "1",  # a task's output is in its log at once
         # Little work when there is nothing to do
         "AIRFLOW__API__WORKERS": "1",

@@ -27,6 +27,12 @@ class Task:
     task_id: str
     state: str | None
     try_number: int
+    operator: str = ""
+
+    @property
+    def is_step(self) -> bool:
+        """False for a mirror of a model: it shows what the step dbt_build does."""
+        return self.operator != "DbtMirror"
 
 
 class AirflowApi:
@@ -48,6 +54,11 @@ class AirflowApi:
         response = self._send("GET", f"/api/v2/dags/{dag_id}")
         return response.status_code == 200
 
+    def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        """Make the pool where it is missing. One that is there keeps the slots that somebody gave it."""
+        if self._send("GET", f"/api/v2/pools/{name}").status_code == 404:
+            self.call("POST", "/api/v2/pools", {"name": name, "slots": slots, "description": description})
+
     def import_errors(self) -> list[str]:
         answer = self.call("GET", "/api/v2/importErrors")
         return [f"{entry['filename']}: {entry['stack_trace'].strip()}" for entry in answer["import_errors"]]
@@ -63,8 +74,15 @@ class AirflowApi:
         return str(self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
     def tasks(self, dag_id: str, run_id: str) -> list[Task]:
-        answer = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
-        return [Task(t["task_id"], t["state"], t["try_number"]) for t in answer["task_instances"]]
+        tasks: list[Task] = []
+        while True:
+            query = f"limit=100&offset={len(tasks)}"
+            page = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances?{query}")
+            tasks += [
+                Task(t["task_id"], t["state"], t["try_number"], t["operator_name"]) for t in page["task_instances"]
+            ]
+            if not page["task_instances"] or len(tasks) >= page["total_entries"]:
+                return tasks
 
     def task_log(self, dag_id: str, run_id: str, task: Task) -> list[str]:
         """The lines that the task wrote."""
@@ -98,16 +116,17 @@ class AirflowApi:
                 return runs
 
     def wait(self, dag_id: str, run_id: str, tell: Callable[[str], None], seconds: float | None = None) -> bool:
-        """Wait for the end of a run, telling each change of a task's state. True if it succeeded."""
+        """Wait for the end of a run, telling each change of a step and each model that fails. True if it succeeded."""
         seen: dict[str, tuple[str | None, int]] = {}
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
             state = self.run_state(dag_id, run_id)
             for task in self.tasks(dag_id, run_id):
-                if task.state and seen.get(task.task_id) != (task.state, task.try_number):
+                is_news = task.state and (task.is_step or task.state in ("failed", "skipped"))
+                if is_news and seen.get(task.task_id) != (task.state, task.try_number):
                     seen[task.task_id] = (task.state, task.try_number)
                     again = f" (try {task.try_number})" if task.try_number > 1 else ""
-                    tell(f"{task.task_id}: {task.state.replace('_', ' ')}{again}")
+                    tell(f"{task.task_id}: {str(task.state).replace('_', ' ')}{again}")
             if state in FINISHED:
                 return state == "success"
             if deadline is not None and time.monotonic() > deadline:

@@ -66,6 +66,6 @@ def _tell(text: str) -> None:
 
 def _explain(api: AirflowApi, run_id: str) -> None:
     for task in api.tasks(PIPELINE, run_id):
-        if task.state == "failed":
+        if task.state == "failed" and task.is_step:
             lines = api.task_log(PIPELINE, run_id, task)[-25:]
             fail(f"Task {task.task_id} failed at try {task.try_number}. The end of its log:\n" + "\n".join(lines))

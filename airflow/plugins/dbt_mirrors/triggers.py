@@ -1,0 +1,112 @@
+"""Mirrors as they live in the triggerer: one poller for a build, and a trigger for each mirror that waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ClassVar
+
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.sdk.execution_time.xcom import XCom
+from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from dbt_mirrors.progress import SECONDS_BETWEEN, XCOM_KEY, Snapshot, ending
+
+_SECONDS_BETWEEN_WHILE_WAITING = 2.0  # for the build to start
+_LONGEST_PAUSE = 15.0
+
+
+class MirrorTrigger(BaseTrigger):  # type: ignore[misc]
+    """Waits until it is known how the nodes of one mirror ended, and ends the task so."""
+
+    def __init__(self, build: str, mirror: str) -> None:
+        """`build` is the task of dbt in the same run, `mirror` a name of `dbt_mirrors.graph.Mirror`."""
+        super().__init__()
+        self.build = build
+        self.mirror = mirror
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "dbt_mirrors.triggers.MirrorTrigger", {"build": self.build, "mirror": self.mirror}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        task: Any = self.task_instance
+        run = task.get_template_context()["dag_run"]
+        async with _Poller.of(task.dag_id, task.run_id, self.build) as poller:
+            end, reason = await poller.ending(self.mirror, run.clear_number or 0)
+        self.log.info(reason)
+        match end:
+            case "success":
+                yield TaskSuccessEvent()
+            case "failed":
+                yield TaskFailedEvent()
+            case "skipped":
+                yield TaskSkippedEvent()
+            case "rerun":
+                yield TriggerEvent({"mirror": self.mirror})
+
+
+class _Poller:
+    """Looks at one build for all of its mirrors in this process."""
+
+    _pollers: ClassVar[dict[tuple[str, ...], _Poller]] = {}
+
+    def __init__(self, dag_id: str, run_id: str, build: str) -> None:
+        self._dag_id = dag_id
+        self._run_id = run_id
+        self._build = build
+        self._users = 0
+        self._snapshot: Snapshot | None = None
+        self._changed = asyncio.Condition()
+        self._polling: asyncio.Task[None] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, *build: str) -> AsyncIterator[_Poller]:
+        """The poller of a build (DAG, run, task), which lives as long as a mirror uses it."""
+        poller = cls._pollers.get(build) or cls._pollers.setdefault(build, cls(*build))
+        poller._users += 1
+        if poller._polling is None:
+            poller._polling = asyncio.create_task(poller._poll(), name=f"dbt_mirrors poller {build}")
+        try:
+            yield poller
+        finally:
+            poller._users -= 1
+            if not poller._users:
+                del cls._pollers[build]
+                poller._polling.cancel()
+                with suppress(asyncio.CancelledError):
+                    await poller._polling
+
+    async def ending(self, mirror: str, clear_number: int) -> tuple[str, str]:
+        async with self._changed:
+            while True:
+                if self._snapshot and (end := ending(self._snapshot, mirror, clear_number)):
+                    return end
+                await self._changed.wait()
+
+    async def _poll(self) -> None:
+        failures = 0
+        while True:
+            try:
+                snapshot = await sync_to_async(self._look)()
+                failures = 0
+                if snapshot != self._snapshot:
+                    async with self._changed:
+                        self._snapshot = snapshot
+                        self._changed.notify_all()
+                pause = SECONDS_BETWEEN if snapshot.state == "running" else _SECONDS_BETWEEN_WHILE_WAITING
+            except Exception as error:  # of the API or the database: the mirrors wait until it answers again
+                failures += 1
+                pause = min(_LONGEST_PAUSE, SECONDS_BETWEEN * 2**failures)
+                print(f"dbt_mirrors: no answer about {self._build} of {self._run_id}, try {failures}: {error!r}")
+            await asyncio.sleep(pause)
+
+    def _look(self) -> Snapshot:
+        # The state first: what is told when the build is over is then all that there will be.
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=self._dag_id, task_ids=[self._build], run_ids=[self._run_id]
+        )
+        told = XCom.get_one(key=XCOM_KEY, dag_id=self._dag_id, run_id=self._run_id, task_id=self._build)
+        return Snapshot((states.get(self._run_id) or {}).get(self._build), told)

@@ -1,0 +1,65 @@
+"""The tasks of this project's DAGs: its command lines and dbt, run in the task's own process."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+
+from dbt_mirrors import DbtBuild
+from infrastructure.settings import Settings, load_settings
+from infrastructure.transform import fingerprint, run_dbt
+
+
+class Command(BaseOperator):  # type: ignore[misc]
+    """Runs `python -m MODULE ARGUMENTS` as a call of the module's `main`, which saves the start of another Python."""
+
+    template_fields = ("arguments",)
+    ui_color = "#e8f7e4"
+
+    def __init__(self, *, module: str, arguments: str = "", only_with: str | None = None, **kwargs: Any) -> None:
+        """`only_with` names a switch of `Settings`; where it is off, the task is skipped."""
+        super().__init__(**kwargs)
+        self.module = module
+        self.arguments = arguments
+        self.only_with = only_with
+
+    def execute(self, context: Any) -> None:
+        settings = enter_warehouse(context)
+        if self.only_with and not getattr(settings, self.only_with):
+            raise AirflowSkipException(f"{self.only_with} is off in {settings.root / '.env'}")
+        print(f"python -m {self.module} {self.arguments}", flush=True)
+        code = importlib.import_module(self.module).main(shlex.split(self.arguments))
+        sys.stdout.flush()
+        if code:
+            raise AirflowException(f"{self.module} ended with exit code {code}; the lines above say why")
+
+    def on_kill(self) -> None:
+        raise KeyboardInterrupt  # in the thread that runs `main`, as a Ctrl-C at the command line does
+
+
+class WarehouseBuild(DbtBuild):
+    """dbt build through `infrastructure.transform`, which is what `make dbt-build` runs."""
+
+    def invoke(self, context: Mapping[str, Any], arguments: list[str], callbacks: list[Any]) -> Any:
+        return run_dbt(enter_warehouse(context), arguments, callbacks)
+
+    def fingerprint(self, context: Mapping[str, Any]) -> str:
+        return fingerprint(enter_warehouse(context))
+
+
+def enter_warehouse(context: Mapping[str, Any]) -> Settings:
+    """The settings of the run's warehouse, which the environment of this process names from here on.
+
+    It is `warehouse` of the run's configuration, otherwise the stack's own.
+    """
+    if warehouse := context["params"].get("warehouse"):
+        os.environ["WAREHOUSE_DB"] = warehouse
+    os.environ["PIPELINE_RUN_ID"] = context["run_id"]
+    return load_settings()
