@@ -30,7 +30,7 @@ def publish(settings: Settings, day: date) -> dict[str, Any]:
         summary = {
             "day": day,
             "landed": _landed(warehouse, day),
-            "dbt": dbt_results(warehouse, run_id),
+            "dbt": dbt_results(warehouse, run_id) or dbt_results(warehouse, newest_run(warehouse)),
             "kpis": asdict(newest_kpis(settings)),
         }
         # Dates and decimals as text, so that not a digit is lost.

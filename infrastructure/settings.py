@@ -33,6 +33,9 @@ DEFAULTS = {
     "SYNTHETIC_COMPANY": "on",
     "COMPANY_SCALE": "1.0",
     "COMPANY_SEED": "42",
+    "LOG_RETENTION_DAYS": "30",
+    "AIRFLOW_RETENTION_DAYS": "90",
+    "QUALITY_RETENTION_DAYS": "400",
 }
 KEYS = (
     "WAREHOUSE_HOST",
@@ -54,6 +57,9 @@ KEYS = (
     "COMPANY_SCALE",
     "COMPANY_SEED",
     "COMPANY_FOUNDED",
+    "LOG_RETENTION_DAYS",
+    "AIRFLOW_RETENTION_DAYS",
+    "QUALITY_RETENTION_DAYS",
 )
 NOT_A_WAREHOUSE = frozenset({"airflow", "postgres", "template0", "template1"})
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -78,6 +84,9 @@ class Settings:
     company_seed: int
     company_founded: date | None  # None: the date in data_gen/rules.yaml
     airflow_port: int | None
+    log_retention_days: int  # of task logs; 0: for ever, as with the next two
+    airflow_retention_days: int  # of runs in Airflow's own database
+    quality_retention_days: int  # of results of dbt's runs in the schema quality
     _secrets: Mapping[str, str] = field(repr=False)  # every *_PASSWORD, *_KEY and *_SECRET that is set
 
     def dsn(self, role: Role, database: str | None = None, *, application_name: str | None = None) -> str:
@@ -107,6 +116,9 @@ class Settings:
             "SYNTHETIC_COMPANY": "on" if self.synthetic_company else "off",
             "COMPANY_SCALE": str(self.company_scale),
             "COMPANY_SEED": str(self.company_seed),
+            "LOG_RETENTION_DAYS": str(self.log_retention_days),
+            "AIRFLOW_RETENTION_DAYS": str(self.airflow_retention_days),
+            "QUALITY_RETENTION_DAYS": str(self.quality_retention_days),
             **self._secrets,
         }
         if self.company_founded:
@@ -129,6 +141,7 @@ class Settings:
 
 
 _DATE, _PORT = "a date like 2026-01-31", "a port number from 1 to 65535"
+_DAYS = "a number of days (0: for ever)"
 _FIX = "run `make up` (or `make -s env`), which adds what is missing."
 
 
@@ -163,6 +176,9 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         company_seed=read("COMPANY_SEED", _natural, "a whole number of 0 or more"),
         company_founded=read("COMPANY_FOUNDED", date.fromisoformat, _DATE) if "COMPANY_FOUNDED" in values else None,
         airflow_port=read("AIRFLOW_PORT", _port, _PORT) if "AIRFLOW_PORT" in values else None,
+        log_retention_days=read("LOG_RETENTION_DAYS", _natural, _DAYS),
+        airflow_retention_days=read("AIRFLOW_RETENTION_DAYS", _natural, _DAYS),
+        quality_retention_days=read("QUALITY_RETENTION_DAYS", _natural, _DAYS),
         _secrets={key: values[key] for key in KEYS if is_secret(key) and key in values},
     )
 

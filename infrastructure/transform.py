@@ -103,6 +103,26 @@ def fingerprint(settings: Settings) -> str:
     return digest.hexdigest()
 
 
+def built_by(settings: Settings, fingerprint: str) -> str | None:
+    """The run that built every model from this, where nothing else has been built since."""
+    with connect(settings, "transformer", application_name="fingerprint") as session:
+        row = session.execute("select run_id from quality.built where fingerprint = %s", [fingerprint]).fetchone()
+    return row[0] if row else None
+
+
+def record_build(settings: Settings, fingerprint: str) -> None:
+    """Keep that every model is built from this: `fingerprint` as it was before the build began."""
+    with connect(settings, "transformer", application_name="fingerprint") as session:
+        session.execute(
+            """
+            insert into quality.built (fingerprint, run_id) values (%s, %s)
+            on conflict (only_row) do update set
+                fingerprint = excluded.fingerprint, run_id = excluded.run_id, built_at = excluded.built_at
+            """,
+            [fingerprint, run_id_of_process()],
+        )
+
+
 def ensure_manifest(settings: Settings) -> Path:
     """dbt's manifest of the project as it is now; made where it is missing or older than a file of the project.
 

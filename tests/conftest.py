@@ -125,6 +125,7 @@ def stack() -> Iterator[Stack]:
     for name in (".env.template", "Makefile", "pyproject.toml", "uv.lock"):
         shutil.copy2(PROJECT_ROOT / name, root / name)
     (root / ".venv").symlink_to(sys.prefix)
+    _add_probe(root)
     stack = Stack(root)
     try:
         stack.local("env")  # makes .env
@@ -135,6 +136,29 @@ def stack() -> Iterator[Stack]:
     finally:
         stack.local("down", check=False)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _add_probe(root: Path) -> None:
+    """Give the copy's project a model that does what a test wants of it, and its pipeline a short pause before a retry.
+
+    The model is what the function public.probe() of its warehouse says, where a test has made one; otherwise 1. A test
+    of the data fails unless it is 1, and another model follows it.
+    """
+    models = root / "dbt/models/marts/probe"
+    models.mkdir()
+    (models / "probe.sql").write_text(
+        """
+        {{ config(materialized="table") }}
+        {%- set made = execute and run_query("select to_regprocedure('public.probe()') is not null").rows[0][0] %}
+        select {{ "public.probe()" if made else "1" }} as n
+        """
+    )
+    (models / "after_probe.sql").write_text("{{ config(materialized='table') }} select n from {{ ref('probe') }}")
+    (root / "dbt/tests/probe_is_one.sql").write_text("select n from {{ ref('probe') }} where n <> 1")
+    dag = root / "airflow/dags/saas_analytics_pipeline.py"
+    text = dag.read_text()
+    assert '"retry_delay": timedelta(seconds=30)' in text
+    dag.write_text(text.replace('"retry_delay": timedelta(seconds=30)', '"retry_delay": timedelta(seconds=1)'))
 
 
 def drop_database(settings: Settings, name: str) -> None:

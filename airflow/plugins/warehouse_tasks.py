@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from dbt_mirrors import DbtBuild
 from infrastructure.settings import Settings, load_settings
-from infrastructure.transform import fingerprint, run_dbt
+from infrastructure.transform import built_by, fingerprint, record_build, run_dbt
 
 
 class Command(BaseOperator):  # type: ignore[misc]
@@ -45,13 +45,29 @@ class Command(BaseOperator):  # type: ignore[misc]
 
 
 class WarehouseBuild(DbtBuild):
-    """dbt build through `infrastructure.transform`, which is what `make dbt-build` runs."""
+    """dbt build through `infrastructure.transform`, which is what `make dbt-build` runs.
+
+    A run of a backfill, and one that is `frugal`, builds nothing where another run has built what has landed.
+    """
+
+    def __init__(self, *, frugal: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.frugal = frugal
 
     def invoke(self, context: Mapping[str, Any], arguments: list[str], callbacks: list[Any]) -> Any:
         return run_dbt(enter_warehouse(context), arguments, callbacks)
 
     def fingerprint(self, context: Mapping[str, Any]) -> str:
         return fingerprint(enter_warehouse(context))
+
+    def already_built(self, context: Mapping[str, Any], fingerprint: str) -> str | None:
+        if not self.frugal and context["dag_run"].run_type != "backfill":
+            return None
+        builder = built_by(enter_warehouse(context), fingerprint)
+        return f"Nothing has landed since run {builder} built every model." if builder else None
+
+    def built(self, context: Mapping[str, Any], fingerprint: str) -> None:
+        record_build(enter_warehouse(context), fingerprint)
 
 
 def enter_warehouse(context: Mapping[str, Any]) -> Settings:

@@ -29,7 +29,7 @@ def trigger(settings: Settings, day: date, tell: Callable[[str], None] | None = 
 
 
 def backfill(settings: Settings, first: date, last: date) -> bool:
-    """Run the pipeline for each day from `first` to `last`, in order, and wait. False if a day failed."""
+    """Run the pipeline for each day from `first` to `last`, and wait. False if a day failed."""
     api = _api(settings)
     number = api.backfill(PIPELINE, first, last, {"warehouse": settings.database})
     days = (last - first).days + 1

@@ -242,6 +242,7 @@ def _wait_for_airflow(layout: Layout, settings: Settings) -> None:
                     "Mend what they say and run `make up` again; `make down` stops what was started."
                 )
             Event().wait(0.3)
+        api.warm_up()
         api.ensure_pool(TRANSFORM_POOL, 1, "One dbt at a time: two would build under the same names")
 
 

@@ -79,3 +79,13 @@ create table if not exists quality.source_freshness (
 );
 comment on table quality.source_freshness is 'Hours since each source in use last landed, at each run, and whether that is too long';
 grant select, insert, update, delete on quality.source_freshness to transformer;
+
+-- What the models were last built from, whole and without a failure (infrastructure/transform.py). One row.
+create table if not exists quality.built (
+    only_row boolean primary key default true check (only_row),
+    fingerprint text not null,
+    run_id text not null,
+    built_at timestamptz not null default now()
+);
+comment on table quality.built is 'The last complete build: the digest of what had landed and of the project, and its run';
+grant select, insert, update on quality.built to transformer;

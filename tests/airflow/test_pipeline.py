@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from infrastructure.local import supervision
-from infrastructure.local.airflow import airflow_url
 from infrastructure.local.airflow_api import AirflowApi
 from infrastructure.local.environment import shell_environment
 from infrastructure.local.layout import PIPELINE, Layout
@@ -34,17 +33,11 @@ def dag_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
         patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
         patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
         patch.setenv("WAREHOUSE_PORT", "1")
-        patch.syspath_prepend(str(PROJECT_ROOT / "airflow/plugins"))
         spec = importlib.util.spec_from_file_location("pipeline_under_test", DAG_FILE)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         yield module
-
-
-@pytest.fixture(scope="module")
-def api(stack: Stack) -> AirflowApi:
-    return AirflowApi(airflow_url(stack.settings), stack.settings.secret("AIRFLOW_ADMIN_PASSWORD"))
 
 
 def run_of(conf: dict[str, Any] | None = None, logical: str | None = None, after: str = "2026-03-10T14:00") -> Any:

@@ -36,7 +36,8 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
     long as `fingerprint` is the same, the next try runs what has failed, was skipped or had not run yet, and the models
     of failed tests. After a success, or another fingerprint, it runs everything.
 
-    A project with a way of its own to run dbt overrides `invoke` and `fingerprint`.
+    A project with a way of its own to run dbt overrides `invoke` and `fingerprint`; and `already_built` and `built`
+    where a run may find that another one has done its work.
     """
 
     ui_color = "#ffe6cc"
@@ -62,10 +63,22 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
         """What the build is made from. Where it differs from that of the try before, that try is worth nothing."""
         return ""
 
+    def already_built(self, context: Mapping[str, Any], fingerprint: str) -> str | None:
+        """Why this run has nothing to build; None where it has to."""
+        return None
+
+    def built(self, context: Mapping[str, Any], fingerprint: str) -> None:
+        """Called after the whole build has succeeded, with what it was made from."""
+
     def execute(self, context: Any) -> None:
         store, task, run = context["task_state_store"], context["ti"], context["dag_run"]
         fingerprint = self.fingerprint(context)
         graph, results, nodes = self._plan(context, store.get(STORE_KEY) or {}, fingerprint)
+        if reason := self.already_built(context, fingerprint):
+            print(reason)
+            for node in graph.selectors:
+                results.put(node, "success")
+            nodes = set()
 
         def keep(*, ended: bool = False) -> None:
             store.set(STORE_KEY, {"fingerprint": fingerprint, "ended": ended, "results": results.kept()})
@@ -73,8 +86,7 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
         def tell(told: Any) -> None:
             task.xcom_push(XCOM_KEY, told)
 
-        if nodes is not None:
-            results.forget(nodes)
+        results.forget(nodes or ())
         with Reporter(results, graph, run.clear_number or 0, tell, keep):
             if nodes is None:
                 self._build(context, self.arguments, results)
@@ -82,6 +94,8 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
                 print(f"Going on where the try before ended: {len(nodes)} of {len(graph.selectors)} nodes are left.")
                 self._build(context, selection(graph, nodes), results)
         keep(ended=True)
+        if not reason:
+            self.built(context, fingerprint)
 
     def run_nodes(self, context: Any, nodes: Iterable[str]) -> None:
         """Build and test these nodes, whatever became of them before."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -17,6 +18,9 @@ from dbt_mirrors.results import Results
 
 XCOM_KEY = "dbt_mirrors"
 SECONDS_BETWEEN = 0.5
+# A machine that is so busy that telling takes long is not kept busier: telling gets this share of the time at most.
+_SHARE = 0.1
+_LONGEST_PAUSE = 10.0
 TERMINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 # States of a build that ran: clearing a mirror of such a build runs the model again.
 HAS_RUN = frozenset({"success", "failed"})
@@ -29,7 +33,7 @@ class Snapshot:
     """The build as it was when it was looked at."""
 
     state: str | None  # of its task
-    told: Mapping[str, Any] | None  # {"clear_number": int, "mirrors": {name: [end, reason]}}
+    told: Mapping[str, Any] | None  # {"clear_number": int, "is_last": bool, "mirrors": {name: [end, reason]}}
 
 
 def ending(now: Snapshot, mirror: str, clear_number: int) -> tuple[End, str] | None:
@@ -82,15 +86,17 @@ class Reporter:
     def __exit__(self, *raised: object) -> None:
         self._end.set()
         self._thread.join()
-        self._report()
+        self._report(is_last=True)
 
     def _run(self) -> None:
         failing = False
-        while not self._end.wait(SECONDS_BETWEEN):
+        took = 0.0
+        while not self._end.wait(min(_LONGEST_PAUSE, max(SECONDS_BETWEEN, took / _SHARE))):
             if os.getppid() != self._parent:
                 # Nobody watches this task any more; the scheduler will start it again elsewhere.
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
+            started = time.monotonic()
             try:
                 self._report()
                 failing = False
@@ -98,10 +104,12 @@ class Reporter:
                 if not failing:
                     print(f"Airflow did not take the progress of dbt, trying again: {error}", flush=True)
                 failing = True
+            took = time.monotonic() - started
 
-    def _report(self) -> None:
+    def _report(self, *, is_last: bool = False) -> None:
         version = self._results.version
-        if version != self._told:
-            self._tell({"clear_number": self._clear_number, "mirrors": self._results.by_mirror(self._graph)})
+        if is_last or version != self._told:
+            mirrors = self._results.by_mirror(self._graph)
+            self._tell({"clear_number": self._clear_number, "is_last": is_last, "mirrors": mirrors})
             self._keep()
             self._told = version

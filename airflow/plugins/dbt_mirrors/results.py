@@ -55,7 +55,7 @@ class Results:
         skipped = [node for node, status in statuses.items() if status == SKIPPED]
         if skipped:
             return "skipped", f"{len(skipped)} of {len(statuses)} nodes were skipped: what they need has failed"
-        return "success", f"{len(statuses)} nodes: {', '.join(sorted(map(short, statuses)))}"
+        return "success", f"{len(statuses)} node{'s' * (len(statuses) != 1)}: {', '.join(sorted(map(short, statuses)))}"
 
     def by_mirror(self, graph: Graph) -> dict[str, tuple[str, str]]:
         """What is known of the mirrors that have ended."""

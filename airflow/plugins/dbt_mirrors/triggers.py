@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar
@@ -12,10 +13,14 @@ from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from dbt_mirrors.progress import SECONDS_BETWEEN, XCOM_KEY, Snapshot, ending
+from dbt_mirrors.progress import XCOM_KEY, Snapshot, ending
 
-_SECONDS_BETWEEN_WHILE_WAITING = 2.0  # for the build to start
-_LONGEST_PAUSE = 15.0
+_PAUSE = 1.0  # seconds: the triggerer itself takes what triggers tell once a second
+_PAUSE_WHILE_WAITING = 2.0  # for the build to start
+_LONGEST_PAUSE = 10.0
+_LOOKS_FOR_A_STATE = 4  # the state of a build that runs is asked for at every fourth look
+_NOT_BEGUN = (None, "scheduled", "queued")
+_SHARE = 0.1  # of the time that looking may take on a busy machine
 
 
 class MirrorTrigger(BaseTrigger):  # type: ignore[misc]
@@ -87,26 +92,34 @@ class _Poller:
                 await self._changed.wait()
 
     async def _poll(self) -> None:
-        failures = 0
+        failures = looks = 0
         while True:
+            started = time.monotonic()
             try:
-                snapshot = await sync_to_async(self._look)()
-                failures = 0
+                snapshot = await sync_to_async(self._look)(looks % _LOOKS_FOR_A_STATE == 0)
+                failures, looks = 0, looks + 1
                 if snapshot != self._snapshot:
                     async with self._changed:
                         self._snapshot = snapshot
                         self._changed.notify_all()
-                pause = SECONDS_BETWEEN if snapshot.state == "running" else _SECONDS_BETWEEN_WHILE_WAITING
+                pause = _PAUSE if snapshot.state == "running" else _PAUSE_WHILE_WAITING
+                pause = min(_LONGEST_PAUSE, max(pause, (time.monotonic() - started) / _SHARE))
             except Exception as error:  # of the API or the database: the mirrors wait until it answers again
                 failures += 1
-                pause = min(_LONGEST_PAUSE, SECONDS_BETWEEN * 2**failures)
+                pause = min(_LONGEST_PAUSE, _PAUSE * 2**failures)
                 print(f"dbt_mirrors: no answer about {self._build} of {self._run_id}, try {failures}: {error!r}")
             await asyncio.sleep(pause)
 
-    def _look(self) -> Snapshot:
+    def _look(self, ask_for_state: bool) -> Snapshot:
+        before = self._snapshot
+        if before and before.state == "running" and not ask_for_state and not (before.told or {}).get("is_last"):
+            return Snapshot("running", self._told())
         # The state first: what is told when the build is over is then all that there will be.
         states = RuntimeTaskInstance.get_task_states(
             dag_id=self._dag_id, task_ids=[self._build], run_ids=[self._run_id]
         )
-        told = XCom.get_one(key=XCOM_KEY, dag_id=self._dag_id, run_id=self._run_id, task_id=self._build)
-        return Snapshot((states.get(self._run_id) or {}).get(self._build), told)
+        state = (states.get(self._run_id) or {}).get(self._build)
+        return Snapshot(state, None if state in _NOT_BEGUN else self._told())
+
+    def _told(self) -> Any:
+        return XCom.get_one(key=XCOM_KEY, dag_id=self._dag_id, run_id=self._run_id, task_id=self._build)
