@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -113,9 +114,9 @@ class Stack:
         return load_settings(self.root, env={})
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """A stack that is up. A test that takes it down brings it up again."""
+@contextmanager
+def new_stack() -> Iterator[Stack]:
+    """A stack of a copy of this project, with a small company; up, and removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="saas-analytics-stack-"))
     root.chmod(0o755)
     for name in ("airflow", "data_gen", "dbt", "infrastructure"):
@@ -136,6 +137,13 @@ def stack() -> Iterator[Stack]:
     finally:
         stack.local("down", check=False)
         shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A stack that is up. A test that takes it down brings it up again."""
+    with new_stack() as stack:
+        yield stack
 
 
 def _add_probe(root: Path) -> None:

@@ -27,7 +27,7 @@ with DAG(
         "do_xcom_push": False,
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": True,
+        "retry_exponential_backoff": 2,
         "max_retry_delay": timedelta(minutes=5),
     },
     tags=["micro-batch"],

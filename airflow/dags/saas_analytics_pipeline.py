@@ -54,7 +54,7 @@ with DAG(
         "do_xcom_push": False,
         "retries": 3,
         "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": True,
+        "retry_exponential_backoff": 2,
         "max_retry_delay": timedelta(minutes=10),
     },
     tags=["daily"],
@@ -68,7 +68,11 @@ with DAG(
         manifest=target_path(load_settings()) / "manifest.json",
         pool=TRANSFORM_POOL,
     )
+    # Of a failed build too: it says what failed.
+    quality_report = Command(
+        task_id="quality_report", module="infrastructure.quality_report", arguments=DAY, trigger_rule="all_done"
+    )
     publish = Command(task_id="publish", module="infrastructure.publish", arguments=DAY)
 
-    generate >> land >> freshness >> dbt_build >> publish
+    generate >> land >> freshness >> dbt_build >> [quality_report, publish]
     mirror_models(dbt_build)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dbt_mirrors.graph import SOURCES, Graph, read_graph
+from dbt_mirrors.graph import SOURCES, Graph, known_graph, read_graph
 from dbt_mirrors.progress import Reporter, Snapshot, ending
 from dbt_mirrors.results import Results, remaining
 from infrastructure.settings import PROJECT_ROOT
@@ -85,6 +85,21 @@ def test_folders_that_need_each_other_make_no_circle(tmp_path: Path) -> None:
     path.write_text(json.dumps({"nodes": nodes}))
     upstream = {mirror.name: set(mirror.upstream) for mirror in read_graph(path, at_most=1).mirrors}
     assert upstream == {"one": {"two"}, "two": set()}
+
+
+def test_a_manifest_that_is_half_written_shows_the_graph_of_the_last_whole_one(manifest: Path, graph: Graph) -> None:
+    whole = manifest.read_text()
+    assert known_graph(manifest, at_most=200) == graph
+    assert known_graph(manifest, at_most=200) == graph  # now from the file beside it
+    manifest.write_text(whole[: len(whole) // 2])
+    assert known_graph(manifest, at_most=200) == graph
+    manifest.write_text(whole.replace("report", "summary"))
+    again = known_graph(manifest, at_most=200)
+    assert again is not None
+    assert "model.shop.summary" in again
+    manifest.unlink()
+    assert known_graph(manifest, at_most=200) == again
+    assert known_graph(manifest.with_name("nowhere") / "manifest.json", at_most=200) is None
 
 
 def test_the_graph_of_this_project_has_every_node_once(tmp_path: Path) -> None:

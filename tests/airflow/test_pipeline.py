@@ -92,11 +92,11 @@ def test_a_new_stack_does_not_start_with_a_run(dag_file: ModuleType) -> None:
 def test_the_dag_is_what_its_readers_expect(dag_file: ModuleType) -> None:
     dag = dag_file.publish.dag
     tasks = {task.task_id: task for task in dag.tasks if task.operator_name != "DbtMirror"}
-    assert list(tasks) == ["generate", "land", "source_freshness", "dbt_build", "publish"]
+    assert list(tasks) == ["generate", "land", "source_freshness", "dbt_build", "quality_report", "publish"]
     follows = {"generate": "land", "land": "source_freshness", "source_freshness": "dbt_build", "dbt_build": "publish"}
     assert all(follower in tasks[task].downstream_task_ids for task, follower in follows.items())
     assert (dag.dag_id, dag.catchup, dag.max_active_runs) == (PIPELINE, False, 1)
-    assert all(task.retries == 3 and task.retry_exponential_backoff for task in tasks.values())
+    assert all(task.retries == 3 and task.retry_exponential_backoff == 2 for task in tasks.values())
     assert all(task.max_retry_delay == timedelta(minutes=10) for task in tasks.values())
     assert tasks["land"].trigger_rule == "none_failed"
     assert {name for name, task in tasks.items() if task.pool == "transform"} == {"source_freshness", "dbt_build"}

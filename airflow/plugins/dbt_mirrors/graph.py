@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,44 @@ class Graph:
 
     def __contains__(self, node: str) -> bool:
         return node in self.selectors
+
+
+def known_graph(manifest: Path, *, at_most: int) -> Graph | None:
+    """The graph of a manifest that dbt may be writing at this moment, or may have left half written; None where there
+    has never been a whole one.
+
+    A small file beside the manifest keeps the graph of the last whole one, by the time of that.
+    """
+    kept = manifest.with_name(f"dbt_mirrors.{at_most}.json")
+    kept_time = kept.stat().st_mtime_ns if kept.exists() else None
+    try:
+        manifest_time = manifest.stat().st_mtime_ns
+        if manifest_time != kept_time:
+            graph = read_graph(manifest, at_most=at_most)
+            _keep(kept, graph, manifest_time)
+            return graph
+    except (FileNotFoundError, json.JSONDecodeError):
+        if kept_time is None:
+            return None
+    content = json.loads(kept.read_bytes())
+    return Graph(
+        mirrors=tuple(
+            Mirror(m["name"], m["label"], m["folder"], tuple(m["nodes"]), frozenset(m["upstream"]))
+            for m in content["mirrors"]
+        ),
+        selectors=content["selectors"],
+        tested={test: frozenset(models) for test, models in content["tested"].items()},
+    )
+
+
+def _keep(path: Path, graph: Graph, time: int) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(json.dumps(asdict(graph), default=sorted))
+        os.utime(unfinished, ns=(time, time))
+        unfinished.replace(path)
+    except PermissionError:
+        return  # who may only read the target path reads the manifest every time
 
 
 def read_graph(manifest: Path, *, at_most: int = 200) -> Graph:

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from airflow.triggers.base import StartTriggerArgs
 
 from dbt_mirrors.errors import RETRY_POLICY, BuildFailed, ProjectBroken, TestsFailed
-from dbt_mirrors.graph import Graph, Mirror, read_graph
+from dbt_mirrors.graph import Graph, Mirror, known_graph, read_graph
 from dbt_mirrors.progress import XCOM_KEY, Reporter
 from dbt_mirrors.results import DONE, Results, remaining, short
 
@@ -99,17 +99,22 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
 
     def run_nodes(self, context: Any, nodes: Iterable[str]) -> None:
         """Build and test these nodes, whatever became of them before."""
-        self._build(context, selection(read_graph(self.manifest, at_most=self.at_most), nodes), Results())
+        self._build(context, selection(self._graph(context), nodes), Results())
 
     def on_kill(self) -> None:
         # In Airflow's handler of SIGTERM, in the thread that waits for dbt, which then cancels its queries.
         raise KeyboardInterrupt
 
+    def _graph(self, context: Any) -> Graph:
+        graph = known_graph(self.manifest, at_most=self.at_most)
+        if graph is None:
+            self.invoke(context, ["--quiet", "parse"], [])
+            graph = read_graph(self.manifest, at_most=self.at_most)
+        return graph
+
     def _plan(self, context: Any, kept: Any, fingerprint: str) -> tuple[Graph, Results, set[str] | None]:
         """The graph, what is known of its nodes, and the nodes to run; None is all of them."""
-        if not self.manifest.exists():
-            self.invoke(context, ["--quiet", "parse"], [])
-        graph = read_graph(self.manifest, at_most=self.at_most)
+        graph = self._graph(context)
         results = Results.from_kept(kept.get("results", {}), graph)
         if kept.get("ended") or kept.get("fingerprint") != fingerprint or not results.statuses:
             return graph, Results(), None
@@ -193,10 +198,11 @@ def mirror_models(build: DbtBuild) -> list[DbtMirror]:
 
     Without a manifest there are none; `dbt parse` makes one, and so does the first build.
     """
-    if not build.manifest.exists():
-        print(f"{build.manifest} does not exist: the models are not shown. `dbt parse` makes it.", file=sys.stderr)
+    graph = known_graph(build.manifest, at_most=build.at_most)
+    if graph is None:
+        print(f"No manifest at {build.manifest}: the models are not shown. `dbt parse` makes it.", file=sys.stderr)
         return []
-    mirrors = read_graph(build.manifest, at_most=build.at_most).mirrors
+    mirrors = graph.mirrors
     groups = {folder: TaskGroup(folder) for folder in sorted({m.folder for m in mirrors}) if folder}
     tasks = {
         mirror.name: DbtMirror(
