@@ -14,13 +14,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from infrastructure.alerts import raise_alert, settle_alert
 from infrastructure.settings import Settings, SettingsError, load_settings
 from infrastructure.transform import run_dbt, run_id_of_process, target_path
 from infrastructure.warehouse import WarehouseError, connect
 
 
 def check_freshness(settings: Settings) -> list[dict[str, Any]]:
-    """Ask dbt, keep the answer, and return the stale sources: `source`, `age_hours`, `limit_hours`."""
+    """Ask dbt, keep the answer, and return it: `source`, `age_hours`, `limit_hours` and `is_stale` of each source."""
     path = target_path(settings) / "sources.json"
     path.unlink(missing_ok=True)  # so that what is read is what this dbt wrote
     result = run_dbt(settings, ["--quiet", "source", "freshness"])
@@ -32,7 +33,7 @@ def check_freshness(settings: Settings) -> list[dict[str, Any]]:
     with connect(settings, "transformer", application_name="freshness") as warehouse:
         warehouse.execute("delete from quality.source_freshness where run_id = %s", [run_id])
         warehouse.cursor().executemany(_WRITE, [{**answer, "run_id": run_id} for answer in used])
-    return [answer for answer in used if answer["is_stale"]]
+    return used
 
 
 def _answer(entry: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def _answer(entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_CAUSE = "stale sources"
 _HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
 _WRITE = """
 insert into quality.source_freshness (run_id, source, age_hours, limit_hours, is_stale)
@@ -59,14 +61,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infrastructure.freshness", description=__doc__.splitlines()[0])
     parser.parse_args(argv)
     try:
-        stale = check_freshness(load_settings())
+        settings = load_settings()
+        answers = check_freshness(settings)
     except (SettingsError, WarehouseError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for source in stale:
-        print(f"stale: {source['source']} landed {source['age_hours']} hours ago; {source['limit_hours']} are allowed")
-    if not stale:
+    stale = [
+        f"{answer['source']} landed {answer['age_hours']} hours ago; {answer['limit_hours']} are allowed"
+        for answer in answers
+        if answer["is_stale"]
+    ]
+    if stale:
+        print("\n".join(f"stale: {text}" for text in stale))
+        raise_alert(settings, _CAUSE, "\n".join(stale))
+    else:
         print("Every source that this warehouse uses is fresh.")
+        settle_alert(settings, _CAUSE, "Every source has landed.")
     return 0
 
 

@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param
 
 from infrastructure.settings import load_settings
 from infrastructure.transform import TRANSFORM_POOL, target_path
-from warehouse_tasks import Command, WarehouseBuild
+from warehouse_tasks import Command, WarehouseBuild, tell_failure, tell_success
 
 with DAG(
     dag_id="saas_analytics_microbatch",
@@ -25,6 +25,8 @@ with DAG(
     params={"warehouse": Param(None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)")},
     default_args={
         "do_xcom_push": False,
+        "on_failure_callback": tell_failure,
+        "on_success_callback": tell_success,
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": 2,

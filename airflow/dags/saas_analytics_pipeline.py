@@ -15,7 +15,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 from dbt_mirrors import mirror_models
 from infrastructure.settings import load_settings
 from infrastructure.transform import TRANSFORM_POOL, target_path
-from warehouse_tasks import Command, WarehouseBuild
+from warehouse_tasks import Command, WarehouseBuild, tell_failure, tell_success
 
 DAY_AFTER_DAY = CronTriggerTimetable(
     # Half an hour after midnight UTC, for the day before, which is the run's logical date.
@@ -52,6 +52,8 @@ with DAG(
     user_defined_macros={"day_of_run": day_of_run},
     default_args={
         "do_xcom_push": False,
+        "on_failure_callback": tell_failure,
+        "on_success_callback": tell_success,
         "retries": 3,
         "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": 2,

@@ -13,6 +13,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from dbt_mirrors import DbtBuild
+from infrastructure.alerts import raise_alert, settle_alert
 from infrastructure.settings import Settings, load_settings
 from infrastructure.transform import built_by, fingerprint, record_build, run_dbt
 
@@ -68,6 +69,21 @@ class WarehouseBuild(DbtBuild):
 
     def built(self, context: Mapping[str, Any], fingerprint: str) -> None:
         record_build(enter_warehouse(context), fingerprint)
+
+
+def tell_failure(context: Mapping[str, Any]) -> None:
+    """A task's `on_failure_callback`: after the last try."""
+    task = context["ti"]
+    reason = str(context.get("exception") or "its process ended; the task's log may say why")
+    text = f"Run {context['run_id']}, task {task.task_id}, try {task.try_number}: {reason}\n{task.log_url}"
+    raise_alert(enter_warehouse(context), f"{task.dag_id}.{task.task_id}", text)
+
+
+def tell_success(context: Mapping[str, Any]) -> None:
+    """A task's `on_success_callback`: where its last failure was told, so is this."""
+    task = context["ti"]
+    text = f"Run {context['run_id']}: task {task.task_id} has succeeded."
+    settle_alert(enter_warehouse(context), f"{task.dag_id}.{task.task_id}", text)
 
 
 def enter_warehouse(context: Mapping[str, Any]) -> Settings:

@@ -97,7 +97,10 @@ def note_migration(settings: Settings, version: str) -> None:
         server.execute(psycopg.sql.SQL("comment on database airflow is {}").format(psycopg.sql.Literal(version)))
 
 
-_FOR_TASKS = ("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_")
+_FOR_TASKS = (
+    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_"),
+    *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_"),
+)
 
 
 def _words(text: str) -> list[str]:

@@ -89,3 +89,12 @@ create table if not exists quality.built (
 );
 comment on table quality.built is 'The last complete build: the digest of what had landed and of the project, and its run';
 grant select, insert, update on quality.built to transformer;
+
+-- What somebody was told of and is not well again (infrastructure/alerts.py).
+create table if not exists quality.alerts (
+    cause text primary key,
+    text text not null,
+    raised_at timestamptz not null default now()
+);
+comment on table quality.alerts is 'Open alerts, one for a cause: told when raised, and when it is well again';
+grant select, insert, delete on quality.alerts to transformer;

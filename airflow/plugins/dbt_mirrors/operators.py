@@ -165,6 +165,7 @@ class DbtMirror(BaseOperator):  # type: ignore[misc]
             pool=build.pool,
             do_xcom_push=False,
             on_failure_callback=None,  # the build tells of its failures
+            on_success_callback=None,
         )
         self.mirror = mirror
         self.build = build.task_id
