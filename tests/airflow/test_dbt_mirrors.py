@@ -145,12 +145,12 @@ def test_results_are_kept_in_a_small_form_and_come_back(graph: Graph) -> None:
     assert Results.from_kept({"success": ["gone"]}, graph).statuses == {}
 
 
-def told(clear_number: int = 0, **mirrors: tuple[str, str]) -> dict[str, Any]:
-    return {"clear_number": clear_number, "is_last": False, "mirrors": mirrors}
+def told(began: int = 0, **mirrors: tuple[str, str]) -> dict[str, Any]:
+    return {"began": began, "is_last": False, "mirrors": mirrors}
 
 
 @pytest.mark.parametrize(
-    ("state", "value", "clear_number", "end"),
+    ("state", "value", "began", "end"),
     [
         pytest.param(None, None, 0, None, id="the build has not begun"),
         pytest.param("running", None, 0, None, id="it has told nothing yet"),
@@ -169,8 +169,8 @@ def told(clear_number: int = 0, **mirrors: tuple[str, str]) -> dict[str, Any]:
         pytest.param("upstream_failed", told(sales=("success", "")), 1, "skipped", id="cleared, and landing failed"),
     ],
 )
-def test_how_a_mirror_ends(state: str | None, value: Any, clear_number: int, end: str | None) -> None:
-    ended = ending(Snapshot(state, value), "sales", clear_number)
+def test_how_a_mirror_ends(state: str | None, value: Any, began: int, end: str | None) -> None:
+    ended = ending(Snapshot(state, value), "sales", began)
     assert (ended and ended[0]) == end
 
 
@@ -207,7 +207,7 @@ def test_the_reporter_starts_with_nothing_and_survives_a_receiver_that_refuses(
     told_values: tuple[list[Any], Results, list[int]],
 ) -> None:
     values, results, asked = told_values
-    assert values == [{"clear_number": 7, "is_last": False, "mirrors": {}}]
+    assert values == [{"began": 7, "is_last": False, "mirrors": {}}]
     # dbt tells its events from threads of its own.
     event = SimpleNamespace(
         info=SimpleNamespace(name="NodeFinished"),

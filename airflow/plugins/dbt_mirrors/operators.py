@@ -87,7 +87,7 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
             task.xcom_push(XCOM_KEY, told)
 
         results.forget(nodes or ())
-        with Reporter(results, graph, run.clear_number or 0, tell, keep):
+        with Reporter(results, graph, run.start_date.timestamp(), tell, keep):
             if nodes is None:
                 self._build(context, self.arguments, results)
             elif nodes:

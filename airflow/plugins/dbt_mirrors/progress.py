@@ -33,18 +33,19 @@ class Snapshot:
     """The build as it was when it was looked at."""
 
     state: str | None  # of its task
-    told: Mapping[str, Any] | None  # {"clear_number": int, "is_last": bool, "mirrors": {name: [end, reason]}}
+    told: Mapping[str, Any] | None  # {"began": float, "is_last": bool, "mirrors": {name: [end, reason]}}
 
 
-def ending(now: Snapshot, mirror: str, clear_number: int) -> tuple[End, str] | None:
+def ending(now: Snapshot, mirror: str, began: float) -> tuple[End, str] | None:
     """How the mirror ends, and why; None while that is open.
 
-    A failure counts when the build is over: until then a retry may mend it. `clear_number` is that of the mirror's run
-    when the mirror started: what an older clear of the run has told is about a former build.
+    A failure counts when the build is over: until then a retry may mend it. `began` is when the mirror's run did, in
+    seconds; a run that has ended begins again when something in it is cleared, and what was told before is then about a
+    former build.
     """
     over = now.state in TERMINAL
     told = now.told or {}
-    if now.told is None or told["clear_number"] < clear_number:
+    if now.told is None or told["began"] < began:
         if not over:
             return None
         if now.told is not None and now.state in HAS_RUN:
@@ -64,12 +65,12 @@ class Reporter:
     """Tells and keeps the results of a build every half second, from a thread of its own, as long as it is entered."""
 
     def __init__(
-        self, results: Results, graph: Graph, clear_number: int, tell: Callable[[Any], None], keep: Callable[[], None]
+        self, results: Results, graph: Graph, began: float, tell: Callable[[Any], None], keep: Callable[[], None]
     ) -> None:
         """`tell` pushes the XCom; `keep` stores the results for the next try."""
         self._results = results
         self._graph = graph
-        self._clear_number = clear_number
+        self._began = began
         self._tell = tell
         self._keep = keep
         self._told = -1  # version of the results
@@ -110,6 +111,6 @@ class Reporter:
         version = self._results.version
         if is_last or version != self._told:
             mirrors = self._results.by_mirror(self._graph)
-            self._tell({"clear_number": self._clear_number, "is_last": is_last, "mirrors": mirrors})
+            self._tell({"began": self._began, "is_last": is_last, "mirrors": mirrors})
             self._keep()
             self._told = version

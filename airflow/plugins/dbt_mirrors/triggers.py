@@ -39,7 +39,7 @@ class MirrorTrigger(BaseTrigger):  # type: ignore[misc]
         task: Any = self.task_instance
         run = task.get_template_context()["dag_run"]
         async with _Poller.of(task.dag_id, task.run_id, self.build) as poller:
-            end, reason = await poller.ending(self.mirror, run.clear_number or 0)
+            end, reason = await poller.ending(self.mirror, run.start_date.timestamp())
         self.log.info(reason)
         match end:
             case "success":
@@ -84,10 +84,10 @@ class _Poller:
                 with suppress(asyncio.CancelledError):
                     await poller._polling
 
-    async def ending(self, mirror: str, clear_number: int) -> tuple[str, str]:
+    async def ending(self, mirror: str, began: float) -> tuple[str, str]:
         async with self._changed:
             while True:
-                if self._snapshot and (end := ending(self._snapshot, mirror, clear_number)):
+                if self._snapshot and (end := ending(self._snapshot, mirror, began)):
                     return end
                 await self._changed.wait()
 
