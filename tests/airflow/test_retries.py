@@ -113,11 +113,10 @@ def hanging(server: psycopg.Connection) -> int | None:
 
 
 def process_of_task(scheduler: psutil.Process) -> psutil.Process:
-    """The process in which dbt runs: the one below the scheduler that holds sessions of the warehouse."""
-    below = scheduler.children(recursive=True)
-    parents = {process.ppid() for process in below}
-    (leaf,) = [p for p in below if p.pid not in parents and "task" in " ".join(p.cmdline())]
-    return leaf
+    """The process in which dbt runs: the one that a worker of the scheduler has forked."""
+    workers = scheduler.children()
+    (task,) = [process for worker in workers for process in worker.children()]
+    return task
 
 
 def clear(api: AirflowApi, run_id: str, tasks: list[str], *, downstream: bool = False) -> None:
