@@ -14,6 +14,7 @@ import httpx
 from infrastructure.local.airflow import ADMIN
 
 FINISHED = frozenset({"success", "failed"})
+PATIENCE = 120  # seconds in which what was killed under a run that is waited for is started again
 DAYS_SIDE_BY_SIDE = 8  # of a backfill
 
 
@@ -127,9 +128,18 @@ class AirflowApi:
         """Wait for the end of a run, telling each change of a step and each model that fails. True if it succeeded."""
         seen: dict[str, tuple[str | None, int]] = {}
         deadline = None if seconds is None else time.monotonic() + seconds
+        unheard = None  # since when Airflow, or the server under it, has not answered
         while True:
-            state = self.run_state(dag_id, run_id)
-            for task in self.tasks(dag_id, run_id):
+            try:
+                state, tasks = self.run_state(dag_id, run_id), self.tasks(dag_id, run_id)
+                unheard = None
+            except AirflowApiError:
+                unheard = unheard or time.monotonic()
+                if time.monotonic() - unheard > PATIENCE:
+                    raise
+                Event().wait(1)
+                continue
+            for task in tasks:
                 is_news = task.state and (task.is_step or task.state in ("failed", "skipped"))
                 if is_news and seen.get(task.task_id) != (task.state, task.try_number):
                     seen[task.task_id] = (task.state, task.try_number)
