@@ -1,4 +1,4 @@
-"""The last task of the pipeline: keeps a summary of the run in quality.pipeline_runs, and prints it.
+"""The last task of the pipeline: keeps a summary of its run in quality.pipeline_runs, and prints it.
 
 python -m infrastructure.publish --day YYYY-MM-DD
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,37 +20,55 @@ from psycopg.types.json import Jsonb
 
 from infrastructure.kpis import newest_kpis
 from infrastructure.settings import Settings, SettingsError, load_settings
-from infrastructure.transform import target_path
 from infrastructure.warehouse import WarehouseError, connect
 
 
 def publish(settings: Settings, day: date) -> dict[str, Any]:
-    """Write one row about `day` to quality.pipeline_runs and return its summary."""
+    """Write the row of this run and `day` in quality.pipeline_runs, again where it is there, and return its summary."""
     with connect(settings, "transformer", application_name="publish") as warehouse:
+        run_id = os.environ.get("PIPELINE_RUN_ID") or newest_run(warehouse)
         summary = {
             "day": day,
             "landed": _landed(warehouse, day),
-            "dbt": dbt_results(target_path(settings)),
+            "dbt": dbt_results(warehouse, run_id) or dbt_results(warehouse, newest_run(warehouse)),
             "kpis": asdict(newest_kpis(settings)),
         }
         # Dates and decimals as text, so that not a digit is lost.
         plain: dict[str, Any] = json.loads(json.dumps(summary, default=str))
-        warehouse.execute("insert into quality.pipeline_runs (day, summary) values (%s, %s)", [day, Jsonb(plain)])
+        warehouse.execute(_WRITE, [run_id, day, Jsonb(plain)])
     return plain
 
 
-def dbt_results(target: Path) -> dict[str, dict[str, int]]:
-    """How many models and tests of dbt's last run ended how: {'model': {'success': 33}, 'test': {'pass': 120}}."""
-    path = target / "run_results.json"
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))["results"]
-    except FileNotFoundError:
-        raise WarehouseError(f"{path} does not exist: dbt has not run here. Run `make dbt-build`.") from None
-    counts: dict[str, Counter[str]] = {}
-    for result in results:
-        kind = result["unique_id"].partition(".")[0]
-        counts.setdefault(kind, Counter())[result["status"]] += 1
-    return {kind: dict(states) for kind, states in counts.items()}
+def newest_run(warehouse: psycopg.Connection) -> str:
+    """The run whose dbt was the last to end a node: what a publish by hand, after a build by hand, is about."""
+    row = warehouse.execute("select run_id from quality.dbt_results order by finished_at desc limit 1").fetchone()
+    if row is None:
+        raise WarehouseError("No dbt run has left results in quality.dbt_results. Run `make dbt-build`.")
+    return str(row[0])
+
+
+def dbt_results(warehouse: psycopg.Connection, run_id: str) -> dict[str, dict[str, int]]:
+    """How many models and tests of a run ended how: {'model': {'success': 33}, 'test': {'pass': 120}}."""
+    rows = warehouse.execute(
+        """
+        select split_part(node_id, '.', 1) as kind, status, count(*)
+        from quality.dbt_results
+        where run_id = %s
+        group by kind, status
+        """,
+        [run_id],
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for kind, status, number in rows:
+        counts.setdefault(kind, {})[status] = number
+    return counts
+
+
+_WRITE = """
+insert into quality.pipeline_runs (run_id, day, summary)
+values (%s, %s, %s)
+on conflict (run_id, day) do update set summary = excluded.summary, finished_at = excluded.finished_at
+"""
 
 
 def _landed(warehouse: psycopg.Connection, day: date) -> list[dict[str, Any]]:

@@ -33,6 +33,14 @@ DEFAULTS = {
     "SYNTHETIC_COMPANY": "on",
     "COMPANY_SCALE": "1.0",
     "COMPANY_SEED": "42",
+    "SLACK_WEBHOOK_URL": "off",
+    "ALERT_EMAIL": "off",
+    "SMTP_HOST": "127.0.0.1",
+    "SMTP_PORT": "25",
+    "SMTP_FROM": "analytics@localhost",
+    "LOG_RETENTION_DAYS": "30",
+    "AIRFLOW_RETENTION_DAYS": "90",
+    "QUALITY_RETENTION_DAYS": "400",
 }
 KEYS = (
     "WAREHOUSE_HOST",
@@ -49,6 +57,14 @@ KEYS = (
     "AIRFLOW_FERNET_KEY",
     "AIRFLOW_JWT_SECRET",
     "AIRFLOW_API_SECRET_KEY",
+    "SLACK_WEBHOOK_URL",
+    "ALERT_EMAIL",
+    "SMTP_HOST",
+    "SMTP_PORT",
+    "SMTP_FROM",
+    "LOG_RETENTION_DAYS",
+    "AIRFLOW_RETENTION_DAYS",
+    "QUALITY_RETENTION_DAYS",
     "LANDING_ZONE",
     "SYNTHETIC_COMPANY",
     "COMPANY_SCALE",
@@ -78,6 +94,14 @@ class Settings:
     company_seed: int
     company_founded: date | None  # None: the date in data_gen/rules.yaml
     airflow_port: int | None
+    slack_webhook_url: str = field(repr=False)  # off: nobody is told by Slack
+    alert_email: str  # off: nobody is told by e-mail
+    smtp_host: str
+    smtp_port: int
+    smtp_from: str
+    log_retention_days: int  # of task logs; 0: for ever, as with the next two
+    airflow_retention_days: int  # of runs in Airflow's own database
+    quality_retention_days: int  # of results of dbt's runs in the schema quality
     _secrets: Mapping[str, str] = field(repr=False)  # every *_PASSWORD, *_KEY and *_SECRET that is set
 
     def dsn(self, role: Role, database: str | None = None, *, application_name: str | None = None) -> str:
@@ -107,6 +131,14 @@ class Settings:
             "SYNTHETIC_COMPANY": "on" if self.synthetic_company else "off",
             "COMPANY_SCALE": str(self.company_scale),
             "COMPANY_SEED": str(self.company_seed),
+            "SLACK_WEBHOOK_URL": self.slack_webhook_url,
+            "ALERT_EMAIL": self.alert_email,
+            "SMTP_HOST": self.smtp_host,
+            "SMTP_PORT": str(self.smtp_port),
+            "SMTP_FROM": self.smtp_from,
+            "LOG_RETENTION_DAYS": str(self.log_retention_days),
+            "AIRFLOW_RETENTION_DAYS": str(self.airflow_retention_days),
+            "QUALITY_RETENTION_DAYS": str(self.quality_retention_days),
             **self._secrets,
         }
         if self.company_founded:
@@ -129,6 +161,7 @@ class Settings:
 
 
 _DATE, _PORT = "a date like 2026-01-31", "a port number from 1 to 65535"
+_DAYS = "a number of days (0: for ever)"
 _FIX = "run `make up` (or `make -s env`), which adds what is missing."
 
 
@@ -163,6 +196,14 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         company_seed=read("COMPANY_SEED", _natural, "a whole number of 0 or more"),
         company_founded=read("COMPANY_FOUNDED", date.fromisoformat, _DATE) if "COMPANY_FOUNDED" in values else None,
         airflow_port=read("AIRFLOW_PORT", _port, _PORT) if "AIRFLOW_PORT" in values else None,
+        slack_webhook_url=values["SLACK_WEBHOOK_URL"],
+        alert_email=values["ALERT_EMAIL"],
+        smtp_host=values["SMTP_HOST"],
+        smtp_port=read("SMTP_PORT", _port, _PORT),
+        smtp_from=values["SMTP_FROM"],
+        log_retention_days=read("LOG_RETENTION_DAYS", _natural, _DAYS),
+        airflow_retention_days=read("AIRFLOW_RETENTION_DAYS", _natural, _DAYS),
+        quality_retention_days=read("QUALITY_RETENTION_DAYS", _natural, _DAYS),
         _secrets={key: values[key] for key in KEYS if is_secret(key) and key in values},
     )
 

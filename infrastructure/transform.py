@@ -3,28 +3,50 @@
     python -m infrastructure.transform build [dbt's options]
     python -m infrastructure.transform test --select marts
 
-Two dbt processes at once in one warehouse would use the same names for what they build, so this holds a lock of the
-warehouse (an advisory lock in PostgreSQL) for as long as dbt runs; a second one waits and says so.
+Two dbt at once in one warehouse would use the same names for what they build, so this holds a lock of the warehouse (an
+advisory lock in PostgreSQL) for as long as dbt runs; a second one waits and says so. Airflow's tasks come through the
+same function, `run_dbt`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from data_gen.landing.command import prepare
+from infrastructure.node_results import NodeResults
 from infrastructure.settings import Settings, SettingsError, load_settings
-from infrastructure.warehouse import WarehouseError, connect
+from infrastructure.warehouse import WarehouseError, connect, ensure_warehouse
 
 # Key of the advisory lock, in the warehouse's own database, that one transform at a time holds.
 _LOCK = 7_222_019
+# What dbt's sessions are called. A dbt that is started by hand is called otherwise, and is never taken for a left-over.
+APPLICATION_NAME = "transform"
+# Limits of dbt's sessions: a statement that hangs ends, one that waits for a lock gives up, and the server looks every
+# few seconds whether the client of a long statement is still there.
+_SESSION_OPTIONS = {
+    "statement_timeout": "2h",
+    "lock_timeout": "10min",
+    "idle_in_transaction_session_timeout": "30min",
+    "client_connection_check_interval": "5s",
+}
+# Folders of dbt/ whose files make the manifest.
+_PROJECT_PARTS = ("models", "macros", "seeds", "snapshots", "tests")
+_PATIENCE = 30_000  # milliseconds in which a session that was told to end must have ended
+
+# The pool in Airflow whose one slot every task that runs dbt takes.
+TRANSFORM_POOL = "transform"
+
+Callback = Callable[[Any], None]
 
 
 def target_path(settings: Settings) -> Path:
@@ -48,36 +70,97 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def run_dbt(settings: Settings, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
+def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Callback] = ()) -> Any:
     """Run one dbt command on the warehouse of the settings, which is made with its raw tables where it is missing.
 
-    Returns dbt's exit code.
+    dbt runs in this process and tells each of its events to `callbacks`. What became of each node is kept in
+    quality.dbt_results under `run_id_of_process`. Returns dbt's own `dbtRunnerResult`.
     """
+    ensure_warehouse(settings)
     prepare(settings)
-    with _only_transform(settings):
-        dbt = subprocess.Popen(
-            [str(Path(sys.executable).with_name("dbt")), *arguments],
-            env={**environment, **dbt_environment(settings)},
-            cwd=settings.root / "dbt",
+    with _only_transform(settings) as session, _environment({**dbt_environment(settings), **_session_environment()}):
+        _end_left_overs(session)
+        if NodeResults.COMMANDS.intersection(arguments):
+            callbacks = [*callbacks, NodeResults(session, run_id_of_process()).on_event]
+        return _invoke(arguments, callbacks)
+
+
+def run_id_of_process() -> str:
+    """What the results of this run are kept under: the run in Airflow that started this process, or the process."""
+    return os.environ.get("PIPELINE_RUN_ID") or f"command__{datetime.now(UTC):%Y%m%dT%H%M%S}__{os.getpid()}"
+
+
+def fingerprint(settings: Settings) -> str:
+    """What a build of this warehouse is made from, as a digest: everything landed, and the project's files."""
+    ensure_warehouse(settings)
+    digest = hashlib.sha256()
+    for path in sorted(_project_files(settings)):
+        about = path.stat()
+        digest.update(f"{path.relative_to(settings.root)} {about.st_size} {about.st_mtime_ns}\n".encode())
+    with connect(settings, "transformer", application_name="fingerprint") as session:
+        landed = session.execute("select max(load_id), count(superseded_by), sum(rows_read) from raw.loads").fetchone()
+    digest.update(repr(landed).encode())
+    return digest.hexdigest()
+
+
+def built_by(settings: Settings, fingerprint: str) -> str | None:
+    """The run that built every model from this, where nothing else has been built since."""
+    with connect(settings, "transformer", application_name="fingerprint") as session:
+        row = session.execute("select run_id from quality.built where fingerprint = %s", [fingerprint]).fetchone()
+    return row[0] if row else None
+
+
+def record_build(settings: Settings, fingerprint: str) -> None:
+    """Keep that every model is built from this: `fingerprint` as it was before the build began."""
+    with connect(settings, "transformer", application_name="fingerprint") as session:
+        session.execute(
+            """
+            insert into quality.built (fingerprint, run_id) values (%s, %s)
+            on conflict (only_row) do update set
+                fingerprint = excluded.fingerprint, run_id = excluded.run_id, built_at = excluded.built_at
+            """,
+            [fingerprint, run_id_of_process()],
         )
-        try:
-            return dbt.wait()
-        except KeyboardInterrupt:
-            dbt.wait()  # Ctrl-C has reached dbt too; it cancels its queries and ends
-            raise
-        except BaseException:
-            dbt.send_signal(signal.SIGINT)
-            dbt.wait()
-            raise
+
+
+def ensure_manifest(settings: Settings) -> Path:
+    """dbt's manifest of the project as it is now; made where it is missing or older than a file of the project.
+
+    Needs no database: Airflow's DAG shows the models before the first of them is built.
+    """
+    manifest = target_path(settings) / "manifest.json"
+    made = manifest.stat().st_mtime if manifest.exists() else 0.0
+    if any(path.stat().st_mtime > made for path in _project_files(settings)):
+        with _environment(dbt_environment(settings)):
+            result = _invoke(["--quiet", "parse"], [])
+        if not result.success:
+            raise WarehouseError(f"dbt cannot read its project in {settings.root / 'dbt'}: {result.exception}")
+        manifest.touch()  # dbt leaves the file alone where nothing in it changes
+    return manifest
+
+
+def _project_files(settings: Settings) -> list[Path]:
+    """Everything that the manifest is made of. Folders too: their time says that a file went."""
+    project = settings.root / "dbt"
+    return [*project.glob("*.yml"), *(path for part in _PROJECT_PARTS for path in (project / part).rglob("*"))]
+
+
+def _invoke(arguments: Sequence[str], callbacks: Sequence[Callback]) -> Any:
+    from dbt.cli.main import dbtRunner  # takes seconds, and not everything here needs it
+
+    result = dbtRunner(callbacks=list(callbacks)).invoke(list(arguments))
+    if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
+        raise result.exception  # dbt has cancelled its queries
+    return result
 
 
 @contextmanager
-def _only_transform(settings: Settings) -> Iterator[None]:
+def _only_transform(settings: Settings) -> Iterator[psycopg.Connection]:
     with connect(settings, "transformer", autocommit=True, application_name="transform lock") as lock:
         if not _try_lock(lock):
             print(f"Another transform runs in warehouse {settings.database}: waiting for its end.", file=sys.stderr)
             lock.execute("select pg_advisory_lock(%s)", [_LOCK])
-        yield
+        yield lock
 
 
 def _try_lock(connection: psycopg.Connection) -> bool:
@@ -85,8 +168,47 @@ def _try_lock(connection: psycopg.Connection) -> bool:
     return bool(row and row[0])
 
 
+def _end_left_overs(session: psycopg.Connection) -> None:
+    """End dbt's sessions that a killed transform left: this one holds the lock, so no other transform is alive."""
+    ended = session.execute(
+        """
+        select pid, pg_terminate_backend(pid, %s), left(query, 80)
+        from pg_stat_activity
+        where datname = current_database() and usename = current_user and application_name = %s
+        """,
+        [_PATIENCE, APPLICATION_NAME],
+    ).fetchall()
+    for pid, has_ended, query in ended:
+        print(f"Ended session {pid} of a transform that was killed: {query}", file=sys.stderr)
+        if not has_ended:
+            raise WarehouseError(
+                f"Session {pid} of a transform that was killed does not end: {query}\n"
+                "It may be writing to a disk that hangs. Look at the server's log; then run this again."
+            )
+
+
+def _session_environment() -> dict[str, str]:
+    options = " ".join(f"-c {name}={value}" for name, value in _SESSION_OPTIONS.items())
+    return {"PGAPPNAME": APPLICATION_NAME, "PGOPTIONS": options}
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """dbt reads its settings from the environment of the process, which is put back afterwards."""
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
 def _stop(number: int, frame: object) -> None:
-    """Ends this process by an exception, so that dbt is not left running without the lock."""
+    """Ends this process by an exception, so that dbt cancels its queries first."""
     raise SystemExit(128 + number)
 
 
@@ -97,13 +219,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0 if arguments else 2
     try:
-        return run_dbt(load_settings(), arguments)
+        result = run_dbt(load_settings(), arguments)
     except (SettingsError, WarehouseError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped. What was built stays; the same command goes on from there.", file=sys.stderr)
         return 130
+    if result.exception:
+        print(f"error: {result.exception}", file=sys.stderr)
+        return 2
+    return 0 if result.success else 1
 
 
 if __name__ == "__main__":

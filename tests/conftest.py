@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -113,9 +114,9 @@ class Stack:
         return load_settings(self.root, env={})
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """A stack that is up. A test that takes it down brings it up again."""
+@contextmanager
+def new_stack() -> Iterator[Stack]:
+    """A stack of a copy of this project, with a small company; up, and removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="saas-analytics-stack-"))
     root.chmod(0o755)
     for name in ("airflow", "data_gen", "dbt", "infrastructure"):
@@ -125,6 +126,7 @@ def stack() -> Iterator[Stack]:
     for name in (".env.template", "Makefile", "pyproject.toml", "uv.lock"):
         shutil.copy2(PROJECT_ROOT / name, root / name)
     (root / ".venv").symlink_to(sys.prefix)
+    _add_probe(root)
     stack = Stack(root)
     try:
         stack.local("env")  # makes .env
@@ -135,6 +137,36 @@ def stack() -> Iterator[Stack]:
     finally:
         stack.local("down", check=False)
         shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A stack that is up. A test that takes it down brings it up again."""
+    with new_stack() as stack:
+        yield stack
+
+
+def _add_probe(root: Path) -> None:
+    """Give the copy's project a model that does what a test wants of it, and its pipeline a short pause before a retry.
+
+    The model is what the function public.probe() of its warehouse says, where a test has made one; otherwise 1. A test
+    of the data fails unless it is 1, and another model follows it.
+    """
+    models = root / "dbt/models/marts/probe"
+    models.mkdir()
+    (models / "probe.sql").write_text(
+        """
+        {{ config(materialized="table") }}
+        {%- set made = execute and run_query("select to_regprocedure('public.probe()') is not null").rows[0][0] %}
+        select {{ "public.probe()" if made else "1" }} as n
+        """
+    )
+    (models / "after_probe.sql").write_text("{{ config(materialized='table') }} select n from {{ ref('probe') }}")
+    (root / "dbt/tests/probe_is_one.sql").write_text("select n from {{ ref('probe') }} where n <> 1")
+    dag = root / "airflow/dags/saas_analytics_pipeline.py"
+    text = dag.read_text()
+    assert '"retry_delay": timedelta(seconds=30)' in text
+    dag.write_text(text.replace('"retry_delay": timedelta(seconds=30)', '"retry_delay": timedelta(seconds=1)'))
 
 
 def drop_database(settings: Settings, name: str) -> None:

@@ -1,20 +1,22 @@
 """The daily run: make a day's files, land them, build and test the models, publish what came of it.
 
-Every task is a command line of this project that works as well by hand. Which day a run is for: see `day_of_run`.
+Every task is a command line of this project that works as well by hand; the tasks after dbt_build show its models, one
+each. Which day a run is for: see `day_of_run`.
 """
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, date, timedelta
-from pathlib import Path
 from typing import Any
 
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param
 from airflow.timetables.trigger import CronTriggerTimetable
 
-ROOT = Path(__file__).resolve().parents[2]
+from dbt_mirrors import mirror_models
+from infrastructure.settings import load_settings
+from infrastructure.transform import TRANSFORM_POOL, target_path
+from warehouse_tasks import Command, WarehouseBuild, tell_failure, tell_success
+
 DAY_AFTER_DAY = CronTriggerTimetable(
     # Half an hour after midnight UTC, for the day before, which is the run's logical date.
     "30 0 * * *",
@@ -35,11 +37,6 @@ def day_of_run(run: Any) -> date:
     return min(logical, yesterday)
 
 
-def warehouse_of_run(params: Any) -> str:
-    """The database that a run works in: `warehouse` of its configuration, otherwise the stack's."""
-    return str(params["warehouse"] or os.environ.get("WAREHOUSE_DB", ""))
-
-
 with DAG(
     dag_id="saas_analytics_pipeline",
     description="Generates and lands a day, builds and tests the models, publishes a summary",
@@ -52,27 +49,32 @@ with DAG(
         "day": Param(None, type=["null", "string"], format="date", title="Day (default: yesterday, UTC)"),
         "warehouse": Param(None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)"),
     },
-    user_defined_macros={"day_of_run": day_of_run, "warehouse_of_run": warehouse_of_run},
+    user_defined_macros={"day_of_run": day_of_run},
     default_args={
-        "cwd": str(ROOT),
-        "env": {"WAREHOUSE_DB": "{{ warehouse_of_run(params) }}"},
-        "append_env": True,
         "do_xcom_push": False,
+        "on_failure_callback": tell_failure,
+        "on_success_callback": tell_success,
         "retries": 3,
         "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": True,
+        "retry_exponential_backoff": 2,
         "max_retry_delay": timedelta(minutes=10),
     },
     tags=["daily"],
 ):
     DAY = "--day {{ day_of_run(dag_run) }}"
-    # Exit code 99 is a task that is skipped: nobody makes data where the synthetic company is switched off.
-    generate = BashOperator(
-        task_id="generate",
-        bash_command=f'[ "$SYNTHETIC_COMPANY" = on ] || exit 99; python data_gen/generate.py {DAY}',
+    generate = Command(task_id="generate", module="data_gen.generate", arguments=DAY, only_with="synthetic_company")
+    land = Command(task_id="land", module="data_gen.land", arguments=DAY, trigger_rule="none_failed")
+    freshness = Command(task_id="source_freshness", module="infrastructure.freshness", pool=TRANSFORM_POOL)
+    dbt_build = WarehouseBuild(
+        task_id="dbt_build",
+        manifest=target_path(load_settings()) / "manifest.json",
+        pool=TRANSFORM_POOL,
     )
-    land = BashOperator(task_id="land", bash_command=f"python data_gen/land.py {DAY}", trigger_rule="none_failed")
-    dbt_build = BashOperator(task_id="dbt_build", bash_command="python -m infrastructure.transform build")
-    publish = BashOperator(task_id="publish", bash_command=f"python -m infrastructure.publish {DAY}")
+    # Of a failed build too: it says what failed.
+    quality_report = Command(
+        task_id="quality_report", module="infrastructure.quality_report", arguments=DAY, trigger_rule="all_done"
+    )
+    publish = Command(task_id="publish", module="infrastructure.publish", arguments=DAY)
 
-    generate >> land >> dbt_build >> publish
+    generate >> land >> freshness >> dbt_build >> [quality_report, publish]
+    mirror_models(dbt_build)

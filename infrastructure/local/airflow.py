@@ -53,11 +53,13 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         # What was killed is noticed within a minute: the default is five
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # dbt's locks are still there when the process of a task ends: no news for its log
+        "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
         "PYTHONUNBUFFERED": "1",  # a task's output is in its log at once
         # Little work when there is nothing to do
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
         "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "600",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
@@ -95,7 +97,10 @@ def note_migration(settings: Settings, version: str) -> None:
         server.execute(psycopg.sql.SQL("comment on database airflow is {}").format(psycopg.sql.Literal(version)))
 
 
-_FOR_TASKS = ("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_")
+_FOR_TASKS = (
+    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_"),
+    *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_"),
+)
 
 
 def _words(text: str) -> list[str]:

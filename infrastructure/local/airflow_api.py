@@ -14,6 +14,8 @@ import httpx
 from infrastructure.local.airflow import ADMIN
 
 FINISHED = frozenset({"success", "failed"})
+PATIENCE = 120  # seconds in which what was killed under a run that is waited for is started again
+DAYS_SIDE_BY_SIDE = 8  # of a backfill
 
 
 class AirflowApiError(Exception):
@@ -27,6 +29,12 @@ class Task:
     task_id: str
     state: str | None
     try_number: int
+    operator: str = ""
+
+    @property
+    def is_step(self) -> bool:
+        """False for a mirror of a model: it shows what the step dbt_build does."""
+        return self.operator != "DbtMirror"
 
 
 class AirflowApi:
@@ -36,7 +44,7 @@ class AirflowApi:
         self._password = password
         self._token: str | None = None
         # Not through a proxy: Airflow is on this machine.
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
     def health(self) -> dict[str, bool]:
         """Which of metadatabase, scheduler, dag_processor and triggerer are healthy."""
@@ -47,6 +55,15 @@ class AirflowApi:
         """True when the DAG is there to be triggered."""
         response = self._send("GET", f"/api/v2/dags/{dag_id}")
         return response.status_code == 200
+
+    def warm_up(self) -> None:
+        """Have Airflow make ready what tasks talk to, which takes seconds: otherwise the first task waits for it."""
+        self.call("GET", "/execution/health")
+
+    def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        """Make the pool where it is missing. One that is there keeps the slots that somebody gave it."""
+        if self._send("GET", f"/api/v2/pools/{name}").status_code == 404:
+            self.call("POST", "/api/v2/pools", {"name": name, "slots": slots, "description": description})
 
     def import_errors(self) -> list[str]:
         answer = self.call("GET", "/api/v2/importErrors")
@@ -63,8 +80,15 @@ class AirflowApi:
         return str(self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
     def tasks(self, dag_id: str, run_id: str) -> list[Task]:
-        answer = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
-        return [Task(t["task_id"], t["state"], t["try_number"]) for t in answer["task_instances"]]
+        tasks: list[Task] = []
+        while True:
+            query = f"limit=100&offset={len(tasks)}"
+            page = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances?{query}")
+            tasks += [
+                Task(t["task_id"], t["state"], t["try_number"], t["operator_name"]) for t in page["task_instances"]
+            ]
+            if not page["task_instances"] or len(tasks) >= page["total_entries"]:
+                return tasks
 
     def task_log(self, dag_id: str, run_id: str, task: Task) -> list[str]:
         """The lines that the task wrote."""
@@ -73,7 +97,10 @@ class AirflowApi:
         return [line["event"] if isinstance(line, dict) else str(line) for line in content]
 
     def backfill(self, dag_id: str, first: date, last: date, conf: dict[str, Any]) -> int:
-        """Start a run for each day from `first` to `last`, also for days that ran before."""
+        """Start a run for each day from `first` to `last`, also for days that ran before.
+
+        Some run side by side: their days land together, and the first dbt that finds all of them builds for all.
+        """
         body = {
             "dag_id": dag_id,
             # Airflow counts the mornings on which runs start, which are those after the days that they process.
@@ -81,7 +108,7 @@ class AirflowApi:
             "to_date": _midnight(last + timedelta(days=2)).isoformat(),
             "dag_run_conf": conf,
             "reprocess_behavior": "completed",
-            "max_active_runs": 1,
+            "max_active_runs": DAYS_SIDE_BY_SIDE,
         }
         return int(self.call("POST", "/api/v2/backfills", body)["id"])
 
@@ -98,16 +125,26 @@ class AirflowApi:
                 return runs
 
     def wait(self, dag_id: str, run_id: str, tell: Callable[[str], None], seconds: float | None = None) -> bool:
-        """Wait for the end of a run, telling each change of a task's state. True if it succeeded."""
+        """Wait for the end of a run, telling each change of a step and each model that fails. True if it succeeded."""
         seen: dict[str, tuple[str | None, int]] = {}
         deadline = None if seconds is None else time.monotonic() + seconds
+        unheard = None  # since when Airflow, or the server under it, has not answered
         while True:
-            state = self.run_state(dag_id, run_id)
-            for task in self.tasks(dag_id, run_id):
-                if task.state and seen.get(task.task_id) != (task.state, task.try_number):
+            try:
+                state, tasks = self.run_state(dag_id, run_id), self.tasks(dag_id, run_id)
+                unheard = None
+            except AirflowApiError:
+                unheard = unheard or time.monotonic()
+                if time.monotonic() - unheard > PATIENCE:
+                    raise
+                Event().wait(1)
+                continue
+            for task in tasks:
+                is_news = task.state and (task.is_step or task.state in ("failed", "skipped"))
+                if is_news and seen.get(task.task_id) != (task.state, task.try_number):
                     seen[task.task_id] = (task.state, task.try_number)
                     again = f" (try {task.try_number})" if task.try_number > 1 else ""
-                    tell(f"{task.task_id}: {task.state.replace('_', ' ')}{again}")
+                    tell(f"{task.task_id}: {str(task.state).replace('_', ' ')}{again}")
             if state in FINISHED:
                 return state == "success"
             if deadline is not None and time.monotonic() > deadline:

@@ -14,9 +14,8 @@ from infrastructure.local import pipeline, stack
 from infrastructure.local.console import console, step
 from infrastructure.local.layout import Layout, StackError
 from infrastructure.local.status import print_addresses, print_columns
-from infrastructure.publish import dbt_results
+from infrastructure.publish import dbt_results, newest_run
 from infrastructure.settings import Settings
-from infrastructure.transform import target_path
 from infrastructure.warehouse import connect
 
 DAYS_AT_ONCE = 6
@@ -124,7 +123,8 @@ def _show_kpis(kpis: Kpis) -> None:
 
 
 def _show_tests(settings: Settings) -> None:
-    results = dbt_results(target_path(settings))
+    with connect(settings, "owner") as warehouse:
+        results = dbt_results(warehouse, newest_run(warehouse))
     built = results.get("model", {}).get("success", 0)
     said = [f"{built} models built"]
     for kind, name in (("test", "tests of the data"), ("unit_test", "tests of the models' logic")):

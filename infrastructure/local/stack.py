@@ -40,6 +40,7 @@ from infrastructure.local.postgres import (
 )
 from infrastructure.local.processes import describe, end, listener, marked
 from infrastructure.settings import Settings, load_settings
+from infrastructure.transform import TRANSFORM_POOL, ensure_manifest
 from infrastructure.warehouse import ensure_cluster, ensure_warehouse
 
 GIGABYTE = 1024**3
@@ -59,6 +60,7 @@ def up(root: Path) -> Settings:
         running = {program.name for program in supervision.programs(layout) if program.state == supervision.RUNNING}
         if running == {POSTGRES, *AIRFLOW_PROGRAMS}:
             _prepare_databases(settings)
+            _read_models(settings)
             _wait_for_airflow(layout, settings)
             console.print("The stack is already running.")
             return settings
@@ -72,6 +74,7 @@ def up(root: Path) -> Settings:
             _wait_for_postgres(layout, home, settings)
         _prepare_databases(settings)
         _migrate_airflow(layout, settings)
+        _read_models(settings)
         supervision.start(layout, AIRFLOW_PROGRAMS)
         _wait_for_airflow(layout, settings)
         return settings
@@ -199,6 +202,12 @@ def _prepare_databases(settings: Settings) -> None:
         ensure_warehouse(settings)
 
 
+def _read_models(settings: Settings) -> None:
+    """So that Airflow knows the models, which it shows, before the first of them is built."""
+    with step("dbt has read the models"):
+        ensure_manifest(settings)
+
+
 def _migrate_airflow(layout: Layout, settings: Settings) -> None:
     version = importlib.metadata.version("apache-airflow-core")
     if migrated_to(settings) == version:
@@ -233,6 +242,8 @@ def _wait_for_airflow(layout: Layout, settings: Settings) -> None:
                     "Mend what they say and run `make up` again; `make down` stops what was started."
                 )
             Event().wait(0.3)
+        api.warm_up()
+        api.ensure_pool(TRANSFORM_POOL, 1, "One dbt at a time: two would build under the same names")
 
 
 def _not_ready(api: AirflowApi) -> str:

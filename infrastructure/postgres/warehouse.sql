@@ -43,5 +43,61 @@ create table if not exists quality.pipeline_runs (
     finished_at timestamptz not null default now(),
     summary jsonb not null
 );
+alter table quality.pipeline_runs add column if not exists run_id text;
+create unique index if not exists pipeline_runs_one_per_run on quality.pipeline_runs (run_id, day);
 comment on table quality.pipeline_runs is 'What each run of the pipeline landed, built and tested, and the KPIs of its day';
-grant select, insert on quality.pipeline_runs to transformer;
+comment on column quality.pipeline_runs.run_id is 'The run in Airflow, or of the command line; a repeated task writes over its row';
+grant select, insert, update on quality.pipeline_runs to transformer;
+
+-- What became of each dbt node in each run, written while dbt runs (infrastructure/node_results.py).
+create table if not exists quality.dbt_results (
+    run_id text not null,
+    node_id text not null,
+    status text not null,
+    seconds numeric(12, 3) not null,
+    rows_affected bigint,
+    failures bigint,
+    message text,
+    finished_at timestamptz not null default clock_timestamp(),
+    primary key (run_id, node_id)
+);
+create index if not exists dbt_results_by_time on quality.dbt_results (finished_at);
+comment on table quality.dbt_results is 'Models and tests of every dbt run: one row for a run and a node, of its last try';
+comment on column quality.dbt_results.run_id is 'The run in Airflow; command__<process>__<time> for a dbt from the command line';
+comment on column quality.dbt_results.node_id is 'dbt''s unique_id';
+comment on column quality.dbt_results.status is 'success, error or skipped of a model; pass, fail, warn, error or skipped of a test';
+comment on column quality.dbt_results.rows_affected is 'Rows that the last statement of the model wrote';
+comment on column quality.dbt_results.failures is 'Rows that a test found';
+grant select, insert, update, delete on quality.dbt_results to transformer;
+
+-- How old each source was in each run (infrastructure/freshness.py).
+create table if not exists quality.source_freshness (
+    run_id text not null,
+    source text not null,
+    age_hours numeric(12, 2) not null,
+    limit_hours numeric(12, 2),
+    is_stale boolean not null,
+    checked_at timestamptz not null default now(),
+    primary key (run_id, source)
+);
+comment on table quality.source_freshness is 'Hours since each source in use last landed, at each run, and whether that is too long';
+grant select, insert, update, delete on quality.source_freshness to transformer;
+
+-- What the models were last built from, whole and without a failure (infrastructure/transform.py). One row.
+create table if not exists quality.built (
+    only_row boolean primary key default true check (only_row),
+    fingerprint text not null,
+    run_id text not null,
+    built_at timestamptz not null default now()
+);
+comment on table quality.built is 'The last complete build: the digest of what had landed and of the project, and its run';
+grant select, insert, update on quality.built to transformer;
+
+-- What somebody was told of and is not well again (infrastructure/alerts.py).
+create table if not exists quality.alerts (
+    cause text primary key,
+    text text not null,
+    raised_at timestamptz not null default now()
+);
+comment on table quality.alerts is 'Open alerts, one for a cause: told when raised, and when it is well again';
+grant select, insert, delete on quality.alerts to transformer;

@@ -1,0 +1,50 @@
+"""Every ten minutes: land what has arrived in incoming/, and build what it touched. Off until it is switched on.
+
+Where nothing has arrived, a run ends within seconds and starts no dbt.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Param
+
+from infrastructure.settings import load_settings
+from infrastructure.transform import TRANSFORM_POOL, target_path
+from warehouse_tasks import Command, WarehouseBuild, tell_failure, tell_success
+
+with DAG(
+    dag_id="saas_analytics_microbatch",
+    description="Lands what has arrived in incoming/ and builds what it touched",
+    doc_md=__doc__,
+    schedule=timedelta(minutes=10),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=True,
+    params={"warehouse": Param(None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)")},
+    default_args={
+        "do_xcom_push": False,
+        "on_failure_callback": tell_failure,
+        "on_success_callback": tell_success,
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": timedelta(minutes=5),
+    },
+    tags=["micro-batch"],
+):
+    land = Command(task_id="land_incoming", module="infrastructure.incoming")
+    dbt_build = WarehouseBuild(
+        task_id="dbt_build",
+        manifest=target_path(load_settings()) / "manifest.json",
+        frugal=True,
+        trigger_rule="all_done",  # one file that cannot land does not hold back the others
+        pool=TRANSFORM_POOL,
+    )
+
+    # Not the build alone says how the run ended.
+    ended = EmptyOperator(task_id="ended")
+
+    land >> dbt_build >> ended
+    land >> ended

@@ -1,0 +1,226 @@
+"""The task that runs dbt, and the tasks that show its models."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from airflow.sdk import BaseOperator, TaskGroup
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from airflow.triggers.base import StartTriggerArgs
+
+from dbt_mirrors.errors import RETRY_POLICY, BuildFailed, ProjectBroken, TestsFailed
+from dbt_mirrors.graph import Graph, Mirror, known_graph, read_graph
+from dbt_mirrors.progress import XCOM_KEY, Reporter
+from dbt_mirrors.results import DONE, Results, remaining, short
+
+Callback = Callable[[Any], None]
+STORE_KEY = "dbt_mirrors"
+# What of a dbt exception lies in the project or the arguments, by the names of dbt's own exception classes.
+_BROKEN = (
+    "CompilationError",
+    "DbtProjectError",
+    "DbtProfileError",
+    "DbtUsageException",
+    "ParsingError",
+    "YamlLoadError",
+)
+
+
+class DbtBuild(BaseOperator):  # type: ignore[misc]
+    """Runs `dbt build` in the task's own process; another try goes on where the one before it ended.
+
+    What a try has done is kept in Airflow's task state store, which outlives the process and a clear of the task. As
+    long as `fingerprint` is the same, the next try runs what has failed, was skipped or had not run yet, and the models
+    of failed tests. After a success, or another fingerprint, it runs everything.
+
+    A project with a way of its own to run dbt overrides `invoke` and `fingerprint`; and `already_built` and `built`
+    where a run may find that another one has done its work.
+    """
+
+    ui_color = "#ffe6cc"
+
+    def __init__(self, *, manifest: Path, arguments: Sequence[str] = (), at_most: int = 200, **kwargs: Any) -> None:
+        """`manifest` is the manifest.json in dbt's target path. `arguments` are put after `dbt build`.
+
+        With more than `at_most` models, a mirror stands for a folder of models.
+        """
+        kwargs.setdefault("retry_policy", RETRY_POLICY)
+        super().__init__(**kwargs)
+        self.manifest = Path(manifest)
+        self.arguments = list(arguments)
+        self.at_most = at_most
+
+    def invoke(self, context: Mapping[str, Any], arguments: list[str], callbacks: list[Callback]) -> Any:
+        """Run a dbt command, telling its events to `callbacks`; return dbt's `dbtRunnerResult`."""
+        from dbt.cli.main import dbtRunner
+
+        return dbtRunner(callbacks=callbacks).invoke(arguments)
+
+    def fingerprint(self, context: Mapping[str, Any]) -> str:
+        """What the build is made from. Where it differs from that of the try before, that try is worth nothing."""
+        return ""
+
+    def already_built(self, context: Mapping[str, Any], fingerprint: str) -> str | None:
+        """Why this run has nothing to build; None where it has to."""
+        return None
+
+    def built(self, context: Mapping[str, Any], fingerprint: str) -> None:
+        """Called after the whole build has succeeded, with what it was made from."""
+
+    def execute(self, context: Any) -> None:
+        store, task, run = context["task_state_store"], context["ti"], context["dag_run"]
+        fingerprint = self.fingerprint(context)
+        graph, results, nodes = self._plan(context, store.get(STORE_KEY) or {}, fingerprint)
+        if reason := self.already_built(context, fingerprint):
+            print(reason)
+            for node in graph.selectors:
+                results.put(node, "success")
+            nodes = set()
+
+        def keep(*, ended: bool = False) -> None:
+            store.set(STORE_KEY, {"fingerprint": fingerprint, "ended": ended, "results": results.kept()})
+
+        def tell(told: Any) -> None:
+            task.xcom_push(XCOM_KEY, told)
+
+        results.forget(nodes or ())
+        with Reporter(results, graph, run.start_date.timestamp(), tell, keep):
+            if nodes is None:
+                self._build(context, self.arguments, results)
+            elif nodes:
+                print(f"Going on where the try before ended: {len(nodes)} of {len(graph.selectors)} nodes are left.")
+                self._build(context, selection(graph, nodes), results)
+        keep(ended=True)
+        if not reason:
+            self.built(context, fingerprint)
+
+    def run_nodes(self, context: Any, nodes: Iterable[str]) -> None:
+        """Build and test these nodes, whatever became of them before."""
+        self._build(context, selection(self._graph(context), nodes), Results())
+
+    def on_kill(self) -> None:
+        # In Airflow's handler of SIGTERM, in the thread that waits for dbt, which then cancels its queries.
+        raise KeyboardInterrupt
+
+    def _graph(self, context: Any) -> Graph:
+        graph = known_graph(self.manifest, at_most=self.at_most)
+        if graph is None:
+            self.invoke(context, ["--quiet", "parse"], [])
+            graph = read_graph(self.manifest, at_most=self.at_most)
+        return graph
+
+    def _plan(self, context: Any, kept: Any, fingerprint: str) -> tuple[Graph, Results, set[str] | None]:
+        """The graph, what is known of its nodes, and the nodes to run; None is all of them."""
+        graph = self._graph(context)
+        results = Results.from_kept(kept.get("results", {}), graph)
+        if kept.get("ended") or kept.get("fingerprint") != fingerprint or not results.statuses:
+            return graph, Results(), None
+        return graph, results, remaining(graph, results.statuses, self._selected(context, graph))
+
+    def _selected(self, context: Any, graph: Graph) -> Iterable[str]:
+        """The nodes that this task's arguments select."""
+        if not self.arguments:
+            return graph.selectors
+        listing = ["--quiet", "ls", "--output", "json", "--output-keys", "unique_id", *self.arguments]
+        listed = " ".join(self.invoke(context, listing, []).result or [])
+        return [node for node in graph.selectors if f'"{node}"' in listed]
+
+    def _build(self, context: Any, arguments: Sequence[str], results: Results) -> None:
+        outcome = self.invoke(context, ["--no-use-colors", "build", *arguments], [results.on_event])
+        for result in getattr(outcome.result, "results", None) or []:
+            # Nodes that were skipped end without an event.
+            results.put(result.node.unique_id, str(result.status.value), result.message or "")
+        if isinstance(outcome.exception, (KeyboardInterrupt, SystemExit)):
+            raise AirflowException("dbt was stopped") from outcome.exception
+        if outcome.success:
+            return
+        if outcome.exception is not None:
+            kinds = {kind.__name__ for kind in type(outcome.exception).__mro__}
+            failure = ProjectBroken if kinds & set(_BROKEN) else BuildFailed
+            raise failure(f"dbt did not get to its end: {outcome.exception}") from outcome.exception
+        bad = {node: s for node, s in results.statuses.items() if s not in DONE and s != "skipped"}
+        tests = [node for node, status in bad.items() if status == "fail"]
+        failure = TestsFailed if tests else BuildFailed
+        raise failure(f"{len(bad)} nodes failed: {', '.join(sorted(map(short, bad)))}. The log above says why.")
+
+
+class DbtMirror(BaseOperator):  # type: ignore[misc]
+    """Shows what becomes of one model and its tests in a `DbtBuild`. It lives in the triggerer and needs no worker.
+
+    Cleared by itself, after the build, it builds and tests its model again.
+    """
+
+    start_from_trigger: ClassVar[bool] = True
+    ui_color = "#fff5eb"
+
+    def __init__(self, *, build: DbtBuild, mirror: Mirror, **kwargs: Any) -> None:
+        super().__init__(
+            **kwargs,
+            trigger_rule="always",  # it is there from the start of the run, and learns from the build what happens
+            retries=0,
+            weight_rule="absolute",
+            pool=build.pool,
+            do_xcom_push=False,
+            on_failure_callback=None,  # the build tells of its failures
+            on_success_callback=None,
+        )
+        self.mirror = mirror
+        self.build = build.task_id
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls="dbt_mirrors.triggers.MirrorTrigger",
+            next_method="rerun",
+            trigger_kwargs={"build": build.task_id, "mirror": mirror.name},
+        )
+
+    def execute(self, context: Any) -> None:
+        """Without a triggerer, as in `airflow dags test`: show what the build has told so far."""
+        told = context["ti"].xcom_pull(task_ids=self.build, key=XCOM_KEY) or {"mirrors": {}}
+        end, reason = told["mirrors"].get(self.mirror.name, (None, "The build has told nothing of it yet"))
+        print(reason)
+        if end == "failed":
+            raise BuildFailed(reason)
+        if end == "skipped":
+            raise AirflowSkipException(reason)
+
+    def rerun(self, context: Any, event: Mapping[str, Any]) -> None:
+        """On a worker: the trigger found that this mirror was cleared by itself."""
+        build = self.dag.get_task(self.build)
+        build.run_nodes(context, self.mirror.nodes)
+
+    def on_kill(self) -> None:
+        raise KeyboardInterrupt
+
+
+def mirror_models(build: DbtBuild) -> list[DbtMirror]:
+    """A mirror for each model of the build's project, in a group for each folder, with the edges of the manifest.
+
+    Without a manifest there are none; `dbt parse` makes one, and so does the first build.
+    """
+    graph = known_graph(build.manifest, at_most=build.at_most)
+    if graph is None:
+        print(f"No manifest at {build.manifest}: the models are not shown. `dbt parse` makes it.", file=sys.stderr)
+        return []
+    mirrors = graph.mirrors
+    groups = {folder: TaskGroup(folder) for folder in sorted({m.folder for m in mirrors}) if folder}
+    tasks = {
+        mirror.name: DbtMirror(
+            task_id=mirror.label,
+            task_group=groups.get(mirror.folder),
+            build=build,
+            mirror=mirror,
+        )
+        for mirror in mirrors
+    }
+    for mirror in mirrors:
+        upstream = [tasks[name] for name in sorted(mirror.upstream)]
+        tasks[mirror.name].set_upstream(upstream or [build])
+    return list(tasks.values())
+
+
+def selection(graph: Graph, nodes: Iterable[str]) -> list[str]:
+    """Arguments by which dbt runs these nodes and no other."""
+    selectors = sorted({graph.selectors[node] for node in nodes if node in graph})
+    return ["--indirect-selection", "empty", "--select", *selectors]

@@ -1,0 +1,125 @@
+"""Mirrors as they live in the triggerer: one poller for a build, and a trigger for each mirror that waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ClassVar
+
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.sdk.execution_time.xcom import XCom
+from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from dbt_mirrors.progress import XCOM_KEY, Snapshot, ending
+
+_PAUSE = 1.0  # seconds: the triggerer itself takes what triggers tell once a second
+_PAUSE_WHILE_WAITING = 2.0  # for the build to start
+_LONGEST_PAUSE = 10.0
+_LOOKS_FOR_A_STATE = 4  # the state of a build that runs is asked for at every fourth look
+_NOT_BEGUN = (None, "scheduled", "queued")
+_SHARE = 0.1  # of the time that looking may take on a busy machine
+
+
+class MirrorTrigger(BaseTrigger):  # type: ignore[misc]
+    """Waits until it is known how the nodes of one mirror ended, and ends the task so."""
+
+    def __init__(self, build: str, mirror: str) -> None:
+        """`build` is the task of dbt in the same run, `mirror` a name of `dbt_mirrors.graph.Mirror`."""
+        super().__init__()
+        self.build = build
+        self.mirror = mirror
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "dbt_mirrors.triggers.MirrorTrigger", {"build": self.build, "mirror": self.mirror}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        task: Any = self.task_instance
+        run = task.get_template_context()["dag_run"]
+        async with _Poller.of(task.dag_id, task.run_id, self.build) as poller:
+            end, reason = await poller.ending(self.mirror, run.start_date.timestamp())
+        self.log.info(reason)
+        match end:
+            case "success":
+                yield TaskSuccessEvent()
+            case "failed":
+                yield TaskFailedEvent()
+            case "skipped":
+                yield TaskSkippedEvent()
+            case "rerun":
+                yield TriggerEvent({"mirror": self.mirror})
+
+
+class _Poller:
+    """Looks at one build for all of its mirrors in this process."""
+
+    _pollers: ClassVar[dict[tuple[str, ...], _Poller]] = {}
+
+    def __init__(self, dag_id: str, run_id: str, build: str) -> None:
+        self._dag_id = dag_id
+        self._run_id = run_id
+        self._build = build
+        self._users = 0
+        self._snapshot: Snapshot | None = None
+        self._changed = asyncio.Condition()
+        self._polling: asyncio.Task[None] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, *build: str) -> AsyncIterator[_Poller]:
+        """The poller of a build (DAG, run, task), which lives as long as a mirror uses it."""
+        poller = cls._pollers.get(build) or cls._pollers.setdefault(build, cls(*build))
+        poller._users += 1
+        if poller._polling is None:
+            poller._polling = asyncio.create_task(poller._poll(), name=f"dbt_mirrors poller {build}")
+        try:
+            yield poller
+        finally:
+            poller._users -= 1
+            if not poller._users:
+                del cls._pollers[build]
+                poller._polling.cancel()
+                with suppress(asyncio.CancelledError):
+                    await poller._polling
+
+    async def ending(self, mirror: str, began: float) -> tuple[str, str]:
+        async with self._changed:
+            while True:
+                if self._snapshot and (end := ending(self._snapshot, mirror, began)):
+                    return end
+                await self._changed.wait()
+
+    async def _poll(self) -> None:
+        failures = looks = 0
+        while True:
+            started = time.monotonic()
+            try:
+                snapshot = await sync_to_async(self._look)(looks % _LOOKS_FOR_A_STATE == 0)
+                failures, looks = 0, looks + 1
+                if snapshot != self._snapshot:
+                    async with self._changed:
+                        self._snapshot = snapshot
+                        self._changed.notify_all()
+                pause = _PAUSE if snapshot.state == "running" else _PAUSE_WHILE_WAITING
+                pause = min(_LONGEST_PAUSE, max(pause, (time.monotonic() - started) / _SHARE))
+            except Exception as error:  # of the API or the database: the mirrors wait until it answers again
+                failures += 1
+                pause = min(_LONGEST_PAUSE, _PAUSE * 2**failures)
+                print(f"dbt_mirrors: no answer about {self._build} of {self._run_id}, try {failures}: {error!r}")
+            await asyncio.sleep(pause)
+
+    def _look(self, ask_for_state: bool) -> Snapshot:
+        before = self._snapshot
+        if before and before.state == "running" and not ask_for_state and not (before.told or {}).get("is_last"):
+            return Snapshot("running", self._told())
+        # The state first: what is told when the build is over is then all that there will be.
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=self._dag_id, task_ids=[self._build], run_ids=[self._run_id]
+        )
+        state = (states.get(self._run_id) or {}).get(self._build)
+        return Snapshot(state, None if state in _NOT_BEGUN else self._told())
+
+    def _told(self) -> Any:
+        return XCom.get_one(key=XCOM_KEY, dag_id=self._dag_id, run_id=self._run_id, task_id=self._build)

@@ -1,0 +1,241 @@
+"""The package dbt_mirrors by itself: what it reads from a manifest, what another try runs, how a mirror ends."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dbt_mirrors.graph import SOURCES, Graph, known_graph, read_graph
+from dbt_mirrors.progress import Reporter, Snapshot, ending
+from dbt_mirrors.results import Results, remaining
+from infrastructure.settings import PROJECT_ROOT
+
+RAW, ORDERS, SALES, REPORT = (f"model.shop.{name}" for name in ("raw_orders", "orders", "sales", "report"))
+UNIQUE, RELATED, ALONE, FRESH = (f"test.shop.{name}" for name in ("unique.1a", "related.2b", "alone", "fresh.3c"))
+ARITHMETIC = "unit_test.shop.sales.arithmetic"
+
+
+def node(kind: str, folder: str, name: str, parents: list[str], **more: Any) -> dict[str, Any]:
+    fqn = ["shop", *([folder] if folder else []), name]
+    return {"resource_type": kind, "name": name, "fqn": fqn, "depends_on": {"nodes": parents}, "config": {}, **more}
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Four models, one of them ephemeral; a test of one model, of two, of none; one of a source; a unit test."""
+    content = {
+        "nodes": {
+            RAW: node("model", "staging", "raw_orders", ["source.shop.raw.orders"]),
+            ORDERS: node("model", "core", "orders", [RAW], config={"materialized": "ephemeral"}),
+            SALES: node("model", "marts", "sales", [ORDERS]),
+            REPORT: node("model", "marts", "report", [SALES, RAW]),
+            UNIQUE: node("test", "marts", "unique", [SALES], attached_node=SALES),
+            RELATED: node("test", "marts", "related", [REPORT, SALES], attached_node=SALES),
+            ALONE: node("test", "", "alone", [RAW, REPORT]),
+            FRESH: node("test", "staging", "fresh", ["source.shop.raw.orders"]),
+            "operation.shop.hook": node("operation", "", "hook", []),
+        },
+        "unit_tests": {ARITHMETIC: node("unit_test", "marts", "arithmetic", [SALES])},
+    }
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def graph(manifest: Path) -> Graph:
+    return read_graph(manifest)
+
+
+def test_each_model_has_a_mirror_with_its_tests_and_the_edges_of_the_manifest(graph: Graph) -> None:
+    mirrors = {mirror.name: mirror for mirror in graph.mirrors}
+    assert {name: mirror.nodes for name, mirror in mirrors.items()} == {
+        RAW: (RAW,),
+        SALES: tuple(sorted([SALES, UNIQUE, RELATED, ARITHMETIC])),
+        REPORT: (REPORT, ALONE),
+        SOURCES: (FRESH,),
+    }
+    # The ephemeral model between them is not built, so it is no task.
+    assert mirrors[SALES].upstream == {RAW}
+    assert mirrors[REPORT].upstream == {RAW, SALES}
+    assert (mirrors[SALES].label, mirrors[SALES].folder) == ("sales", "marts")
+
+
+def test_above_the_limit_a_mirror_stands_for_a_folder(manifest: Path) -> None:
+    mirrors = {mirror.name: mirror for mirror in read_graph(manifest, at_most=2).mirrors}
+    assert set(mirrors) == {"staging", "marts", SOURCES}
+    assert set(mirrors["marts"].nodes) == {SALES, REPORT, UNIQUE, RELATED, ALONE, ARITHMETIC}
+    assert mirrors["marts"].upstream == {"staging"}
+
+
+def test_folders_that_need_each_other_make_no_circle(tmp_path: Path) -> None:
+    nodes = {
+        "model.shop.a": node("model", "one", "a", []),
+        "model.shop.b": node("model", "two", "b", ["model.shop.a"]),
+        "model.shop.c": node("model", "one", "c", ["model.shop.b"]),
+    }
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"nodes": nodes}))
+    upstream = {mirror.name: set(mirror.upstream) for mirror in read_graph(path, at_most=1).mirrors}
+    assert upstream == {"one": {"two"}, "two": set()}
+
+
+def test_a_manifest_that_is_half_written_shows_the_graph_of_the_last_whole_one(manifest: Path, graph: Graph) -> None:
+    whole = manifest.read_text()
+    assert known_graph(manifest, at_most=200) == graph
+    assert known_graph(manifest, at_most=200) == graph  # now from the file beside it
+    manifest.write_text(whole[: len(whole) // 2])
+    assert known_graph(manifest, at_most=200) == graph
+    manifest.write_text(whole.replace("report", "summary"))
+    again = known_graph(manifest, at_most=200)
+    assert again is not None
+    assert "model.shop.summary" in again
+    manifest.unlink()
+    assert known_graph(manifest, at_most=200) == again
+    assert known_graph(manifest.with_name("nowhere") / "manifest.json", at_most=200) is None
+
+
+def test_the_graph_of_this_project_has_every_node_once(tmp_path: Path) -> None:
+    """The mirrors of the real project: each node that dbt builds is in exactly one of them."""
+    graph = read_graph(parsed_project(tmp_path))
+    shown = [key for mirror in graph.mirrors for key in mirror.nodes]
+    assert sorted(shown) == sorted(graph.selectors)
+    assert "model.saas_analytics.fact_events" in graph
+
+
+@pytest.mark.parametrize(
+    ("statuses", "left"),
+    [
+        pytest.param({}, {RAW, SALES, REPORT, UNIQUE, RELATED, ALONE, FRESH, ARITHMETIC}, id="nothing has run"),
+        pytest.param(
+            {RAW: "success", FRESH: "pass", SALES: "error", ARITHMETIC: "pass", UNIQUE: "skipped"},
+            {SALES, REPORT, UNIQUE, RELATED, ALONE},
+            id="a model failed: it, and what was skipped or had not run",
+        ),
+        pytest.param(
+            {RAW: "success", FRESH: "pass", SALES: "success", UNIQUE: "fail", RELATED: "pass", ARITHMETIC: "pass"},
+            {SALES, UNIQUE, REPORT, ALONE},
+            id="a test failed: also the model that it looked at",
+        ),
+        pytest.param(
+            {RAW: "success", FRESH: "warn", SALES: "success", UNIQUE: "error", RELATED: "pass", ARITHMETIC: "pass"},
+            {UNIQUE, REPORT, ALONE},
+            id="a test that lost its connection looked at nothing",
+        ),
+    ],
+)
+def test_another_try_runs_what_is_left(graph: Graph, statuses: dict[str, str], left: set[str]) -> None:
+    assert remaining(graph, statuses, graph.selectors) == left
+
+
+def test_results_are_kept_in_a_small_form_and_come_back(graph: Graph) -> None:
+    results = Results()
+    for key, status in ((RAW, "success"), (UNIQUE, "fail"), (ARITHMETIC, "pass")):
+        results.put(key, status)
+    kept = json.loads(json.dumps(results.kept()))
+    assert kept == {"success": ["raw_orders"], "fail": ["unique.1a"], "pass": ["sales.arithmetic"]}
+    assert Results.from_kept(kept, graph).statuses == results.statuses
+    assert Results.from_kept({"success": ["gone"]}, graph).statuses == {}
+
+
+def told(began: int = 0, **mirrors: tuple[str, str]) -> dict[str, Any]:
+    return {"began": began, "is_last": False, "mirrors": mirrors}
+
+
+@pytest.mark.parametrize(
+    ("state", "value", "began", "end"),
+    [
+        pytest.param(None, None, 0, None, id="the build has not begun"),
+        pytest.param("running", None, 0, None, id="it has told nothing yet"),
+        pytest.param("running", told(sales=("success", "")), 0, "success", id="done while the build goes on"),
+        pytest.param("running", told(sales=("failed", "")), 0, None, id="a retry may mend a failure"),
+        pytest.param("up_for_retry", told(sales=("failed", "")), 0, None, id="and has not begun"),
+        pytest.param("failed", told(sales=("failed", "")), 0, "failed", id="until the build is over"),
+        pytest.param("failed", told(sales=("skipped", "")), 0, "skipped", id="what it needs has failed"),
+        pytest.param("failed", told(), 0, "skipped", id="it was not reached"),
+        pytest.param("success", told(), 0, "skipped", id="not in this build"),
+        pytest.param("upstream_failed", None, 0, "skipped", id="landing failed"),
+        pytest.param("removed", None, 0, "skipped", id="the task is gone"),
+        pytest.param("queued", told(sales=("success", "")), 1, None, id="cleared with the build: that was the former"),
+        pytest.param("running", told(1, sales=("success", "")), 1, "success", id="and this is the new one"),
+        pytest.param("success", told(sales=("success", "")), 1, "rerun", id="cleared by itself"),
+        pytest.param("upstream_failed", told(sales=("success", "")), 1, "skipped", id="cleared, and landing failed"),
+    ],
+)
+def test_how_a_mirror_ends(state: str | None, value: Any, began: int, end: str | None) -> None:
+    ended = ending(Snapshot(state, value), "sales", began)
+    assert (ended and ended[0]) == end
+
+
+def test_a_mirror_ends_with_all_of_its_nodes(graph: Graph) -> None:
+    (mirror,) = (mirror for mirror in graph.mirrors if mirror.name == SALES)
+    results = Results()
+    for key in (SALES, RELATED, ARITHMETIC):
+        results.put(key, "success")
+        assert results.of(mirror) is None
+    results.put(UNIQUE, "warn")
+    assert results.of(mirror) == ("success", "4 nodes: related.2b, sales, sales.arithmetic, unique.1a")
+    results.put(UNIQUE, "fail", "Got 3 results, configured to fail if != 0")
+    assert results.of(mirror) == ("failed", "unique.1a: fail. Got 3 results, configured to fail if != 0")
+
+
+@pytest.fixture
+def told_values(graph: Graph) -> Iterator[tuple[list[Any], Results, list[int]]]:
+    """A reporter at work whose receiver refuses twice: what it took, the results, and how often it was asked."""
+    values: list[Any] = []
+    asked: list[int] = []
+
+    def tell(value: Any) -> None:
+        asked.append(len(asked))
+        if len(asked) in (2, 3):
+            raise ConnectionError("the API server is away")
+        values.append(value)
+
+    results = Results()
+    with Reporter(results, graph, 7, tell, lambda: None):
+        yield values, results, asked
+
+
+def test_the_reporter_starts_with_nothing_and_survives_a_receiver_that_refuses(
+    told_values: tuple[list[Any], Results, list[int]],
+) -> None:
+    values, results, asked = told_values
+    assert values == [{"began": 7, "is_last": False, "mirrors": {}}]
+    # dbt tells its events from threads of its own.
+    event = SimpleNamespace(
+        info=SimpleNamespace(name="NodeFinished"),
+        data=SimpleNamespace(
+            node_info=SimpleNamespace(unique_id=RAW), run_result=SimpleNamespace(status="success", message="")
+        ),
+    )
+    thread = Thread(target=results.on_event, args=[event])
+    thread.start()
+    thread.join()
+    for _ in range(100):
+        if len(values) > 1:
+            break
+        Event().wait(0.1)
+    assert len(asked) == 4
+    assert values[-1]["mirrors"] == {RAW: ("success", "1 node: raw_orders")}
+
+
+def parsed_project(place: Path) -> Path:
+    """The manifest of the real project, which needs no database."""
+    from dbt.cli.main import dbtRunner
+
+    settings = {"HOST": "127.0.0.1", "PORT": "1", "DB": "none", "TRANSFORMER_PASSWORD": "none"}
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in settings.items():
+            patch.setenv(f"WAREHOUSE_{key}", value)
+        project = str(PROJECT_ROOT / "dbt")
+        arguments = ["--quiet", "parse", "--project-dir", project, "--profiles-dir", project]
+        result = dbtRunner().invoke([*arguments, "--target-path", str(place), "--log-path", os.fspath(place)])
+    assert result.success, result.exception
+    return place / "manifest.json"

@@ -1,0 +1,109 @@
+"""What Airflow adds to dbt: the pipeline's `dbt_build`, with a mirror for each model, beside `dbt build` by hand.
+
+Both run on the same stack and the same data, in turn, after a first run of each that is not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+import psutil
+
+from infrastructure.local import supervision
+from infrastructure.local.airflow import airflow_url
+from infrastructure.local.airflow_api import AirflowApi
+from infrastructure.local.layout import PIPELINE, Layout
+from tests.conftest import Stack, new_stack
+
+DAY = datetime.now(UTC).date() - timedelta(days=1)
+# The steps of the pipeline, as they are typed by hand.
+BY_HAND = (
+    ("data_gen/generate.py", "--day", str(DAY)),
+    ("data_gen/land.py", "--day", str(DAY)),
+    ("-m", "infrastructure.freshness"),
+    ("-m", "infrastructure.transform", "build"),
+    ("-m", "infrastructure.publish", "--day", str(DAY)),
+)
+
+
+@dataclass(slots=True)
+class Cost:
+    """Seconds, of wall time and of all processors."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+def measure(times: int = 3, idle_seconds: int = 60) -> list[tuple[str, str, str, str]]:
+    """What was measured, the result, what stands beside it, and the ratio."""
+    with new_stack() as stack:
+        layout = Layout(stack.root)
+        api = AirflowApi(airflow_url(stack.settings), stack.settings.secret("AIRFLOW_ADMIN_PASSWORD"))
+        _in_airflow(api, layout)
+        _by_hand(stack, layout)
+        rounds = [(_in_airflow(api, layout), _by_hand(stack, layout)) for _ in range(times)]
+        idle = _cpu(layout)
+        time.sleep(idle_seconds)
+        idle_share = (_cpu(layout) - idle) / idle_seconds
+    whole, build = ([part[index] for part, _ in rounds] for index in (0, 1))
+    hand, dbt = ([part[index] for _, part in rounds] for index in (0, 1))
+    return [
+        _row("pipeline, trigger to end: wall", whole, "its commands by hand", hand, "wall"),
+        _row("pipeline, trigger to end: CPU, Airflow and all", whole, "its commands by hand", hand, "cpu"),
+        _row("task dbt_build: wall", build, "dbt build by hand", dbt, "wall"),
+        ("stack without work: share of a processor", f"{idle_share:.1%}", "", ""),
+    ]
+
+
+def _row(what: str, measured: list[Cost], beside: str, other: list[Cost], kind: str) -> tuple[str, str, str, str]:
+    ours, theirs = (median(getattr(cost, kind) for cost in costs) for costs in (measured, other))
+    return what, f"{ours:.1f} s", f"{beside}: {theirs:.1f} s", f"{ours / theirs:.2f}x"
+
+
+def _in_airflow(api: AirflowApi, layout: Layout) -> tuple[Cost, Cost]:
+    """A run of the pipeline, and its task dbt_build."""
+    with _costs(layout) as whole:
+        run_id = api.trigger(PIPELINE, DAY, {})
+        if not api.wait(PIPELINE, run_id, lambda text: None, seconds=900):
+            raise SystemExit(f"The run {run_id} failed: its log is in {layout.logs}")
+    task = api.call("GET", f"/api/v2/dags/{PIPELINE}/dagRuns/{run_id}/taskInstances/dbt_build")
+    return whole, Cost(wall=task["duration"])
+
+
+def _by_hand(stack: Stack, layout: Layout) -> tuple[Cost, Cost]:
+    """The same commands one after another, and dbt alone."""
+    build = Cost()
+    with _costs(layout) as whole:
+        for command in BY_HAND:
+            with _costs(layout) as cost:
+                stack.run(*command)
+            if "build" in command:
+                build = cost
+    return whole, build
+
+
+@contextmanager
+def _costs(layout: Layout) -> Iterator[Cost]:
+    """The costs of what happens inside: of the stack's programs, and of the commands that this process starts."""
+    cost, wall, cpu = Cost(), time.perf_counter(), _cpu(layout)
+    yield cost
+    cost.wall, cost.cpu = time.perf_counter() - wall, _cpu(layout) - cpu
+
+
+def _cpu(layout: Layout) -> float:
+    """Seconds of all processors that the stack's programs and this process's children have used."""
+    used = os.times().children_user + os.times().children_system
+    for program in supervision.programs(layout):
+        process = psutil.Process(program.pid)
+        for each in (process, *process.children(recursive=True)):
+            try:
+                used += sum(each.cpu_times()[:4])  # its own, and those of its children that have ended
+            except psutil.NoSuchProcess:
+                continue
+    return used
