@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,71 @@ def random_history(seed: int) -> list[list[Delivery]]:
     return large + small
 
 
+def history_of_edges() -> list[list[Delivery]]:
+    """What random histories hardly ever bring: late rows that lie just within the reach of a model."""
+    first, week_later, next_day = (FIRST_DAY + timedelta(days=n) for n in (0, 7, 8))
+
+    def event(user: str, event_type: str, moment: str) -> Row:
+        names = {"user_id": user, "event_type": event_type, "event_timestamp": moment}
+        return {"event_id": "|".join(names.values()), **names}
+
+    on_first_day = [
+        event("walker", "view_product", f"{first}T09:00:00Z"),
+        event("planned", "view_product", f"{first}T09:00:00Z"),
+        event("same_day", "export_run", f"{first}T12:00:00Z"),
+        event("earlier", "export_run", f"{first}T12:00:00Z"),
+    ]
+    user = {"user_id": "planned", "updated_at": "2026-01-01T00:00:00Z", "customer_id": "edge"}
+    subscription = {
+        "subscription_id": "edge",
+        "customer_id": "edge",
+        "period_start": "2026-01-15",
+        "monthly_amount": "12.00",
+        "currency": "USD",
+        "plan_id": "team",
+        "status": "active",
+        "updated_at": "2026-01-15T00:00:00Z",
+    }
+    return [
+        # The only login of the day ...
+        [(first, {"users": [user], "events": [*on_first_day, event("login_only", "login", f"{first}T09:00:00Z")]})],
+        # The window of a funnel ends at this moment; another event becomes the first use of a feature on its day.
+        [
+            (
+                week_later,
+                {
+                    "events": [
+                        event("walker", "add_to_cart", f"{week_later}T09:00:00Z"),
+                        event("same_day", "export_run", f"{first}T08:00:00Z"),
+                    ]
+                },
+            )
+        ],
+        # ... is withdrawn.
+        [(first, {"events": on_first_day})],
+        # One used a feature a day earlier than known, and of one nothing was known two weeks ago.
+        [
+            (
+                next_day,
+                {
+                    "events": [
+                        event("earlier", "export_run", f"{first - timedelta(days=1)}T12:00:00Z"),
+                        event("unheard_of", "export_run", f"{first - timedelta(days=8)}T12:00:00Z"),
+                    ]
+                },
+            )
+        ],
+        # The plan that the user was on when the funnel began; a day between on which another came back.
+        [
+            (next_day, {"subscriptions": [subscription]}),
+            (
+                next_day + timedelta(days=1),
+                {"events": [event("walker", "login", f"{first + timedelta(days=3)}T12:00:00Z")]},
+            ),
+        ],
+    ]
+
+
 def differences_after(
     settings: Settings, build: Build, history: list[list[Delivery]], project: Path = PROJECT
 ) -> dict[str, list[str]]:
@@ -59,6 +125,10 @@ def test_incremental_builds_equal_a_full_refresh(warehouse: Settings, build: Bui
     assert not found, f"history {seed}: not what a full refresh makes of the same raw data:\n" + "\n".join(
         f"{table}\n  " + "\n  ".join(lines) for table, lines in found.items()
     )
+
+
+def test_late_rows_within_the_reach_of_a_model_arrive(warehouse: Settings, build: Build) -> None:
+    assert not differences_after(warehouse, build, history_of_edges())
 
 
 # A small fault in what a model follows, and the text that it takes the place of.
@@ -321,13 +391,14 @@ MUTANTS = {
 def test_a_fault_is_found(new_warehouse: Callable[[], Settings], build: Build, tmp_path: Path, fault: str) -> None:
     project = mutant(PROJECT, tmp_path, *MUTANTS[fault])
 
-    def shows_it(seed: int) -> bool:
+    def shows_it(history: list[list[Delivery]]) -> bool:
         try:
-            return bool(differences_after(new_warehouse(), build, random_history(seed), project))
+            return bool(differences_after(new_warehouse(), build, history, project))
         except BuildFailed:  # a key that the database keeps unique was there twice
             return True
 
-    assert any(map(shows_it, range(6))), f"no history shows that {fault}"
+    histories = chain([history_of_edges()], map(random_history, range(6)))
+    assert any(map(shows_it, histories)), f"no history shows that {fault}"
 
 
 def test_the_day_that_is_today_may_move(warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

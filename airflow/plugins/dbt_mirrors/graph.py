@@ -134,7 +134,7 @@ def _parents(nodes: Mapping[str, dict[str, Any]]) -> dict[str, frozenset[str]]:
     @cache
     def of(key: str) -> frozenset[str]:
         found: set[str] = set()
-        for parent in nodes[key]["depends_on"]["nodes"]:
+        for parent in nodes[key]["depends_on"].get("nodes", ()):  # a seed depends on macros alone
             if parent in nodes:
                 found |= of(parent) if _ephemeral(nodes[parent]) else {parent}
         return frozenset(found)
