@@ -15,12 +15,14 @@ from data_gen.company.lives import (
     DAY_MS,
     ActorDays,
     Changes,
-    changes_in_window,
+    changes_in_windows,
     end_day,
     first_country_of_customer,
     founder_of,
     is_solo,
     signup_ms,
+    window_on,
+    windows_begun,
 )
 from data_gen.company.quantiles import Choice
 from data_gen.company.rows import Rows
@@ -61,22 +63,30 @@ def account_on(company: Company, who: ActorDays) -> Account:
     segment = segments.at(company.draw("customer.segment", who.actor))
     industry = industries.at(company.draw("customer.industry", who.actor))
     country = first_country_of_customer(company, who.actor)
-    age = who.day - founded_day(company, who.actor)
-    for window in range(int((age.max() - 1) // rules.change_window_days + 1) if len(age) else 0):
-        change = _changes(company, who.actor, window)
-        seen = change.happened & (change.day <= who.day)
-        segment = np.where(seen & (change.kind == SEGMENT), segments.at(change.bits), segment)
-        country = np.where(seen & (change.kind == COUNTRY), company.country_choice.at(change.bits), country)
-        industry = np.where(seen & (change.kind == INDUSTRY), industries.at(change.bits), industry)
+    born = founded_day(company, who.actor)
+    at, window = windows_begun(who.day, born, rules.change_window_days)
+    found = _changes(company, who.actor[at], born[at], window)
+    happened = at[found.at]
+    seen = found.day <= who.day[happened]
+    # In the order in which it happened: the last of several changes stays.
+    for kind, values, choice in (
+        (SEGMENT, segment, segments),
+        (COUNTRY, country, company.country_choice),
+        (INDUSTRY, industry, industries),
+    ):
+        of_kind = seen & (found.kind == kind)
+        values[happened[of_kind]] = choice.at(found.bits[of_kind])
     return Account(segment, country, industry)
 
 
 def changed_customers(company: Company, who: ActorDays) -> ActorDays:
     """Those of whom a row is written on their day."""
     born = founded_day(company, who.actor)
-    window = np.maximum(who.day - born - 1, 0) // company.rules.customers.change_window_days
-    change = _changes(company, who.actor, window)
-    return who.where((who.day == born) | (change.happened & (change.day == who.day)) | deleted_on(company, who))
+    window = window_on(who.day, born, company.rules.customers.change_window_days)
+    change = _changes(company, who.actor, born, window)
+    changed = who.day == born
+    changed[change.at] |= change.day == who.day[change.at]
+    return who.where(changed | deleted_on(company, who))
 
 
 def customer_rows(company: Company, who: ActorDays) -> Rows:
@@ -103,21 +113,15 @@ def customer_rows(company: Company, who: ActorDays) -> Rows:
     return Rows(rows, bits, day)
 
 
-def _changes(company: Company, customer: I64, window: I64 | int) -> Changes:
+def _changes(company: Company, customer: I64, born: I64, window: I64) -> Changes:
+    """What changes of each customer in a window of its life. Accounts that nobody joins end early; they do not change,
+    so that nothing changes after their end."""
     rules = company.rules.customers
     kinds = Choice.of([rules.changes[kind] for kind in ("segment", "country", "industry")])
-    found = changes_in_window(
-        company,
-        "customer.change",
-        customer,
-        founded_day(company, customer),
-        window,
-        rules.change_window_days,
-        rules.change_share,
-        kinds,
+    found = changes_in_windows(
+        company, "customer.change", customer, born, window, rules.change_window_days, rules.change_share, kinds
     )
-    # Accounts that nobody joins end early; they do not change, so that nothing changes after their end.
-    return Changes(found.happened & ~is_solo(company, customer), found.day, found.kind, found.bits)
+    return found.where(~is_solo(company, customer[found.at]))
 
 
 def _names(company: Company, customer: I64) -> pa.Array:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 
+from data_gen.company.calendar import days_among
 from data_gen.company.company import Company
 from data_gen.company.hashing import I64, U64, Mask, below, field, happens, identity, splitmix64
 from data_gen.company.lives import DAY_MS, ActorDays, country_on, signup_ms
@@ -89,23 +91,18 @@ def sessions_wanted(company: Company, who: ActorDays, born: I64, level: I64) -> 
     # A good or a bad day: between half and one and a half times the usual.
     wanted = (level * company.calendar.percent(who.day) * (128 + field(bits, 0, 8))) >> 8
     sessions: I64 = (wanted + ((field(bits, 32, 32) * _PER_LEVEL) >> 32)) // _PER_LEVEL
-    sessions = np.minimum(np.maximum(sessions, who.day == born), MOST_SESSIONS)
-    _send_robots(company, who, sessions)
+    new = np.flatnonzero(who.day == born)
+    sessions[new] = np.maximum(sessions[new], 1)
+    sessions = np.minimum(sessions, MOST_SESSIONS)
+    # On some days, one of those who sign up on it comes far too often.
+    for day in days_among(who.day[new])[0].tolist():
+        robot = robot_on(company, day)
+        if robot is not None:
+            sessions[new[(who.actor[new] == robot) & (who.day[new] == day)]] = company.rules.dirt.skew_sessions
     return sessions
 
 
-def _send_robots(company: Company, who: ActorDays, sessions: I64) -> None:
-    """On some days, one of those who signed up on it comes far too often."""
-    rules = company.rules.dirt
-    if not rules.skew or not len(who):
-        return
-    one_day = who.day[0] == who.day[-1] and (who.day == who.day[0]).all()
-    for day in who.day[:1] if one_day else np.unique(who.day):
-        robot = robot_on(company, int(day))
-        if robot is not None:
-            sessions[(who.actor == robot) & (who.day == day)] = rules.skew_sessions
-
-
+@lru_cache(maxsize=256)
 def robot_on(company: Company, day: int) -> int | None:
     """The user who is a robot on its first day, if there is one on this day."""
     bits = company.draw("skew", np.array([day]))

@@ -1,127 +1,123 @@
 """How many users were active in the 7 and 30 days that end with a day: truly, and as far as can be known by later days.
 
-Each user is looked at from the day backwards, and not any further once a day is found on which it is known to have
-come. So most are asked about a few days only.
+Each user is looked at from the day backwards, and not any further once a day is found on which it came. So most are
+asked about a few days only. One event that is fine makes it known, mostly the first of that day; all events are looked
+at of the few users for whom it does not.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from data_gen.company.activity import is_active, level_of, segment_days_of, sessions_of, sessions_wanted
+from data_gen.company.calendar import days_among
 from data_gen.company.company import Company
-from data_gen.company.day import users_on
-from data_gen.company.delivery import late, together
+from data_gen.company.day import AUDIENCE_DAYS, users_on
+from data_gen.company.delivery import late
 from data_gen.company.dirt import fate_of
 from data_gen.company.events import event_bits, timeline
-from data_gen.company.figures import Figures
-from data_gen.company.hashing import I64, U64, Mask, identity
+from data_gen.company.hashing import I64, U64, identity
 from data_gen.company.lives import ActorDays, end_day
-from data_gen.company.recovery import NEVER, arrives, known_since
+from data_gen.company.recovery import NEVER, arrives, each_known_since
+from data_gen.company.recurring import MovementFigures
 
-WINDOWS = (7, 30)
-_FEW = 1 << 10
-_MANY = 4  # times as many users at once as for rows: they need little room
-
-
-def add_audience(figures: Figures, company: Company, chunk_rows: int) -> None:
-    """Adds the active users of a day to its figures."""
-    for window in WINDOWS:
-        figures.add_true(f"active_users_{window}", 0)
-    for who in users_on(company, figures.day, _MANY * chunk_rows, before=max(WINDOWS)):
-        _add(figures, company, who)
+WINDOWS = (7, AUDIENCE_DAYS)
+_FEW = 1 << 12
 
 
-def _add(figures: Figures, company: Company, who: ActorDays) -> None:
-    day = figures.day
-    users, born, end = who.actor, company.growth.signup_day(who.actor), end_day(company, who.actor)
-    since = np.full(len(users), NEVER, dtype=np.int64)
-    seen = np.zeros(len(users), dtype=np.bool_)
-    open_ = np.flatnonzero(born <= day)  # who is not known to be active yet
-    length, level = segment_days_of(company, users), level_of(company, users)
-    begins, active = np.full(len(users), NEVER), np.zeros(len(users), dtype=np.bool_)  # the segment that is looked at
-    unsure: list[ActorDays] = []  # days of users of which more than the first event has to be looked at
-    for back in range(max(WINDOWS)):
-        earlier = day - back
-        if earlier < company.founded:
-            break
-        open_ = open_[born[open_] <= earlier]
-        asked = open_[earlier < end[open_]]
-        new = asked[earlier < begins[asked]]  # going back, a segment is entered at its end
-        segment = (earlier - born[new]) // length[new]
-        begins[new], active[new] = born[new] + segment * length[new], is_active(company, users[new], segment)
-        asked = asked[active[asked]]
-        wanted = sessions_wanted(company, ActorDays.on(earlier, users[asked]), born[asked], level[asked])
-        comes = asked[wanted > 0]
-        if company.calendar.may_drop_visits(earlier):
-            came = np.unique(sessions_of(company, ActorDays.on(earlier, users[comes])).user)
-            comes = np.searchsorted(users, came)
-        if len(comes):
-            seen[comes] = True
-            known, sure = _known_since(company, users[comes], earlier)
-            since[comes] = np.minimum(since[comes], known)
-            unsure.append(ActorDays.on(earlier, users[comes[~sure]]))
-        if back + 1 in WINDOWS or company.calendar.may_drop_visits(earlier):
-            _look_closer(company, users, since, unsure, day)
-        open_ = open_[since[open_] > day]
-        if back + 1 in WINDOWS:
-            _count(figures, back + 1, since, int(seen.sum()))
-    _look_closer(company, users, since, unsure, day)
-    for window in WINDOWS:
-        if day - company.founded < window - 1:  # the window begins before the founding
-            _count(figures, window, since, int(seen.sum()))
+class AudienceFigures(MovementFigures):
+    """Figures of a day with its movements of recurring revenue and its active users."""
+
+    def __init__(self, company: Company, day: int) -> None:
+        super().__init__(company, day)
+        for window in WINDOWS if day >= company.founded else ():
+            self.add_true(f"active_users_{window}", 0)
+
+    def users(self, who: ActorDays) -> None:
+        day, search = self.day, _Search(self.company, who.actor)
+        since = np.full(len(who), NEVER, dtype=np.int64)
+        seen = np.zeros(len(who), dtype=np.bool_)
+        for after, window in pairwise((0, *WINDOWS)):
+            days = range(day - after, max(day - window, self.company.founded - 1), -1)
+            came = search.last_came(np.flatnonzero(since > day), days)
+            seen[came] = True
+            since[came] = np.minimum(since[came], search.first_known_since(came))
+            unknown = came[since[came] > day]
+            for start in range(0, len(unknown), _FEW):
+                search.look_closer(unknown[start : start + _FEW], days, since)
+            self.add_true(f"active_users_{window}", 100 * int(seen.sum()))
+            known = np.where(since < NEVER, np.maximum(since, day), NEVER)
+            self.add_known(f"active_users_{window}", known, 100)
 
 
-def _count(figures: Figures, window: int, since: I64, seen: int) -> None:
-    metric = f"active_users_{window}"
-    figures.add_true(metric, 100 * seen)
-    figures.add_known(metric, np.where(since < NEVER, np.maximum(since, figures.day), NEVER), 100)
+class _Search:
+    """Looks for the days on which some users came, from one day backwards. Users are named by their positions."""
+
+    def __init__(self, company: Company, users: I64) -> None:
+        self._company, self._users = company, users
+        self._born = company.growth.signup_day(users)
+        self._length, self._level = segment_days_of(company, users), level_of(company, users)
+        # The segment that is looked at. Going back, each is entered at its end, the last one at the end of the life.
+        self._begins, self._active = end_day(company, users), np.zeros(len(users), dtype=np.bool_)
+        self._day = np.zeros(len(users), dtype=np.int64)  # on which each came at last
+        self._first = np.zeros(len(users), dtype=np.uint64)  # identity of its first event on that day
+
+    def last_came(self, users: I64, days: range) -> I64:
+        """Those of the users who came on any of the days, which go back from where the search has come to."""
+        found = [users[:0]]
+        for day in days:
+            self._enter(users[day < self._begins[users]], day)
+            asked = users[self._active[users]]
+            who = ActorDays.on(day, self._users[asked])
+            wanted = sessions_wanted(self._company, who, self._born[asked], self._level[asked])
+            comes = asked[wanted > 0]
+            first = identity(who.day[: len(comes)], self._users[comes], comes * 0)
+            if self._company.calendar.may_drop_visits(day):
+                sessions = sessions_of(self._company, ActorDays.on(day, self._users[comes]))
+                came, at = np.unique(sessions.user, return_index=True)
+                comes, first = np.searchsorted(self._users, came), sessions.counter[at]
+            self._day[comes], self._first[comes] = day, first
+            found.append(comes)
+            users = users[self._day[users] != day]
+        return np.concatenate(found)
+
+    def _enter(self, users: I64, day: int) -> None:
+        """Goes to the segments of these users that the day lies in."""
+        born, length = self._born[users], self._length[users]
+        segment = (day - born) // length
+        lives = segment >= 0
+        self._begins[users] = np.where(lives, born + segment * length, 0)
+        self._active[users] = lives & is_active(self._company, self._users[users], segment)
+
+    def first_known_since(self, users: I64) -> I64:
+        """From which landing day on the first events of the users' last days are known."""
+        who = ActorDays(self._users[users], self._day[users])
+        return _known_since(self._company, who, event_bits(self._company, self._first[users]))
+
+    def look_closer(self, users: I64, days: range, since: I64) -> None:
+        """Puts into `since` from when any event of the users on the days is known."""
+        day = np.repeat(np.array(days), len(users))
+        at = np.tile(users, len(days))
+        possible = (self._born[at] <= day) & (day <= self._day[at])
+        sessions = sessions_of(self._company, ActorDays(self._users[at[possible]], day[possible]))
+        line = timeline(self._company, sessions)
+        who = ActorDays(sessions.user[line.session], sessions.day[line.session])
+        np.minimum.at(since, np.searchsorted(self._users, who.actor), _known_since(self._company, who, line.bits))
 
 
-def _known_since(company: Company, users: I64, day: int) -> tuple[I64, Mask]:
-    """From which landing day on it is known that each of these users came on a day, and of whom that is certain: it may
-    be earlier for the others, by another event than the first."""
-    delay = late(company, "events").delay(ActorDays.on(day, users))
-    since = day + delay
-    for landed in np.unique(since[delay > 0]).tolist():
-        since[(delay > 0) & (since == landed)] = arrives(company, "events", landed)
-    on_time = np.flatnonzero(delay == 0)
-    sure = delay > 0
-    if company.calendar.may_drop_visits(day):
-        since[on_time] = NEVER  # which of their sessions took place is not known yet
-    else:
-        # One event that is fine is enough: mostly the first of the first session is.
-        first = event_bits(company, identity(np.full(len(on_time), day), users[on_time], on_time * 0))
-        since[on_time] = _of_rows(company, day, first)
-        sure[on_time] = since[on_time] == day
-    return since, sure
-
-
-def _look_closer(company: Company, users: I64, since: I64, unsure: list[ActorDays], until: int) -> None:
-    """Looks at all events of the days that are in question, of users who are not known to be active by a day."""
-    if not unsure:
-        return
-    who = together(unsure)
-    sessions = sessions_of(company, who.where(since[np.searchsorted(users, who.actor)] > until))
-    line = timeline(company, sessions)
-    day = sessions.day[line.session]
-    for one in np.unique(day).tolist():
-        events = day == one
-        user = np.searchsorted(users, sessions.user[line.session[events]])
-        np.minimum.at(since, user, _of_rows(company, one, line.bits[events]))
-    unsure.clear()
-
-
-def _of_rows(company: Company, day: int, bits: U64) -> I64:
-    """From when events of a day are known that are on time."""
-    held = _held_back(company, day)
-    since = known_since(company, "events", day, bits)
-    if held is not None:
-        again = fate_of(company, "events", day).redelivered_on
-        since[bits == held] = NEVER if again is None else again
-    return since
+def _known_since(company: Company, who: ActorDays, bits: U64) -> I64:
+    """From which landing day on events are known, one for each actor day."""
+    delay = late(company, "events").delay(who)
+    on_time = each_known_since(company, "events", who.day, bits)
+    for day in days_among(who.day)[0].tolist():
+        held = _held_back(company, day)
+        if held is not None:
+            again = fate_of(company, "events", day).redelivered_on
+            on_time[bits == held] = NEVER if again is None else again
+    return np.where(delay == 0, on_time, arrives(company, "events", who.day + delay))
 
 
 @lru_cache(maxsize=64)

@@ -20,6 +20,16 @@ def weekday(day: I64) -> I64:
     return (day + _MONDAY_1970) % 7
 
 
+def days_among(day: I64) -> tuple[I64, I64]:
+    """The different days, in order, and for each day which of them it is. They lie close together, so nothing is
+    sorted."""
+    if not len(day):
+        return day, day
+    first = int(day.min())
+    there = np.bincount(day - first) > 0
+    return first + np.flatnonzero(there), (np.cumsum(there) - 1)[day - first]
+
+
 class Calendar:
     """Tables by day since 1970."""
 

@@ -29,6 +29,7 @@ from data_gen.company.schemas import SOURCES
 from data_gen.company.stock import stock_rows
 
 CHUNK_ROWS = 1 << 16
+AUDIENCE_DAYS = 30  # that the active users of a day are counted over, at most
 _FEW_ROWS_EACH = 4  # times as many users at once where most of them bring nothing
 ALL = frozenset(SOURCES)
 _OF_ACTIVITY = frozenset({"events", "sessions", "ad_spend", "orders", "order_items", "payments"})
@@ -57,8 +58,11 @@ class Batch:
 class Watcher(Protocol):
     """Is told of the plan of a day while its rows are made."""
 
-    def customers(self, who: ActorDays) -> None:
-        """Customers there are on the day."""
+    def subscribers(self, who: ActorDays) -> None:
+        """Customers of whose subscriptions a row is written on the day, whenever it lands."""
+
+    def users(self, who: ActorDays) -> None:
+        """Users there are on the day, or were within AUDIENCE_DAYS."""
 
     def events(self, events: Events) -> None:
         """Events of the day that land on it."""
@@ -97,12 +101,14 @@ def _all_batches(
             if source in wanted:
                 yield Batch(source, _on_time(company, name, True, who, select, make))
         if watcher:
-            watcher.customers(who)
+            watcher.subscribers(subscribers_with_changes(company, who))
     visits = np.zeros(len(campaigns(company).channel), dtype=np.int64)
     for touches in touches_on(company, day, chunk_rows) if wanted & {"sessions", "ad_spend"} else ():
         visits += np.bincount(touches.campaign, minlength=len(visits))
         yield Batch("sessions", touch_rows(company, touches, day))
     for who in users_on(company, day, _FEW_ROWS_EACH * chunk_rows):
+        if watcher:
+            watcher.users(who)
         if "users" in wanted:
             yield Batch("users", _on_time(company, "users", False, who, changed_users, user_rows))
         if wanted & _OF_ACTIVITY:
@@ -178,11 +184,11 @@ def actors(day: int, first: int, last: int, count: int) -> Iterator[ActorDays]:
         yield ActorDays.on(day, np.arange(start, min(start + count, last), dtype=np.int64))
 
 
-def users_on(company: Company, day: int, chunk_rows: int, before: int = 0) -> Iterator[ActorDays]:
-    """All users who may do something on the day, or did so a little before it: `before` days, or as long as a parcel
-    is under way."""
+def users_on(company: Company, day: int, chunk_rows: int) -> Iterator[ActorDays]:
+    """All users who may do something on the day, or did so a little before it: within AUDIENCE_DAYS, or as long as a
+    parcel is under way."""
     rules = company.rules.shipments
-    since = day - max(before, rules.ship_days.largest + rules.transit_days.largest)
+    since = day - max(AUDIENCE_DAYS, rules.ship_days.largest + rules.transit_days.largest)
     for who in actors(day, first_active_user(company, since), company.growth.users_by(day), chunk_rows):
         yield who.where(np.flatnonzero(end_day(company, who.actor) >= since))
 

@@ -13,7 +13,7 @@ from itertools import chain
 
 import numpy as np
 
-from data_gen.company.activity import first_active_user
+from data_gen.company.calendar import days_among
 from data_gen.company.company import Company
 from data_gen.company.hashing import I64, below, field
 from data_gen.company.lives import ActorDays
@@ -44,6 +44,9 @@ class PutOff:
 
     def due(self, day: int) -> Iterator[ActorDays]:
         """Those whose earlier days are put off to `day`, by day and actor."""
+        return _gathered(self._due(day))
+
+    def _due(self, day: int) -> Iterator[ActorDays]:
         days = np.arange(max(day - self.delays.largest, self.company.founded), day, dtype=np.int64)
         first, actors, drawn = self._strata(days)
         upper = np.cumsum(drawn)
@@ -68,10 +71,7 @@ class PutOff:
 
     def _strata(self, day: I64) -> tuple[I64, I64, I64]:
         """For each day: its first actor, how many there are, and how many of them are drawn."""
-        if not len(day):
-            return day, day, day
-        # Mostly all are asked for the same day.
-        days, back = (day[:1], day * 0) if (day == day[0]).all() else np.unique(day, return_inverse=True)
+        days, back = days_among(day)
         first, last = self._population(days)
         actors = last - first
         # Round by chance, so that the share is right on average where there are few.
@@ -84,7 +84,7 @@ class PutOff:
         users = growth.users_by_each(days)
         if self.of_customers:
             return np.zeros(len(days), dtype=np.int64), -(-users // self.company.rules.customers.users_each)
-        return np.array([first_active_user(self.company, int(d)) for d in days], dtype=np.int64), users
+        return growth.users_by_each(days - self.company.rules.users.life_days.largest), users
 
     def _actor(self, day: I64, stratum: I64, first: I64, actors: I64, drawn: I64) -> I64:
         """Who is drawn from a stratum."""

@@ -210,9 +210,10 @@ def row_classes(company: Company, source: str, redelivered: bool) -> tuple[tuple
     return names, np.cumsum([int(shares[name] * (1 << 32)) for name in names], dtype=np.int64)
 
 
-def dirty_rows(company: Company, source: str, day: int, bits: U64) -> DirtyRows:
-    """Which of some rows, given by their random bits, have a defect when they land on their day."""
-    _, bounds = row_classes(company, source, fate_of(company, source, day).redelivered_on is not None)
+def dirty_rows(company: Company, source: str, fate: FileFate, bits: U64) -> DirtyRows:
+    """Which of some rows, given by their random bits, have a defect when they land on their day, in a file with that
+    fate."""
+    _, bounds = row_classes(company, source, fate.redelivered_on is not None)
     drawn = company.draw(f"dirt/{source}", bits.view(np.int64))
     place = field(drawn, 32, 32)
     row = np.flatnonzero(place < bounds[-1])

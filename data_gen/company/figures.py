@@ -66,8 +66,14 @@ class Figures:
     def add_known(self, metric: str, since: I64, values: I64 | int) -> None:
         """Each value is known from the end of a landing day on, or never."""
         values = np.broadcast_to(np.asarray(values, dtype=np.int64), len(since))
-        for landed in np.unique(since[since < NEVER]).tolist():
-            self._known[metric][landed] += int(values[since == landed].sum())
+        known = since < NEVER
+        if known.any():
+            since = since[known]
+            first = int(since.min())
+            sums = np.zeros(int(since.max()) - first + 1, dtype=np.int64)
+            np.add.at(sums, since - first, values[known])
+            for after in np.flatnonzero(sums).tolist():
+                self._known[metric][first + after] += int(sums[after])
 
     # -- events ----------------------------------------------------------------------------------------------
 
@@ -93,11 +99,8 @@ class Figures:
             sessions = sessions_of(self.company, who)
             if len(sessions):
                 line = timeline(self.company, sessions)
-                lands = {
-                    actor: arrives(self.company, "events", self.day + d)
-                    for actor, d in zip(who.actor.tolist(), delay.tolist(), strict=True)
-                }
-                since = np.array([lands[user] for user in sessions.user.tolist()], dtype=np.int64)[line.session]
+                lands = arrives(self.company, "events", self.day + delay)
+                since = lands[np.searchsorted(who.actor, sessions.user)][line.session]
                 self._events(sessions, line.session, event_codes(self.company, sessions, line), since)
 
     def _events(self, sessions: Sessions, session: I64, code: I64, since: I64) -> None:
@@ -177,7 +180,7 @@ class Figures:
         names, _ = row_classes(self.company, source, fate.redelivered_on is not None)
         if "withdrawn_row" not in names or fate.kind == "empty_file":
             return np.zeros(0, dtype=np.int64)
-        found = dirty_rows(self.company, source, self.day, bits)
+        found = dirty_rows(self.company, source, fate, bits)
         withdrawn: I64 = found.row[found.kind == names.index("withdrawn_row")]
         held_back = first and fate.kind == "truncated_last_line"  # the file's first row stands, broken off, at its end
         return withdrawn[withdrawn > 0] if held_back else withdrawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -34,22 +34,38 @@ class ActorDays:
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What changed in one window of several lives: at most one change each."""
+    """What changed in some windows of lives: at most one thing in each."""
 
-    happened: Mask
+    at: I64  # whose it is, as positions in what was asked for
     day: I64
     kind: I64
     bits: U64  # what the new value is drawn from
 
+    def where(self, chosen: Mask) -> Changes:
+        return Changes(self.at[chosen], self.day[chosen], self.kind[chosen], self.bits[chosen])
 
-def changes_in_window(
-    company: Company, stream: str, actor: I64, born: I64, window: I64 | int, length: int, share: Decimal, kinds: Choice
+
+def changes_in_windows(
+    company: Company, stream: str, actor: I64, born: I64, window: I64, length: int, share: Decimal, kinds: Choice
 ) -> Changes:
-    """The change of each actor in the given window of its life. The day of birth itself never changes."""
+    """What changes of each actor in a window of its life. The day of birth itself never changes."""
     bits = company.draw(stream, actor, window)
-    more = splitmix64(bits)
-    day = born + 1 + np.multiply(window, length) + below(more, length)
-    return Changes(happens(bits, share), day, kinds.at_step(field(more, 0, 12)), splitmix64(more))
+    at = np.flatnonzero(happens(bits, share))
+    more = splitmix64(bits[at])
+    day = born[at] + 1 + window[at] * length + below(more, length)
+    return Changes(at, day, kinds.at_step(field(more, 0, 12)), splitmix64(more))
+
+
+def window_on(day: I64, born: I64, length: int) -> I64:
+    """The window in which each life is on its day."""
+    return np.maximum(day - born - 1, 0) // length
+
+
+def windows_begun(day: I64, born: I64, length: int) -> tuple[I64, I64]:
+    """All windows that the lives have begun by their day, in order: positions of the lives, and the windows."""
+    begun = (day - born - 1) // length + 1  # none on the day of birth
+    at = np.repeat(np.arange(len(begun)), begun)
+    return at, np.arange(len(at)) - (np.cumsum(begun) - begun)[at]
 
 
 # -- birth, end and belonging --------------------------------------------------------------------------------
@@ -113,14 +129,23 @@ class Profile:
     opt_in: Mask
 
 
-def user_changes(company: Company, user: I64, window: I64 | int) -> Changes:
+def user_changes(company: Company, user: I64, born: I64, window: I64) -> Changes:
+    """What changes of each user in a window of its life. Nothing does after its end."""
     rules = company.rules.users
     kinds = Choice.of([rules.changes[kind] for kind in ("country", "role", "phone", "opt_in")])
-    born = company.growth.signup_day(user)
-    found = changes_in_window(
+    found = changes_in_windows(
         company, "user.change", user, born, window, rules.change_window_days, rules.change_share, kinds
     )
-    return Changes(found.happened & (found.day < end_day(company, user)), found.day, found.kind, found.bits)
+    return found.where(found.day < end_day(company, user[found.at]))
+
+
+def _changes_so_far(company: Company, who: ActorDays) -> Changes:
+    """What has changed of each user until the end of its day, in the order in which it happened."""
+    born = company.growth.signup_day(who.actor)
+    at, window = windows_begun(who.day, born, company.rules.users.change_window_days)
+    found = user_changes(company, who.actor[at], born[at], window)
+    found = replace(found, at=at[found.at])
+    return found.where(found.day <= who.day[found.at])
 
 
 def profile(company: Company, who: ActorDays) -> Profile:
@@ -132,26 +157,26 @@ def profile(company: Company, who: ActorDays) -> Profile:
     role = roles.at(company.draw("user.role", user))
     phone = company.draw("user.phone", user)
     opt_in = happens(company.draw("user.opt_in", user), rules.opt_in_share)
-    for window in range(_windows(who.day - company.growth.signup_day(user), rules.change_window_days)):
-        change = user_changes(company, user, window)
-        seen = change.happened & (change.day <= who.day)
-        country = np.where(seen & (change.kind == COUNTRY), company.country_choice.at(change.bits), country)
-        role = np.where(seen & (change.kind == ROLE), roles.at(change.bits), role)
-        phone = np.where(seen & (change.kind == PHONE), change.bits, phone)
-        opt_in = opt_in ^ (seen & (change.kind == OPT_IN))
+    changes = _changes_so_far(company, who)
+    _move(company, country, changes)
+    roles_taken, phones = changes.where(changes.kind == ROLE), changes.where(changes.kind == PHONE)
+    role[roles_taken.at] = roles.at(roles_taken.bits)
+    phone[phones.at] = phones.bits
+    np.logical_xor.at(opt_in, changes.at[changes.kind == OPT_IN], True)
     return Profile(country, role, phone, opt_in)
 
 
 def country_on(company: Company, who: ActorDays) -> I64:
     """Only the country of `profile`, which every session needs."""
     country = home_country(company, who.actor)
-    for window in range(
-        _windows(who.day - company.growth.signup_day(who.actor), company.rules.users.change_window_days)
-    ):
-        change = user_changes(company, who.actor, window)
-        moved = change.happened & (change.day <= who.day) & (change.kind == COUNTRY)
-        country = np.where(moved, company.country_choice.at(change.bits), country)
+    _move(company, country, _changes_so_far(company, who))
     return country
+
+
+def _move(company: Company, country: I64, changes: Changes) -> None:
+    """Puts the countries to which users have moved into `country`. Of several of a user, the last one stays."""
+    moves = changes.where(changes.kind == COUNTRY)
+    country[moves.at] = company.country_choice.at(moves.bits)
 
 
 def home_country(company: Company, user: I64) -> I64:
@@ -166,7 +191,3 @@ def home_country(company: Company, user: I64) -> I64:
 def first_country_of_customer(company: Company, customer: I64) -> I64:
     return company.country_choice.at(company.draw("customer.country", customer))
 
-
-def _windows(age: I64, length: int) -> int:
-    """How many windows the oldest of them has begun. Age 0 is the day of birth, before the first window."""
-    return int((age.max() - 1) // length + 1) if len(age) else 0

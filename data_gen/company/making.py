@@ -12,7 +12,7 @@ import pyarrow as pa
 from data_gen.company import events as event
 from data_gen.company import text
 from data_gen.company.activity import robot_on
-from data_gen.company.audience import add_audience
+from data_gen.company.audience import AudienceFigures
 from data_gen.company.columns import no_rows
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.day import CHUNK_ROWS, day_batches
@@ -23,7 +23,6 @@ from data_gen.company.figures import KPIS
 from data_gen.company.files import Written
 from data_gen.company.growth import day_number
 from data_gen.company.hashing import LAST_DAY
-from data_gen.company.recurring import MovementFigures
 from data_gen.company.rules import Rules
 from data_gen.company.schemas import SOURCES
 from data_gen.company.soiling import SoilingWriter
@@ -75,7 +74,7 @@ def _first_deliveries(
     if robot is not None:
         user = text.numbered("u", np.array([robot]), 6)[0].as_py()
         writers["events"].defects.add_file("skew", ACCEPT, "user_id", None, None, key=user)
-    figures = MovementFigures(company, day)
+    figures = AudienceFigures(company, day)
     for batch in day_batches(company, day, chunk_rows, watcher=figures):
         writers[batch.source].add(batch.rows)
     written = [writer.complete() for writer in writers.values()]
@@ -86,8 +85,6 @@ def _first_deliveries(
             answers.add(part)
     written.append(answers.complete())
     figures.late_events()
-    if day >= company.founded:
-        add_audience(figures, company, chunk_rows)
     kpis = SourceWriter(KPIS, out / "_truth" / f"dt={name}" / "kpis.parquet")
     unfinished.append(kpis)
     kpis.add(figures.table())

@@ -19,6 +19,7 @@ from data_gen.company.lives import (
     profile,
     signup_ms,
     user_changes,
+    window_on,
 )
 from data_gen.company.rows import Rows
 from data_gen.company.schemas import table
@@ -27,12 +28,13 @@ from data_gen.company.schemas import table
 def changed_users(company: Company, who: ActorDays) -> ActorDays:
     """Those of whom a row is written on their day. At most one row per user and day."""
     born = company.growth.signup_day(who.actor)
-    window = np.maximum(who.day - born - 1, 0) // company.rules.users.change_window_days
-    change = user_changes(company, who.actor, window)
-    changed = (change.day == who.day) & change.happened
+    window = window_on(who.day, born, company.rules.users.change_window_days)
+    change = user_changes(company, who.actor, born, window)
+    changed = who.day == born
+    changed[change.at] |= change.day == who.day[change.at]
     leaves = who.day == end_day(company, who.actor)
     leaves[leaves] = asks_deletion(company, who.actor[leaves])
-    return who.where((who.day == born) | changed | leaves)
+    return who.where(changed | leaves)
 
 
 def user_rows(company: Company, who: ActorDays) -> Rows:

@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from data_gen.company.calendar import days_among
 from data_gen.company.company import Company
-from data_gen.company.dirt import REJECT, ROW_CLASSES, columns_with, dirty_rows, fate_of, row_classes
+from data_gen.company.dirt import REJECT, ROW_CLASSES, FileFate, columns_with, dirty_rows, fate_of, row_classes
 from data_gen.company.hashing import I64, U64, Mask
 
 NEVER = 1 << 40
 _COUNTED_BY_ORDER = ("order_items", "payments")  # with the key of an order that does not exist they count nowhere
 
 
-def arrives(company: Company, source: str, day: int) -> int:
-    """When what a file of a day should have is there: an empty file is delivered again."""
-    fate = fate_of(company, source, day)
-    return fate.redelivered_on if fate.kind == "empty_file" and fate.redelivered_on is not None else day
+def arrives(company: Company, source: str, day: I64) -> I64:
+    """When what the files of some days should have is there: an empty file is delivered again."""
+    arrived = day.copy()
+    for fate, at in _by_fate(company, source, day):
+        if fate.kind == "empty_file" and fate.redelivered_on is not None:
+            arrived[at] = fate.redelivered_on
+    return arrived
 
 
 def known_since(company: Company, source: str, day: int, bits: U64, first: bool = False) -> I64:
     """From which landing day on rows are known that land on `day`, which is theirs."""
     fate = fate_of(company, source, day)
-    again = NEVER if fate.redelivered_on is None else fate.redelivered_on
-    if fate.kind == "empty_file":
-        return np.full(len(bits), again, dtype=np.int64)
     since = np.full(len(bits), day, dtype=np.int64)
-    since[_lost(company, source, day, bits)] = again
+    since[_lost(company, source, fate, bits)] = _again(fate)
     if first and fate.kind == "truncated_last_line" and len(bits):
-        since[0] = again  # it was held back, and the last line breaks off in it
+        since[0] = _again(fate)  # it was held back, and the last line breaks off in it
     return since
 
 
-def _lost(company: Company, source: str, day: int, bits: U64) -> I64:
-    """Rows that cleaning cannot use, or cannot count."""
-    fate = fate_of(company, source, day)
+def each_known_since(company: Company, source: str, day: I64, bits: U64) -> I64:
+    """The same of rows of several days, except for those in which a last line breaks off."""
+    since = day.copy()
+    for fate, at in _by_fate(company, source, day):
+        since[at[_lost(company, source, fate, bits[at])]] = _again(fate)
+    return since
+
+
+def _by_fate(company: Company, source: str, day: I64) -> Iterator[tuple[FileFate, I64]]:
+    """The fates of the files of some days, each with the positions of its days. Most days share one, a clean file."""
+    days, back = days_among(day)
+    fates = [fate_of(company, source, one) for one in days.tolist()]
+    different = list(dict.fromkeys(fates))
+    number = np.array([different.index(fate) for fate in fates], dtype=np.int64)[back]
+    for n, fate in enumerate(different):
+        yield fate, np.flatnonzero(number == n)
+
+
+def _again(fate: FileFate) -> int:
+    """When a new delivery brings what is lost."""
+    return NEVER if fate.redelivered_on is None else fate.redelivered_on
+
+
+def _lost(company: Company, source: str, fate: FileFate, bits: U64) -> I64:
+    """Rows of files with that fate that cleaning cannot use, or cannot count."""
+    if fate.kind == "empty_file":
+        return np.arange(len(bits))
     names, _ = row_classes(company, source, fate.redelivered_on is not None)
-    found = dirty_rows(company, source, day, bits)
+    found = dirty_rows(company, source, fate, bits)
     rejected = [ROW_CLASSES[name][0] == REJECT and columns_with(name, source, fate.kind) != () for name in names]
     lost: Mask = np.array(rejected, dtype=np.bool_)[found.kind]
     if source in _COUNTED_BY_ORDER:

@@ -8,6 +8,7 @@ there was one earlier but not on the day before, reactivation. Amounts are in th
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_gen.company.billing import (
     SLOTS,
@@ -24,7 +25,7 @@ from data_gen.company.delivery import late
 from data_gen.company.figures import Figures
 from data_gen.company.hashing import I64, Mask
 from data_gen.company.lives import ActorDays, first_country_of_customer
-from data_gen.company.recovery import NEVER, arrives, known_since
+from data_gen.company.recovery import NEVER, arrives, each_known_since
 
 MOVEMENTS = ("new", "expansion", "contraction", "churn", "reactivation")
 
@@ -38,7 +39,7 @@ class MovementFigures(Figures):
             for movement in MOVEMENTS:
                 self.add_true(f"mrr_{movement}.{currency}", 0)
 
-    def customers(self, who: ActorDays) -> None:
+    def subscribers(self, who: ActorDays) -> None:
         runs = runs_of(self.company, who.actor)
         for number, run in enumerate(runs):
             _add(self, self.company, run, runs[number - 1] if run.run else None)
@@ -54,7 +55,7 @@ def _add(figures: Figures, company: Company, runs: Runs, earlier: Runs | None) -
     goes_on = month < runs.months
     now = np.where(goes_on, amount_of(company, key, month), 0)
     before = np.where(month > 0, amount_of(company, key, np.maximum(month - 1, 0)), 0)
-    currency = np.array(company.currencies)[first_country_of_customer(company, runs.customer)]
+    currency = _currency(company, runs)
     again = np.full(len(now), runs.run > 0)
     for name, which, amount in _classified(before, now, again):
         for unit in np.unique(currency[which]).tolist():
@@ -63,14 +64,17 @@ def _add(figures: Figures, company: Company, runs: Runs, earlier: Runs | None) -
     since_now = np.where(goes_on, _known_since(company, runs, month), day)
     since_before = np.where(month > 0, _known_since(company, runs, np.maximum(month - 1, 0)), day)
     plain = (since_now == day) & (since_before <= day)
-    # Where something is missing for a while, each landing day that changes what is known is looked at.
-    for at in np.flatnonzero(~plain | (again & (month == 0))).tolist():
-        _add_known(figures, company, runs, at, int(month[at]), earlier, str(currency[at]))
     plain &= ~(again & (month == 0))
+    missing = np.flatnonzero(~plain)
+    _add_known(figures, company, runs.where(missing), month[missing], before[missing], now[missing], earlier)
     for name, which, amount in _classified(before, now, again):
         for unit in np.unique(currency[which & plain]).tolist():
             one = which & plain & (currency == unit)
             figures.add_known(f"mrr_{name}.{unit}", np.full(int(one.sum()), day), amount[one])
+
+
+def _currency(company: Company, runs: Runs) -> NDArray[np.str_]:
+    return np.array(company.currencies)[first_country_of_customer(company, runs.customer)]
 
 
 def _classified(before: I64, now: I64, again: Mask) -> list[tuple[str, Mask, I64]]:
@@ -90,59 +94,57 @@ def _known_since(company: Company, runs: Runs, month: I64) -> I64:
     rules = company.rules.subscriptions
     paid_from = runs.paid_from(rules.trial_days)
     start, end = month_start(paid_from, month), month_start(paid_from, month + 1)
-    since = _row_known_since(company, runs, start)
-    due = past_due(company, runs, month)
-    since = np.where(due, np.minimum(since, _row_known_since(company, runs, start + rules.retry_days)), since)
-    last = month + 1 == runs.months
-    return np.where(last, np.minimum(since, _row_known_since(company, runs, end)), since)
+    written = np.stack([start, start + rules.retry_days, end])
+    there = np.stack([np.ones(len(month), dtype=np.bool_), past_due(company, runs, month), month + 1 == runs.months])
+    row, one = np.nonzero(there)
+    since = np.full(there.shape, NEVER, dtype=np.int64)
+    since[row, one] = _rows_known_since(company, runs.where(one), written[row, one])
+    earliest: I64 = since.min(axis=0)
+    return earliest
 
 
-def _of_all_months(company: Company, one: Runs, months: I64) -> list[int]:
-    """The same of some months of one subscription."""
-    found: list[int] = _known_since(company, one.where(np.zeros(len(months), dtype=np.int64)), months).tolist()
-    return found
+def _of_first_months(company: Company, runs: Runs, count: I64) -> list[list[int]]:
+    """The same of the first `count` months of each subscription, of one at least."""
+    at, ends = np.repeat(np.arange(len(count)), count), np.cumsum(count)
+    since = _known_since(company, runs.where(at), np.arange(len(at)) - (ends - count)[at])
+    return [part.tolist() for part in np.split(since, ends[:-1])]
 
 
-def _row_known_since(company: Company, runs: Runs, day: I64) -> I64:
-    """The same of the row that is written on a day."""
+def _rows_known_since(company: Company, runs: Runs, day: I64) -> I64:
+    """The same of the rows that are written on a day each."""
     delay = late(company, "subscriptions", of_customers=True).delay(ActorDays(runs.customer, day))
     bits = row_bits(company, runs.customer, np.full(len(day), runs.slot), day)
-    since = np.zeros(len(day), dtype=np.int64)
-    for written in np.unique(day).tolist():
-        on_time = (day == written) & (delay == 0)
-        since[on_time] = known_since(company, "subscriptions", written, bits[on_time])
-    for landed in np.unique((day + delay)[delay > 0]).tolist():
-        # What lands late has no defect; but the file of that day may be empty.
-        since[(delay > 0) & (day + delay == landed)] = arrives(company, "subscriptions", landed)
-    return since
+    on_time = each_known_since(company, "subscriptions", day, bits)
+    # What lands late has no defect; but the file of that day may be empty.
+    return np.where(delay == 0, on_time, arrives(company, "subscriptions", day + delay))
 
 
 def _add_known(
-    figures: Figures, company: Company, runs: Runs, at: int, month: int, earlier: Runs | None, currency: str
+    figures: Figures, company: Company, runs: Runs, month: I64, before: I64, now: I64, earlier: Runs | None
 ) -> None:
-    """One subscription, whose movement looks different at different times."""
-    one = runs.where(np.arange(len(runs.customer)) == at)
-    months = np.arange(min(month + 1, int(one.months[0])))
-    periods = list(zip(_of_all_months(company, one, months), months.tolist(), strict=True))
-    former: list[int] = []
+    """Subscriptions whose movements look different at different times: each landing day that changes what is known of
+    one is looked at. `before` and `now`: what the month before and the month are worth."""
+    if not len(month):
+        return
+    periods = _of_first_months(company, runs, np.minimum(month + 1, runs.months))
+    former_periods: list[list[int]] = [[] for _ in periods]
     if earlier is not None:
-        before = earlier.where(earlier.customer == one.customer[0])
-        former = _of_all_months(company, before, np.arange(int(before.months[0])))
-    key = np.repeat(one.customer * SLOTS + one.slot, len(months))
-    amounts = dict(zip(months.tolist(), amount_of(company, key, months).tolist(), strict=True))
-    day, shown = figures.day, dict.fromkeys(MOVEMENTS, 0)
-    times = sorted({max(since, day) for since, _ in periods} | {max(s, day) for s in former} | {day})
-    for time in times:
-        if time >= NEVER:
-            continue
-        known = {n for since, n in periods if since <= time}
-        now = amounts[month] if month in known else 0
-        was = amounts[month - 1] if month - 1 in known else 0
-        ever = any(n < month - 1 for n in known) or any(since <= time for since in former)
-        movement = dict.fromkeys(MOVEMENTS, 0)
-        for name, which, amount in _classified(np.array([was]), np.array([now]), np.array([ever])):
-            movement[name] = int(amount[0]) if which[0] else 0
-        for name in MOVEMENTS:
-            if movement[name] != shown[name]:
-                figures.add_known(f"mrr_{name}.{currency}", np.array([time]), movement[name] - shown[name])
-        shown = movement
+        former = earlier.where(np.searchsorted(earlier.customer, runs.customer))
+        former_periods = _of_first_months(company, former, former.months)
+    currencies = _currency(company, runs).tolist()
+    subscriptions = zip(periods, former_periods, month.tolist(), before.tolist(), now.tolist(), currencies, strict=True)
+    for since, since_former, number, worth_before, worth, currency in subscriptions:
+        shown = dict.fromkeys(MOVEMENTS, 0)
+        for time in sorted({max(landed, figures.day) for landed in (*since, *since_former, figures.day)}):
+            if time >= NEVER:
+                break
+            known = {n for n, landed in enumerate(since) if landed <= time}
+            ever = any(n < number - 1 for n in known) or any(landed <= time for landed in since_former)
+            value_before, value = worth_before * (number - 1 in known), worth * (number in known)
+            movement = dict.fromkeys(MOVEMENTS, 0)
+            for name, which, amount in _classified(np.array([value_before]), np.array([value]), np.array([ever])):
+                movement[name] = int(amount[0]) if which[0] else 0
+            for name in MOVEMENTS:
+                if movement[name] != shown[name]:
+                    figures.add_known(f"mrr_{name}.{currency}", np.array([time]), movement[name] - shown[name])
+            shown = movement

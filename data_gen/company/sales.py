@@ -10,8 +10,8 @@ from data_gen.company.commerce import CANCELLED, PLACED, Orders, order_bits
 from data_gen.company.company import Company
 from data_gen.company.delivery import late
 from data_gen.company.fulfilment import days_under_way
-from data_gen.company.hashing import I64, U64, Mask
-from data_gen.company.recovery import known_since
+from data_gen.company.hashing import I64, Mask
+from data_gen.company.recovery import each_known_since
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +28,11 @@ class Sales:
         delay = late(company, "orders").delay(orders.who)
         lands, lines = orders.day + delay, orders.lines
         placed = order_bits(orders, np.where(orders.cancelled, CANCELLED, PLACED))
-        since = np.where(delay == 0, _rows_known_since(company, "orders", orders.day, placed), lands)
+        since = np.where(delay == 0, each_known_since(company, "orders", orders.day, placed), lands)
         # When it is shipped it is told again.
         shipped = orders.day + days_under_way(company, orders.user, orders.day)[0]
         since = np.where(orders.cancelled, since, np.minimum(since, shipped))
-        on_time = _rows_known_since(company, "order_items", orders.day[lines.order], lines.bits)
+        on_time = each_known_since(company, "order_items", orders.day[lines.order], lines.bits)
         return cls(orders, since, np.where(delay[lines.order] == 0, on_time, lands[lines.order]))
 
     def goods(self, amount: I64, order: I64, day: int) -> I64:
@@ -58,11 +58,3 @@ def goods_of_refunds(amount: I64, order: I64, orders: Orders, known: Mask) -> I6
     given, goods, charged = (cents.astype(object) for cents in (amount, np.maximum(net, 0)[order], total[order]))
     twice = 2 * np.where(counts, charged, 1)
     return np.where(counts, (2 * given * goods + charged) // twice, 0).astype(np.int64)  # half a cent goes up
-
-
-def _rows_known_since(company: Company, source: str, day: I64, bits: U64) -> I64:
-    """From which landing day on rows of several days are known that land on their own."""
-    since = np.zeros(len(day), dtype=np.int64)
-    for one in np.unique(day).tolist():
-        since[day == one] = known_since(company, source, one, bits[day == one])
-    return since

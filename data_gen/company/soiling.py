@@ -48,7 +48,7 @@ class SoilingWriter:
         self._company, self._day, self.defects = company, day, defects
         self._contract = source
         fate = fate_of(company, source.name, day)
-        self._kind = fate.kind
+        self._fate, self._kind = fate, fate.kind
         self._drift = Drift.of(source, fate.kind)
         self._source = self._drift.source(source) if self._drift else source
         self._quoted = quoted_columns(self._source)
@@ -126,7 +126,7 @@ class SoilingWriter:
         if on_time is not None and not on_time.any():
             nothing = np.zeros(0, dtype=np.int64)
             return DirtyRows(nothing, nothing, nothing.view(np.uint64))
-        found = dirty_rows(self._company, self._contract.name, self._day, rows.bits)
+        found = dirty_rows(self._company, self._contract.name, self._fate, rows.bits)
         if on_time is None:
             return found
         kept = on_time[found.row]
