@@ -58,7 +58,8 @@ def changes_in_windows(
 
 def window_on(day: I64, born: I64, length: int) -> I64:
     """The window in which each life is on its day."""
-    return np.maximum(day - born - 1, 0) // length
+    window: I64 = np.maximum(day - born - 1, 0) // length
+    return window
 
 
 def windows_begun(day: I64, born: I64, length: int) -> tuple[I64, I64]:
@@ -190,4 +191,3 @@ def home_country(company: Company, user: I64) -> I64:
 
 def first_country_of_customer(company: Company, customer: I64) -> I64:
     return company.country_choice.at(company.draw("customer.country", customer))
-

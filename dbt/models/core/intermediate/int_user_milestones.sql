@@ -81,7 +81,7 @@ select
 from first_uses
 where position = 1
 union all
--- What an account does counts for everybody who belongs to it then. A subscription may pass from one account to another.
+-- What an account does counts for everybody who belongs to it then. A subscription may pass from one to another.
 select
     starts.milestone || '|' || starts.subscription_id || '|' || starts.customer_id || '|' || users.user_id as event_id,
     users.user_id,
