@@ -29,7 +29,8 @@ class NodeResults:
         if event.info.name != "NodeFinished":
             return
         node, result = event.data.node_info, event.data.run_result
-        if node.unique_id.startswith("operation."):
+        # Hooks are dbt's own business, and nothing happens to an exposure: dbt only counts it as a node.
+        if node.unique_id.startswith(("operation.", "exposure.")):
             return
         response = dict(result.adapter_response)
         row = [
