@@ -46,6 +46,8 @@ def test_a_model_that_fails_twice_ends_in_a_green_run_that_built_the_others_once
     assert {status for status, _ in kept} == {"success", "pass"}
 
 
+# Takes minutes. It failed once, with two stacks on one machine, when the cleared build went on: to be looked into.
+@pytest.mark.long
 def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_it(
     pipeline: Pipeline, probe: Probe, api: AirflowApi
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_i
     assert set(pipeline.mirrors(run_id).values()) == {"success"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["task", "backend", "scheduler"])
 def test_a_run_whose_dbt_is_killed_in_a_model_ends_by_itself(pipeline: Pipeline, probe: Probe, victim: str) -> None:
     probe(HANGS)
