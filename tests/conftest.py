@@ -170,5 +170,6 @@ def _add_probe(root: Path) -> None:
 
 
 def drop_database(settings: Settings, name: str) -> None:
-    with psycopg.connect(settings.dsn("owner", "postgres"), autocommit=True) as server:
+    # As the administrator: only one may end an autovacuum that is at work in it.
+    with psycopg.connect(settings.admin_dsn(), autocommit=True) as server:
         server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))

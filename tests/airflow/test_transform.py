@@ -85,8 +85,8 @@ def test_a_build_is_known_by_what_it_was_made_from(warehouse: Settings) -> None:
     assert built_by(warehouse, before) is not None
     with psycopg.connect(warehouse.dsn("owner")) as server:
         server.execute(
-            "insert into raw.loads (source, landed_on, origin, files, content_sha256, started_at) "
-            "values ('events', '2026-01-01', 'zone', '[]', 'x', now())"
+            "insert into raw.loads (source, landed_on, delivered_on, origin, files, content_sha256, started_at) "
+            "values ('events', '2026-01-01', '2026-01-01', 'zone', '[]', 'x', now())"
         )
     assert built_by(warehouse, fingerprint(warehouse)) is None
     assert built_by(warehouse, before) is not None
