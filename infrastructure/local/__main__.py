@@ -155,18 +155,23 @@ def _env(arguments: argparse.Namespace) -> None:
 
 def _clean(arguments: argparse.Namespace) -> int:
     doomed = _what_clean_removes(Layout(PROJECT_ROOT))
-    if not doomed:
+    in_containers = _in_containers()
+    if not doomed and not in_containers:
         console.print("Nothing to remove.")
         return 0
     console.print("This removes the warehouse and everything that this project made:")
     for path in doomed:
         console.print(f"  {path}")
+    if in_containers:
+        console.print("  the volumes of the containers")
     if not arguments.yes:
         if not sys.stdin.isatty():
             raise StackError("Nobody is there to ask. `make clean YES=1` removes it without asking.")
         if input("Remove it? [y/N] ").strip().lower() not in ("y", "yes"):
             console.print("Nothing was removed.")
             return 1
+    if in_containers:
+        containers.down(PROJECT_ROOT, volumes=True)
     stack.down(PROJECT_ROOT)
     for path in doomed:
         if path.exists():
