@@ -19,6 +19,7 @@ from psycopg import errors
 from data_gen.landing.contracts import SOURCES, load_contract
 from data_gen.landing.display import Display
 from data_gen.landing.errors import Interrupted, LandingError
+from data_gen.landing.files import printable
 from data_gen.landing.outcome import Outcome, as_json, summary
 from data_gen.landing.tables import ensure_tables
 from data_gen.landing.zone import (
@@ -204,7 +205,7 @@ def _files(settings: Settings, arguments: argparse.Namespace, display: Display) 
             )
 
         size = path.stat().st_size * len(mappings) if path.is_file() else 0
-        return Task(Outcome(mappings[0].contract.source, day, "failed", path.name, 1), size, land)
+        return Task(Outcome(mappings[0].contract.source, day, "failed", printable(path.name), 1), size, land)
 
     return run(settings, [task(path) for path in arguments.files], display)
 
