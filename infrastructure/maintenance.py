@@ -15,6 +15,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from data_gen.landing.retirement import retire
 from infrastructure.local.airflow import airflow_environment
 from infrastructure.local.layout import Layout, bin_directory
 from infrastructure.settings import Settings, SettingsError, load_settings
@@ -32,6 +33,15 @@ def vacuum(settings: Settings) -> list[str]:
                 sql.SQL("vacuum (analyze, skip_locked) {}").format(sql.Identifier(schema, table)), prepare=False
             )
     return [f"{schema}.{table}" for schema, table in needy]
+
+
+def retire_raw(settings: Settings) -> list[str]:
+    """Drop partitions of raw that landed more than RAW_RETENTION_DAYS ago and are built; the names of their tables."""
+    if not settings.raw_retention_days:
+        return []
+    oldest = datetime.now(UTC).date() - timedelta(days=settings.raw_retention_days)
+    with connect(settings, "owner", autocommit=True, application_name="maintenance") as warehouse:
+        return retire(warehouse, oldest)
 
 
 def forget_results(settings: Settings) -> int:
@@ -106,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load_settings()
         tables = vacuum(settings)
         print(f"Vacuumed and analyzed {len(tables)} tables: {', '.join(tables) or 'none needed it'}")
+        print(f"Dropped {len(retire_raw(settings))} partitions of raw")
         print(f"Deleted {forget_results(settings)} results of dbt's runs and {forget_logs(settings)} logs of tasks")
         forget_runs(settings)
         print(f"Airflow's database holds the runs of {settings.airflow_retention_days or 'all'} days")

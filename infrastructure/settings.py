@@ -41,6 +41,7 @@ DEFAULTS = {
     "LOG_RETENTION_DAYS": "30",
     "AIRFLOW_RETENTION_DAYS": "90",
     "QUALITY_RETENTION_DAYS": "400",
+    "RAW_RETENTION_DAYS": "0",
 }
 KEYS = (
     "WAREHOUSE_HOST",
@@ -65,6 +66,7 @@ KEYS = (
     "LOG_RETENTION_DAYS",
     "AIRFLOW_RETENTION_DAYS",
     "QUALITY_RETENTION_DAYS",
+    "RAW_RETENTION_DAYS",
     "LANDING_ZONE",
     "SYNTHETIC_COMPANY",
     "COMPANY_SCALE",
@@ -99,9 +101,10 @@ class Settings:
     smtp_host: str
     smtp_port: int
     smtp_from: str
-    log_retention_days: int  # of task logs; 0: for ever, as with the next two
+    log_retention_days: int  # of task logs; 0: for ever, as with the next three
     airflow_retention_days: int  # of runs in Airflow's own database
     quality_retention_days: int  # of results of dbt's runs in the schema quality
+    raw_retention_days: int  # of landed rows
     _secrets: Mapping[str, str] = field(repr=False)  # every *_PASSWORD, *_KEY and *_SECRET that is set
 
     def dsn(self, role: Role, database: str | None = None, *, application_name: str | None = None) -> str:
@@ -139,6 +142,7 @@ class Settings:
             "LOG_RETENTION_DAYS": str(self.log_retention_days),
             "AIRFLOW_RETENTION_DAYS": str(self.airflow_retention_days),
             "QUALITY_RETENTION_DAYS": str(self.quality_retention_days),
+            "RAW_RETENTION_DAYS": str(self.raw_retention_days),
             **self._secrets,
         }
         if self.company_founded:
@@ -204,6 +208,7 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         log_retention_days=read("LOG_RETENTION_DAYS", _natural, _DAYS),
         airflow_retention_days=read("AIRFLOW_RETENTION_DAYS", _natural, _DAYS),
         quality_retention_days=read("QUALITY_RETENTION_DAYS", _natural, _DAYS),
+        raw_retention_days=read("RAW_RETENTION_DAYS", _natural, _DAYS),
         _secrets={key: values[key] for key in KEYS if is_secret(key) and key in values},
     )
 

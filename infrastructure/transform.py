@@ -22,7 +22,6 @@ from typing import Any
 
 import psycopg
 
-from data_gen.landing.command import prepare
 from infrastructure.node_results import NodeResults
 from infrastructure.settings import Settings, SettingsError, load_settings
 from infrastructure.warehouse import WarehouseError, connect, ensure_warehouse
@@ -76,6 +75,8 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
     dbt runs in this process and tells each of its events to `callbacks`. What became of each node is kept in
     quality.dbt_results under `run_id_of_process`. Returns dbt's own `dbtRunnerResult`.
     """
+    from data_gen.landing.command import prepare  # Airflow's DAG files import this module, over and over
+
     ensure_warehouse(settings)
     prepare(settings)
     with _only_transform(settings) as session, _environment({**dbt_environment(settings), **_session_environment()}):

@@ -46,8 +46,6 @@ def test_a_model_that_fails_twice_ends_in_a_green_run_that_built_the_others_once
     assert {status for status, _ in kept} == {"success", "pass"}
 
 
-# Takes minutes. It failed once, with two stacks on one machine, when the cleared build went on: to be looked into.
-@pytest.mark.long
 def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_it(
     pipeline: Pipeline, probe: Probe, api: AirflowApi
 ) -> None:
@@ -65,7 +63,10 @@ def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_i
 
     mend(pipeline)
     clear(api, run_id, ["marts.probe"])
-    wait_until(lambda: pipeline.mirrors(run_id)["probe"] == "success", 240)
+    # To the end of the run, which stays red: where a run is about to end, Airflow's clear reads that it runs, and does
+    # not start it again.
+    assert not pipeline.finish(run_id)
+    assert pipeline.mirrors(run_id)["probe"] == "success"
     with connect(pipeline.stack.settings, "reporter") as warehouse:
         assert warehouse.execute("select n from marts.probe").fetchone() == (1,)
     # Cleared with what follows it, the build goes on where it failed, and its mirrors follow it again.
