@@ -12,9 +12,9 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 # LocalExecutor forks one for a task, the dag-processor one for a DAG file, and for mirrors that have ended.
 PROGRAM = sys.argv[1] if len(sys.argv) > 1 else ""
 if PROGRAM in ("scheduler", "dag-processor"):
-    import httpx
+    import httpx  # noqa: F401
     import psycopg.types.json  # noqa: F401
 if PROGRAM == "scheduler":
     import dbt.adapters.postgres
-    import dbt.cli.main
+    import dbt.cli.main  # noqa: F401
     import numpy  # noqa: F401

@@ -1,4 +1,4 @@
-"""Drops partitions of raw that are older than somebody wants to keep them. Their loads stay in the books, as retired."""
+"""Drops partitions of raw that are older than anybody wants them. Their loads stay in the books, as retired."""
 
 from __future__ import annotations
 

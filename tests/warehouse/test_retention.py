@@ -40,7 +40,7 @@ def test_days_that_are_built_leave_raw_and_the_models_keep_them(warehouse: Setti
         build(warehouse, "run")
         build(warehouse, "test", "--select", "landed_rows_have_one_verdict")
         assert differences(warehouse, tables) == {}
-        # A day that is landed again comes back, and so does one that is corrected; then raw has all that the models have.
+        # A day that is landed again comes back, and so does a corrected one; then raw has all that the models have.
         write_delivery(warehouse.landing_zone, days[1], delivery(dice, days[1]))
         land_days(warehouse, *days[:2])
         live = "select count(*) from raw.loads where retired_at is not null and superseded_by is null"
