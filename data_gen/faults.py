@@ -3,7 +3,8 @@
     python -m data_gen.faults --from raw --out faulty --day 2026-03-01 --days 60 [--seed 1] [--every 3]
 
 The zone is copied (files without a fault as hard links), and `_truth/faults.json` of the copy lists every fault. A
-manifest says what its file then is: the fault lies with who sent it, and not on the way.
+manifest says what its file then is: the fault lies with who sent it, and not on the way. The days must be made by rules
+whose `dirt` is 0 throughout (`generate.py --rules`): what is broken in single rows is another matter.
 """
 
 from __future__ import annotations
@@ -242,8 +243,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     faults = plan(arguments.day, arguments.days, arguments.seed, arguments.every)
     try:
         inject(arguments.zone, arguments.out, faults)
-    except OSError as error:
-        print(f"faults: {error}. --from must be a landing zone, --out must not be there.", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(
+            f"faults: {error}. --from must be a landing zone made without dirt (docs/synthetic-company.md), "
+            "and --out must not be there.",
+            file=sys.stderr,
+        )
         return 1
     for fault in faults:
         print(f"{fault.first} {fault.days} days  {fault.kind:12} {fault.source} {fault.column or ''}".rstrip())

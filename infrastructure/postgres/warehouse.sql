@@ -130,3 +130,14 @@ comment on table quality.anomalies is 'Metrics of a day that were not what their
 comment on column quality.anomalies.expected is 'By trend, weekday and level of the 42 days before; lower to upper is no anomaly';
 comment on column quality.anomalies.score is 'Distance from what was expected, in spreads (from the median absolute deviation)';
 grant select, insert, delete on quality.anomalies to transformer;
+
+-- What failed tests found, the first rows of each, without personal data (infrastructure/failing_rows.py).
+create table if not exists quality.failing_rows (
+    run_id text not null,
+    node_id text not null,
+    rows jsonb not null,
+    kept_at timestamptz not null default now(),
+    primary key (run_id, node_id)
+);
+comment on table quality.failing_rows is 'The first rows that each failed test of a run found; what is personal is masked';
+grant select, insert, delete on quality.failing_rows to transformer;
