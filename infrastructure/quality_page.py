@@ -263,8 +263,9 @@ section{background:var(--panel);border:1px solid var(--line);border-radius:.5rem
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th{font-weight:600;color:var(--quiet);font-size:.85rem;text-align:left}
 td,th{border-bottom:1px solid var(--line);padding:.3rem .7rem .3rem 0;vertical-align:top}
-tr:last-child td{border-bottom:0}.number{text-align:right;font-variant-numeric:tabular-nums}
-code{font:.9em ui-monospace,monospace;overflow-wrap:anywhere}
+tr:last-child td{border-bottom:0}td:first-child{white-space:nowrap}
+.number{text-align:right;font-variant-numeric:tabular-nums}
+code{font:.9em ui-monospace,monospace}
 pre{margin:0;font:.85em ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
 .pill{border:1px solid;border-radius:1rem;padding:0 .55rem;font-size:.85rem;white-space:nowrap}
 .good{color:var(--good)}.bad{color:var(--bad)}.mind{color:var(--mind)}
