@@ -31,12 +31,20 @@ def page(sections: Sections) -> str:
     """The page of what `infrastructure.quality_report.report` gives, as plain JSON values."""
     run = sections["run"][0]
     title = f"Data quality of {run['warehouse']}, {run['day']}"
-    body = [f"<h1>{_text(title)}</h1><p class=quiet>Run {_text(run['run_id'])}</p>", _summary(sections)]
+    body = [f"<h1>{escaped(title)}</h1><p class=quiet>Run {escaped(run['run_id'])}</p>", _summary(sections)]
     for name, heading in _MEANT.items():
         number = f"<span class=count>{len(sections[name])}</span>"
-        body.append(f'<section id="{name}"><h2>{_text(heading)} {number}</h2>{_SECTIONS[name](sections)}</section>')
-    head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>{_text(title)}</title>"
-    return f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>"
+        body.append(f'<section id="{name}"><h2>{escaped(heading)} {number}</h2>{_SECTIONS[name](sections)}</section>')
+    return document(title, "".join(body))
+
+
+def document(title: str, body: str, refresh: int | None = None) -> str:
+    """A whole page in the look of these reports; it loads itself again after `refresh` seconds."""
+    again = f"<meta http-equiv=refresh content={refresh}>" if refresh else ""
+    head = (
+        f"<meta charset=utf-8><meta name=viewport content='width=device-width'>{again}<title>{escaped(title)}</title>"
+    )
+    return f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{body}</body></html>"
 
 
 def failing_rows(rows: Sequence[Row] | None) -> str:
@@ -52,9 +60,9 @@ def table(rows: Sequence[Row], cells: Mapping[str, Cell] | None = None) -> str:
         return "<p class=quiet>None.</p>"
     shown = cells or dict.fromkeys(rows[0], _plain)
     numbers = {name for name in shown if all(isinstance(row.get(name), int | float | None) for row in rows)}
-    numbers = {name for name in numbers if shown[name] in (_plain, _number)}
+    numbers = {name for name in numbers if shown[name] in (_plain, as_number)}
     kind = {name: " class=number" if name in numbers else "" for name in shown}
-    head = "".join(f"<th{kind[name]}>{_text(name.replace('_', ' '))}</th>" for name in shown)
+    head = "".join(f"<th{kind[name]}>{escaped(name.replace('_', ' '))}</th>" for name in shown)
     body = "".join(
         "<tr>" + "".join(f"<td{kind[name]}>{cell(row.get(name), row)}</td>" for name, cell in shown.items()) + "</tr>"
         for row in rows
@@ -65,7 +73,7 @@ def table(rows: Sequence[Row], cells: Mapping[str, Cell] | None = None) -> str:
 def pill(status: Any, row: Row | None = None) -> str:
     """A status in the colour of what it means."""
     colour = "good" if status in _GOOD else "bad" if status in _BAD else "mind"
-    return f'<span class="pill {colour}">{_text(status)}</span>'
+    return f'<span class="pill {colour}">{escaped(status)}</span>'
 
 
 def _summary(sections: Sections) -> str:
@@ -91,7 +99,7 @@ def _summary(sections: Sections) -> str:
     return (
         "<nav>"
         + "".join(
-            f'<a href="#{name}" class="card {"good" if fine else "bad"}"><b>{figure}</b>{_text(text)}</a>'
+            f'<a href="#{name}" class="card {"good" if fine else "bad"}"><b>{figure}</b>{escaped(text)}</a>'
             for name, figure, text, fine in cards
         )
         + "</nav>"
@@ -100,9 +108,9 @@ def _summary(sections: Sections) -> str:
 
 def _failures(sections: Sections) -> str:
     def message(value: Any, row: Row) -> str:
-        return f"<pre>{_text(value)}</pre>{failing_rows(row['first_rows'])}"
+        return f"<pre>{escaped(value)}</pre>{failing_rows(row['first_rows'])}"
 
-    cells: dict[str, Cell] = {"node_id": _node, "status": pill, "failures": _number, "message": message}
+    cells: dict[str, Cell] = {"node_id": _node, "status": pill, "failures": as_number, "message": message}
     return table(sections["failures"], cells)
 
 
@@ -111,11 +119,11 @@ def _anomalies(sections: Sections) -> str:
         sections["anomalies"],
         {
             "day": _plain,
-            "metric": _code,
-            "value": _number,
-            "lower": _number,
-            "upper": _number,
-            "score": _number,
+            "metric": as_code,
+            "value": as_number,
+            "lower": as_number,
+            "upper": as_number,
+            "score": as_number,
             "reason": _plain,
         },
     )
@@ -126,19 +134,19 @@ def _volumes(sections: Sections) -> str:
         {"source": row["source"], "rows_today": row["days"][-1][1], "six_weeks": row["days"]}
         for row in sections["volumes"]
     ]
-    return table(rows, {"source": _code, "rows_today": _number, "six_weeks": _curve})
+    return table(rows, {"source": as_code, "rows_today": as_number, "six_weeks": _curve})
 
 
 def _freshness(sections: Sections) -> str:
     rows = [{**row, "status": "stale" if row["is_stale"] else "fresh"} for row in sections["freshness"]]
-    return table(rows, {"source": _code, "status": pill, "age_hours": _number, "limit_hours": _number})
+    return table(rows, {"source": as_code, "status": pill, "age_hours": as_number, "limit_hours": as_number})
 
 
 def _completeness(sections: Sections) -> str:
     names = ("rows_in_manifest", "rows_read", "rows_landed", "rows_rejected", "rows_left_out", "loads")
-    cells: dict[str, Cell] = {"source": _code, "verdict": pill, **dict.fromkeys(names, _number)}
+    cells: dict[str, Cell] = {"source": as_code, "verdict": pill, **dict.fromkeys(names, as_number)}
     missing = "".join(
-        f"<p>{pill('not landed')} {_code(row['source'], row)} landed the day before, and not on this day.</p>"
+        f"<p>{pill('not landed')} {as_code(row['source'], row)} landed the day before, and not on this day.</p>"
         for row in sections["missing"]
     )
     return missing + table(sections["completeness"], cells)
@@ -147,7 +155,7 @@ def _completeness(sections: Sections) -> str:
 def _reconciliations(sections: Sections) -> str:
     wrong = [row for row in sections["reconciliations"] if row["status"] not in _GOOD]
     fine = [row for row in sections["reconciliations"] if row["status"] in _GOOD]
-    cells: dict[str, Cell] = {"test": _words, "status": pill, "failures": _number, "seconds": _number}
+    cells: dict[str, Cell] = {"test": _words, "status": pill, "failures": as_number, "seconds": as_number}
     folded = f"<details><summary>{len(fine)} that agree</summary>{table(fine, cells)}</details>" if fine else ""
     return (table(wrong, cells) if wrong else "<p>No difference.</p>") + folded
 
@@ -155,15 +163,15 @@ def _reconciliations(sections: Sections) -> str:
 def _history(sections: Sections) -> str:
     def runs(value: Any, row: Row) -> str:
         marks = "".join(
-            f'<i class="{"good" if one in _GOOD else "bad" if one in _BAD else "mind"}" title="{_text(one)}"></i>'
+            f'<i class="{"good" if one in _GOOD else "bad" if one in _BAD else "mind"}" title="{escaped(one)}"></i>'
             for one in value or ()
         )
         return f'<span class=runs title="oldest first">{marks}</span>'
 
     cells: dict[str, Cell] = {
         "test": _words,
-        "not_passed": _number,
-        "runs": _number,
+        "not_passed": as_number,
+        "runs": as_number,
         "last_runs": runs,
         "last_time": _time,
     }
@@ -174,9 +182,9 @@ def _slowest(sections: Sections) -> str:
     longest = max((row["seconds"] for row in sections["slowest"]), default=0) or 1
 
     def bar(value: Any, row: Row) -> str:
-        return f'<span class=bar style="width:{100 * value / longest:.1f}%"></span>{_number(value, row)}'
+        return f'<span class=bar style="width:{100 * value / longest:.1f}%"></span>{as_number(value, row)}'
 
-    cells: dict[str, Cell] = {"node_id": _node, "seconds": bar, "usual_seconds": _number, "rows_affected": _number}
+    cells: dict[str, Cell] = {"node_id": _node, "seconds": bar, "usual_seconds": as_number, "rows_affected": as_number}
     return table(sections["slowest"], cells)
 
 
@@ -187,7 +195,7 @@ def _curve(days: Any, row: Row) -> str:
     points = [(step * at, _HEIGHT - 3 - (_HEIGHT - 6) * value / most) for at, (_, value, _) in enumerate(days)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r=3><title>{_text(day)}: {value:,.0f}</title></circle>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r=3><title>{escaped(day)}: {value:,.0f}</title></circle>'
         for (x, y), (day, value, is_anomaly) in zip(points, days, strict=True)
         if is_anomaly
     )
@@ -196,33 +204,36 @@ def _curve(days: Any, row: Row) -> str:
 
 
 def _plain(value: Any, row: Row) -> str:
-    return "" if value is None else _number(value, row) if isinstance(value, int | float) else _text(value)
+    return "" if value is None else as_number(value, row) if isinstance(value, int | float) else escaped(value)
 
 
-def _number(value: Any, row: Row) -> str:
+def as_number(value: Any, row: Row) -> str:
+    """A number with as many digits as one reads."""
     if value is None:
         return ""
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.3g}"
 
 
-def _code(value: Any, row: Row) -> str:
-    return f"<code>{_text(value)}</code>"
+def as_code(value: Any, row: Row) -> str:
+    """A name."""
+    return f"<code>{escaped(value)}</code>"
 
 
 def _node(value: Any, row: Row) -> str:
     kind, _, name = str(value).split(".", 2)
-    return f"<span class=quiet>{_text(kind)}</span> {_code(name.split('.')[0], row)}"
+    return f"<span class=quiet>{escaped(kind)}</span> {as_code(name.split('.')[0], row)}"
 
 
 def _words(value: Any, row: Row) -> str:
-    return _text(str(value).replace("_", " "))
+    return escaped(str(value).replace("_", " "))
 
 
 def _time(value: Any, row: Row) -> str:
-    return _text(str(value or "")[:16])
+    return escaped(str(value or "")[:16])
 
 
-def _text(value: Any) -> str:
+def escaped(value: Any) -> str:
+    """As text that HTML takes for nothing else."""
     return html.escape(str(value))
 
 
