@@ -56,7 +56,13 @@ def forget_results(settings: Settings) -> int:
                 ),
                 [settings.quality_retention_days],
             ).rowcount
-            for table, column in (("dbt_results", "finished_at"), ("source_freshness", "checked_at"))
+            for table, column in (
+                ("dbt_results", "finished_at"),
+                ("source_freshness", "checked_at"),
+                ("failing_rows", "kept_at"),
+                ("daily_metrics", "measured_at"),
+                ("anomalies", "detected_at"),
+            )
         )
 
 

@@ -30,6 +30,7 @@ DEFAULTS = {
     "WAREHOUSE_HOST": "127.0.0.1",
     "WAREHOUSE_DB": "analytics",
     "LANDING_ZONE": "raw",
+    "SPECIAL_DAYS": "off",
     "SYNTHETIC_COMPANY": "on",
     "COMPANY_SCALE": "1.0",
     "COMPANY_SEED": "42",
@@ -68,6 +69,7 @@ KEYS = (
     "QUALITY_RETENTION_DAYS",
     "RAW_RETENTION_DAYS",
     "LANDING_ZONE",
+    "SPECIAL_DAYS",
     "SYNTHETIC_COMPANY",
     "COMPANY_SCALE",
     "COMPANY_SEED",
@@ -92,6 +94,7 @@ class Settings:
     port: int
     database: str
     landing_zone: Path
+    special_days: str  # the team's file of holidays, relative to the root; off: none
     synthetic_company: bool
     company_scale: float
     company_seed: int
@@ -132,6 +135,7 @@ class Settings:
             "WAREHOUSE_PORT": str(self.port),
             "WAREHOUSE_DB": self.database,
             "LANDING_ZONE": str(self.landing_zone),
+            "SPECIAL_DAYS": self.special_days,
             "SYNTHETIC_COMPANY": "on" if self.synthetic_company else "off",
             "COMPANY_SCALE": str(self.company_scale),
             "COMPANY_SEED": str(self.company_seed),
@@ -196,6 +200,7 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         port=read("WAREHOUSE_PORT", _port, _PORT),
         database=read("WAREHOUSE_DB", database_name, DATABASE_NAME_RULE),
         landing_zone=root / values["LANDING_ZONE"],
+        special_days=values["SPECIAL_DAYS"],
         synthetic_company=read("SYNTHETIC_COMPANY", _switch, "on or off"),
         company_scale=read("COMPANY_SCALE", _positive, "a number above 0"),
         company_seed=read("COMPANY_SEED", _natural, "a whole number of 0 or more"),

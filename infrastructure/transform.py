@@ -22,6 +22,7 @@ from typing import Any
 
 import psycopg
 
+from infrastructure.failing_rows import keep_failing_rows
 from infrastructure.node_results import NodeResults
 from infrastructure.settings import Settings, SettingsError, load_settings
 from infrastructure.warehouse import WarehouseError, connect, ensure_warehouse
@@ -83,7 +84,10 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
         _end_left_overs(session)
         if NodeResults.COMMANDS.intersection(arguments):
             callbacks = [*callbacks, NodeResults(session, run_id_of_process()).on_event]
-        return _invoke(arguments, callbacks)
+        result = _invoke(arguments, callbacks)
+        if NodeResults.COMMANDS.intersection(arguments):
+            keep_failing_rows(session, run_id_of_process(), getattr(result.result, "results", None) or [])
+        return result
 
 
 def run_id_of_process() -> str:
