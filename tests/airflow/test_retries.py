@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from threading import Event
 
 import psutil
 import psycopg
@@ -16,7 +14,7 @@ from infrastructure.local.airflow_api import AirflowApi
 from infrastructure.local.layout import PIPELINE, Layout
 from infrastructure.transform import APPLICATION_NAME
 from infrastructure.warehouse import connect
-from tests.airflow.conftest import Pipeline, Probe
+from tests.airflow.conftest import Pipeline, Probe, wait_until
 
 FAILS_TWICE = "if tries <= 2 then raise 'not yet'; end if; return 1;"
 HANGS = "perform pg_sleep(600); return 1;"
@@ -145,11 +143,3 @@ def clear(api: AirflowApi, run_id: str, tasks: list[str], *, downstream: bool = 
         "include_downstream": downstream,
     }
     api.call("POST", f"/api/v2/dags/{PIPELINE}/clearTaskInstances", body)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    waited = 0.0
-    while not condition():
-        assert waited < seconds, "it did not come to this"
-        Event().wait(0.25)
-        waited += 0.25

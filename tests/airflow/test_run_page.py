@@ -12,8 +12,7 @@ from tests.airflow.conftest import Pipeline
 
 
 def test_the_page_shows_the_nodes_of_a_run_to_those_who_are_logged_in(pipeline: Pipeline, api: AirflowApi) -> None:
-    run_id = pipeline.start()
-    assert pipeline.finish(run_id)
+    run_id = pipeline.ended_run()
     links = api.call("GET", f"/api/v2/dags/{PIPELINE}/dagRuns/{run_id}/taskInstances/dbt_build/links")
     url = links["extra_links"]["dbt nodes"]
     assert url.startswith(f"{airflow_url(pipeline.stack.settings)}/dbt-nodes/{PIPELINE}/")
