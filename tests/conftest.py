@@ -122,7 +122,7 @@ def new_stack() -> Iterator[Stack]:
     root.chmod(0o755)
     for name in ("airflow", "data_gen", "dbt", "infrastructure"):
         shutil.copytree(
-            PROJECT_ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs")
+            PROJECT_ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs", ".venv")
         )
     for name in (".env.template", "Makefile", "pyproject.toml", "uv.lock"):
         shutil.copy2(PROJECT_ROOT / name, root / name)

@@ -20,7 +20,9 @@ from infrastructure.local.status import print_addresses, print_columns
 from infrastructure.settings import Settings, load_settings, read_dotenv
 
 WHERE_COMMANDS_RUN = "airflow-scheduler"
-INIT = "airflow-init"
+# Set-up that ends before the others start; they build the images.
+INIT = ("airflow-init", "superset-init")
+_IMAGES = ("STACK_IMAGE", "SUPERSET_IMAGE")
 AIRFLOW_DEADLINE = 300.0
 
 
@@ -35,9 +37,10 @@ def up(root: Path) -> Settings:
         if not any(container.state == "running" for container in containers(project_name(root))):
             settings = settle_ports(layout, settings)
         _make_shared_directories(settings)
-        if "@sha256:" not in read_dotenv(layout.dotenv)["STACK_IMAGE"]:
-            with step("The image of Airflow and dbt is built"):
-                _quietly(root, ["build", INIT], layout.log("docker-build"))
+        images = read_dotenv(layout.dotenv)
+        if ours := [name for name, key in zip(INIT, _IMAGES, strict=True) if "@sha256:" not in images[key]]:
+            with step("The images are built"):
+                _quietly(root, ["build", *ours], layout.log("docker-build"))
         with step("The containers are started"):
             _quietly(root, ["up", "--detach", "--no-build", "--remove-orphans"], layout.log("docker-up"))
         _wait_until_healthy(settings)
@@ -69,7 +72,7 @@ def status(root: Path) -> bool:
     return all(
         container.state == "running" and container.health == "healthy"
         for container in there
-        if container.service != INIT
+        if container.service not in INIT
     )
 
 
@@ -127,7 +130,7 @@ def _wait_until_healthy(settings: Settings) -> None:
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:
     """What is not ready yet; empty when all of it is."""
-    there = [container for container in containers(project_name(settings.root)) if container.service != INIT]
+    there = [container for container in containers(project_name(settings.root)) if container.service not in INIT]
     if waiting := [container.service for container in there if container.health != "healthy"]:
         return ", ".join(waiting)
     try:

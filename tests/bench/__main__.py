@@ -2,7 +2,7 @@
 
 Machines differ and are busy, so what counts are the ratios. Nothing here passes or fails.
 
-    python -m tests.bench [generator] [landing] [building] [orchestration]
+    python -m tests.bench [generator] [landing] [building] [orchestration] [dashboards]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib import import_module
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("generator", "landing", "building", "orchestration")
+PARTS = ("generator", "landing", "building", "orchestration", "dashboards")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
