@@ -23,17 +23,8 @@ SUPERSET_DEADLINE = 120.0
 BOOTSTRAP_LOG = "superset-bootstrap"
 # What Superset is told of the machine, and of the warehouse; nothing else of our environment is its business.
 _PASSED_ON = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "PATH",
-    "TZ",
-    "USER",
-    "SSL_CERT_FILE",
-    "PGSSLMODE",
-    "SUPERSET_BEHIND_PROXY",
-    MARK_ROOT,
-    MARK_PROGRAM,
+    *("HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER", "SSL_CERT_FILE"),
+    *("PGSSLMODE", "SUPERSET_BEHIND_PROXY", "SUPERSET_STATEMENT_TIMEOUT_MS", MARK_ROOT, MARK_PROGRAM),
 )
 DIRECTORY = PROJECT_ROOT / "infrastructure/superset"
 _KEYS = ("SUPERSET_DB_PASSWORD", "SUPERSET_SECRET_KEY", "WAREHOUSE_REPORTER_PASSWORD")

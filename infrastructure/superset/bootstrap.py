@@ -2,8 +2,9 @@
 
     python bootstrap.py [ASSETS]
 
-The files below ASSETS (assets/ beside this file) are the dashboards: what is there is imported over what Superset has, and what a former import
-brought and is there no more is removed. Dashboards that somebody made in Superset by hand are left alone.
+The files below ASSETS (assets/ beside this file) are the dashboards: what is there is imported over what Superset has,
+and what a former import brought and is there no more is removed. Dashboards that somebody made by hand in Superset are
+left alone.
 """
 
 from __future__ import annotations

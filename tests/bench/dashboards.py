@@ -1,7 +1,8 @@
 """How long a dashboard takes to open in headless Chromium: the first time, and again.
 
-First: a browser that has nothing of Superset, and answers that are not kept. Warm: the same page once more. A dashboard is open
-when the last chart on the screen is drawn. DASHBOARD_DAYS and BENCH_SCALE make the history longer or the company larger.
+First: a browser that has nothing of Superset but its login, and answers that are not kept. Warm: the same page once
+more. A dashboard is open when the last chart on the screen is drawn. DASHBOARD_DAYS and BENCH_SCALE make the history
+longer or the company larger.
 """
 
 from __future__ import annotations

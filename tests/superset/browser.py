@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 CHART = ".dashboard-component-chart-holder"
 DRAWN = "canvas, table, svg.datamap, .header-line"
-# Every chart on the screen has its picture, and none is waiting for data. Superset draws the others when one gets there.
+# Every chart on the screen has its picture, and none waits for data. Superset draws the others when one gets there.
 _ALL_DRAWN = f"""
     () => {{
         const charts = [...document.querySelectorAll("{CHART}")].filter(

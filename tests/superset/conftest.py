@@ -98,7 +98,7 @@ def answer(response: httpx.Response) -> Any:
 
 @pytest.fixture(scope="session")
 def marts(postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A warehouse whose models are built, up to yesterday. Some tests of the data have run, for there is a chart of them."""
+    """A warehouse with its models, up to yesterday. Some tests of the data have run, as there is a chart of them."""
     place = tmp_path_factory.mktemp("superset")
     first = datetime.now(UTC).date() - timedelta(days=DAYS)
     settings = replace(

@@ -44,10 +44,9 @@ def test_every_chart_of_a_dashboard_is_drawn(superset: Superset, page: Page, slu
     count = len(charts_of(ASSETS.dashboards[slug]))
     assert page.locator(CHART).count() == count
     assert page.locator(f"{CHART} :is({DRAWN})").count() >= count
-    assert page.locator(f"{CHART} :is(.ant-alert, .ant-empty, [role=alert])").count() == 0, page.locator(
-        CHART
-    ).all_inner_texts()
-    # The wheel of Superset asks for one picture of its makers' statistics, which the policy does not let the browser fetch.
+    trouble = page.locator(f"{CHART} :is(.ant-alert, .ant-empty, [role=alert])")
+    assert trouble.count() == 0, page.locator(CHART).all_inner_texts()
+    # Superset asks for one picture of its makers' statistics, which the policy does not let the browser fetch.
     assert errors == []
     assert set(map(id, left)) <= set(map(id, failed)), [request.url for request in left]
     assert all("csp" in (request.failure or "").lower() for request in left), [request.failure for request in left]

@@ -1,4 +1,4 @@
-"""The six dashboards: every chart has rows, its numbers are those of the marts, and an import is an import however often."""
+"""The six dashboards: every chart has rows, its numbers are those of the marts, and an import can be repeated."""
 
 from __future__ import annotations
 
@@ -125,9 +125,8 @@ def test_a_filter_of_a_dashboard_takes_hold(
     viewer: httpx.Client, chart_ids: dict[str, int], owner: psycopg.Connection
 ) -> None:
     chart = ASSETS.charts["revenue/mrr_now"]
-    (country,) = (
-        owner.execute("select country from marts.customer_summary group by 1 order by count(*) desc").fetchone() or ()
-    )
+    most = "select country from marts.customer_summary group by 1 order by count(*) desc"
+    (country,) = owner.execute(most).fetchone() or ()
     params = chart["params"]
     one = {"clause": "WHERE", "expressionType": "SIMPLE", "subject": "country", "operator": "==", "comparator": country}
     params_of_one = {**params, "adhoc_filters": [*params["adhoc_filters"], one]}
@@ -161,12 +160,8 @@ def test_every_dashboard_is_an_exposure_with_an_owner() -> None:
     for entry in exposures:
         assert entry["owner"]["name"]
         folder = entry["name"].replace("_", "-") + "/"
-        read = {
-            table
-            for chart in ASSETS.charts
-            if chart.startswith(folder)
-            for table in tables_of(ASSETS.dataset_of(chart))
-        }
+        charts = (chart for chart in ASSETS.charts if chart.startswith(folder))
+        read = {table for chart in charts for table in tables_of(ASSETS.dataset_of(chart))}
         named = {text.split("'")[1] for text in entry["depends_on"]}
         assert named == read - {"landed_rows", "test_runs", "source_freshness"}, entry["name"]  # not models
 
@@ -190,7 +185,8 @@ def state():
     for model in (Database, SqlaTable, TableColumn, SqlMetric, Slice, Dashboard):
         columns = [c for c in model.__table__.columns if c.name not in ("changed_on", "last_saved_at", "created_on")]
         rows[model.__name__] = sorted(map(repr, db.session.query(*columns).all()))
-    rows["on dashboards"] = sorted(map(repr, db.session.query(dashboard_slices.c.dashboard_id, dashboard_slices.c.slice_id).all()))
+    pairs = (dashboard_slices.c.dashboard_id, dashboard_slices.c.slice_id)
+    rows["on dashboards"] = sorted(map(repr, db.session.query(*pairs).all()))
     rows["roles"] = sorted((d.slug, [r.name for r in d.roles]) for d in db.session.query(Dashboard))
     return rows
 """
@@ -225,8 +221,8 @@ kept = db.session.query(Slice).filter_by(slice_name="by hand").count()
 db.session.delete(by_hand)
 bootstrap.import_assets(all_of_it, admin)
 back = [str(chart.uuid) for chart in db.session.query(Slice)]
-result = dict(again=again, changed=[k for k in before if before[k] != after[k]], removed=removed, charts=charts, kept=kept,
-    back=back)
+changed = [kind for kind in before if before[kind] != after[kind]]
+result = dict(again=again, changed=changed, removed=removed, charts=charts, kept=kept, back=back)
 """)
     assert result["again"] == []
     assert result["changed"] == []

@@ -70,7 +70,7 @@ def land(settings: Settings, *arguments: str) -> None:
 
 
 def built_tables(settings: Settings) -> list[str]:
-    """Every table and view that dbt has built, as schema.name; not the views of infrastructure/postgres/reporting.sql."""
+    """Every table and view that dbt has built, as schema.name; not the views of reporting.sql, which tell of runs."""
     with psycopg.connect(settings.dsn("owner")) as connection:
         rows = connection.execute(
             "select relnamespace::regnamespace || '.' || relname from pg_class"
