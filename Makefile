@@ -4,12 +4,13 @@
 PYTHON := .venv/bin/python
 LOCAL  := $(PYTHON) -m infrastructure.local
 READY  := .venv/.synced
+SUPERSET_READY := infrastructure/superset/.venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill docs status doctor psql env test test-compose lint bench clean
+.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill docs dashboards status doctor psql env test test-compose test-dashboards lint bench clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "WAREHOUSE_DB=name works on any of them in that database."
 
 # Only when the lock file is newer than the environment, or another user's Python is in it; silent otherwise.
@@ -18,6 +19,10 @@ ifneq ($(shell test -x $(PYTHON) && echo yes),yes)
 endif
 $(READY): pyproject.toml uv.lock
 	@sh infrastructure/local/setup.sh
+
+# Superset has an environment of its own: it needs another SQLAlchemy than Airflow.
+$(SUPERSET_READY): infrastructure/superset/pyproject.toml infrastructure/superset/uv.lock
+	@sh infrastructure/local/setup.sh infrastructure/superset
 
 demo: $(READY)  ## Everything once: stack up, 60 days landed, an Airflow run, the newest KPIs
 	@$(LOCAL) demo
@@ -56,6 +61,9 @@ backfill: $(READY)  ## Run the pipeline in Airflow for many days, and wait: FROM
 docs: $(READY)  ## The documentation of the models, as one HTML file
 	@$(LOCAL) docs
 
+dashboards: $(READY) $(SUPERSET_READY)  ## Start the dashboards (Superset) beside the stack, and say where they are
+	@$(LOCAL) dashboards
+
 psql: $(READY)  ## A session in the warehouse as its owner: [SQL="select 1"]
 	@$(LOCAL) psql
 
@@ -67,6 +75,9 @@ test: $(READY)  ## All tests: [ARGS="-k landing"]
 
 test-compose: $(READY)  ## The tests of the stack in containers; needs a Docker engine
 	@COMPOSE=1 $(PYTHON) -m pytest tests/compose $(ARGS)
+
+test-dashboards: $(READY) $(SUPERSET_READY)  ## The tests of the dashboards, on a Superset of their own
+	@DASHBOARDS=1 $(PYTHON) -m pytest tests/superset $(ARGS)
 
 lint: $(READY)  ## All checkers
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash .ci/lint

@@ -59,6 +59,11 @@ KEYS = (
     "AIRFLOW_FERNET_KEY",
     "AIRFLOW_JWT_SECRET",
     "AIRFLOW_API_SECRET_KEY",
+    "SUPERSET_PORT",
+    "SUPERSET_ADMIN_PASSWORD",
+    "SUPERSET_VIEWER_PASSWORD",
+    "SUPERSET_DB_PASSWORD",
+    "SUPERSET_SECRET_KEY",
     "SLACK_WEBHOOK_URL",
     "ALERT_EMAIL",
     "SMTP_HOST",
@@ -74,9 +79,10 @@ KEYS = (
     "COMPANY_SCALE",
     "COMPANY_SEED",
     "COMPANY_FOUNDED",
-    *("COMPOSE_PROJECT_NAME", "STACK_IMAGE", "PYTHON_IMAGE", "POSTGRES_IMAGE", "STACK_ADDRESS", "WAREHOUSE_SSLMODE"),
+    *("COMPOSE_PROJECT_NAME", "STACK_IMAGE", "SUPERSET_IMAGE", "PYTHON_IMAGE", "POSTGRES_IMAGE"),
+    *("STACK_ADDRESS", "WAREHOUSE_SSLMODE"),
 )
-NOT_A_WAREHOUSE = frozenset({"airflow", "postgres", "template0", "template1"})
+NOT_A_WAREHOUSE = frozenset({"airflow", "superset", "postgres", "template0", "template1"})
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
@@ -100,6 +106,7 @@ class Settings:
     company_seed: int
     company_founded: date | None  # None: the date in data_gen/rules.yaml
     airflow_port: int | None
+    superset_port: int | None
     slack_webhook_url: str = field(repr=False)  # off: nobody is told by Slack
     alert_email: str  # off: nobody is told by e-mail
     smtp_host: str
@@ -152,8 +159,9 @@ class Settings:
         }
         if self.company_founded:
             values["COMPANY_FOUNDED"] = self.company_founded.isoformat()
-        if self.airflow_port:
-            values["AIRFLOW_PORT"] = str(self.airflow_port)
+        for key, port in (("AIRFLOW_PORT", self.airflow_port), ("SUPERSET_PORT", self.superset_port)):
+            if port:
+                values[key] = str(port)
         return values
 
     def _conninfo(self, user: str, password: str, database: str, application_name: str | None) -> str:
@@ -206,6 +214,7 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         company_seed=read("COMPANY_SEED", _natural, "a whole number of 0 or more"),
         company_founded=read("COMPANY_FOUNDED", date.fromisoformat, _DATE) if "COMPANY_FOUNDED" in values else None,
         airflow_port=read("AIRFLOW_PORT", _port, _PORT) if "AIRFLOW_PORT" in values else None,
+        superset_port=read("SUPERSET_PORT", _port, _PORT) if "SUPERSET_PORT" in values else None,
         slack_webhook_url=values["SLACK_WEBHOOK_URL"],
         alert_email=values["ALERT_EMAIL"],
         smtp_host=values["SMTP_HOST"],

@@ -1,7 +1,7 @@
 """Roles and warehouses on the PostgreSQL server: made from the SQL in infrastructure/postgres, safe to make again.
 
 python -m infrastructure.warehouse [--database NAME]    make the warehouse, or bring it up to date
-python -m infrastructure.warehouse --cluster            the roles and Airflow's database, as the superuser
+python -m infrastructure.warehouse --cluster            the roles and the applications' databases, as the superuser
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from infrastructure.settings import LOGINS, Role, Settings, SettingsError, datab
 SQL_DIRECTORY = Path(__file__).parent / "postgres"
 # Key of the advisory lock (in database `postgres`) under which databases are made. Any number that nobody else uses.
 _LOCK = 7_222_018
+# What keeps its own data on the server: a role, and a database of the same name that it owns.
+APPLICATIONS = ("airflow", "superset")
 
 
 class WarehouseError(Exception):
@@ -64,9 +66,9 @@ def ensure_warehouse(settings: Settings, database: str | None = None) -> None:
 
 
 def ensure_cluster(settings: Settings) -> None:
-    """Make the roles, set their passwords to those of the settings, and make Airflow's database."""
+    """Make the roles, set their passwords to those of the settings, and make the databases of Airflow and Superset."""
     passwords = {login: settings.secret(f"WAREHOUSE_{role.upper()}_PASSWORD") for role, login in LOGINS.items()}
-    passwords["airflow"] = settings.secret("AIRFLOW_DB_PASSWORD")
+    passwords |= {name: settings.secret(f"{name.upper()}_DB_PASSWORD") for name in APPLICATIONS}
     with _connect(settings.admin_dsn(), autocommit=True) as server:
         server.execute("select pg_advisory_lock(%s)", [_LOCK])
         for login, password in passwords.items():
@@ -75,13 +77,14 @@ def ensure_cluster(settings: Settings) -> None:
             server.execute("select set_config(%s, %s, false)", [f"stack.{login}", verifier])
         with server.transaction():
             server.execute((SQL_DIRECTORY / "cluster.sql").read_text(encoding="utf-8"))
-        _create_database(server, "airflow", owner="airflow")
-        server.execute("revoke all on database airflow from public")
+        for name in APPLICATIONS:
+            _create_database(server, name, owner=name)
+            server.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(name)))
 
 
 def warehouse_scripts() -> list[Path]:
     """The SQL files of a warehouse, in the order in which they are applied."""
-    return [path for name in ("warehouse.sql", "raw.sql") if (path := SQL_DIRECTORY / name).exists()]
+    return [path for name in ("warehouse.sql", "raw.sql", "reporting.sql") if (path := SQL_DIRECTORY / name).exists()]
 
 
 def _connect(dsn: str, *, autocommit: bool) -> psycopg.Connection:
@@ -117,7 +120,7 @@ def _create_database(server: psycopg.Connection, name: str, owner: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infrastructure.warehouse", description=__doc__.splitlines()[0])
     parser.add_argument("--database", metavar="NAME", help="the warehouse to make (default: WAREHOUSE_DB)")
-    parser.add_argument("--cluster", action="store_true", help="make the roles and Airflow's database first")
+    parser.add_argument("--cluster", action="store_true", help="make the roles and the applications' databases first")
     arguments = parser.parse_args(argv)
     try:
         settings = load_settings()

@@ -20,12 +20,13 @@ from infrastructure.local.status import print_addresses, print_columns
 from infrastructure.settings import Settings, load_settings, read_dotenv
 
 WHERE_COMMANDS_RUN = "airflow-scheduler"
-INIT = "airflow-init"
+# Set-up that ends before the others start; they build the images.
+INIT = ("airflow-init", "superset-init")
 AIRFLOW_DEADLINE = 300.0
 
 
 def up(root: Path) -> Settings:
-    """Build the image, start every container, and return when all of them are healthy."""
+    """Build the images, start every container, and return when all of them are healthy."""
     layout = Layout(root)
     layout.make_directories()
     with locked(layout):
@@ -35,9 +36,9 @@ def up(root: Path) -> Settings:
         if not any(container.state == "running" for container in containers(project_name(root))):
             settings = settle_ports(layout, settings)
         _make_shared_directories(settings)
-        if _is_built_here(root):
-            with step("The image of Airflow and dbt is built"):
-                _quietly(root, ["build", INIT], layout.log("docker-build"))
+        if ours := [name for name, image in zip(INIT, _images(root), strict=True) if _is_built_here(image)]:
+            with step("The images are built"):
+                _quietly(root, ["build", *ours], layout.log("docker-build"))
         with step("The containers are started"):
             _quietly(root, ["up", "--detach", "--no-build", "--remove-orphans"], layout.log("docker-up"))
         _wait_until_healthy(settings)
@@ -45,16 +46,17 @@ def up(root: Path) -> Settings:
 
 
 def down(root: Path, *, volumes: bool = False) -> bool:
-    """Remove the containers and keep the data, or with `volumes` remove these and the image too. False where there were
-    no containers.
+    """Remove the containers and keep the data, or with `volumes` remove these and the images too. False where there
+    were no containers.
     """
     there = containers(project_name(root))
     if there or volumes:
         with step("Stopping the containers"):
             arguments = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
             _quietly(root, arguments, Layout(root).log("docker-down"))
-    if volumes and _is_built_here(root):
-        remove_image(_image(root))
+    if volumes:
+        for image in filter(_is_built_here, _images(root)):
+            remove_image(image)
     return bool(there)
 
 
@@ -73,7 +75,7 @@ def status(root: Path) -> bool:
     return all(
         container.state == "running" and container.health == "healthy"
         for container in there
-        if container.service != INIT
+        if container.service not in INIT
     )
 
 
@@ -95,13 +97,15 @@ def project_name(root: Path) -> str:
     return os.environ.get("COMPOSE_PROJECT_NAME") or read_dotenv(root / ".env").get("COMPOSE_PROJECT_NAME", "none")
 
 
-def _image(root: Path) -> str:
-    return read_dotenv(root / ".env").get("STACK_IMAGE", "")
+def _images(root: Path) -> list[str]:
+    """The images of Airflow and of Superset, in the order of INIT."""
+    values = read_dotenv(root / ".env")
+    return [values[key] for key in ("STACK_IMAGE", "SUPERSET_IMAGE")]
 
 
-def _is_built_here(root: Path) -> bool:
+def _is_built_here(image: str) -> bool:
     """An image that is named by its digest comes from elsewhere."""
-    return "@sha256:" not in _image(root)
+    return "@sha256:" not in image
 
 
 def _make_shared_directories(settings: Settings) -> None:
@@ -140,7 +144,7 @@ def _wait_until_healthy(settings: Settings) -> None:
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:
     """What is not ready yet; empty when all of it is."""
-    there = [container for container in containers(project_name(settings.root)) if container.service != INIT]
+    there = [container for container in containers(project_name(settings.root)) if container.service not in INIT]
     if waiting := [container.service for container in there if container.health != "healthy"]:
         return ", ".join(waiting)
     try:

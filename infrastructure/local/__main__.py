@@ -118,6 +118,15 @@ def _docs(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _dashboards(arguments: argparse.Namespace) -> None:
+    from infrastructure.local.status import print_columns
+    from infrastructure.local.superset import dashboards, superset_login, superset_url
+
+    settings = containers.up(PROJECT_ROOT) if _in_containers() else dashboards(PROJECT_ROOT)
+    console.print("[bold green]The dashboards are up.[/bold green]")
+    print_columns([("Dashboards", superset_url(settings), text) for text in superset_login(settings)])
+
+
 def _status(arguments: argparse.Namespace) -> int:
     from infrastructure.local.status import status
 
@@ -229,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     command("docs", _docs, "generate the documentation of the models")
     command("status", _status, "show what runs, addresses, and how much is in the warehouse")
     command("doctor", _doctor, "check this machine and this stack")
+    command("dashboards", _dashboards, "start the dashboards (Superset) beside the stack")
     command("psql", _psql, "a session in the warehouse as its owner").add_argument("--sql", help="run this and end")
     command("env", _env, "print `export` lines for a shell")
     command("clean", _clean, "remove the data and everything made").add_argument("--yes", action="store_true")

@@ -17,7 +17,7 @@ from infrastructure.local import supervision
 from infrastructure.local.account import server_account
 from infrastructure.local.console import console
 from infrastructure.local.dotenv import port_is_free
-from infrastructure.local.layout import PROGRAMS, Layout
+from infrastructure.local.layout import AIRFLOW_PROGRAMS, POSTGRES, SUPERSET, Layout
 from infrastructure.local.processes import describe, listener
 from infrastructure.local.stack import GIGABYTE, stray_processes
 from infrastructure.settings import KEYS, SettingsError, load_settings, read_dotenv
@@ -147,11 +147,12 @@ def _ports(layout: Layout) -> Iterator[Finding]:
         settings = load_settings(layout.root)
     except SettingsError:
         return
-    up = supervision.is_up(layout)
+    running = {program.name for program in supervision.programs(layout)}
     ours = {process.pid for process in stray_processes(layout)}
-    for subject, key, port in (
-        ("PostgreSQL's port", "WAREHOUSE_PORT", settings.port),
-        ("Airflow's port", "AIRFLOW_PORT", settings.airflow_port),
+    for subject, key, port, up in (
+        ("PostgreSQL's port", "WAREHOUSE_PORT", settings.port, POSTGRES in running),
+        ("Airflow's port", "AIRFLOW_PORT", settings.airflow_port, AIRFLOW_PROGRAMS[0] in running),
+        ("Superset's port", "SUPERSET_PORT", settings.superset_port, SUPERSET in running),
     ):
         if port is None:
             yield Finding(subject, Verdict.WARN, f"{key} is not set", "`make up` chooses one.")
@@ -182,7 +183,7 @@ def _processes(layout: Layout) -> Iterator[Finding]:
                 program.name, Verdict.FAIL, program.state.lower(), f"See {layout.log(program.name)}, then `make up`."
             )
         if not broken:
-            yield Finding("processes", Verdict.OK, f"all {len(PROGRAMS)} run")
+            yield Finding("processes", Verdict.OK, f"all {len(programs)} run")
     elif stray := stray_processes(layout):
         found = f"{len(stray)} run without their supervisor: pid {', '.join(str(process.pid) for process in stray)}"
         yield Finding("stale processes", Verdict.FAIL, found, "`make down` ends them.")

@@ -16,6 +16,7 @@ from infrastructure.settings import PROJECT_ROOT, SettingsError, read_dotenv
 MODE = 0o600
 FIRST_WAREHOUSE_PORT = 15432
 FIRST_AIRFLOW_PORT = 18080
+FIRST_SUPERSET_PORT = 18180
 DAYS_OF_HISTORY = 60
 
 
@@ -114,6 +115,7 @@ def _fernet_key() -> str:
 _GENERATORS: dict[str, Callable[[], str]] = {
     "COMPOSE_PROJECT_NAME": lambda: f"analytics-{secrets.token_hex(3)}",
     "STACK_IMAGE": lambda: f"saas-analytics:{secrets.token_hex(3)}",
+    "SUPERSET_IMAGE": lambda: f"saas-analytics-dashboards:{secrets.token_hex(3)}",
     "WAREHOUSE_PORT": lambda: str(free_port(FIRST_WAREHOUSE_PORT)),
     "AIRFLOW_PORT": lambda: str(free_port(FIRST_AIRFLOW_PORT)),
     "WAREHOUSE_ADMIN_PASSWORD": _password,
@@ -126,5 +128,10 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     "AIRFLOW_FERNET_KEY": _fernet_key,
     "AIRFLOW_JWT_SECRET": lambda: secrets.token_urlsafe(64),
     "AIRFLOW_API_SECRET_KEY": lambda: secrets.token_urlsafe(32),
+    "SUPERSET_PORT": lambda: str(free_port(FIRST_SUPERSET_PORT)),
+    "SUPERSET_ADMIN_PASSWORD": _password,
+    "SUPERSET_VIEWER_PASSWORD": _password,
+    "SUPERSET_DB_PASSWORD": _password,
+    "SUPERSET_SECRET_KEY": lambda: secrets.token_urlsafe(48),
     "COMPANY_FOUNDED": lambda: (datetime.now(UTC).date() - timedelta(days=DAYS_OF_HISTORY)).isoformat(),
 }

@@ -10,7 +10,8 @@ from pathlib import Path
 
 POSTGRES = "postgres"
 AIRFLOW_PROGRAMS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
-PROGRAMS = (POSTGRES, *AIRFLOW_PROGRAMS)
+SUPERSET = "superset"
+PROGRAMS = (POSTGRES, *AIRFLOW_PROGRAMS, SUPERSET)
 PIPELINE = "saas_analytics_pipeline"
 # Every process of a stack has these in its environment; what is left over after a kill is found by them.
 MARK_ROOT = "ANALYTICS_STACK_ROOT"
@@ -50,6 +51,10 @@ class Layout:
         return self.local / "airflow"
 
     @property
+    def superset(self) -> Path:
+        return self.local / "superset"
+
+    @property
     def dotenv(self) -> Path:
         return self.root / ".env"
 
@@ -66,8 +71,9 @@ class Layout:
         return self.logs / f"{program}.log"
 
     def make_directories(self) -> None:
-        for directory, mode in ((self.local, 0o755), (self.run, 0o700), (self.logs, 0o700), (self.airflow, 0o700)):
-            directory.mkdir(mode=mode, exist_ok=True)
+        self.local.mkdir(mode=0o755, exist_ok=True)
+        for directory in (self.run, self.logs, self.airflow, self.superset):
+            directory.mkdir(mode=0o700, exist_ok=True)
         place = self.socket.parent
         if place != self.run:
             place.mkdir(mode=0o700, exist_ok=True)

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Makes .venv as uv.lock says. Gets uv with pip where it is missing, into .local/uv, which leaves the system's Python
-# as it is (and works where that is "externally managed"). Says what it does on stderr; stdout belongs to the command.
+# Makes .venv as uv.lock says: of this project, or of the one in the directory given (infrastructure/superset).
+# Gets uv with pip where it is missing, into .local/uv, which leaves the system's Python as it is (and works where that
+# is "externally managed"). Says what it does on stderr; stdout belongs to the command.
 set -eu
 
 cd "$(dirname "$0")/../.."
+project=${1:-.}
 
 fail() {
     printf 'error: %s\n' "$1" >&2
@@ -35,7 +37,7 @@ if [ -z "$uv" ]; then
     uv=$(find_uv)
 fi
 
-echo "Making the environment .venv with uv" >&2
-"$uv" sync --frozen >&2 ||
-    fail "uv could not make .venv; what it says is above. If .venv was made by another user, remove it. Then make again."
-touch .venv/.synced
+echo "Making the environment $project/.venv with uv" >&2
+"$uv" sync --frozen --project "$project" >&2 ||
+    fail "uv could not make $project/.venv; what it says is above. If another user made it, remove it. Then make again."
+touch "$project/.venv/.synced"

@@ -22,6 +22,7 @@ from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step, warn
 from infrastructure.local.dotenv import (
     FIRST_AIRFLOW_PORT,
+    FIRST_SUPERSET_PORT,
     FIRST_WAREHOUSE_PORT,
     ensure_dotenv,
     free_port,
@@ -58,7 +59,7 @@ def up(root: Path) -> Settings:
             note(text)
         settings = load_settings(root)
         running = {program.name for program in supervision.programs(layout) if program.state == supervision.RUNNING}
-        if running == {POSTGRES, *AIRFLOW_PROGRAMS}:
+        if running >= {POSTGRES, *AIRFLOW_PROGRAMS}:
             _prepare_databases(settings)
             _read_models(settings)
             _wait_for_airflow(layout, settings)
@@ -161,13 +162,14 @@ def settle_ports(layout: Layout, settings: Settings) -> Settings:
     for key, port, first in (
         ("WAREHOUSE_PORT", settings.port, FIRST_WAREHOUSE_PORT),
         ("AIRFLOW_PORT", settings.airflow_port or 0, FIRST_AIRFLOW_PORT),
+        ("SUPERSET_PORT", settings.superset_port or 0, FIRST_SUPERSET_PORT),
     ):
         if port_is_free(port):
             continue
         taken_by = f"Port {port} is taken by {describe(listener(port))}"
         if os.environ.get(key):
             raise StackError(f"{taken_by}, and the environment asks for it: {key}={port}. Choose another or unset it.")
-        others = frozenset({settings.port, settings.airflow_port or 0})
+        others = frozenset({settings.port, settings.airflow_port or 0, settings.superset_port or 0})
         new = free_port(first, others)
         set_value(layout.root, key, str(new))
         warn(f"{taken_by}. This stack moves to port {new} ({key} in {layout.dotenv}).")
@@ -190,9 +192,9 @@ def _wait_for_postgres(layout: Layout, home: PostgresHome, settings: Settings) -
                 supervision.start(layout, (POSTGRES,))
                 password_was_set = True
                 note("The data are older than .env: the server now has the passwords of .env.")
-            elif time.monotonic() > deadline or _gave_up(layout, (POSTGRES,)):
+            elif time.monotonic() > deadline or gave_up(layout, (POSTGRES,)):
                 reason = f"PostgreSQL does not accept queries: {error}"
-                raise StackError(f"{reason}\n{_last_lines(layout, POSTGRES)}") from None
+                raise StackError(f"{reason}\n{last_lines(layout.log(POSTGRES))}") from None
         Event().wait(0.1)
 
 
@@ -224,7 +226,7 @@ def _migrate_airflow(layout: Layout, settings: Settings) -> None:
                 stderr=subprocess.STDOUT,
             )
         if done.returncode:
-            raise StackError(f"`airflow db migrate` failed.\n{_last_lines(layout, 'airflow-migrate')}")
+            raise StackError(f"`airflow db migrate` failed.\n{last_lines(layout.log('airflow-migrate'))}")
         note_migration(settings, version)
 
 
@@ -235,10 +237,10 @@ def _wait_for_airflow(layout: Layout, settings: Settings) -> None:
     with step("Airflow is healthy and knows the pipeline") as progress:
         while waiting_for := _not_ready(api):
             progress(f"waiting for {waiting_for}")
-            if time.monotonic() > deadline or _gave_up(layout, AIRFLOW_PROGRAMS):
+            if time.monotonic() > deadline or gave_up(layout, AIRFLOW_PROGRAMS):
                 raise StackError(
                     f"Airflow is not healthy: still waiting for {waiting_for}.\n"
-                    f"{_last_lines(layout, _culprit(layout, waiting_for))}\n"
+                    f"{last_lines(layout.log(_culprit(layout, waiting_for)))}\n"
                     "Mend what they say and run `make up` again; `make down` stops what was started."
                 )
             Event().wait(0.3)
@@ -271,12 +273,11 @@ def _culprit(layout: Layout, waiting_for: str) -> str:
     return (ended or named or ["airflow-dag-processor"])[0]
 
 
-def _gave_up(layout: Layout, names: tuple[str, ...]) -> bool:
+def gave_up(layout: Layout, names: tuple[str, ...]) -> bool:
     return any(program.state == "FATAL" for program in supervision.programs(layout) if program.name in names)
 
 
-def _last_lines(layout: Layout, program: str, count: int = 15) -> str:
-    path = layout.log(program)
+def last_lines(path: Path, count: int = 15) -> str:
     lines = path.read_text(errors="replace").splitlines()[-count:] if path.exists() else []
     return f"The last lines of {path}:\n" + "\n".join(f"  {line}" for line in lines)
 

@@ -12,6 +12,7 @@ from infrastructure.local.airflow import ADMIN, airflow_url
 from infrastructure.local.console import console
 from infrastructure.local.layout import Layout
 from infrastructure.local.stack import stray_processes
+from infrastructure.local.superset import superset_url
 from infrastructure.settings import LOGINS, Settings, load_settings
 from infrastructure.warehouse import WarehouseError, connect
 
@@ -50,6 +51,7 @@ def print_addresses(settings: Settings) -> None:
                 f"postgresql://{settings.host}:{settings.port}/{settings.database}",
                 f"user {LOGINS['reporter']} (reads marts), password {reporter}",
             ),
+            ("Dashboards", superset_url(settings), "`make dashboards` starts them and says who may log in"),
             ("All else", str(settings.root / ".env"), "`make psql` opens a session, `make -s env` is for a shell"),
         ]
     )

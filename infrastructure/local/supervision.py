@@ -24,6 +24,7 @@ from infrastructure.local.layout import (
     MARK_ROOT,
     POSTGRES,
     PROGRAMS,
+    SUPERSET,
     Layout,
     StackError,
     bin_directory,
@@ -76,10 +77,12 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
             **({"user": postgres_user} if postgres_user else {}),
         },
     }
-    for program, arguments in AIRFLOW_COMMANDS.items():
-        launcher = [sys.executable, "-m", "infrastructure.local.launch", program, str(bin_directory() / "airflow")]
+    commands = {name: [str(bin_directory() / "airflow"), *words] for name, words in AIRFLOW_COMMANDS.items()}
+    commands[SUPERSET] = [sys.executable, "-m", "infrastructure.local.superset"]
+    for program, command in commands.items():
+        launcher = [sys.executable, "-m", "infrastructure.local.launch", program]
         sections[f"program:{program}"] = {
-            "command": _command_line([*launcher, *arguments]),
+            "command": _command_line([*launcher, *command]),
             "directory": str(layout.root),
             "environment": f'{MARK_PROGRAM}="{program}"',
             "stopwaitsecs": "15",
@@ -90,7 +93,7 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
     for name, options in sections.items():
         if name.startswith("program:"):
             options |= {
-                "autostart": "false",  # `make up` starts them in their order
+                "autostart": "false",  # `make up` and `make dashboards` start them in their order
                 "autorestart": "true",
                 "startsecs": "1",
                 "startretries": "20",
@@ -134,7 +137,7 @@ def is_up(layout: Layout) -> bool:
 
 
 def programs(layout: Layout) -> list[Program]:
-    """What supervisord says of each program; nothing where it does not run."""
+    """What supervisord says of each program; nothing where it does not run. Superset is one where it was started."""
     try:
         with _server(layout) as server:
             answer: Any = server.supervisor.getAllProcessInfo()
@@ -154,7 +157,7 @@ def programs(layout: Layout) -> list[Program]:
             remark=known[name]["spawnerr"] or (known[name]["description"] if known[name]["pid"] == 0 else ""),
         )
         for name in PROGRAMS
-        if name in known
+        if name in known and (name != SUPERSET or known[name]["statename"] != STOPPED)
     ]
 
 
@@ -184,8 +187,8 @@ def stop(layout: Layout, names: tuple[str, ...]) -> None:
 
 
 def shut_down(layout: Layout) -> None:
-    """Stop everything, Airflow before the database that it writes to, and supervisord at the end."""
-    stop(layout, AIRFLOW_PROGRAMS)
+    """Stop everything, what writes to the database before the database, and supervisord at the end."""
+    stop(layout, (*AIRFLOW_PROGRAMS, SUPERSET))
     stop(layout, (POSTGRES,))
     process = supervisord_process(layout)
     with _server(layout) as server:

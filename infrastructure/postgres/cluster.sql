@@ -6,7 +6,7 @@ do $$
 declare
     login text;
 begin
-    foreach login in array array['warehouse_owner', 'loader', 'transformer', 'reporter', 'airflow'] loop
+    foreach login in array array['warehouse_owner', 'loader', 'transformer', 'reporter', 'airflow', 'superset'] loop
         if not exists (select from pg_roles where rolname = login) then
             execute format('create role %I', login);
         end if;

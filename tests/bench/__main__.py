@@ -3,7 +3,7 @@
 Machines differ and are busy, so what counts are the ratios. Nothing here passes or fails, but the detection of
 anomalies, which is the same on every machine: it ends with 1 unless it is better than what stands beside it.
 
-    python -m tests.bench [generator] [landing] [building] [orchestration] [anomalies]
+    python -m tests.bench [generator] [landing] [building] [orchestration] [anomalies] [dashboards]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib import import_module
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("generator", "landing", "building", "orchestration", "anomalies")
+PARTS = ("generator", "landing", "building", "orchestration", "anomalies", "dashboards")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

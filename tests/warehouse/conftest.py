@@ -70,12 +70,12 @@ def land(settings: Settings, *arguments: str) -> None:
 
 
 def built_tables(settings: Settings) -> list[str]:
-    """Every table and view that dbt has built, as schema.name."""
+    """Every table and view that dbt has built, as schema.name; not the views of reporting.sql, which tell of runs."""
     with psycopg.connect(settings.dsn("owner")) as connection:
         rows = connection.execute(
             "select relnamespace::regnamespace || '.' || relname from pg_class"
             " where relnamespace::regnamespace::text = any(%s) and relkind in ('r', 'p', 'v') and not relispartition"
-            " order by 1",
+            " and relowner = 'transformer'::regrole order by 1",
             [list(BUILT_SCHEMAS)],
         ).fetchall()
     return [row[0] for row in rows]

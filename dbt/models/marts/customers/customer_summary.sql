@@ -11,6 +11,23 @@
 {{ touched_by('int_customer_orders', ['customer_id']) }}
 {{ touched_by('int_customer_scores', ['customer_id']) }}
 {{ touched_by('int_customer_health', ['customer_id']) }}
+{{ touched_by('fact_subscription_periods', ['customer_id']) }}
+
+-- Of several subscriptions the one counts whose period began last, as in int_user_plans.
+with periods as (
+    select
+        periods.customer_id,
+        coalesce(periods.plan_id, 'unknown') as plan,
+        row_number() over (
+            partition by periods.customer_id order by periods.period_start desc, periods.subscription_id desc
+        ) as position
+    from {{ ref('fact_subscription_periods') }} as periods
+    cross join {{ ref('as_of') }} as today
+    where
+        periods.period_start <= today.as_of
+        and (periods.period_end > today.as_of or periods.period_end is null)
+        and {{ touched('periods.customer_id') }}
+)
 
 select
     health.customer_id,
@@ -18,6 +35,7 @@ select
     customers.name,
     customers.segment,
     customers.country,
+    coalesce(periods.plan, 'none') as plan,
     {{ period_of('month', 'sales.first_order_date') }} as cohort_month,
     sales.first_order_at,
     sales.last_order_at,
@@ -52,6 +70,7 @@ select
 from {{ ref('int_customer_health') }} as health
 left join {{ ref('dim_customers') }} as customers
     on health.customer_id = customers.customer_id and customers.is_current
+left join periods on health.customer_id = periods.customer_id and periods.position = 1
 left join {{ ref('int_customer_orders') }} as sales on health.customer_id = sales.customer_id
 left join {{ ref('int_customer_scores') }} as scores on health.customer_id = scores.customer_id
 where {{ touched('health.customer_id') }}

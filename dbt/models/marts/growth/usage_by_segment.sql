@@ -1,0 +1,52 @@
+{{ config(unit=['event_date'], indexes=[{'columns': ['event_date', 'country', 'plan'], 'unique': true}]) }}
+
+{{ touched_by('int_user_days', ['event_date']) }}
+
+-- Another version of a user, or another plan, moves the user's days of its time to another segment.
+{% for upstream in ['dim_users', 'int_user_plans'] %}
+{% call touched_when() %}
+    select days.event_date
+    from {{ changes(upstream) }}
+    inner join {{ ref('int_user_days') }} as days
+        on
+            changes.user_id = days.user_id
+            and days.event_date >= {{ day_of('changes.valid_from') }}
+            and (days.event_date <= {{ day_of('changes.valid_to') }} or changes.valid_to is null)
+{% endcall %}
+{% endfor %}
+
+with days as (
+    select * from {{ ref('int_user_days') }}
+    where {{ touched('event_date') }}
+),
+
+-- Of several windows that a day lies in, the one counts that it ends in.
+users as (
+    select
+        user_id,
+        country,
+        {{ day_of('valid_from') }} as valid_from,
+        {{ day_of('valid_to') }} as valid_to
+    from {{ ref('dim_users') }}
+),
+
+plans as (
+    select
+        user_id,
+        plan_id,
+        {{ day_of('valid_from') }} as valid_from,
+        {{ day_of('valid_to') }} as valid_to
+    from {{ ref('int_user_plans') }}
+)
+
+select
+    days.event_date,
+    coalesce(users.country, 'unknown') as country,
+    coalesce(plans.plan_id, 'none') as plan,
+    cast(count(*) as integer) as active_users,
+    cast(sum(days.events) as bigint) as events,
+    cast(sum(days.sessions) as bigint) as sessions
+from days
+left join users on days.user_id = users.user_id and {{ valid_at('users', 'days.event_date') }}
+left join plans on days.user_id = plans.user_id and {{ valid_at('plans', 'days.event_date') }}
+group by days.event_date, coalesce(users.country, 'unknown'), coalesce(plans.plan_id, 'none')

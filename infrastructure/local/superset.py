@@ -1,0 +1,112 @@
+"""Superset beside the embedded stack: its environment, its set-up, and the process that supervisord keeps.
+
+python -m infrastructure.local.superset     gunicorn with Superset's environment, in place of this process
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from threading import Event
+
+from infrastructure.local import supervision
+from infrastructure.local.console import step
+from infrastructure.local.layout import MARK_PROGRAM, MARK_ROOT, SUPERSET, Layout, StackError
+from infrastructure.local.stack import gave_up, last_lines, locked, up
+from infrastructure.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+
+SUPERSET_DEADLINE = 120.0
+BOOTSTRAP_LOG = "superset-bootstrap"
+# What Superset is told of the machine, and of the warehouse; nothing else of our environment is its business.
+_PASSED_ON = (
+    *("HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER", "SSL_CERT_FILE"),
+    *("PGSSLMODE", "SUPERSET_BEHIND_PROXY", "SUPERSET_STATEMENT_TIMEOUT_MS", MARK_ROOT, MARK_PROGRAM),
+)
+DIRECTORY = PROJECT_ROOT / "infrastructure/superset"
+_KEYS = ("SUPERSET_DB_PASSWORD", "SUPERSET_SECRET_KEY", "WAREHOUSE_REPORTER_PASSWORD")
+
+
+def superset_url(settings: Settings) -> str:
+    if settings.superset_port is None:
+        raise SettingsError(f"{settings.root / '.env'} has no SUPERSET_PORT: run `make up`, which adds it.")
+    return f"http://127.0.0.1:{settings.superset_port}"
+
+
+def superset_login(settings: Settings) -> list[str]:
+    """Who may log in, in words."""
+    admin, viewer = settings.secret("SUPERSET_ADMIN_PASSWORD"), settings.secret("SUPERSET_VIEWER_PASSWORD")
+    return [f"user viewer (sees dashboards), password {viewer}", f"user admin, password {admin}"]
+
+
+def superset_environment(settings: Settings) -> dict[str, str]:
+    """All that Superset's processes know. Of the warehouse's passwords the reporter's alone."""
+    home = Layout(settings.root).superset
+    return {
+        **{key: value for key in _PASSED_ON if (value := os.environ.get(key))},
+        "FLASK_APP": "superset.app:create_app()",
+        "SUPERSET_CONFIG_PATH": str(DIRECTORY / "superset_config.py"),
+        "SUPERSET_HOME": str(home),
+        "SUPERSET_BIND": superset_url(settings).removeprefix("http://"),
+        "WAREHOUSE_HOST": settings.host,
+        "WAREHOUSE_PORT": str(settings.port),
+        "WAREHOUSE_DB": settings.database,
+        **{key: settings.secret(key) for key in _KEYS},
+    }
+
+
+def bootstrap(settings: Settings, log: Path) -> None:
+    """Superset's own database, users and dashboards as this project has them. What it says goes to `log`."""
+    users = {key: settings.secret(key) for key in ("SUPERSET_ADMIN_PASSWORD", "SUPERSET_VIEWER_PASSWORD")}
+    with log.open("ab") as output:
+        done = subprocess.run(
+            [str(DIRECTORY / ".venv/bin/python"), "bootstrap.py"],
+            cwd=DIRECTORY,
+            env={**superset_environment(settings), **users},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode:
+        raise StackError(f"Superset was not set up.\n{last_lines(log)}\nMend what they say, and run it again.")
+
+
+def dashboards(root: Path) -> Settings:
+    """Bring the stack up, and Superset beside it with the dashboards of this checkout; return when it answers."""
+    settings = up(root)
+    layout = Layout(root)
+    with locked(layout):
+        with step("Superset has the dashboards of this checkout"):
+            bootstrap(settings, layout.log(BOOTSTRAP_LOG))
+        with step("Superset answers"):
+            supervision.start(layout, (SUPERSET,))
+            deadline = time.monotonic() + SUPERSET_DEADLINE
+            while not answers(settings):
+                if time.monotonic() > deadline or gave_up(layout, (SUPERSET,)):
+                    raise StackError(f"Superset does not answer.\n{last_lines(layout.log(SUPERSET))}")
+                Event().wait(0.2)
+    return settings
+
+
+def answers(settings: Settings) -> bool:
+    """True where Superset serves requests."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{superset_url(settings)}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def main() -> None:
+    settings = load_settings()
+    gunicorn = str(DIRECTORY / ".venv/bin/gunicorn")
+    os.chdir(DIRECTORY)
+    os.execve(gunicorn, [gunicorn, "--config", "gunicorn_conf.py"], superset_environment(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Brings Superset's own database to the state of this project: schema, roles, users, dashboards. Safe to repeat.
+
+    python bootstrap.py [ASSETS]
+
+The files below ASSETS (assets/ beside this file) are the dashboards: what is there is imported over what Superset has,
+and what a former import brought and is there no more is removed. Dashboards that somebody made by hand in Superset are
+left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ASSETS = Path(__file__).parent / "assets"
+ADMIN, VIEWER = "admin", "viewer"
+VIEWER_ROLE = "Viewer"
+# What the browser of somebody who looks at a dashboard asks for. Data come with the dashboard: its roles let them see
+# what its charts show, and no permission on a data set or a database is here.
+VIEWER_PERMISSIONS = (
+    ("menu_access", "Dashboards"),
+    ("can_read", "Dashboard"),
+    ("can_dashboard", "Superset"),
+    ("can_read", "Chart"),
+    ("can_explore_json", "Superset"),
+    ("can_slice", "Superset"),
+    ("can_time_range", "Api"),
+    ("can_read", "DashboardFilterStateRestApi"),
+    ("can_write", "DashboardFilterStateRestApi"),
+    ("can_read", "CurrentUserRestApi"),
+    ("can_read", "SecurityRestApi"),
+    ("can_log", "Superset"),
+)
+
+
+def main() -> int:
+    os.environ.setdefault("SUPERSET_CONFIG_PATH", str(Path(__file__).with_name("superset_config.py")))
+    from superset.app import create_app
+
+    app = create_app()
+    with app.app_context():
+        upgrade()
+        admin = ensure_users()
+        contents = read_assets(Path(sys.argv[1]) if sys.argv[1:] else ASSETS)
+        removed = import_assets(contents, admin)
+    count = sum(name.startswith("dashboards/") for name in contents)
+    print(f"Superset has {count} dashboards and {sum(name.startswith('charts/') for name in contents)} charts.")
+    if removed:
+        print(f"Removed what is no longer among the assets: {', '.join(removed)}")
+    return 0
+
+
+def upgrade() -> None:
+    """Superset's schema and its built-in roles, as the installed version has them."""
+    from flask_migrate import upgrade as migrate
+
+    from superset import appbuilder, security_manager
+
+    migrate(directory=str(Path(sys.modules["superset"].__file__ or "").parent / "migrations"))
+    appbuilder.add_permissions(update_perms=True)
+    security_manager.sync_role_definitions()
+
+
+def ensure_users() -> Any:
+    """The role Viewer with its permissions and no others, and the two users with the passwords of the settings."""
+    from superset import db, security_manager
+
+    role = security_manager.add_role(VIEWER_ROLE)
+    permissions = [security_manager.find_permission_view_menu(*pair) for pair in VIEWER_PERMISSIONS]
+    if missing := [pair for pair, found in zip(VIEWER_PERMISSIONS, permissions, strict=True) if found is None]:
+        raise SystemExit(f"error: this Superset has no permission {missing}. Correct VIEWER_PERMISSIONS in {__file__}.")
+    role.permissions = permissions
+    users = {}
+    for name, role_name, password in (
+        (ADMIN, "Admin", os.environ["SUPERSET_ADMIN_PASSWORD"]),
+        (VIEWER, VIEWER_ROLE, os.environ["SUPERSET_VIEWER_PASSWORD"]),
+    ):
+        user = security_manager.find_user(name)
+        if user is None:
+            of_role = security_manager.find_role(role_name)
+            user = security_manager.add_user(name, name.title(), "", f"{name}@localhost", of_role, password)
+        else:
+            security_manager.reset_password(user.id, password)
+        users[name] = user
+    db.session.commit()
+    return users[ADMIN]
+
+
+def read_assets(directory: Path) -> dict[str, str]:
+    """Text of each YAML file below `directory`, by its path in it, as Superset's importer wants them."""
+    contents = {str(path.relative_to(directory)): path.read_text("utf-8") for path in sorted(directory.rglob("*.yaml"))}
+    if not contents:
+        raise SystemExit(f"error: no assets in {directory}. Check out the project again.")
+    return contents
+
+
+def import_assets(contents: dict[str, str], admin: Any) -> list[str]:
+    """Import, let viewers see the dashboards, remove what is gone. Returns the names of what was removed."""
+    from superset.commands.importers.v1.assets import ImportAssetsCommand
+    from superset.connectors.sqla.models import SqlaTable
+    from superset.models.core import Database
+    from superset.models.dashboard import Dashboard
+    from superset.models.slice import Slice
+    from superset.utils.core import override_user
+
+    from superset import db, security_manager
+
+    removed = []
+    with override_user(admin):
+        ImportAssetsCommand(contents).run()
+        ours = {yaml.safe_load(text)["uuid"] for name, text in contents.items() if name != "metadata.yaml"}
+        # What reads comes before what it reads.
+        for model in (Dashboard, Slice, SqlaTable, Database):
+            for asset in db.session.query(model).filter(model.uuid.in_(ours)):
+                # Superset then says so and refuses to change it: the next import would undo it.
+                asset.is_managed_externally = True
+            for asset in db.session.query(model).filter(model.is_managed_externally, model.uuid.not_in(ours)):
+                removed.append(str(asset))
+                db.session.delete(asset)
+            db.session.flush()
+        for dashboard in db.session.query(Dashboard).filter(Dashboard.uuid.in_(ours)):
+            dashboard.roles = [security_manager.find_role(VIEWER_ROLE)]
+        db.session.commit()
+    return removed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

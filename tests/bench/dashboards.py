@@ -1,0 +1,66 @@
+"""How long a dashboard takes to open in headless Chromium: the first time, and again.
+
+First: a browser that has nothing of Superset but its login, and answers that are not kept. Warm: the same page once
+more. A dashboard is open when the last chart on the screen is drawn. DASHBOARD_DAYS and BENCH_SCALE make the history
+longer or the company larger.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from infrastructure.warehouse import ensure_warehouse
+from tests.server import running_server
+from tests.superset.assets import ASSETS
+from tests.superset.browser import browser, find_chromium, log_in, open_dashboard
+from tests.superset.conftest import Superset, build_history, running_superset
+
+DAYS = int(os.environ.get("DASHBOARD_DAYS", "365"))
+SCALE = float(os.environ.get("BENCH_SCALE", "0.15"))
+FIRST_LIMIT, WARM_LIMIT = 6.0, 3.0
+
+
+def measure() -> list[tuple[str, str, str, str]]:
+    """What was measured, the result, what stands beside it, and the ratio."""
+    if find_chromium() is None:
+        return [("dashboards", "not measured", "no Chromium here: apt-get install chromium", "")]
+    with tempfile.TemporaryDirectory(prefix="bench-dashboards-") as place, running_server() as server:
+        settings = replace(
+            server,
+            root=Path(place),
+            database="dashboards",
+            landing_zone=Path(place) / "raw",
+            company_scale=SCALE,
+            company_founded=datetime.now(UTC).date() - timedelta(days=DAYS),
+        )
+        ensure_warehouse(settings)
+        build_history(settings, DAYS)
+        with running_superset(settings) as superset:
+            return opening_times(superset)
+
+
+def opening_times(superset: Superset) -> list[tuple[str, str, str, str]]:
+    """A row for the slowest dashboard the first time, and one for the slowest again."""
+    first: dict[str, float] = {}
+    warm: dict[str, float] = {}
+    for slug in ASSETS.dashboards:
+        shutil.rmtree(superset.settings.root / ".local/superset/cache", ignore_errors=True)
+        with browser() as chromium:
+            page = chromium.new_page(viewport={"width": 1600, "height": 1000})
+            log_in(page, superset.url, "viewer", superset.password("viewer"))
+            for times in (first, warm):
+                started = time.monotonic()
+                open_dashboard(page, superset.url, slug)
+                times[slug] = time.monotonic() - started
+    rows = []
+    for text, times, limit in (("first", first, FIRST_LIMIT), ("warm", warm, WARM_LIMIT)):
+        slug = max(times, key=lambda slug: times[slug])
+        what = f"slowest dashboard, {text} load, {DAYS} days: {slug}"
+        rows.append((what, f"{times[slug]:.1f} s", f"bound: {limit:.0f} s", f"{times[slug] / limit:.2f}x"))
+    return rows

@@ -1,0 +1,53 @@
+"""Headless Chromium on a dashboard, for the tests and `make bench`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHART = ".dashboard-component-chart-holder"
+DRAWN = "canvas, table, svg.datamap, .header-line"
+# Every chart on the screen has its picture, and none waits for data. Superset draws the others when one gets there.
+_ALL_DRAWN = f"""
+    () => {{
+        const charts = [...document.querySelectorAll("{CHART}")].filter(
+            (chart) => chart.getBoundingClientRect().top < window.innerHeight
+        );
+        return charts.length > 0 && charts.every(
+            (chart) => !chart.querySelector(".loading, [data-test=loading-indicator]")
+                && chart.querySelector("{DRAWN}, .ant-empty, .ant-alert, [role=alert]")
+        );
+    }}
+"""
+
+
+def find_chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Root may not have Chromium's sandbox; all that it loads is this machine's own Superset.
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        try:
+            yield chromium
+        finally:
+            chromium.close()
+
+
+def log_in(page: Page, url: str, user: str, password: str) -> None:
+    page.goto(f"{url}/login/")
+    page.fill("#username", user)
+    page.fill("#password", password)
+    page.press("#password", "Enter")
+    page.wait_for_url("**/dashboard/list/**", timeout=60_000)
+
+
+def open_dashboard(page: Page, url: str, slug: str) -> None:
+    """Open a dashboard and return when the charts on the screen are drawn."""
+    page.goto(f"{url}/superset/dashboard/{slug}/")
+    page.wait_for_function(_ALL_DRAWN, timeout=120_000)

@@ -1,0 +1,196 @@
+"""A real Superset on a real PostgreSQL with a small company's marts, once for all tests of this folder.
+
+They cost some minutes, so they run by `make test-dashboards` and not with the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from infrastructure.local.superset import DIRECTORY, answers, superset_environment, superset_url
+from infrastructure.settings import PROJECT_ROOT, Settings
+from infrastructure.warehouse import ensure_warehouse
+from tests.superset.assets import ASSETS
+
+DAYS = 75  # more than two months, so that what goes by month has more than one
+STATEMENT_TIMEOUT_MS = 3_000
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.dashboards)
+            if "DASHBOARDS" not in os.environ:
+                item.add_marker(pytest.mark.skip(reason="starts Superset, which takes minutes: make test-dashboards"))
+
+
+@dataclass(frozen=True)
+class Superset:
+    """A running Superset and the settings by which it was started."""
+
+    settings: Settings
+
+    @property
+    def url(self) -> str:
+        return superset_url(self.settings)
+
+    def password(self, user: str) -> str:
+        return self.settings.secret(f"SUPERSET_{user.upper()}_PASSWORD")
+
+    def client(self, user: str) -> httpx.Client:
+        """A client of the API, logged in as admin or viewer."""
+        client = httpx.Client(base_url=self.url, timeout=60, trust_env=False, headers={"Referer": self.url})
+        login = {"username": user, "password": self.password(user), "provider": "db"}
+        client.headers["Authorization"] = (
+            "Bearer " + answer(client.post("/api/v1/security/login", json=login))["access_token"]
+        )
+        client.headers["X-CSRFToken"] = answer(client.get("/api/v1/security/csrf_token/"))["result"]
+        return client
+
+    def run(self, *command: str) -> str:
+        """Run a program of Superset's environment, which must succeed; returns what it wrote to stdout."""
+        users = {f"SUPERSET_{user}_PASSWORD": self.password(user) for user in ("ADMIN", "VIEWER")}
+        done = subprocess.run(
+            [str(DIRECTORY / ".venv/bin" / command[0]), *command[1:]],
+            cwd=DIRECTORY,
+            env={**superset_environment(self.settings), **users},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
+
+    def inside(self, script: str) -> Any:
+        """Run Python in Superset's application, with bootstrap.py imported; returns what it puts into `result`."""
+        lines = (
+            "import json, os, bootstrap",
+            "os.environ['SUPERSET_CONFIG_PATH'] = str(bootstrap.ASSETS.parent / 'superset_config.py')",
+            "from superset.app import create_app",
+            "with create_app().app_context():",
+            "    exec(compile(os.environ['SCRIPT'], 'test', 'exec'))",
+            "    print('RESULT' + json.dumps(result))",
+        )
+        program = "\n".join(lines).replace("os.environ['SCRIPT']", repr(script))
+        return json.loads(self.run("python", "-c", program).rpartition("RESULT")[2])
+
+
+def answer(response: httpx.Response) -> Any:
+    """The JSON of a response that must be a success."""
+    assert response.status_code == 200, f"{response.request.url}: {response.status_code} {response.text[:500]}"
+    return response.json()
+
+
+@pytest.fixture(scope="session")
+def marts(postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A warehouse with its models, up to yesterday. Some tests of the data have run, as there is a chart of them."""
+    place = tmp_path_factory.mktemp("superset")
+    first = datetime.now(UTC).date() - timedelta(days=DAYS)
+    settings = replace(
+        postgres,
+        root=place,  # Superset's files do not lie among those of the developer's stack
+        database="dashboards",
+        landing_zone=place / "raw",
+        company_scale=0.05,
+        company_founded=first,
+    )
+    ensure_warehouse(settings)
+    build_history(settings, DAYS)
+    return settings
+
+
+def build_history(settings: Settings, days: int) -> None:
+    """Land so many days of the synthetic company from its first one, and build every model."""
+    days_of = ["--day", str(settings.company_founded), "--days", str(days)]
+    models = ["--quiet", "build", "--resource-type", "model", "--resource-type", "seed"]
+    tests = ["--quiet", "test", "--select", "marts.growth,test_type:data"]
+    for command in (
+        ["data_gen/generate.py", *days_of],
+        ["data_gen/land.py", *days_of],
+        ["-m", "infrastructure.transform", *models],
+        ["-m", "infrastructure.transform", *tests],
+    ):
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=PROJECT_ROOT,
+            env={**os.environ, **settings.environment()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+@pytest.fixture(scope="session")
+def superset(marts: Settings) -> Iterator[Superset]:
+    with running_superset(marts) as running:
+        yield running
+
+
+@contextmanager
+def running_superset(settings: Settings) -> Iterator[Superset]:
+    """Superset with the dashboards of this checkout on the warehouse of `settings`; it ends with the block."""
+    (settings.root / ".local/superset").mkdir(parents=True, exist_ok=True)
+    superset = Superset(settings)
+    superset.run("python", "bootstrap.py")
+    log = settings.root / "gunicorn.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [str(DIRECTORY / ".venv/bin/gunicorn"), "--config", "gunicorn_conf.py"],
+            cwd=DIRECTORY,
+            env={**superset_environment(settings), "SUPERSET_STATEMENT_TIMEOUT_MS": str(STATEMENT_TIMEOUT_MS)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = datetime.now(UTC) + timedelta(seconds=120)
+        while not answers(settings):
+            assert server.poll() is None and datetime.now(UTC) < deadline, log.read_text()[-3000:]
+            try:
+                server.wait(timeout=0.2)
+            except subprocess.TimeoutExpired:
+                continue
+        yield superset
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def admin(superset: Superset) -> httpx.Client:
+    return superset.client("admin")
+
+
+@pytest.fixture(scope="session")
+def viewer(superset: Superset) -> httpx.Client:
+    return superset.client("viewer")
+
+
+@pytest.fixture
+def owner(marts: Settings) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(marts.dsn("owner")) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def chart_ids(admin: httpx.Client) -> dict[str, int]:
+    """Superset's number of each chart, by its uuid."""
+    charts = answer(admin.get("/api/v1/chart/?q=(columns:!(id,uuid),page_size:100)"))["result"]
+    assert {chart["uuid"] for chart in charts} == {chart["uuid"] for chart in ASSETS.charts.values()}
+    return {chart["uuid"]: chart["id"] for chart in charts}

@@ -1,0 +1,239 @@
+"""The six dashboards: every chart has rows, its numbers are those of the marts, and an import can be repeated."""
+
+from __future__ import annotations
+
+import shutil
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import yaml
+
+from infrastructure.local.superset import DIRECTORY
+from infrastructure.settings import PROJECT_ROOT
+from tests.superset.assets import ASSETS, Document, charts_of, part_is_chart, query_of
+from tests.superset.conftest import Superset, answer
+
+# Where a small company may have nothing to show: every order may have been paid as it should.
+MAY_BE_EMPTY = {"revenue/differences"}
+
+
+def rows_of(client: httpx.Client, chart_ids: dict[str, int], chart: str) -> list[dict[str, Any]]:
+    """What Superset answers to a chart of a dashboard."""
+    asset = ASSETS.charts[chart]
+    number = chart_ids[asset["uuid"]]
+    found = answer(client.get(f"/api/v1/dashboard/{ASSETS.dashboard_of(chart)['slug']}"))["result"]
+    datasets = answer(client.get(f"/api/v1/dashboard/{found['id']}/datasets"))["result"]
+    source = next(entry["id"] for entry in datasets if entry["uid"] and entry["table_name"] == name_of_dataset(chart))
+    form = {**asset["params"], "dashboardId": found["id"], "slice_id": number}
+    if asset["viz_type"] == "world_map":  # one of the old charts, which the server draws up
+        form["datasource"] = f"{source}__table"
+        data = {"form_data": httpx.Response(200, json=form).text}
+        rows: list[dict[str, Any]] = answer(client.post("/superset/explore_json/", data=data))["data"]
+        return rows
+    body = {"datasource": {"id": source, "type": "table"}, "form_data": form, "queries": [query_of(asset["params"])]}
+    result = answer(client.post("/api/v1/chart/data", json=body))["result"][0]
+    assert result["error"] is None
+    answered: list[dict[str, Any]] = result["data"]
+    return answered
+
+
+def name_of_dataset(chart: str) -> str:
+    return str(ASSETS.dataset_of(chart)["table_name"])
+
+
+@pytest.mark.parametrize("chart", ASSETS.charts)
+def test_a_chart_has_rows(viewer: httpx.Client, chart_ids: dict[str, int], chart: str) -> None:
+    rows = rows_of(viewer, chart_ids, chart)
+    assert rows or chart in MAY_BE_EMPTY
+    for metric in ASSETS.charts[chart]["params"].get("metrics") or []:
+        assert any(row[metric] is not None for row in rows), f"{metric} is empty in every row"
+
+
+# Charts, and the query on the marts that gives the same numbers: one row for each of the chart's, in any order.
+SAME_NUMBERS = {
+    "product-usage/dau": "select date_day, dau from marts.active_users",
+    "product-usage/stickiness": "select date_day, dau::numeric / mau from marts.active_users",
+    "product-usage/users_by_country": """
+        select country, sum(active_users)::numeric / count(distinct event_date) from marts.usage_by_segment group by 1
+    """,
+    "growth-and-retention/quick_ratio_now": """
+        select period_start, (new_users + resurrected_users)::numeric / nullif(churned_users, 0)
+        from marts.growth_accounting where grain = 'week'
+    """,
+    "revenue/mrr_now": "select month_start, sum(mrr) from marts.mrr group by 1",
+    "revenue/mrr_waterfall": """
+        select step, sum(amount) from (
+            select array_position(array['new', 'reactivation', 'expansion', 'contraction', 'churn'], movement) as step,
+                amount
+            from marts.mrr_movements where movement <> 'none'
+            union all
+            select 6, fx_change from marts.mrr_movements
+        ) as parts group by 1
+    """,
+    "revenue/by_currency": """
+        select currency, count(*), sum(order_total), sum(charged), sum(refunded), sum(difference)
+        from marts.payment_reconciliation group by 1
+    """,
+    "funnel-and-attribution/funnel_purchase": """
+        select step_number, sum(users) from marts.funnel_conversion
+        where funnel_id = 'view_to_purchase' and dimension = 'total' group by 1
+    """,
+    "funnel-and-attribution/channels": """
+        select channel, sum(conversions), sum(revenue), sum(spend),
+            nullif(sum(spend), 0) / nullif(sum(conversions), 0), sum(revenue) / nullif(sum(spend), 0)
+        from marts.channel_performance where model = 'linear' group by 1
+    """,
+    "customers-and-products/rfm_treemap": """
+        select rfm_segment, count(*) from marts.customer_summary where rfm_segment is not null group by 1
+    """,
+    "customers-and-products/customer_revenue": """
+        select sum(net_revenue) from marts.sales_summary where grain = 'month'
+    """,
+    "operations-and-data-quality/countries": """
+        select country_name, sum(net_revenue), sum(orders), sum(gross_revenue - discounts) / nullif(sum(orders), 0)
+        from marts.geography_sales group by 1
+    """,
+    "operations-and-data-quality/reject_rules": """
+        select source, rule, count(*) from staging.stg_rejects group by 1, 2
+    """,
+}
+
+
+@pytest.mark.parametrize("chart", SAME_NUMBERS)
+def test_a_chart_has_the_numbers_of_the_marts(
+    viewer: httpx.Client, chart_ids: dict[str, int], owner: psycopg.Connection, chart: str
+) -> None:
+    params = ASSETS.charts[chart]["params"]
+    metrics = params.get("metrics") or [params["metric"]]
+    shown = [[row[metric] for metric in metrics] for row in rows_of(viewer, chart_ids, chart)]
+    expected = [row[-len(metrics) :] for row in owner.execute(SAME_NUMBERS[chart]).fetchall()]
+    assert len(expected) > 1 or chart.endswith("/customer_revenue") or chart.endswith("/by_currency")
+    assert rounded(shown) == rounded(expected)
+
+
+def rounded(rows: list[Any]) -> list[tuple[Decimal | None, ...]]:
+    """In an order of their own, to six digits behind the point: numbers come as JSON."""
+    values = [tuple(None if v is None else round(Decimal(str(v)), 6) for v in row) for row in rows]
+    return sorted(values, key=lambda row: [(v is None, v or 0) for v in row])
+
+
+def test_a_filter_of_a_dashboard_takes_hold(
+    viewer: httpx.Client, chart_ids: dict[str, int], owner: psycopg.Connection
+) -> None:
+    chart = ASSETS.charts["revenue/mrr_now"]
+    most = "select country from marts.customer_summary group by 1 order by count(*) desc"
+    (country,) = owner.execute(most).fetchone() or ()
+    params = chart["params"]
+    one = {"clause": "WHERE", "expressionType": "SIMPLE", "subject": "country", "operator": "==", "comparator": country}
+    params_of_one = {**params, "adhoc_filters": [*params["adhoc_filters"], one]}
+    ASSETS.charts["revenue/mrr_now"] = {**chart, "params": params_of_one}
+    try:
+        shown = [[row["mrr"]] for row in rows_of(viewer, chart_ids, "revenue/mrr_now")]
+    finally:
+        ASSETS.charts["revenue/mrr_now"] = chart
+    expected = owner.execute(
+        "select sum(mrr) from marts.mrr join marts.customer_summary using (customer_id)"
+        " where country = %s group by month_start",
+        [country],
+    ).fetchall()
+    assert rounded(shown) == rounded(expected)
+
+
+@pytest.mark.parametrize("name", ASSETS.datasets)
+def test_a_data_set_knows_its_columns(owner: psycopg.Connection, name: str) -> None:
+    dataset = ASSETS.datasets[name]
+    query = dataset.get("sql") or f"select * from {dataset['schema']}.{dataset['table_name']}"
+    cursor = owner.execute(f"select * from ({query}) as everything limit 0")
+    there = {column.name for column in cursor.description or []}
+    known = {column["column_name"] for column in dataset["columns"]}
+    assert known <= there
+    assert there - known == ({"name"} if name == "customer_summary" else set())  # of customers no names are shown
+
+
+def test_every_dashboard_is_an_exposure_with_an_owner() -> None:
+    exposures = yaml.safe_load((PROJECT_ROOT / "dbt/models/exposures.yml").read_text())["exposures"]
+    assert {entry["name"] for entry in exposures} == {slug.replace("-", "_") for slug in ASSETS.dashboards}
+    for entry in exposures:
+        assert entry["owner"]["name"]
+        folder = entry["name"].replace("_", "-") + "/"
+        charts = (chart for chart in ASSETS.charts if chart.startswith(folder))
+        read = {table for chart in charts for table in tables_of(ASSETS.dataset_of(chart))}
+        named = {text.split("'")[1] for text in entry["depends_on"]}
+        assert named == read - {"landed_rows", "test_runs", "source_freshness"}, entry["name"]  # not models
+
+
+def tables_of(dataset: Document) -> set[str]:
+    if "sql" not in dataset:
+        return {dataset["table_name"]}
+    words = dataset["sql"].split()
+    return {word.removeprefix("marts.") for word in words if word.startswith("marts.")}
+
+
+STATE = """
+from superset import db
+from superset.models.dashboard import Dashboard, dashboard_slices
+from superset.models.slice import Slice
+from superset.connectors.sqla.models import SqlaTable, SqlMetric, TableColumn
+from superset.models.core import Database
+
+def state():
+    rows = {}
+    for model in (Database, SqlaTable, TableColumn, SqlMetric, Slice, Dashboard):
+        columns = [c for c in model.__table__.columns if c.name not in ("changed_on", "last_saved_at", "created_on")]
+        rows[model.__name__] = sorted(map(repr, db.session.query(*columns).all()))
+    pairs = (dashboard_slices.c.dashboard_id, dashboard_slices.c.slice_id)
+    rows["on dashboards"] = sorted(map(repr, db.session.query(*pairs).all()))
+    rows["roles"] = sorted((d.slug, [r.name for r in d.roles]) for d in db.session.query(Dashboard))
+    return rows
+"""
+
+
+def test_an_import_changes_nothing_that_is_there_and_removes_what_is_gone(superset: Superset, tmp_path: Path) -> None:
+    fewer = tmp_path / "assets"
+    shutil.copytree(DIRECTORY / "assets", fewer)
+    file = fewer / "dashboards/revenue.yaml"
+    dashboard = yaml.safe_load(file.read_text())
+    chart = ASSETS.charts["revenue/fx_effect"]
+    (part,) = (k for k, v in dashboard["position"].items() if part_is_chart(v) and v["meta"]["uuid"] == chart["uuid"])
+    for entry in dashboard["position"].values():
+        if isinstance(entry, dict) and part in entry.get("children", []):
+            entry["children"].remove(part)
+    del dashboard["position"][part]
+    file.write_text(yaml.safe_dump(dashboard))
+    (fewer / "charts/revenue/fx_effect.yaml").unlink()
+    result = superset.inside(f"""{STATE}
+from pathlib import Path
+admin = bootstrap.ensure_users()
+all_of_it, fewer = bootstrap.read_assets(bootstrap.ASSETS), bootstrap.read_assets(Path({str(fewer)!r}))
+before = state()
+again = bootstrap.import_assets(all_of_it, admin)
+after = state()
+by_hand = Slice(slice_name="by hand", datasource_type="table", viz_type="table", params="{{}}")
+db.session.add(by_hand)
+db.session.commit()
+removed = bootstrap.import_assets(fewer, admin)
+charts = [str(chart.uuid) for chart in db.session.query(Slice)]
+kept = db.session.query(Slice).filter_by(slice_name="by hand").count()
+db.session.delete(by_hand)
+bootstrap.import_assets(all_of_it, admin)
+back = [str(chart.uuid) for chart in db.session.query(Slice)]
+changed = [kind for kind in before if before[kind] != after[kind]]
+result = dict(again=again, changed=changed, removed=removed, charts=charts, kept=kept, back=back)
+""")
+    assert result["again"] == []
+    assert result["changed"] == []
+    assert result["removed"] == [chart["slice_name"]]
+    assert chart["uuid"] not in result["charts"]
+    assert result["kept"] == 1
+    assert set(result["back"]) == {chart["uuid"] for chart in ASSETS.charts.values()}
+
+
+def test_every_chart_lies_on_the_dashboard_of_its_folder() -> None:
+    for slug, dashboard in ASSETS.dashboards.items():
+        of_folder = {chart["uuid"] for name, chart in ASSETS.charts.items() if name.startswith(f"{slug}/")}
+        assert dashboard["slug"] == slug
+        assert set(charts_of(dashboard)) == of_folder
