@@ -6,7 +6,7 @@ LOCAL  := $(PYTHON) -m infrastructure.local
 READY  := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill docs status doctor psql env test lint bench clean
+.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill kpis docs status doctor psql env test lint bench clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ trigger: $(READY)  ## Run the pipeline in Airflow for a day, and wait: [DAY=2026
 backfill: $(READY)  ## Run the pipeline in Airflow for many days, and wait: FROM=2026-01-01 [TO=2026-01-07]
 	@$(if $(FROM),,$(error make backfill needs FROM=YYYY-MM-DD, the first day; TO is the last, by default yesterday))\
 	$(LOCAL) backfill --from "$(FROM)" $(if $(TO),--to "$(TO)")
+
+kpis: $(READY)  ## The newest key figures, with sparklines
+	@$(LOCAL) kpis
 
 docs: $(READY)  ## The documentation of the models, as one HTML file
 	@$(LOCAL) docs

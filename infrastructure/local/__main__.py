@@ -23,7 +23,7 @@ from infrastructure.local.environment import export_lines
 from infrastructure.local.layout import Layout, StackError
 from infrastructure.local.postgres import PostgresError, open_home
 from infrastructure.settings import LOGINS, PROJECT_ROOT, Settings, SettingsError, load_settings
-from infrastructure.warehouse import WarehouseError
+from infrastructure.warehouse import WarehouseError, ensure_warehouse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,6 +107,14 @@ def _backfill(arguments: argparse.Namespace) -> int:
     if arguments.to < arguments.from_:
         raise StackError(f"The last day, {arguments.to}, is before the first, {arguments.from_}.")
     return 0 if pipeline.backfill(load_settings(), arguments.from_, arguments.to) else 1
+
+
+def _kpis(arguments: argparse.Namespace) -> int:
+    from infrastructure.local.kpi_table import print_kpis
+
+    settings = load_settings()
+    ensure_warehouse(settings)
+    return 0 if print_kpis(settings) else 1
 
 
 def _docs(arguments: argparse.Namespace) -> int:
@@ -226,6 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--to", type=_day, default=_yesterday(), help="the last day (default: yesterday, UTC)")
     command("dbt-build", _dbt, "build and test every model")
     command("dbt-test", _dbt, "test the models as they are")
+    command("kpis", _kpis, "the newest key figures, with sparklines")
     command("docs", _docs, "generate the documentation of the models")
     command("status", _status, "show what runs, addresses, and how much is in the warehouse")
     command("doctor", _doctor, "check this machine and this stack")
