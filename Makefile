@@ -56,7 +56,7 @@ backfill: $(READY)  ## Run the pipeline in Airflow for many days, and wait: FROM
 kpis: $(READY)  ## The newest key figures, with sparklines
 	@$(LOCAL) kpis
 
-docs: $(READY)  ## The documentation of the models, as one HTML file
+docs: $(READY)  ## Build the documentation site, and say where it is served
 	@$(LOCAL) docs
 
 psql: $(READY)  ## A session in the warehouse as its owner: [SQL="select 1"]

@@ -57,6 +57,7 @@ KEYS = (
     "AIRFLOW_FERNET_KEY",
     "AIRFLOW_JWT_SECRET",
     "AIRFLOW_API_SECRET_KEY",
+    "DOCS_PORT",
     "SLACK_WEBHOOK_URL",
     "ALERT_EMAIL",
     "SMTP_HOST",
@@ -95,6 +96,7 @@ class Settings:
     company_seed: int
     company_founded: date | None  # None: the date in data_gen/rules.yaml
     airflow_port: int | None
+    docs_port: int | None
     slack_webhook_url: str = field(repr=False)  # off: nobody is told by Slack
     alert_email: str  # off: nobody is told by e-mail
     smtp_host: str
@@ -146,6 +148,8 @@ class Settings:
             values["COMPANY_FOUNDED"] = self.company_founded.isoformat()
         if self.airflow_port:
             values["AIRFLOW_PORT"] = str(self.airflow_port)
+        if self.docs_port:
+            values["DOCS_PORT"] = str(self.docs_port)
         return values
 
     def _conninfo(self, user: str, password: str, database: str, application_name: str | None) -> str:
@@ -197,6 +201,7 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         company_seed=read("COMPANY_SEED", _natural, "a whole number of 0 or more"),
         company_founded=read("COMPANY_FOUNDED", date.fromisoformat, _DATE) if "COMPANY_FOUNDED" in values else None,
         airflow_port=read("AIRFLOW_PORT", _port, _PORT) if "AIRFLOW_PORT" in values else None,
+        docs_port=read("DOCS_PORT", _port, _PORT) if "DOCS_PORT" in values else None,
         slack_webhook_url=values["SLACK_WEBHOOK_URL"],
         alert_email=values["ALERT_EMAIL"],
         smtp_host=values["SMTP_HOST"],

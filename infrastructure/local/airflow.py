@@ -98,7 +98,7 @@ def note_migration(settings: Settings, version: str) -> None:
 
 
 _FOR_TASKS = (
-    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_"),
+    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_", "DOCS_"),
     *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_"),
 )
 

@@ -152,6 +152,7 @@ def _ports(layout: Layout) -> Iterator[Finding]:
     for subject, key, port in (
         ("PostgreSQL's port", "WAREHOUSE_PORT", settings.port),
         ("Airflow's port", "AIRFLOW_PORT", settings.airflow_port),
+        ("the site's port", "DOCS_PORT", settings.docs_port),
     ):
         if port is None:
             yield Finding(subject, Verdict.WARN, f"{key} is not set", "`make up` chooses one.")

@@ -16,6 +16,7 @@ from infrastructure.settings import PROJECT_ROOT, SettingsError, read_dotenv
 MODE = 0o600
 FIRST_WAREHOUSE_PORT = 15432
 FIRST_AIRFLOW_PORT = 18080
+FIRST_DOCS_PORT = 18180
 DAYS_OF_HISTORY = 60
 
 
@@ -116,6 +117,7 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     "STACK_IMAGE": lambda: f"saas-analytics:{secrets.token_hex(3)}",
     "WAREHOUSE_PORT": lambda: str(free_port(FIRST_WAREHOUSE_PORT)),
     "AIRFLOW_PORT": lambda: str(free_port(FIRST_AIRFLOW_PORT)),
+    "DOCS_PORT": lambda: str(free_port(FIRST_DOCS_PORT)),
     "WAREHOUSE_ADMIN_PASSWORD": _password,
     "WAREHOUSE_OWNER_PASSWORD": _password,
     "WAREHOUSE_LOADER_PASSWORD": _password,

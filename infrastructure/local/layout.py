@@ -10,7 +10,8 @@ from pathlib import Path
 
 POSTGRES = "postgres"
 AIRFLOW_PROGRAMS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
-PROGRAMS = (POSTGRES, *AIRFLOW_PROGRAMS)
+DOCS = "docs"
+PROGRAMS = (POSTGRES, *AIRFLOW_PROGRAMS, DOCS)
 PIPELINE = "saas_analytics_pipeline"
 # Every process of a stack has these in its environment; what is left over after a kill is found by them.
 MARK_ROOT = "ANALYTICS_STACK_ROOT"

@@ -22,13 +22,23 @@ from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step, warn
 from infrastructure.local.dotenv import (
     FIRST_AIRFLOW_PORT,
+    FIRST_DOCS_PORT,
     FIRST_WAREHOUSE_PORT,
     ensure_dotenv,
     free_port,
     port_is_free,
     set_value,
 )
-from infrastructure.local.layout import AIRFLOW_PROGRAMS, PIPELINE, POSTGRES, Layout, StackError, bin_directory
+from infrastructure.local.layout import (
+    AIRFLOW_PROGRAMS,
+    DOCS,
+    PIPELINE,
+    POSTGRES,
+    PROGRAMS,
+    Layout,
+    StackError,
+    bin_directory,
+)
 from infrastructure.local.postgres import (
     PostgresHome,
     initialise,
@@ -58,7 +68,7 @@ def up(root: Path) -> Settings:
             note(text)
         settings = load_settings(root)
         running = {program.name for program in supervision.programs(layout) if program.state == supervision.RUNNING}
-        if running == {POSTGRES, *AIRFLOW_PROGRAMS}:
+        if running == set(PROGRAMS):
             _prepare_databases(settings)
             _read_models(settings)
             _wait_for_airflow(layout, settings)
@@ -75,7 +85,7 @@ def up(root: Path) -> Settings:
         _prepare_databases(settings)
         _migrate_airflow(layout, settings)
         _read_models(settings)
-        supervision.start(layout, AIRFLOW_PROGRAMS)
+        supervision.start(layout, (*AIRFLOW_PROGRAMS, DOCS))
         _wait_for_airflow(layout, settings)
         return settings
 
@@ -161,13 +171,14 @@ def settle_ports(layout: Layout, settings: Settings) -> Settings:
     for key, port, first in (
         ("WAREHOUSE_PORT", settings.port, FIRST_WAREHOUSE_PORT),
         ("AIRFLOW_PORT", settings.airflow_port or 0, FIRST_AIRFLOW_PORT),
+        ("DOCS_PORT", settings.docs_port or 0, FIRST_DOCS_PORT),
     ):
         if port_is_free(port):
             continue
         taken_by = f"Port {port} is taken by {describe(listener(port))}"
         if os.environ.get(key):
             raise StackError(f"{taken_by}, and the environment asks for it: {key}={port}. Choose another or unset it.")
-        others = frozenset({settings.port, settings.airflow_port or 0})
+        others = frozenset({settings.port, settings.airflow_port or 0, settings.docs_port or 0})
         new = free_port(first, others)
         set_value(layout.root, key, str(new))
         warn(f"{taken_by}. This stack moves to port {new} ({key} in {layout.dotenv}).")

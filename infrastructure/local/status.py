@@ -12,7 +12,7 @@ from infrastructure.local.airflow import ADMIN, airflow_url
 from infrastructure.local.console import console
 from infrastructure.local.layout import Layout
 from infrastructure.local.stack import stray_processes
-from infrastructure.settings import LOGINS, Settings, load_settings
+from infrastructure.settings import LOGINS, Settings, SettingsError, load_settings
 from infrastructure.warehouse import WarehouseError, connect
 
 
@@ -50,9 +50,20 @@ def print_addresses(settings: Settings) -> None:
                 f"postgresql://{settings.host}:{settings.port}/{settings.database}",
                 f"user {LOGINS['reporter']} (reads marts), password {reporter}",
             ),
+            ("Documentation", docs_url(settings), _docs_note(settings)),
             ("All else", str(settings.root / ".env"), "`make psql` opens a session, `make -s env` is for a shell"),
         ]
     )
+
+
+def docs_url(settings: Settings) -> str:
+    if settings.docs_port is None:
+        raise SettingsError(f"{settings.root / '.env'} has no DOCS_PORT: run `make up`, which adds it.")
+    return f"http://127.0.0.1:{settings.docs_port}"
+
+
+def _docs_note(settings: Settings) -> str:
+    return "`make docs` builds it anew" if (settings.root / "site").exists() else "`make docs` builds it"
 
 
 def print_columns(rows: Sequence[tuple[str, ...]]) -> None:

@@ -20,6 +20,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from infrastructure.local.layout import (
     AIRFLOW_PROGRAMS,
+    DOCS,
     MARK_PROGRAM,
     MARK_ROOT,
     POSTGRES,
@@ -76,10 +77,12 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
             **({"user": postgres_user} if postgres_user else {}),
         },
     }
-    for program, arguments in AIRFLOW_COMMANDS.items():
-        launcher = [sys.executable, "-m", "infrastructure.local.launch", program, str(bin_directory() / "airflow")]
+    commands = {name: [str(bin_directory() / "airflow"), *words] for name, words in AIRFLOW_COMMANDS.items()}
+    commands[DOCS] = [sys.executable, "-m", "infrastructure.documentation.serve"]
+    for program, command in commands.items():
+        launcher = [sys.executable, "-m", "infrastructure.local.launch", program]
         sections[f"program:{program}"] = {
-            "command": _command_line([*launcher, *arguments]),
+            "command": _command_line([*launcher, *command]),
             "directory": str(layout.root),
             "environment": f'{MARK_PROGRAM}="{program}"',
             "stopwaitsecs": "15",
@@ -185,7 +188,7 @@ def stop(layout: Layout, names: tuple[str, ...]) -> None:
 
 def shut_down(layout: Layout) -> None:
     """Stop everything, Airflow before the database that it writes to, and supervisord at the end."""
-    stop(layout, AIRFLOW_PROGRAMS)
+    stop(layout, (*AIRFLOW_PROGRAMS, DOCS))
     stop(layout, (POSTGRES,))
     process = supervisord_process(layout)
     with _server(layout) as server:
