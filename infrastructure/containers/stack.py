@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers
+from infrastructure.containers.production import database_elsewhere, is_pinned
 from infrastructure.local.airflow import airflow_url
 from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step
@@ -21,6 +22,7 @@ from infrastructure.settings import Settings, load_settings, read_dotenv
 
 WHERE_COMMANDS_RUN = "airflow-scheduler"
 INIT = "airflow-init"
+SERVICES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "docs")
 AIRFLOW_DEADLINE = 300.0
 
 
@@ -35,13 +37,23 @@ def up(root: Path) -> Settings:
         if not any(container.state == "running" for container in containers(project_name(root))):
             settings = settle_ports(layout, settings)
         _make_shared_directories(settings)
-        if "@sha256:" not in read_dotenv(layout.dotenv)["STACK_IMAGE"]:
+        if not is_pinned(os.environ.get("STACK_IMAGE") or read_dotenv(layout.dotenv)["STACK_IMAGE"]):
             with step("The image of Airflow and dbt is built"):
                 _quietly(root, ["build", INIT], layout.log("docker-build"))
         with step("The containers are started"):
-            _quietly(root, ["up", "--detach", "--no-build", "--remove-orphans"], layout.log("docker-up"))
+            _start(settings, layout)
         _wait_until_healthy(settings)
     return settings
+
+
+def _start(settings: Settings, layout: Layout) -> None:
+    arguments, log = ["up", "--detach", "--no-build"], layout.log("docker-up")
+    if database_elsewhere({"WAREHOUSE_HOST": settings.host}) is None:
+        _quietly(settings.root, [*arguments, "--remove-orphans"], log)
+        return
+    # Everything but PostgreSQL, so Compose cannot be left to wait for it and for what comes after it.
+    _quietly(settings.root, ["run", "--rm", "--no-deps", "-T", INIT, "init"], log)
+    _quietly(settings.root, [*arguments, "--no-deps", "--remove-orphans", *SERVICES], log)
 
 
 def down(root: Path, *, volumes: bool = False) -> bool:
@@ -93,7 +105,7 @@ def project_name(root: Path) -> str:
 
 def _make_shared_directories(settings: Settings) -> None:
     """What containers and people share: made here, as the engine would make it for root alone."""
-    for path in (settings.root / "raw", settings.root / "incoming"):
+    for path in (settings.root / "raw", settings.root / "incoming", settings.root / "site"):
         path.mkdir(exist_ok=True)
         if os.getuid() == 0 and path.stat().st_uid != IMAGE_USER:
             for entry in (path, *path.rglob("*")):

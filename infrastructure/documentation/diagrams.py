@@ -67,7 +67,7 @@ def draw(boxes: Mapping[str, Box], edges: Sequence[Edge], title: str) -> str:
     depths = _depths(boxes, edges)
     # An edge that passes a column takes a place in it, so that it does not run under a box.
     passing = {(edge, depth): f"{n} {depth}" for n, edge in enumerate(edges) for depth in _passed(edge, depths)}
-    everything = {**boxes, **{name: _PASSAGE for name in passing.values()}}
+    everything = {**boxes, **dict.fromkeys(passing.values(), _PASSAGE)}
     hops = [hop for edge in edges for hop in _hops(edge, passing, depths)]
     columns = _columns(boxes, hops, {**depths, **{name: depth for (_, depth), name in passing.items()}})
     places, width, height = _places(everything, edges, columns)

@@ -65,7 +65,8 @@ def page(project: Project, metrics: Sequence[Metric]) -> dict[str, str]:
     lines = [
         "# Formulas and worked examples",
         "",
-        "Each figure is a column of one model. Its meaning is what the model says of it; the example is a unit test of the model, "
+        "Each figure is a column of one model. Its meaning is what the model says of it; the example is a unit "
+        "test of the model, "
         "which runs with every build. What people ask about is explained in [Metrics](metrics.md).",
         "",
     ]
@@ -138,7 +139,8 @@ def check(metric: Metric, rows: Sequence[Row]) -> None:
         agree = expected == found if expected is None or found is None else abs(expected - found) <= _PLACES / 2
         if not agree:
             raise MetricError(
-                f"docs/metrics.yml, {metric.name}: {metric.formula} gives {found}, and {metric.example} expects {expected} in "
+                f"docs/metrics.yml, {metric.name}: {metric.formula} gives {found}, and {metric.example} expects "
+                f"{expected} in "
                 f"the row {dict(row)}. Correct the formula or the model."
             )
 

@@ -137,20 +137,24 @@ def diagrams(project: Project) -> Pages:
                 "",
                 "# Entity-relationship diagrams",
                 "",
-                "A line goes from a key, at the left, to the columns that hold its values; PK is what names a row, FK what "
+                "A line goes from a key, at the left, to the columns that hold its values; PK is what names a "
+                "row, FK what "
                 "names a row of another table. A box leads to its description.",
                 "",
                 "## The warehouse",
                 "",
-                "Core: dimensions and facts. A line is a test that runs with each build; a dashed one is a key that no test holds, "
-                "as what it names may land later. `_sk` is the key of a version of a dimension; columns that are no keys are left "
+                "Core: dimensions and facts. A line is a test that runs with each build; a dashed one is a key "
+                "that no test holds, "
+                "as what it names may land later. `_sk` is the key of a version of a dimension; columns that are "
+                "no keys are left "
                 "out. Days of all facts are in `dim_date`.",
                 "",
                 _svg(_core_diagram(project)),
                 "",
                 "## The sources",
                 "",
-                "What is delivered, by the [contracts](contracts/index.md). Sources promise nothing: a row whose key is not there "
+                "What is delivered, by the [contracts](contracts/index.md). Sources promise nothing: a row whose "
+                "key is not there "
                 "is kept, and [the models](how/incremental.md) take it up when it comes.",
                 "",
                 _svg(_source_diagram(project)),
@@ -241,7 +245,8 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
                 "",
                 f"{text(contract['description']['purpose'])} {text(schema['dataGranularityDescription'])}",
                 "",
-                f"Version {contract['version']}, delivered as {text(properties.get('deliveryFormat', 'a file'))}; stale after "
+                f"Version {contract['version']}, delivered as {text(properties.get('deliveryFormat', 'a file'))}; "
+                "stale after "
                 f"{text(service.get('freshness', 'no time'))}. Lands in {code(schema['physicalName'])}, typed in "
                 f"[{code('stg_' + source)}](#model-stg_{source}).",
                 "",
@@ -270,7 +275,8 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
         [
             "# Contracts",
             "",
-            "What the rows of each source must be. Raw tables, the types in staging and the reasons of rejects follow from these "
+            "What the rows of each source must be. Raw tables, the types in staging and the reasons of rejects "
+            "follow from these "
             "files.",
             "",
             table(("source", "what it holds", "columns"), rows),
@@ -296,7 +302,8 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
     lines = [
         "# Performance notes",
         "",
-        "A build costs what landed since the last one: each model rebuilds the units that changed, and a unit is the least "
+        "A build costs what landed since the last one: each model rebuilds the units that changed, and a unit is "
+        "the least "
         "that it can rebuild ([how](how/incremental.md)). `make bench` measures generating, landing and building.",
         "",
         "## What each model costs",
@@ -306,8 +313,10 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
         lines += [text(f"No warehouse told it when this site was built: {why_not}"), ""]
     else:
         lines += [
-            "From `quality.dbt_results` and the catalogue of the warehouse that this site was built from. *First* is the oldest "
-            "run that is kept, which builds the whole history where it was the first of all; *last* is the newest, with the rows "
+            "From `quality.dbt_results` and the catalogue of the warehouse that this site was built from. "
+            "*First* is the oldest "
+            "run that is kept, which builds the whole history where it was the first of all; *last* is the "
+            "newest, with the rows "
             "that it wrote. A build runs several models side by side.",
             "",
         ]

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from infrastructure.settings import SettingsError, load_settings
+from infrastructure.settings import PROJECT_ROOT, SettingsError, load_settings
 
 # dbt's page is one file with its script and its pictures in it, so these are allowed; nothing is from elsewhere.
 _POLICY = "default-src 'self' data: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' data:; frame-ancestors 'self'"
@@ -25,7 +25,7 @@ class SiteHandler(SimpleHTTPRequestHandler):
     server_version, sys_version = "documentation", ""
 
     def do_GET(self) -> None:
-        if Path(self.directory).is_dir():
+        if (Path(self.directory) / "index.html").is_file():
             super().do_GET()
         else:
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "The site is not built yet", "Run: make docs")
@@ -52,17 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="the port (default: DOCS_PORT of .env)")
     arguments = parser.parse_args(argv)
     try:
-        settings = load_settings()
+        port = arguments.port or load_settings().docs_port
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    port = arguments.port or settings.docs_port
     if port is None:
-        print(f"error: {settings.root / '.env'} has no DOCS_PORT: run `make up`, which adds it.", file=sys.stderr)
+        print(f"error: {PROJECT_ROOT / '.env'} has no DOCS_PORT: run `make up`, which adds it.", file=sys.stderr)
         return 1
-    handler = partial(SiteHandler, directory=str(settings.root / "site"))
-    with ThreadingHTTPServer((arguments.host, port), handler) as server:
-        print(f"Serving {settings.root / 'site'} on http://{arguments.host}:{port}", flush=True)
+    site = PROJECT_ROOT / "site"
+    with ThreadingHTTPServer((arguments.host, port), partial(SiteHandler, directory=str(site))) as server:
+        print(f"Serving {site} on http://{arguments.host}:{port}", flush=True)
         server.serve_forever()
     return 0
 

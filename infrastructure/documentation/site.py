@@ -28,7 +28,8 @@ from infrastructure.warehouse import WarehouseError, connect
 
 THEME = Path(__file__).parent / "theme"
 REPORTS = 30  # the newest ones are in the site
-# The order of the menu: heading, and pages under the site's source, with another title in front of <> where theirs is too long.
+# The order of the menu: heading, and pages under the site's source, with another title before <> where theirs is too
+# long. A page that comes to none of them is an error.
 MENU: Sequence[tuple[str, Sequence[str]]] = (
     ("Start", ("Getting started <readme>",)),
     ("The data", ("metrics", "metric-examples", "dictionary/index", "erd", "contracts/index", "quality-reports")),
@@ -122,7 +123,7 @@ def _from_the_warehouse(settings: Settings) -> tuple[dict[str, pages.Cost] | Non
         (newest,) = warehouse.execute(
             "select max(landed_on) from raw.loads where superseded_by is null"
         ).fetchone() or (None,)
-        costs = {name: cost for name, cost in _costs(warehouse)}
+        costs = dict(_costs(warehouse))
     if newest is None or not costs:
         return (
             None,
@@ -197,7 +198,7 @@ def written_pages(root: Path) -> pages.Pages:
 
 
 def _moved(path: Path, place: str, places: dict[Path, str], root: Path) -> str:
-    """The text of a page that is `place` in the site. What is no page, as a directory of the project, is no link there."""
+    """The text of a page that is `place` in the site. What is no page there, as a directory, is no link."""
     try:
         words = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -251,8 +252,10 @@ def _reports_page(reports: Sequence[Path], why_not: str) -> pages.Pages:
     lines = [
         "# Data-quality reports",
         "",
-        "Each run of the pipeline ends with a report of its day: what did not pass, freshness, completeness against what was read, "
-        "rejects by rule, drift, the history of tests and the slowest models. It holds counts, names and rules, and no values of the "
+        "Each run of the pipeline ends with a report of its day: what did not pass, freshness, completeness "
+        "against what was read, "
+        "rejects by rule, drift, the history of tests and the slowest models. It holds counts, names and rules, "
+        "and no values of the "
         "data. By hand: `python -m infrastructure.quality_report --day YYYY-MM-DD`.",
         "",
     ]
@@ -280,13 +283,15 @@ def _sphinx(root: Path, source: Path, built: Path, work: Path) -> None:
 
 
 def _replace(site: Path, built: Path) -> None:
-    """Put what was built in the place of the old one, whose directory a server may have open."""
-    old = built.with_name("old")
-    shutil.rmtree(old, ignore_errors=True)
-    if site.exists():
-        site.rename(old)
-    built.rename(site)
-    shutil.rmtree(old, ignore_errors=True)
+    """Put what was built into `site`, entry by entry: the directory stays, as a container may have it mounted."""
+    site.mkdir(exist_ok=True)
+    for entry in [*site.iterdir()]:
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    for entry in [*built.iterdir()]:
+        shutil.move(entry, site / entry.name)
 
 
 def main() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -16,8 +15,17 @@ from threading import Event
 import psutil
 import psycopg
 
+from infrastructure.containers.production import database_elsewhere
 from infrastructure.local import supervision
-from infrastructure.local.airflow import airflow_environment, airflow_url, migrated_to, note_migration, write_passwords
+from infrastructure.local.airflow import (
+    airflow_environment,
+    airflow_url,
+    ensure_fab_admin,
+    migrated_to,
+    migration,
+    note_migration,
+    write_passwords,
+)
 from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step, warn
 from infrastructure.local.dotenv import (
@@ -173,7 +181,7 @@ def settle_ports(layout: Layout, settings: Settings) -> Settings:
         ("AIRFLOW_PORT", settings.airflow_port or 0, FIRST_AIRFLOW_PORT),
         ("DOCS_PORT", settings.docs_port or 0, FIRST_DOCS_PORT),
     ):
-        if port_is_free(port):
+        if port_is_free(port) or (key == "WAREHOUSE_PORT" and database_elsewhere({"WAREHOUSE_HOST": settings.host})):
             continue
         taken_by = f"Port {port} is taken by {describe(listener(port))}"
         if os.environ.get(key):
@@ -220,8 +228,10 @@ def _read_models(settings: Settings) -> None:
 
 
 def _migrate_airflow(layout: Layout, settings: Settings) -> None:
-    version = importlib.metadata.version("apache-airflow-core")
+    version = migration(settings)
+    environment = {**_inherited(), **airflow_environment(settings)}
     if migrated_to(settings) == version:
+        ensure_fab_admin(settings, environment)
         return
     with step(f"Airflow's metadata are migrated to {version}"):
         log = layout.log("airflow-migrate")
@@ -229,13 +239,14 @@ def _migrate_airflow(layout: Layout, settings: Settings) -> None:
             done = subprocess.run(
                 [str(bin_directory() / "airflow"), "db", "migrate"],
                 cwd=layout.root,
-                env={**_inherited(), **airflow_environment(settings)},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         if done.returncode:
             raise StackError(f"`airflow db migrate` failed.\n{_last_lines(layout, 'airflow-migrate')}")
+        ensure_fab_admin(settings, environment)
         note_migration(settings, version)
 
 

@@ -31,7 +31,8 @@ from infrastructure.local.layout import (
 )
 
 AIRFLOW_COMMANDS = {
-    "airflow-api-server": ["api-server"],
+    # From a proxy on this machine it believes who asks; from others not.
+    "airflow-api-server": ["api-server", "--proxy-headers"],
     # The api-server reads task logs from the disk; a log server would only take a port that another stack has.
     "airflow-scheduler": ["scheduler", "--skip-serve-logs"],
     "airflow-dag-processor": ["dag-processor"],

@@ -1,4 +1,4 @@
-"""Sphinx's configuration of the documentation site. Everything that a page needs is in the site: no page asks elsewhere."""
+"""Sphinx's configuration of the documentation site. No page asks for anything from outside the site."""
 
 from __future__ import annotations
 
