@@ -180,6 +180,11 @@ class Settings:
             **self.tls(),
         )
 
+    @property
+    def knows_admin(self) -> bool:
+        """Whether Airflow has the user admin with the password of `.env`: not where a team brings its own auth manager."""
+        return self.auth_manager in ("simple", "fab")
+
     def tls(self) -> dict[str, str]:
         """What libpq must be told of TLS, by its keywords: nothing where a plain connection will do."""
         if self.sslmode == DEFAULTS["WAREHOUSE_SSLMODE"]:

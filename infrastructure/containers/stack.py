@@ -134,7 +134,8 @@ def _wait_until_healthy(settings: Settings) -> None:
                     f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}. What it says: docker logs CONTAINER."
                 )
             Event().wait(1)
-        api.warm_up()
+        if settings.knows_admin:
+            api.warm_up()
 
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:
@@ -142,6 +143,8 @@ def _not_ready(settings: Settings, api: AirflowApi) -> str:
     there = [container for container in containers(project_name(settings.root)) if container.service != INIT]
     if waiting := [container.service for container in there if container.health != "healthy"]:
         return ", ".join(waiting)
+    if not settings.knows_admin:
+        return ""
     try:
         return "" if api.knows(PIPELINE) else f"the DAG {PIPELINE}"
     except AirflowApiError:
