@@ -182,7 +182,7 @@ class Settings:
 
     @property
     def knows_admin(self) -> bool:
-        """Whether Airflow has the user admin with the password of `.env`: not where a team brings its own auth manager."""
+        """Whether Airflow has the user admin of `.env`: not where a team brings its own auth manager."""
         return self.auth_manager in ("simple", "fab")
 
     def tls(self) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The health check of a container of Airflow, at the price of one query: exit code 0 where the program is alive.
 
 python -m infrastructure.containers.health api-server
-python -m infrastructure.containers.health docs
 python -m infrastructure.containers.health SchedulerJob      or TriggererJob, DagProcessorJob: its heart beats
 """
 
@@ -16,7 +15,6 @@ import psycopg
 from infrastructure.settings import load_settings
 
 _API = "http://127.0.0.1:8080/api/v2/monitor/health"
-_DOCS_PORT = 8000
 _BEATS = """
     select from job
     where job_type = %s and hostname = %s and state = 'running' and latest_heartbeat > now() - interval '90 seconds'
@@ -27,9 +25,6 @@ def main(name: str) -> int:
     if name == "api-server":
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(_API, timeout=8) as answer:
             return 0 if answer.status == 200 else 1
-    if name == "docs":
-        socket.create_connection(("127.0.0.1", _DOCS_PORT), timeout=8).close()
-        return 0
     settings = load_settings()
     with psycopg.connect(
         host=settings.host,

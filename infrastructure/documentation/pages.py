@@ -262,7 +262,7 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
                 "",
             ]
         )
-    rows = [
+    listing = [
         (
             f"[{text(source)}]({source}.md)",
             text(contract["description"]["purpose"]),
@@ -279,7 +279,7 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
             "follow from these "
             "files.",
             "",
-            table(("source", "what it holds", "columns"), rows),
+            table(("source", "what it holds", "columns"), listing, numbers={2}),
             "",
             f"```{{toctree}}\n:hidden:\n\n{listed}\n```",
             "",

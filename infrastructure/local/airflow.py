@@ -116,7 +116,7 @@ def ensure_fab_admin(settings: Settings, environment: Mapping[str, str]) -> None
     if settings.auth_manager != "fab":
         return
     with psycopg.connect(settings.admin_dsn("airflow")) as server:
-        if server.execute("select from ab_user where username = %s", [ADMIN]).fetchone():
+        if server.execute("select 1 from ab_user where username = %s", [ADMIN]).fetchone():
             return
     # Not on the command line, which other users of this machine can read.
     done = subprocess.run(

@@ -41,8 +41,8 @@ def built_stack(stack: Stack) -> Stack:
     first = datetime.now(UTC).date() - timedelta(days=DAYS)
     for command in ("generate", "land"):
         stack.local(command, "--day", str(first), "--days", str(DAYS))
-    stack.run("-m", "infrastructure.transform", "--quiet", "run", "--exclude", "probe+")
-    stack.run("-m", "infrastructure.transform", "--quiet", "seed")
+    kinds = ("--resource-type", "model", "--resource-type", "seed")
+    stack.run("-m", "infrastructure.transform", "--quiet", "build", *kinds)
     return stack
 
 
