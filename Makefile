@@ -7,7 +7,7 @@ READY  := .venv/.synced
 SUPERSET_READY := infrastructure/superset/.venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill docs dashboards status doctor psql env test test-compose test-dashboards lint bench clean
+.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill kpis docs dashboards status doctor psql env test test-compose test-dashboards lint bench clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,7 +58,10 @@ backfill: $(READY)  ## Run the pipeline in Airflow for many days, and wait: FROM
 	@$(if $(FROM),,$(error make backfill needs FROM=YYYY-MM-DD, the first day; TO is the last, by default yesterday))\
 	$(LOCAL) backfill --from "$(FROM)" $(if $(TO),--to "$(TO)")
 
-docs: $(READY)  ## The documentation of the models, as one HTML file
+kpis: $(READY)  ## The newest key figures, with sparklines
+	@$(LOCAL) kpis
+
+docs: $(READY)  ## Build the documentation site, and say where it is served
 	@$(LOCAL) docs
 
 dashboards: $(READY) $(SUPERSET_READY)  ## Start the dashboards (Superset) beside the stack, and say where they are

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Literal, TypeVar
+from urllib.parse import urlsplit
 
 from psycopg.conninfo import make_conninfo
 
@@ -29,6 +30,10 @@ LOGINS: dict[Role, str] = {
 DEFAULTS = {
     "WAREHOUSE_HOST": "127.0.0.1",
     "WAREHOUSE_DB": "analytics",
+    "WAREHOUSE_SSLMODE": "prefer",
+    "WAREHOUSE_SSLROOTCERT": "/dev/null",
+    "STACK_URL": "off",
+    "AIRFLOW_AUTH_MANAGER": "simple",
     "LANDING_ZONE": "raw",
     "SPECIAL_DAYS": "off",
     "SYNTHETIC_COMPANY": "on",
@@ -55,6 +60,7 @@ KEYS = (
     "WAREHOUSE_REPORTER_PASSWORD",
     "AIRFLOW_PORT",
     "AIRFLOW_ADMIN_PASSWORD",
+    "AIRFLOW_AUTH_MANAGER",
     "AIRFLOW_DB_PASSWORD",
     "AIRFLOW_FERNET_KEY",
     "AIRFLOW_JWT_SECRET",
@@ -64,6 +70,7 @@ KEYS = (
     "SUPERSET_VIEWER_PASSWORD",
     "SUPERSET_DB_PASSWORD",
     "SUPERSET_SECRET_KEY",
+    "DOCS_PORT",
     "SLACK_WEBHOOK_URL",
     "ALERT_EMAIL",
     "SMTP_HOST",
@@ -79,9 +86,10 @@ KEYS = (
     "COMPANY_SCALE",
     "COMPANY_SEED",
     "COMPANY_FOUNDED",
-    *("COMPOSE_PROJECT_NAME", "STACK_IMAGE", "SUPERSET_IMAGE", "PYTHON_IMAGE", "POSTGRES_IMAGE"),
-    *("STACK_ADDRESS", "WAREHOUSE_SSLMODE"),
+    *("COMPOSE_PROJECT_NAME", "STACK_IMAGE", "SUPERSET_IMAGE", "PYTHON_IMAGE", "POSTGRES_IMAGE", "STACK_ADDRESS"),
+    *("WAREHOUSE_ADDRESS", "STACK_URL", "WAREHOUSE_SSLMODE", "WAREHOUSE_SSLROOTCERT"),
 )
+SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 NOT_A_WAREHOUSE = frozenset({"airflow", "superset", "postgres", "template0", "template1"})
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
@@ -105,8 +113,13 @@ class Settings:
     company_scale: float
     company_seed: int
     company_founded: date | None  # None: the date in data_gen/rules.yaml
+    sslmode: str  # how to connect to the server: libpq's word for it
+    sslrootcert: str | None  # a file of the certificates that are trusted; None: libpq's own place
     airflow_port: int | None
+    auth_manager: str  # of Airflow: simple, fab, or the class of a team's own
+    stack_url: str | None  # where a proxy serves Airflow to people; None: there is none
     superset_port: int | None
+    docs_port: int | None
     slack_webhook_url: str = field(repr=False)  # off: nobody is told by Slack
     alert_email: str  # off: nobody is told by e-mail
     smtp_host: str
@@ -155,13 +168,20 @@ class Settings:
             "AIRFLOW_RETENTION_DAYS": str(self.airflow_retention_days),
             "QUALITY_RETENTION_DAYS": str(self.quality_retention_days),
             "RAW_RETENTION_DAYS": str(self.raw_retention_days),
+            "AIRFLOW_AUTH_MANAGER": self.auth_manager,
             **self._secrets,
         }
         if self.company_founded:
             values["COMPANY_FOUNDED"] = self.company_founded.isoformat()
-        for key, port in (("AIRFLOW_PORT", self.airflow_port), ("SUPERSET_PORT", self.superset_port)):
+        for key, port in (
+            ("AIRFLOW_PORT", self.airflow_port),
+            ("SUPERSET_PORT", self.superset_port),
+            ("DOCS_PORT", self.docs_port),
+        ):
             if port:
                 values[key] = str(port)
+        if self.stack_url:
+            values["STACK_URL"] = self.stack_url
         return values
 
     def _conninfo(self, user: str, password: str, database: str, application_name: str | None) -> str:
@@ -174,7 +194,19 @@ class Settings:
             application_name=application_name,
             connect_timeout=10,
             options="-c timezone=UTC",
+            **self.tls(),
         )
+
+    @property
+    def knows_admin(self) -> bool:
+        """Whether Airflow has the user admin of `.env`: not where a team brings its own auth manager."""
+        return self.auth_manager in ("simple", "fab")
+
+    def tls(self) -> dict[str, str]:
+        """What libpq must be told of TLS, by its keywords: nothing where a plain connection will do."""
+        if self.sslmode == DEFAULTS["WAREHOUSE_SSLMODE"]:
+            return {}
+        return {"sslmode": self.sslmode, **({"sslrootcert": self.sslrootcert} if self.sslrootcert else {})}
 
 
 _DATE, _PORT = "a date like 2026-01-31", "a port number from 1 to 65535"
@@ -215,6 +247,11 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         company_founded=read("COMPANY_FOUNDED", date.fromisoformat, _DATE) if "COMPANY_FOUNDED" in values else None,
         airflow_port=read("AIRFLOW_PORT", _port, _PORT) if "AIRFLOW_PORT" in values else None,
         superset_port=read("SUPERSET_PORT", _port, _PORT) if "SUPERSET_PORT" in values else None,
+        sslmode=read("WAREHOUSE_SSLMODE", _sslmode, "one of " + ", ".join(SSLMODES)),
+        sslrootcert=_unless(values["WAREHOUSE_SSLROOTCERT"], DEFAULTS["WAREHOUSE_SSLROOTCERT"]),
+        auth_manager=read("AIRFLOW_AUTH_MANAGER", _auth_manager, "simple, fab, or a class as package.module.Name"),
+        stack_url=read("STACK_URL", _https_url, "off, or an address that begins with https://"),
+        docs_port=read("DOCS_PORT", _port, _PORT) if "DOCS_PORT" in values else None,
         slack_webhook_url=values["SLACK_WEBHOOK_URL"],
         alert_email=values["ALERT_EMAIL"],
         smtp_host=values["SMTP_HOST"],
@@ -289,6 +326,31 @@ def _port(text: str) -> int:
     if not 1 <= port <= 65535:
         raise ValueError(text)
     return port
+
+
+def _sslmode(text: str) -> str:
+    if text not in SSLMODES:
+        raise ValueError(text)
+    return text
+
+
+def _auth_manager(text: str) -> str:
+    if text not in ("simple", "fab") and not re.fullmatch(r"\w+(\.\w+)+", text):
+        raise ValueError(text)
+    return text
+
+
+def _https_url(text: str) -> str | None:
+    if text == "off":
+        return None
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
+def _unless(value: str, nothing: str) -> str | None:
+    return None if value == nothing else value
 
 
 def _switch(text: str) -> bool:

@@ -80,7 +80,10 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
 
     ensure_warehouse(settings)
     prepare(settings)
-    with _only_transform(settings) as session, _environment({**dbt_environment(settings), **_session_environment()}):
+    with (
+        _only_transform(settings) as session,
+        _environment({**dbt_environment(settings), **_session_environment(settings)}),
+    ):
         _end_left_overs(session)
         if NodeResults.COMMANDS.intersection(arguments):
             callbacks = [*callbacks, NodeResults(session, run_id_of_process()).on_event]
@@ -192,9 +195,10 @@ def _end_left_overs(session: psycopg.Connection) -> None:
             )
 
 
-def _session_environment() -> dict[str, str]:
+def _session_environment(settings: Settings) -> dict[str, str]:
+    tls = {f"PG{keyword.upper()}": value for keyword, value in settings.tls().items()}
     options = " ".join(f"-c {name}={value}" for name, value in _SESSION_OPTIONS.items())
-    return {"PGAPPNAME": APPLICATION_NAME, "PGOPTIONS": options}
+    return {**tls, "PGAPPNAME": APPLICATION_NAME, "PGOPTIONS": options}
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from infrastructure.containers.production import database_elsewhere
 from infrastructure.local.layout import StackError
+from infrastructure.settings import read_dotenv
 
 IMAGE_USER = 50000  # of the image, where root starts the stack
 _HELP = "Start Docker, or take the stack that needs none: STACK=local make up."
@@ -44,12 +46,21 @@ def compose(
     return subprocess.run(
         [*compose_program(), *arguments],
         cwd=root,
-        env={**os.environ, "STACK_USER": str(os.getuid() or IMAGE_USER), **(values or {})},
+        env={**os.environ, "STACK_USER": str(os.getuid() or IMAGE_USER), **_database(root), **(values or {})},
         stdin=subprocess.DEVNULL if quiet else None,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
         text=True,
     )
+
+
+def _database(root: Path) -> dict[str, str]:
+    """Where the containers find PostgreSQL, if it is none of theirs."""
+    dotenv = read_dotenv(root / ".env")
+    values = {key: os.environ.get(key) or dotenv.get(key, "") for key in ("WAREHOUSE_HOST", "WAREHOUSE_PORT")}
+    if database_elsewhere(values) is None:
+        return {}
+    return {f"WAREHOUSE_CONTAINER_{key.removeprefix('WAREHOUSE_')}": value for key, value in values.items()}
 
 
 def compose_program() -> tuple[str, ...]:

@@ -9,14 +9,20 @@ The environment is that of the embedded stack, but for the addresses that contai
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
-from infrastructure.local.airflow import airflow_environment, migrated_to, note_migration, write_passwords
-from infrastructure.local.layout import Layout
+from infrastructure.local.airflow import (
+    airflow_environment,
+    ensure_fab_admin,
+    migrated_to,
+    migration,
+    note_migration,
+    write_passwords,
+)
+from infrastructure.local.layout import Layout, StackError
 from infrastructure.local.supervision import AIRFLOW_COMMANDS
 from infrastructure.settings import Settings, SettingsError, load_settings
 from infrastructure.transform import TRANSFORM_POOL, ensure_manifest
@@ -35,6 +41,8 @@ def container_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__HOST": "0.0.0.0",
         "AIRFLOW__API__PORT": str(API_PORT),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{API_SERVER}:{API_PORT}/execution/",
+        # Only a proxy reaches what is published; it comes from the network's gateway.
+        **({"FORWARDED_ALLOW_IPS": "*"} if settings.stack_url else {}),
         "NO_PROXY": hosts,
         "no_proxy": hosts,
     }
@@ -48,12 +56,14 @@ def initialise(settings: Settings) -> None:
     ensure_warehouse(settings)
     write_passwords(settings)
     ensure_manifest(settings)
-    version = importlib.metadata.version("apache-airflow-core")
-    if migrated_to(settings) == version:
-        return
-    _airflow(settings, "db", "migrate")
-    _airflow(settings, "pools", "set", TRANSFORM_POOL, "1", "One dbt at a time: two would build under the same names")
-    note_migration(settings, version)
+    version = migration(settings)
+    if migrated_to(settings) != version:
+        _airflow(settings, "db", "migrate")
+        _airflow(
+            settings, "pools", "set", TRANSFORM_POOL, "1", "One dbt at a time: two would build under the same names"
+        )
+        note_migration(settings, version)
+    ensure_fab_admin(settings, {**os.environ, **container_environment(settings)})
 
 
 def _airflow(settings: Settings, *arguments: str) -> None:
@@ -71,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             initialise(settings)
             return 0
         environment = {**os.environ, **container_environment(settings)}
-    except (SettingsError, WarehouseError) as error:
+    except (SettingsError, StackError, WarehouseError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers, remove_image
+from infrastructure.containers.production import database_elsewhere, is_pinned
 from infrastructure.local.airflow import airflow_url
 from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step
@@ -22,6 +23,10 @@ from infrastructure.settings import Settings, load_settings, read_dotenv
 WHERE_COMMANDS_RUN = "airflow-scheduler"
 # Set-up that ends before the others start; they build the images.
 INIT = ("airflow-init", "superset-init")
+SERVICES = (
+    *("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
+    *("superset", "docs"),
+)
 AIRFLOW_DEADLINE = 300.0
 
 
@@ -36,13 +41,24 @@ def up(root: Path) -> Settings:
         if not any(container.state == "running" for container in containers(project_name(root))):
             settings = settle_ports(layout, settings)
         _make_shared_directories(settings)
-        if ours := [name for name, image in zip(INIT, _images(root), strict=True) if _is_built_here(image)]:
+        if ours := [name for name, image in zip(INIT, _images(root), strict=True) if not is_pinned(image)]:
             with step("The images are built"):
                 _quietly(root, ["build", *ours], layout.log("docker-build"))
         with step("The containers are started"):
-            _quietly(root, ["up", "--detach", "--no-build", "--remove-orphans"], layout.log("docker-up"))
+            _start(settings, layout)
         _wait_until_healthy(settings)
     return settings
+
+
+def _start(settings: Settings, layout: Layout) -> None:
+    arguments, log = ["up", "--detach", "--no-build"], layout.log("docker-up")
+    if database_elsewhere({"WAREHOUSE_HOST": settings.host}) is None:
+        _quietly(settings.root, [*arguments, "--remove-orphans"], log)
+        return
+    # Everything but PostgreSQL, so Compose cannot be left to wait for it and for what comes after it.
+    for name in INIT:
+        _quietly(settings.root, ["run", "--rm", "--no-deps", "-T", name], log)
+    _quietly(settings.root, [*arguments, "--no-deps", "--remove-orphans", *SERVICES], log)
 
 
 def down(root: Path, *, volumes: bool = False) -> bool:
@@ -55,8 +71,9 @@ def down(root: Path, *, volumes: bool = False) -> bool:
             arguments = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
             _quietly(root, arguments, Layout(root).log("docker-down"))
     if volumes:
-        for image in filter(_is_built_here, _images(root)):
-            remove_image(image)
+        for image in _images(root):
+            if not is_pinned(image):
+                remove_image(image)
     return bool(there)
 
 
@@ -99,18 +116,13 @@ def project_name(root: Path) -> str:
 
 def _images(root: Path) -> list[str]:
     """The images of Airflow and of Superset, in the order of INIT."""
-    values = read_dotenv(root / ".env")
+    values = {**read_dotenv(root / ".env"), **os.environ}
     return [values[key] for key in ("STACK_IMAGE", "SUPERSET_IMAGE")]
-
-
-def _is_built_here(image: str) -> bool:
-    """An image that is named by its digest comes from elsewhere."""
-    return "@sha256:" not in image
 
 
 def _make_shared_directories(settings: Settings) -> None:
     """What containers and people share: made here, as the engine would make it for root alone."""
-    for path in (settings.root / "raw", settings.root / "incoming"):
+    for path in (settings.root / "raw", settings.root / "incoming", settings.root / "site"):
         path.mkdir(exist_ok=True)
         if os.getuid() == 0 and path.stat().st_uid != IMAGE_USER:
             for entry in (path, *path.rglob("*")):
@@ -139,7 +151,8 @@ def _wait_until_healthy(settings: Settings) -> None:
                     f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}. What it says: docker logs CONTAINER."
                 )
             Event().wait(1)
-        api.warm_up()
+        if settings.knows_admin:
+            api.warm_up()
 
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:
@@ -147,6 +160,8 @@ def _not_ready(settings: Settings, api: AirflowApi) -> str:
     there = [container for container in containers(project_name(settings.root)) if container.service not in INIT]
     if waiting := [container.service for container in there if container.health != "healthy"]:
         return ", ".join(waiting)
+    if not settings.knows_admin:
+        return ""
     try:
         return "" if api.knows(PIPELINE) else f"the DAG {PIPELINE}"
     except AirflowApiError:

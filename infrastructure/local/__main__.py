@@ -18,12 +18,13 @@ from infrastructure.containers import stack as containers
 from infrastructure.containers.choice import Stack, chosen_stack, remember
 from infrastructure.local import dotenv, stack
 from infrastructure.local.airflow_api import AirflowApiError
-from infrastructure.local.console import console, errors, fail
+from infrastructure.local.console import console, errors, fail, step
+from infrastructure.local.dotenv import port_is_free
 from infrastructure.local.environment import export_lines
 from infrastructure.local.layout import Layout, StackError
 from infrastructure.local.postgres import PostgresError, open_home
 from infrastructure.settings import LOGINS, PROJECT_ROOT, Settings, SettingsError, load_settings
-from infrastructure.warehouse import WarehouseError
+from infrastructure.warehouse import WarehouseError, ensure_warehouse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,13 +110,29 @@ def _backfill(arguments: argparse.Namespace) -> int:
     return 0 if pipeline.backfill(load_settings(), arguments.from_, arguments.to) else 1
 
 
-def _docs(arguments: argparse.Namespace) -> int:
-    from infrastructure.transform import target_path
+def _kpis(arguments: argparse.Namespace) -> int:
+    from infrastructure.local.kpi_table import print_kpis
 
-    code = _python("-m", "infrastructure.transform", "docs", "generate", "--static")
-    if code == 0:
-        console.print(f"The documentation of the models: {target_path(load_settings()) / 'static_index.html'}")
-    return code
+    settings = load_settings()
+    ensure_warehouse(settings)
+    return 0 if print_kpis(settings) else 1
+
+
+def _docs(arguments: argparse.Namespace) -> int:
+    from infrastructure.documentation.metrics import MetricError
+    from infrastructure.documentation.site import SiteError, build
+    from infrastructure.local.status import docs_url
+
+    settings = load_settings()
+    try:
+        with step("The documentation site is built"):
+            page = build(settings)
+    except (SiteError, MetricError) as error:
+        raise StackError(str(error)) from error
+    console.print(f"The documentation: {page}", markup=False)
+    if settings.docs_port and not port_is_free(settings.docs_port):
+        console.print(f"Served at {docs_url(settings)}", markup=False)
+    return 0
 
 
 def _dashboards(arguments: argparse.Namespace) -> None:
@@ -191,7 +208,7 @@ def _clean(arguments: argparse.Namespace) -> int:
 
 def _what_clean_removes(layout: Layout) -> list[Path]:
     paths = [layout.postgres.resolve()] if layout.postgres.is_symlink() else []
-    paths += [layout.local, layout.root / "dbt/target", layout.root / "dbt/logs"]
+    paths += [layout.local, layout.root / "dbt/target", layout.root / "dbt/logs", layout.root / "site"]
     # Of the landing zone only what is laid out as one: it may be a directory that holds other things too.
     settings = _settings_or_none()
     zone = settings.landing_zone if settings else layout.root / "raw"
@@ -235,7 +252,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--to", type=_day, default=_yesterday(), help="the last day (default: yesterday, UTC)")
     command("dbt-build", _dbt, "build and test every model")
     command("dbt-test", _dbt, "test the models as they are")
-    command("docs", _docs, "generate the documentation of the models")
+    command("kpis", _kpis, "the newest key figures, with sparklines")
+    command("docs", _docs, "build the documentation site")
     command("status", _status, "show what runs, addresses, and how much is in the warehouse")
     command("doctor", _doctor, "check this machine and this stack")
     command("dashboards", _dashboards, "start the dashboards (Superset) beside the stack")

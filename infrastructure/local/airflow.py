@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import psycopg
 
-from infrastructure.local.layout import Layout, bin_directory
+from infrastructure.local.layout import Layout, StackError, bin_directory
 from infrastructure.settings import Settings, SettingsError
 
 ADMIN = "admin"
+FAB_AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 
 def airflow_url(settings: Settings) -> str:
@@ -35,15 +40,14 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (
             f"postgresql+psycopg2://airflow:{password}@{settings.host}:{settings.port}/airflow"
         ),
-        # Who may come in: one user, on this machine only
+        # Who may come in, on this machine only
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(settings.airflow_port),
-        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__BASE_URL": settings.stack_url or url,
         "AIRFLOW__API__SECRET_KEY": settings.secret("AIRFLOW_API_SECRET_KEY"),
         "AIRFLOW__API_AUTH__JWT_SECRET": settings.secret("AIRFLOW_JWT_SECRET"),
         "AIRFLOW__CORE__FERNET_KEY": settings.secret("AIRFLOW_FERNET_KEY"),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.airflow / "passwords.json"),
+        **_auth_manager(settings),
         # Tasks
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
@@ -75,6 +79,19 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     return {**warehouse, **values}
 
 
+def _auth_manager(settings: Settings) -> dict[str, str]:
+    """Who knows Airflow's users: a file with one of them (simple), Airflow's own database (fab), or a team's own."""
+    if settings.auth_manager == "simple":
+        return {
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(Layout(settings.root).airflow / "passwords.json"),
+        }
+    return {
+        "AIRFLOW__CORE__AUTH_MANAGER": FAB_AUTH_MANAGER if settings.auth_manager == "fab" else settings.auth_manager,
+        "AIRFLOW__FAB__ENABLE_PROXY_FIX": str(settings.stack_url is not None),
+    }
+
+
 def write_passwords(settings: Settings) -> None:
     """The file from which Airflow's SimpleAuthManager takes the password of its user."""
     path = Layout(settings.root).airflow / "passwords.json"
@@ -83,8 +100,50 @@ def write_passwords(settings: Settings) -> None:
     path.write_text(json.dumps({ADMIN: settings.secret("AIRFLOW_ADMIN_PASSWORD")}) + "\n")
 
 
+def migration(settings: Settings) -> str:
+    """What Airflow's metadata must be migrated to: its version, and an auth manager that has tables there."""
+    version = importlib.metadata.version("apache-airflow-core")
+    if settings.auth_manager == "simple":
+        return version
+    return f"{version} {settings.auth_manager} {importlib.metadata.version('apache-airflow-providers-fab')}"
+
+
+def ensure_fab_admin(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Make the user `admin` of the FAB auth manager, with the password of `.env`, where it is missing.
+
+    `environment` is that of Airflow's command line.
+    """
+    if settings.auth_manager != "fab":
+        return
+    with psycopg.connect(settings.admin_dsn("airflow")) as server:
+        if server.execute("select 1 from ab_user where username = %s", [ADMIN]).fetchone():
+            return
+    # Not on the command line, which other users of this machine can read.
+    done = subprocess.run(
+        [sys.executable, "-c", _MAKE_ADMIN],
+        cwd=settings.root,
+        env=dict(environment),
+        input=settings.secret("AIRFLOW_ADMIN_PASSWORD"),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise StackError(f"Airflow's user {ADMIN} could not be made:\n{done.stderr[-2000:]}")
+
+
+_MAKE_ADMIN = f"""
+import sys
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+with get_application_builder() as builder:
+    manager = builder.sm
+    role = manager.find_role("Admin")
+    if not manager.add_user("{ADMIN}", "Stack", "Administrator", "{ADMIN}@localhost", role, sys.stdin.read()):
+        sys.exit("add_user refused")
+"""
+
+
 def migrated_to(settings: Settings) -> str | None:
-    """The version of Airflow that the metadata were last migrated to."""
+    """What the metadata were last migrated to, as `migration` says it."""
     with psycopg.connect(settings.admin_dsn()) as server:
         row = server.execute(
             "select shobj_description(oid, 'pg_database') from pg_database where datname = 'airflow'"
@@ -98,7 +157,7 @@ def note_migration(settings: Settings, version: str) -> None:
 
 
 _FOR_TASKS = (
-    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_", "SPECIAL_"),
+    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_", "SPECIAL_", "DOCS_", "STACK_URL", "AIRFLOW_AUTH_"),
     *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_", "RAW_"),
 )
 

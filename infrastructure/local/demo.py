@@ -8,11 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from infrastructure.kpis import Kpis, newest_kpis
 from infrastructure.local import pipeline
 from infrastructure.local.console import console, step
+from infrastructure.local.kpi_table import print_kpis
 from infrastructure.local.layout import Layout, StackError
-from infrastructure.local.status import print_addresses, print_columns
+from infrastructure.local.status import print_addresses
 from infrastructure.publish import dbt_results, newest_run
 from infrastructure.settings import Settings
 from infrastructure.warehouse import connect
@@ -36,7 +36,7 @@ def demo(settings: Settings, python: Sequence[str]) -> bool:
         if not pipeline.trigger(settings, yesterday, progress):
             return False
     console.print()
-    _show_kpis(newest_kpis(settings))
+    print_kpis(settings)
     _show_tests(settings)
     console.print()
     print_addresses(settings)
@@ -99,28 +99,6 @@ def _run(settings: Settings, python: Sequence[str], command: str, days: Sequence
         raise StackError(
             f"`python data_gen/{command}.py {' '.join(arguments)}` failed. The end of {log}:\n" + "\n".join(lines)
         )
-
-
-def _show_kpis(kpis: Kpis) -> None:
-    rows: list[tuple[str, str, str]] = []
-    if users := kpis.active_users:
-        day = str(users.day)
-        rows += [("Daily active users", day, f"{users.dau:,}"), ("Weekly active users", day, f"{users.wau:,}")]
-        rows += [("Monthly active users", day, f"{users.mau:,}")]
-        rows += [("Stickiness (DAU / MAU)", day, "-" if users.stickiness is None else f"{users.stickiness:.1%}")]
-    if growth := kpis.growth:
-        week = f"week of {growth.week}"
-        rows += [("New users", week, f"{growth.new_users:,}"), ("Retained users", week, f"{growth.retained_users:,}")]
-        rows += [("Resurrected users", week, f"{growth.resurrected_users:,}")]
-        rows += [("Churned users", week, f"{growth.churned_users:,}")]
-    if sales := kpis.sales:
-        day, month = str(sales.day), f"30 days to {sales.day}"
-        rows += [("Orders", day, f"{sales.orders:,}"), ("Net revenue", day, f"{sales.net_revenue:,.2f}")]
-        rows += [("Orders", month, f"{sales.orders_30_days:,}")]
-        rows += [("Net revenue", month, f"{sales.net_revenue_30_days:,.2f}")]
-    width = max((len(value) for *_, value in rows), default=0)
-    console.print("[bold]The newest KPIs, from the marts[/bold]")
-    print_columns([(name, period, value.rjust(width)) for name, period, value in rows])
 
 
 def _show_tests(settings: Settings) -> None:

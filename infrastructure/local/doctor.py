@@ -153,6 +153,7 @@ def _ports(layout: Layout) -> Iterator[Finding]:
         ("PostgreSQL's port", "WAREHOUSE_PORT", settings.port, POSTGRES in running),
         ("Airflow's port", "AIRFLOW_PORT", settings.airflow_port, AIRFLOW_PROGRAMS[0] in running),
         ("Superset's port", "SUPERSET_PORT", settings.superset_port, SUPERSET in running),
+        ("the site's port", "DOCS_PORT", settings.docs_port, DOCS in running),
     ):
         if port is None:
             yield Finding(subject, Verdict.WARN, f"{key} is not set", "`make up` chooses one.")

@@ -17,6 +17,7 @@ MODE = 0o600
 FIRST_WAREHOUSE_PORT = 15432
 FIRST_AIRFLOW_PORT = 18080
 FIRST_SUPERSET_PORT = 18180
+FIRST_DOCS_PORT = 18280
 DAYS_OF_HISTORY = 60
 
 
@@ -118,6 +119,7 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     "SUPERSET_IMAGE": lambda: f"saas-analytics-dashboards:{secrets.token_hex(3)}",
     "WAREHOUSE_PORT": lambda: str(free_port(FIRST_WAREHOUSE_PORT)),
     "AIRFLOW_PORT": lambda: str(free_port(FIRST_AIRFLOW_PORT)),
+    "DOCS_PORT": lambda: str(free_port(FIRST_DOCS_PORT)),
     "WAREHOUSE_ADMIN_PASSWORD": _password,
     "WAREHOUSE_OWNER_PASSWORD": _password,
     "WAREHOUSE_LOADER_PASSWORD": _password,

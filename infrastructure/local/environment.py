@@ -7,6 +7,7 @@ import shlex
 
 from infrastructure.local.airflow import ADMIN, airflow_environment, airflow_url
 from infrastructure.local.layout import bin_directory
+from infrastructure.local.postgres import binaries
 from infrastructure.settings import LOGINS, Settings
 from infrastructure.transform import dbt_environment
 
@@ -30,6 +31,8 @@ def shell_environment(settings: Settings) -> dict[str, str]:
 
 def export_lines(settings: Settings) -> str:
     values = shell_environment(settings)
-    path = values.pop("PATH").removesuffix(os.environ.get("PATH", os.defpath))
+    # Beside the project's own commands those of PostgreSQL: pg_dump of another version refuses this server.
+    ours = values.pop("PATH").removesuffix(os.environ.get("PATH", os.defpath))
+    path = f"{ours}{binaries() / 'bin'}{os.pathsep}"
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return "\n".join([*lines, f'export PATH={shlex.quote(path)}"$PATH"'])

@@ -11,7 +11,8 @@ from pathlib import Path
 POSTGRES = "postgres"
 AIRFLOW_PROGRAMS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 SUPERSET = "superset"
-PROGRAMS = (POSTGRES, *AIRFLOW_PROGRAMS, SUPERSET)
+DOCS = "docs"
+PROGRAMS = (POSTGRES, *AIRFLOW_PROGRAMS, SUPERSET, DOCS)
 PIPELINE = "saas_analytics_pipeline"
 # Every process of a stack has these in its environment; what is left over after a kill is found by them.
 MARK_ROOT = "ANALYTICS_STACK_ROOT"

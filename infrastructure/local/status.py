@@ -13,7 +13,7 @@ from infrastructure.local.console import console
 from infrastructure.local.layout import Layout
 from infrastructure.local.stack import stray_processes
 from infrastructure.local.superset import superset_url
-from infrastructure.settings import LOGINS, Settings, load_settings
+from infrastructure.settings import LOGINS, Settings, SettingsError, load_settings
 from infrastructure.warehouse import WarehouseError, connect
 
 
@@ -52,9 +52,20 @@ def print_addresses(settings: Settings) -> None:
                 f"user {LOGINS['reporter']} (reads marts), password {reporter}",
             ),
             ("Dashboards", superset_url(settings), "`make dashboards` starts them and says who may log in"),
+            ("Documentation", docs_url(settings), _docs_note(settings)),
             ("All else", str(settings.root / ".env"), "`make psql` opens a session, `make -s env` is for a shell"),
         ]
     )
+
+
+def docs_url(settings: Settings) -> str:
+    if settings.docs_port is None:
+        raise SettingsError(f"{settings.root / '.env'} has no DOCS_PORT: run `make up`, which adds it.")
+    return f"http://127.0.0.1:{settings.docs_port}"
+
+
+def _docs_note(settings: Settings) -> str:
+    return "`make docs` builds it anew" if (settings.root / "site").exists() else "`make docs` builds it"
 
 
 def print_columns(rows: Sequence[tuple[str, ...]]) -> None:

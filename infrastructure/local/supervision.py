@@ -20,6 +20,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from infrastructure.local.layout import (
     AIRFLOW_PROGRAMS,
+    DOCS,
     MARK_PROGRAM,
     MARK_ROOT,
     POSTGRES,
@@ -31,7 +32,8 @@ from infrastructure.local.layout import (
 )
 
 AIRFLOW_COMMANDS = {
-    "airflow-api-server": ["api-server"],
+    # From a proxy on this machine it believes who asks; from others not.
+    "airflow-api-server": ["api-server", "--proxy-headers"],
     # The api-server reads task logs from the disk; a log server would only take a port that another stack has.
     "airflow-scheduler": ["scheduler", "--skip-serve-logs"],
     "airflow-dag-processor": ["dag-processor"],
@@ -79,6 +81,7 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
     }
     commands = {name: [str(bin_directory() / "airflow"), *words] for name, words in AIRFLOW_COMMANDS.items()}
     commands[SUPERSET] = [sys.executable, "-m", "infrastructure.local.superset"]
+    commands[DOCS] = [sys.executable, "-m", "infrastructure.documentation.serve"]
     for program, command in commands.items():
         launcher = [sys.executable, "-m", "infrastructure.local.launch", program]
         sections[f"program:{program}"] = {
@@ -188,7 +191,7 @@ def stop(layout: Layout, names: tuple[str, ...]) -> None:
 
 def shut_down(layout: Layout) -> None:
     """Stop everything, what writes to the database before the database, and supervisord at the end."""
-    stop(layout, (*AIRFLOW_PROGRAMS, SUPERSET))
+    stop(layout, (*AIRFLOW_PROGRAMS, SUPERSET, DOCS))
     stop(layout, (POSTGRES,))
     process = supervisord_process(layout)
     with _server(layout) as server:

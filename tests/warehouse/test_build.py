@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import psycopg
 import pytest
 
 from data_gen import generate
 from data_gen.landing.command import prepare
+from infrastructure.local.kpi_table import print_kpis, sparkline
 from infrastructure.settings import Settings
+from infrastructure.warehouse import WarehouseError
 from tests.warehouse.conftest import Build, land
 
 DAYS = 14
 
 
-def test_an_empty_warehouse_builds(warehouse: Settings, build: Build) -> None:
+def test_an_empty_warehouse_builds_and_has_no_kpis(
+    warehouse: Settings, build: Build, capsys: pytest.CaptureFixture[str]
+) -> None:
     prepare(warehouse)
+    with pytest.raises(WarehouseError, match="the models are not built"):
+        print_kpis(warehouse)
     build(warehouse, "build", "--exclude-resource-type", "unit_test")
     with psycopg.connect(warehouse.dsn("reporter")) as connection:
         assert connection.execute("select count(*) from marts.active_users").fetchone() == (0,)
+    capsys.readouterr()
+    assert not print_kpis(warehouse)
+    assert "built and empty: nothing has landed" in capsys.readouterr().out
 
 
-def test_two_weeks_of_the_company_build_and_pass_all_tests(warehouse: Settings, build: Build) -> None:
+def test_two_weeks_of_the_company_build_and_pass_all_tests(
+    warehouse: Settings, build: Build, capsys: pytest.CaptureFixture[str]
+) -> None:
     founded = warehouse.company_founded
     assert founded is not None
     land_company(warehouse, DAYS)
@@ -36,6 +48,55 @@ def test_two_weeks_of_the_company_build_and_pass_all_tests(warehouse: Settings, 
     assert days[:2] == (founded, founded + timedelta(days=DAYS - 1))
     assert days[2] > 0
     assert orders is not None and orders[0] > 100
+    check_kpi_table(warehouse, capsys)
+
+
+def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its newest figures, changes and sparklines are those of the marts."""
+    capsys.readouterr()
+    assert print_kpis(settings)
+    shown = {line[:22].strip(): line for line in capsys.readouterr().out.splitlines()}
+    assert settings.company_founded is not None
+    last = settings.company_founded + timedelta(days=DAYS - 1)
+    with psycopg.connect(settings.dsn("reporter")) as connection:
+        counts = [dau for (dau,) in connection.execute("select dau from marts.active_users order by date_day")]
+        [(day, gross, net)] = connection.execute(
+            "select period_start, gross_revenue, net_revenue from marts.sales_summary where grain = 'day'"
+            " order by period_start desc limit 1"
+        ).fetchall()
+        [(mrr,)] = connection.execute(
+            "select sum(mrr) from marts.mrr where month_start = (select max(month_start) from marts.mrr)"
+        ).fetchall()
+        [(churned,)] = connection.execute(
+            "select churned_users from marts.growth_accounting where grain = 'week' and period_start + 6 <= %s"
+            " order by period_start desc limit 1",
+            [last],
+        ).fetchall()
+    before, newest = counts[-2:]
+    *_, shown_day, shown_newest, shown_before, change, trend = shown["Daily active users"].split()
+    assert (shown_day, shown_newest, shown_before) == (str(last), f"{newest:,}", f"{before:,}")
+    assert change == f"{(newest - before) / before:+.1%}"
+    assert len(trend) == len(counts) == DAYS
+    assert trend[counts.index(max(counts))] == "█" and trend[counts.index(min(counts))] == "▁"
+    assert shown["Net revenue"].split()[2:4] == [str(day), f"{net:,.2f}"]
+    assert shown["Gross revenue"].split()[3] == f"{gross:,.2f}"
+    assert shown["MRR"].split()[2] == f"{mrr:,.2f}"
+    assert shown["Churned users"].split()[5] == str(churned)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param([1, 8], "▁█", id="from the least to the greatest"),
+        pytest.param([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█", id="eight steps"),
+        pytest.param([5, None, 5], "▄ ▄", id="what is none is left out, what never changes is in the middle"),
+        pytest.param([None, None], "  ", id="nothing known"),
+        pytest.param([-10, 0, -5], "▁█▅", id="below zero"),
+    ],
+)
+def test_sparklines(values: list[int | None], expected: str) -> None:
+    numbers = [None if value is None else Decimal(value) for value in values]
+    assert sparkline(numbers, bars="▁▂▃▄▅▆▇█") == expected
 
 
 def land_company(settings: Settings, days: int) -> None:

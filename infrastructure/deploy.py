@@ -1,0 +1,80 @@
+"""`./deploy.sh dev|prod`: the stack in containers, built here for development, pinned and checked for production.
+
+./deploy.sh dev               build the image and start every container
+./deploy.sh prod [--check]    refuse what is not fit for production, each reason with its mend; otherwise start
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from infrastructure.containers import stack
+from infrastructure.containers.choice import remember
+from infrastructure.containers.production import Reason, reasons
+from infrastructure.local.console import console, errors, fail, note
+from infrastructure.local.dotenv import ensure_dotenv
+from infrastructure.local.layout import StackError
+from infrastructure.local.status import print_addresses
+from infrastructure.settings import KEYS, PROJECT_ROOT, SettingsError, read_dotenv
+
+
+def settings_of(root: Path) -> dict[str, str]:
+    """Every setting as Compose will see it: of `.env`, and of the environment, which wins."""
+    known = (*KEYS, "WAREHOUSE_CONTAINER_HOST")
+    return {**read_dotenv(root / ".env"), **{key: os.environ[key] for key in known if os.environ.get(key)}}
+
+
+def deploy(root: Path, *, production: bool, only_check: bool = False) -> bool:
+    """Start the stack of the project at `root` in containers. False where it is not fit for production."""
+    for text in ensure_dotenv(root):
+        note(text)
+    if production:
+        found = reasons(settings_of(root), root)
+        if found:
+            _tell(found)
+            return False
+        console.print("[green]✓[/green] Every setting is fit for production.")
+    if only_check:
+        return True
+    settings = stack.up(root)
+    remember(root, "docker")
+    console.print("[bold green]The stack is up.[/bold green]")
+    if production:
+        console.print(f"Airflow: {settings.stack_url or 'on this machine only, for a proxy or a tunnel'}", markup=False)
+    else:
+        print_addresses(settings)
+    return True
+
+
+def _tell(found: Sequence[Reason]) -> None:
+    number = "One thing is" if len(found) == 1 else f"{len(found)} things are"
+    fail(f"{number} not fit for production; nothing was started.")
+    for reason in found:
+        errors.print(f"  ✗ {reason.what}", markup=False)
+        errors.print(f"      {reason.mend}", markup=False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="./deploy.sh", description=__doc__.splitlines()[0])
+    parser.add_argument("target", choices=("dev", "prod"), help="dev builds the image here; prod takes pinned ones")
+    parser.add_argument(
+        "--check", action="store_true", help="only look whether the settings are fit, and start nothing"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        done = deploy(PROJECT_ROOT, production=arguments.target == "prod", only_check=arguments.check)
+    except KeyboardInterrupt:
+        fail("Interrupted. The same command takes up again from here; `make down` stops what was started.")
+        return 130
+    except (StackError, SettingsError) as error:
+        fail(str(error))
+        return 1
+    return 0 if done else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""The documentation site of a real stack: every link leads somewhere, nothing asks outside, commands of pages run.
+
+One stack serves all of it; what is said in a runbook is done in it, in the order of the menu.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+from infrastructure.documentation.site import MENU
+from infrastructure.settings import PROJECT_ROOT
+from infrastructure.warehouse import connect
+from tests.conftest import Stack
+
+DAYS = 6
+RUNNABLE = re.compile(r"^( *)```sh runnable\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+DOCS = PROJECT_ROOT / "docs"
+
+
+def pages_with_commands() -> list[Path]:
+    order = [pattern for _, patterns in MENU for pattern in patterns]
+    pages = [path for path in sorted(DOCS.rglob("*.md")) if RUNNABLE.search(path.read_text())]
+    names = [str(path.relative_to(DOCS).with_suffix("")) for path in pages]
+    rank = {name: order.index(name) if name in order else len(order) for name in names}
+    return [page for _, page in sorted(zip(names, pages, strict=True), key=lambda pair: (rank[pair[0]], pair[0]))]
+
+
+@pytest.fixture(scope="module")
+def built_stack(stack: Stack) -> Stack:
+    """The stack with some days landed and every model built."""
+    first = datetime.now(UTC).date() - timedelta(days=DAYS)
+    for command in ("generate", "land"):
+        stack.local(command, "--day", str(first), "--days", str(DAYS))
+    kinds = ("--resource-type", "model", "--resource-type", "seed")
+    stack.run("-m", "infrastructure.transform", "--quiet", "build", *kinds)
+    return stack
+
+
+@pytest.fixture(scope="module")
+def site(built_stack: Stack) -> Path:
+    """What `make docs` builds."""
+    done = built_stack.local("docs")
+    assert f"http://127.0.0.1:{built_stack.settings.docs_port}" in done.stdout
+    return built_stack.root / "site"
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, BeautifulSoup]:
+    return {
+        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in sorted(site.rglob("*.html"))
+        if path.name != "dbt.html"
+    }
+
+
+def test_every_link_leads_somewhere(site: Path, pages: dict[Path, BeautifulSoup]) -> None:
+    anchors = {page: {tag["id"] for tag in soup.find_all(id=True)} for page, soup in pages.items()}
+    lineage = (site / "dbt.html").read_text(encoding="utf-8")
+    wrong, followed = [], 0
+    for page, soup in pages.items():
+        for link in links(soup):
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            followed += 1
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            fragment = unquote(parts.fragment)
+            if not target.is_file():
+                wrong.append(f"{page.relative_to(site)}: {link} leads to no file")
+            elif target.name == "dbt.html":
+                node = fragment.rpartition("/")[2]
+                if "." in node and f'"{node}"' not in lineage:
+                    wrong.append(f"{page.relative_to(site)}: {link} names what dbt does not know")
+            elif fragment and fragment not in anchors[target]:
+                wrong.append(f"{page.relative_to(site)}: {link} leads to no place in its page")
+    assert not wrong, "\n".join(wrong)
+    assert followed > 1000
+    assert all((site / f"runbooks/{path.stem}.html").exists() for path in (DOCS / "runbooks").glob("*.md"))
+
+
+def test_no_page_asks_for_anything_from_outside(site: Path, pages: dict[Path, BeautifulSoup]) -> None:
+    loaded = [
+        f"{page.relative_to(site)}: {tag.name} {address}"
+        for page, soup in pages.items()
+        for tag in soup.find_all(["script", "link", "img", "iframe", "source", "object", "embed", "use"])
+        for address in (tag.get("src"), tag.get("href"), tag.get("data"))
+        if address and re.match(r"(https?:)?//", str(address)) and tag.get("rel") not in (["canonical"], ["license"])
+    ]
+    for style in [*site.rglob("*.css"), *site.rglob("*.html")]:
+        loaded += [
+            f"{style.relative_to(site)}: {found}"
+            for found in re.findall(r"""(?:@import\s+|url\()["']?(?:https?:)?//[^"')\s]+""", style.read_text("utf-8"))
+        ]
+    for script in [*site.rglob("*.js"), site / "dbt.html"]:
+        loaded += [
+            f"{script.relative_to(site)}: {found}"
+            for found in re.findall(
+                r"""(?:\.src|import|fetch)\s*[=(]\s*["'](?:https?:)?//[^"']+""", script.read_text("utf-8")
+            )
+        ]
+    assert not loaded, "\n".join(loaded)
+
+
+def test_the_site_tells_nothing_of_the_machine(site: Path, built_stack: Stack) -> None:
+    secrets = [
+        line.partition("=")[2] for line in (built_stack.root / ".env").read_text().splitlines() if "PASSWORD=" in line
+    ]
+    assert len(secrets) > 5
+    for path in site.rglob("*"):
+        if path.suffix in (".html", ".js", ".json", ".txt"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            assert str(built_stack.root) not in text, path
+            assert not any(secret in text for secret in secrets), path
+
+
+def test_the_dictionary_has_every_model_and_column(site: Path, built_stack: Stack) -> None:
+    with connect(built_stack.settings, "owner") as warehouse:
+        rows = warehouse.execute(
+            "select table_schema, table_name, column_name from information_schema.columns"
+            " where table_schema in ('staging', 'core', 'marts') and table_name not like all (%s)",
+            [["%probe", r"%\_p20%", r"%\_before"]],
+        ).fetchall()
+    described: dict[str, set[str]] = {}
+    for page in (site / "dictionary").glob("*.html"):
+        for section in BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").find_all("section"):
+            if section.h2 and (table := section.find("table")):
+                name = section.h2.get_text().rstrip("¶#")
+                described[name] = {row.td.get_text() for row in table.find_all("tr") if row.td}
+    missing = [
+        f"{schema}.{table}.{column}" for schema, table, column in rows if column not in described.get(table, set())
+    ]
+    assert len(described) > 100
+    assert not missing
+
+
+def test_the_server_shows_the_site_and_nothing_else(site: Path, built_stack: Stack) -> None:
+    address = f"http://127.0.0.1:{built_stack.settings.docs_port}"
+    open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    with open_url(f"{address}/erd.html") as answer:
+        assert b'class="diagram"' in answer.read()
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    for path in ("/../.env", "/%2e%2e/.env", "/_static/"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            open_url(address + path)
+        assert refused.value.code == 404
+
+
+@pytest.mark.parametrize("page", pages_with_commands(), ids=lambda page: str(page.relative_to(DOCS)))
+def test_runnable_commands_run(built_stack: Stack, page: Path) -> None:
+    for number, script in enumerate(scripts(page), start=1):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=built_stack.root,
+            env=built_stack.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{page.name}, block {number}:\n{script}\n{done.stdout}\n{done.stderr}"
+
+
+def scripts(page: Path) -> Iterator[str]:
+    """The runnable blocks of a page, without the indentation of the list that they stand in."""
+    for indent, script in RUNNABLE.findall(page.read_text()):
+        yield "\n".join(line.removeprefix(indent) for line in script.splitlines())
+
+
+def links(soup: BeautifulSoup) -> Iterator[str]:
+    for tag in soup.find_all(["a", "link", "script", "img"]):
+        address = tag.get("href") or tag.get("src")
+        if address and not str(address).startswith(("data:", "javascript:", "mailto:")):
+            yield str(address)
