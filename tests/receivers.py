@@ -21,7 +21,8 @@ class Hook(BaseHTTPRequestHandler):
         server: Any = self.server
         body = self.rfile.read(int(self.headers["Content-Length"]))
         body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
-        server.got.append(json.loads(body))
+        sent = json.loads(body)
+        server.got.append(sent.get("text", sent))  # of Slack's webhook the text alone
         ENOUGH.wait(server.seconds)
         self.send_response(500 if server.fails else 200)
         self.end_headers()
