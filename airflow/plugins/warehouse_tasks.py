@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
-from airflow.sdk import (
+from airflow.sdk import (  # type: ignore[attr-defined]  # the stub file beside it knows no deadlines
     Asset,
     AssetAlias,
     BaseOperator,
