@@ -36,8 +36,8 @@ def tell_lineage(settings: Settings, target_path: str) -> None:
     """
     from openlineage.client import OpenLineageClient  # takes a second, with what follows
     from openlineage.client.transport import get_default_factory
-    from openlineage.common.provider.dbt.facets import ParentRunMetadata
-    from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor
+    from openlineage.common.provider.dbt.facets import ParentRunMetadata  # type: ignore[import-untyped]
+    from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor  # type: ignore[import-untyped]
 
     try:
         processor = DbtLocalArtifactProcessor(
