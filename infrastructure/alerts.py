@@ -82,7 +82,7 @@ def _to_slack(settings: Settings, title: str, text: str) -> None:
 
 
 def _by_email(settings: Settings, title: str, text: str) -> None:
-    server = {
+    server: dict[str, object] = {
         "conn_type": "smtp",
         "host": settings.smtp_host,
         "port": settings.smtp_port,
@@ -93,8 +93,8 @@ def _by_email(settings: Settings, title: str, text: str) -> None:
             "disable_ssl": settings.smtp_security != "ssl",
         },
     }
-    if settings.smtp_user != "off":
-        server |= {"login": settings.smtp_user, "password": settings.secret("SMTP_PASSWORD")}
+    if settings.smtp_login:
+        server["login"], server["password"] = settings.smtp_login
     _connect_airflow(settings, _SMTP, server)
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 

@@ -21,12 +21,10 @@ _SECONDS = 5  # that the server has to take an event
 
 
 def transport(settings: Settings) -> dict[str, Any]:
-    """Where events go, as OpenLineage's client and Airflow's provider are told it. The file's folder is made."""
+    """Where events go, as OpenLineage's client and Airflow's provider are told it."""
     if settings.lineage_url != "off":
         return {"type": "http", "url": settings.lineage_url, "timeout": _SECONDS, "retry": {"total": 0}}
-    path = Layout(settings.root).logs / "lineage" / "events.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return {"type": "file", "log_file_path": str(path), "append": True}
+    return {"type": "file", "log_file_path": str(Layout(settings.root).lineage / "events.jsonl"), "append": True}
 
 
 def tell_lineage(settings: Settings, target_path: str) -> None:
@@ -39,6 +37,7 @@ def tell_lineage(settings: Settings, target_path: str) -> None:
     from openlineage.common.provider.dbt.facets import ParentRunMetadata  # type: ignore[import-untyped]
     from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor  # type: ignore[import-untyped]
 
+    Layout(settings.root).lineage.mkdir(parents=True, exist_ok=True)
     try:
         processor = DbtLocalArtifactProcessor(
             project_dir=str(settings.root / "dbt"),

@@ -42,6 +42,10 @@ class Layout:
         return self.local / "logs"
 
     @property
+    def lineage(self) -> Path:
+        return self.logs / "lineage"
+
+    @property
     def postgres(self) -> Path:
         return self.local / "postgres"
 
@@ -66,8 +70,9 @@ class Layout:
         return self.logs / f"{program}.log"
 
     def make_directories(self) -> None:
-        for directory, mode in ((self.local, 0o755), (self.run, 0o700), (self.logs, 0o700), (self.airflow, 0o700)):
-            directory.mkdir(mode=mode, exist_ok=True)
+        self.local.mkdir(mode=0o755, exist_ok=True)
+        for directory in (self.run, self.logs, self.lineage, self.airflow):
+            directory.mkdir(mode=0o700, exist_ok=True)
         place = self.socket.parent
         if place != self.run:
             place.mkdir(mode=0o700, exist_ok=True)
