@@ -21,11 +21,14 @@ _SECONDS = 10  # that a receiver has to answer
 _SLACK, _SMTP = "alerts_slack", "alerts_smtp"  # Airflow's names for the connections, which are in no database
 
 
-def raise_alert(settings: Settings, cause: str, text: str) -> bool:
-    """Tell `text`, unless an alert of that cause has been told and is open. True when it was told to somebody."""
+def raise_alert(settings: Settings, cause: str, text: str, link: str | None = None) -> bool:
+    """Tell `text`, unless an alert of that cause has been told and is open. True when it was told to somebody.
+
+    `link` is where to look; without it that is the run in Airflow that this process belongs to, if it belongs to one.
+    """
     if not _is_news(settings, _OPEN, [cause, text]):
         return False
-    told = _send(settings, f"Failed: {cause}", text)
+    told = _send(settings, f"Failed: {cause}", _with_link(text, link))
     if not told:
         _is_news(settings, _NOT_TOLD, [cause])
     return told
@@ -33,7 +36,7 @@ def raise_alert(settings: Settings, cause: str, text: str) -> bool:
 
 def settle_alert(settings: Settings, cause: str, text: str) -> bool:
     """Tell that a cause is well again, where its alert was told. True when it was told to somebody."""
-    return _is_news(settings, _CLOSE, [cause]) and _send(settings, f"Well again: {cause}", text)
+    return _is_news(settings, _CLOSE, [cause]) and _send(settings, f"Well again: {cause}", _with_link(text))
 
 
 def open_causes(settings: Settings, prefix: str) -> list[str]:
@@ -47,6 +50,11 @@ def open_causes(settings: Settings, prefix: str) -> list[str]:
         print(f"Open alerts are not known: {error}", file=sys.stderr)
         return []
     return [cause for (cause,) in rows]
+
+
+def _with_link(text: str, link: str | None = None) -> str:
+    link = link or os.environ.get("PIPELINE_RUN_URL")
+    return f"{text}\n{link}" if link else text
 
 
 def _is_news(settings: Settings, statement: str, values: list[str]) -> bool:

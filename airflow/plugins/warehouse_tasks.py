@@ -52,6 +52,11 @@ def nodes_url(dag_id: str, run_id: str) -> str:
     return f"{_base_url()}/{DBT_NODES}/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
 
 
+def run_url(dag_id: str, run_id: str) -> str:
+    """The page of a run."""
+    return f"{_base_url()}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
 def _base_url() -> str:
     return str(conf.get("api", "base_url")).rstrip("/")
 
@@ -142,8 +147,8 @@ def tell_failure(context: Mapping[str, Any]) -> None:
     except (WarehouseError, psycopg.Error) as error:
         failed = [str(error)]
     link = nodes_url(task.dag_id, context["run_id"]) if failed else task.log_url
-    text = "\n".join([f"{_about(context)}, try {task.try_number}: {reason}", *failed, link])
-    raise_alert(settings, f"{task.dag_id}.{task.task_id}", text)
+    text = "\n".join([f"{_about(context)}, try {task.try_number}: {reason}", *failed])
+    raise_alert(settings, f"{task.dag_id}.{task.task_id}", text, link)
 
 
 def tell_success(context: Mapping[str, Any]) -> None:
@@ -177,11 +182,11 @@ def tell_missed_deadline(context: Mapping[str, Any]) -> None:
     if run["state"] not in ("queued", "running"):
         return  # Airflow forgets the deadlines of runs that succeed; a failure has been told as one
     conf_of_run = run["conf"] or {}
-    settings = enter_warehouse({"params": conf_of_run, "run_id": run["dag_run_id"]})
+    if conf_of_run.get("warehouse"):
+        os.environ["WAREHOUSE_DB"] = conf_of_run["warehouse"]
     day = f"Day {conf_of_run['day']}, run" if conf_of_run.get("day") else "Run"
-    link = f"{_base_url()}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'], safe='')}"
-    text = f"{day} {run['dag_run_id']} was to end by {context['deadline']['deadline_time']}, and goes on.\n{link}"
-    raise_alert(settings, f"{run['dag_id']} is late", text)
+    text = f"{day} {run['dag_run_id']} was to end by {context['deadline']['deadline_time']}, and goes on."
+    raise_alert(load_settings(), f"{run['dag_id']} is late", text, run_url(run["dag_id"], run["dag_run_id"]))
 
 
 def tell_end(context: Mapping[str, Any]) -> None:
@@ -191,11 +196,12 @@ def tell_end(context: Mapping[str, Any]) -> None:
 
 
 def enter_warehouse(context: Mapping[str, Any]) -> Settings:
-    """The settings of the run's warehouse, which the environment of this process names from here on.
+    """The settings of the run's warehouse. The environment of this process names it and the run from here on.
 
     It is `warehouse` of the run's configuration, otherwise the stack's own.
     """
     if warehouse := context["params"].get("warehouse"):
         os.environ["WAREHOUSE_DB"] = warehouse
     os.environ["PIPELINE_RUN_ID"] = context["run_id"]
+    os.environ["PIPELINE_RUN_URL"] = run_url(context["dag_run"].dag_id, context["run_id"])
     return load_settings()

@@ -20,6 +20,7 @@ def _home_of_airflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     for name in ("ALERTS_SLACK", "ALERTS_SMTP"):
         monkeypatch.delenv(f"AIRFLOW_CONN_{name}", raising=False)
+    monkeypatch.setenv("PIPELINE_RUN_URL", "http://airflow/runs/1")
 
 
 def told_by_slack(settings: Settings, server: Any) -> Settings:
@@ -36,15 +37,15 @@ def test_a_cause_is_told_once_and_when_it_is_well_again(warehouse: Settings) -> 
         settings = told_by_slack(warehouse, server)
         assert raise_alert(settings, "dbt_build", "3 tests failed")
         assert not raise_alert(settings, "dbt_build", "3 tests failed, again")
-        assert raise_alert(settings, "publish", "no marts")
+        assert raise_alert(settings, "publish", "no marts", "http://elsewhere")
         assert settle_alert(settings, "dbt_build", "it succeeded")
         assert not settle_alert(settings, "dbt_build", "it succeeded")
         assert raise_alert(settings, "dbt_build", "another day")
     assert server.got == [
-        "*Failed: dbt_build*\n3 tests failed",
-        "*Failed: publish*\nno marts",
-        "*Well again: dbt_build*\nit succeeded",
-        "*Failed: dbt_build*\nanother day",
+        "*Failed: dbt_build*\n3 tests failed\nhttp://airflow/runs/1",
+        "*Failed: publish*\nno marts\nhttp://elsewhere",
+        "*Well again: dbt_build*\nit succeeded\nhttp://airflow/runs/1",
+        "*Failed: dbt_build*\nanother day\nhttp://airflow/runs/1",
     ]
 
 
@@ -60,7 +61,7 @@ def test_an_alert_goes_by_mail(warehouse: Settings) -> None:
 def test_what_is_told_calls_nobody_and_fills_no_template(warehouse: Settings) -> None:
     with hook() as server:
         assert raise_alert(told_by_slack(warehouse, server), "publish", "<!channel> {{ conn }} & more")
-    assert server.got == ["*Failed: publish*\n&lt;!channel&gt; {{ conn }} &amp; more"]
+    assert server.got == ["*Failed: publish*\n&lt;!channel&gt; {{ conn }} &amp; more\nhttp://airflow/runs/1"]
 
 
 @pytest.mark.parametrize("way", ["slack", "mail"])
