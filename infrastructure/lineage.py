@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
 from infrastructure.local.layout import Layout
@@ -17,7 +18,7 @@ NAMESPACE = "saas_analytics"  # of the jobs
 # Who runs dbt, as OpenLineage's own tools are told it: namespace/job/run.
 PARENT = "OPENLINEAGE_PARENT_ID"
 _PRODUCER = "https://github.com/OpenLineage/OpenLineage/tree/main/integration/dbt"
-_SECONDS = 5  # that the server has to take an event
+_SECONDS, _SECONDS_IN_ALL = 5, 30  # that the server has to take an event, and those of a dbt run
 
 
 def transport(settings: Settings) -> dict[str, Any]:
@@ -50,7 +51,10 @@ def tell_lineage(settings: Settings, target_path: str) -> None:
             namespace, job, run = parent.split("/")
             processor.dbt_run_metadata = ParentRunMetadata(run_id=run, job_name=job, job_namespace=namespace)
         client = OpenLineageClient(transport=get_default_factory().create(transport(settings)))
+        begun = time.monotonic()
         for event in processor.parse().events():
+            if time.monotonic() - begun > _SECONDS_IN_ALL:
+                raise TimeoutError(f"{settings.lineage_url} took longer than {_SECONDS_IN_ALL} seconds")
             client.emit(event)
     except Exception as error:  # nothing here is worth a failed run
         print(f"The lineage of this dbt run could not be told: {error!r}", file=sys.stderr)

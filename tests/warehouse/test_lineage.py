@@ -50,8 +50,16 @@ def test_raw_is_connected_to_the_marts_in_a_file_and_at_a_server(
     )
     # As far as the library reads SQL, which is not into every WITH.
     assert ("core.fact_subscription_periods", "customer_id") in above(columns, ("marts.mrr", "customer_id"))
-    tested = [event for event in events if "test" in event["run"]["facets"]]
-    assert any(event["job"]["name"].startswith("test.saas_analytics.mrr_change_is") for event in tested)
+    # Tests of one model are assertions about it; the others are runs of their own.
+    asserted = {
+        assertion["name"]
+        for event in events
+        for dataset in event["inputs"]
+        if table(dataset) == "marts.mrr"
+        for assertion in dataset["facets"].get("dataQualityAssertions", {"assertions": []})["assertions"]
+    }
+    assert "mrr_change_is_the_difference" in asserted
+    assert "test.saas_analytics.mrr_has_every_month_of_a_customer" in {event["job"]["name"] for event in events}
 
     with hook() as server:
         tell_lineage(replace(settings, lineage_url=f"http://127.0.0.1:{server.server_port}"), target)
