@@ -18,13 +18,13 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # the stub file beside 
     BaseOperator,
     BaseOperatorLink,
     DeadlineAlert,
-    DeadlineReference,
     SyncCallback,
 )
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from dbt_mirrors import DbtBuild
+from deadlines import RunIsMade
 from infrastructure.alerts import raise_alert, settle_alert
 from infrastructure.changed_marts import changed_marts, note_told
 from infrastructure.failing_rows import failures, masked_text
@@ -173,7 +173,7 @@ def deadline(settings: Settings) -> DeadlineAlert | None:
     """The deadline of the pipeline by its setting: a run that still goes on then is told, once until one ends."""
     minutes = timedelta(minutes=settings.pipeline_deadline_minutes)
     callback = SyncCallback(tell_missed_deadline)
-    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, minutes, callback) if minutes else None
+    return DeadlineAlert(RunIsMade(), minutes, callback) if minutes else None
 
 
 def tell_missed_deadline(context: Mapping[str, Any]) -> None:
