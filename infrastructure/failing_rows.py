@@ -19,6 +19,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from data_gen.landing.contracts import SOURCES, load_contract
+from infrastructure.settings import Settings
+from infrastructure.warehouse import connect
 
 FIRST = 5  # rows of a test
 # What dbt's own tests of a column (unique, accepted_values, relationships) call its values.
@@ -44,6 +46,18 @@ def masked_row(row: dict[str, Any], column: str | None = None) -> dict[str, Any]
     if column in personal:
         personal |= _NAMES_IN_TESTS
     return {name: MASK if name in personal and value is not None else _masked(value) for name, value in row.items()}
+
+
+def failures(settings: Settings, run_id: str, most: int = 10) -> list[str]:
+    """What did not pass in a run of dbt, a line for each node, with the first rows that a test found."""
+    with connect(settings, "transformer", application_name="failing_rows") as session:
+        found = session.execute(_FAILURES, [run_id, most]).fetchall()
+    lines = []
+    for node_id, status, message, rows in found:
+        kind, _, name = node_id.split(".", 2)
+        lines.append(f"{kind} {name}: {status}. {message or ''}".rstrip())
+        lines += [f"  {', '.join(f'{column}: {value}' for column, value in row.items())}" for row in rows or ()]
+    return lines
 
 
 def keep_failing_rows(session: psycopg.Connection, run_id: str, results: Iterable[Any]) -> None:
@@ -97,3 +111,14 @@ def _masked(value: Any) -> Any:
 @cache
 def _personal_columns() -> frozenset[str]:
     return frozenset(column.name for source in SOURCES for column in load_contract(source).columns if column.pii)
+
+
+_FAILURES = """
+    select results.node_id, results.status, results.message, failing.rows
+    from quality.dbt_results as results
+    left join quality.failing_rows as failing
+        on results.run_id = failing.run_id and results.node_id = failing.node_id
+    where results.run_id = %s and results.status in ('error', 'fail')
+    order by results.finished_at, results.node_id
+    limit %s
+"""

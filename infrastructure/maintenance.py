@@ -67,12 +67,16 @@ def forget_results(settings: Settings) -> int:
 
 
 def forget_logs(settings: Settings) -> int:
-    """Delete the logs of tasks that nobody has written to for LOG_RETENTION_DAYS; how many."""
+    """Delete the logs of tasks and the lineage that nobody has written to for LOG_RETENTION_DAYS; how many files."""
+    layout = Layout(settings.root)
+    root, lineage = layout.logs / "airflow", layout.lineage
+    if (events := lineage / "events.jsonl").exists():
+        events.rename(lineage / f"events.{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl")  # the next event makes a new one
     if not settings.log_retention_days:
         return 0
     oldest = (datetime.now(UTC) - timedelta(days=settings.log_retention_days)).timestamp()
-    root = Layout(settings.root).logs / "airflow"
-    old = [path for path in root.rglob("*") if path.is_file() and path.stat().st_mtime < oldest]
+    files = [*root.rglob("*"), *lineage.glob("*")]
+    old = [path for path in files if path.is_file() and path.stat().st_mtime < oldest]
     for path in old:
         path.unlink()
     for directory in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
@@ -123,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tables = vacuum(settings)
         print(f"Vacuumed and analyzed {len(tables)} tables: {', '.join(tables) or 'none needed it'}")
         print(f"Dropped {len(retire_raw(settings))} partitions of raw")
-        print(f"Deleted {forget_results(settings)} results of dbt's runs and {forget_logs(settings)} logs of tasks")
+        print(f"Deleted {forget_results(settings)} results of dbt's runs and {forget_logs(settings)} logs")
         forget_runs(settings)
         print(f"Airflow's database holds the runs of {settings.airflow_retention_days or 'all'} days")
     except (SettingsError, WarehouseError) as error:

@@ -35,12 +35,13 @@ class NodeResults:
         if node.unique_id.startswith(("operation.", "exposure.")):
             return
         response = dict(result.adapter_response)
+        rows = response.get("rows_affected")
         row = [
             self._run_id,
             node.unique_id,
             result.status,
             round(result.execution_time, 3),
-            response.get("rows_affected"),
+            rows if rows is not None and rows >= 0 else None,  # PostgreSQL's -1: a statement that counts none
             result.num_failures,
             masked_text(result.message or "") or None,  # a message of the server quotes values
         ]

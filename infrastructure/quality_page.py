@@ -51,7 +51,11 @@ def failing_rows(rows: Sequence[Row] | None) -> str:
     """The first rows that a test found, as a table to fold out."""
     if not rows:
         return ""
-    return f"<details><summary>first {len(rows)} rows</summary>{table(rows)}</details>"
+    return f"<details><summary>first {_counted(len(rows), 'row')}</summary>{table(rows)}</details>"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def table(rows: Sequence[Row], cells: Mapping[str, Cell] | None = None) -> str:

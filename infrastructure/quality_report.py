@@ -34,7 +34,8 @@ Rows = list[dict[str, Any]]
 
 def report(settings: Settings, day: date) -> dict[str, Rows]:
     """The sections of the report of `day` and the run that belongs to this process; each a list of rows."""
-    with connect(settings, "owner", application_name="quality_report") as warehouse:
+    with connect(settings, "transformer", application_name="quality_report") as warehouse:
+        warehouse.read_only = True
         run_id = os.environ.get("PIPELINE_RUN_ID") or newest_run(warehouse)
         values = {"day": day, "run_id": run_id}
         sections = {name: _rows(warehouse, query, values) for name, query in _QUERIES.items()}

@@ -44,6 +44,10 @@ DEFAULTS = {
     "SMTP_HOST": "127.0.0.1",
     "SMTP_PORT": "25",
     "SMTP_FROM": "analytics@localhost",
+    "SMTP_SECURITY": "none",
+    "SMTP_LOGIN": "off",
+    "PIPELINE_DEADLINE_MINUTES": "120",
+    "LINEAGE_URL": "off",
     "LOG_RETENTION_DAYS": "30",
     "AIRFLOW_RETENTION_DAYS": "90",
     "QUALITY_RETENTION_DAYS": "400",
@@ -76,6 +80,10 @@ KEYS = (
     "SMTP_HOST",
     "SMTP_PORT",
     "SMTP_FROM",
+    "SMTP_SECURITY",
+    "SMTP_LOGIN",
+    "PIPELINE_DEADLINE_MINUTES",
+    "LINEAGE_URL",
     "LOG_RETENTION_DAYS",
     "AIRFLOW_RETENTION_DAYS",
     "QUALITY_RETENTION_DAYS",
@@ -125,6 +133,10 @@ class Settings:
     smtp_host: str
     smtp_port: int
     smtp_from: str
+    smtp_security: str  # none, starttls or ssl
+    smtp_login: tuple[str, str] | None = field(repr=False)  # user and password, where the server wants them
+    pipeline_deadline_minutes: int  # after which a run that goes on is told; 0: never
+    lineage_url: str  # of an OpenLineage server; off: lineage goes to a file
     log_retention_days: int  # of task logs; 0: for ever, as with the next three
     airflow_retention_days: int  # of runs in Airflow's own database
     quality_retention_days: int  # of results of dbt's runs in the schema quality
@@ -164,6 +176,10 @@ class Settings:
             "SMTP_HOST": self.smtp_host,
             "SMTP_PORT": str(self.smtp_port),
             "SMTP_FROM": self.smtp_from,
+            "SMTP_SECURITY": self.smtp_security,
+            "SMTP_LOGIN": ":".join(self.smtp_login) if self.smtp_login else "off",
+            "PIPELINE_DEADLINE_MINUTES": str(self.pipeline_deadline_minutes),
+            "LINEAGE_URL": self.lineage_url,
             "LOG_RETENTION_DAYS": str(self.log_retention_days),
             "AIRFLOW_RETENTION_DAYS": str(self.airflow_retention_days),
             "QUALITY_RETENTION_DAYS": str(self.quality_retention_days),
@@ -257,6 +273,10 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         smtp_host=values["SMTP_HOST"],
         smtp_port=read("SMTP_PORT", _port, _PORT),
         smtp_from=values["SMTP_FROM"],
+        smtp_security=read("SMTP_SECURITY", _smtp_security, "none, starttls or ssl"),
+        smtp_login=_smtp_login(values["SMTP_LOGIN"], origin["SMTP_LOGIN"]),
+        pipeline_deadline_minutes=read("PIPELINE_DEADLINE_MINUTES", _natural, "a number of minutes (0: no deadline)"),
+        lineage_url=values["LINEAGE_URL"],
         log_retention_days=read("LOG_RETENTION_DAYS", _natural, _DAYS),
         airflow_retention_days=read("AIRFLOW_RETENTION_DAYS", _natural, _DAYS),
         quality_retention_days=read("QUALITY_RETENTION_DAYS", _natural, _DAYS),
@@ -357,6 +377,19 @@ def _switch(text: str) -> bool:
     if text not in ("on", "off"):
         raise ValueError(text)
     return text == "on"
+
+
+def _smtp_security(text: str) -> str:
+    if text not in ("none", "starttls", "ssl"):
+        raise ValueError(text)
+    return text
+
+
+def _smtp_login(text: str, origin: str) -> tuple[str, str] | None:
+    user, colon, password = text.partition(":")
+    if text != "off" and not colon:  # the value is not shown: it may be a password
+        raise SettingsError(f"SMTP_LOGIN in {origin} is neither user:password nor off. Correct it there.")
+    return (user, password) if colon else None
 
 
 def _positive(text: str) -> float:

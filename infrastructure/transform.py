@@ -23,6 +23,7 @@ from typing import Any
 import psycopg
 
 from infrastructure.failing_rows import keep_failing_rows
+from infrastructure.lineage import tell_lineage
 from infrastructure.node_results import NodeResults
 from infrastructure.settings import Settings, SettingsError, load_settings
 from infrastructure.warehouse import WarehouseError, connect, ensure_warehouse
@@ -90,6 +91,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
         result = _invoke(arguments, callbacks)
         if NodeResults.COMMANDS.intersection(arguments):
             keep_failing_rows(session, run_id_of_process(), getattr(result.result, "results", None) or [])
+            tell_lineage(settings, str(target_path(settings)))
         return result
 
 

@@ -26,6 +26,7 @@ from psycopg import sql
 from infrastructure.local.dotenv import set_value
 from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, load_settings
 from infrastructure.warehouse import ensure_warehouse
+from tests.receivers import hook
 from tests.server import running_server
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -80,10 +81,14 @@ def new_warehouse(postgres: Settings, tmp_path: Path) -> Iterator[Callable[[], S
 
 
 class Stack:
-    """A copy of the project with a small company, and the commands of its stack: `local`, or in containers `docker`."""
+    """A copy of the project with a small company, and the commands of its stack: `local`, or in containers `docker`.
+
+    `told` has the alerts of an embedded one.
+    """
 
     def __init__(self, root: Path, kind: str) -> None:
         self.root = root
+        self.told: list[str] = []
         inherited = ("AIRFLOW", "WAREHOUSE_", "PG", "DBT_", "MAKE", "MFLAGS", "STACK", "SQL", *KEYS)
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(inherited)}
         self.environment["STACK"] = kind
@@ -145,8 +150,11 @@ def new_stack() -> Iterator[Stack]:
     with copy_of_project("local") as stack:
         _add_probe(stack.root)
         try:
-            stack.local("up")
-            yield stack
+            with hook() as receiver:
+                set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
+                stack.told = receiver.got
+                stack.local("up")
+                yield stack
         finally:
             stack.local("down", check=False)
 

@@ -6,8 +6,7 @@ each. Which day a run is for: see `day_of_run`.
 
 from __future__ import annotations
 
-from datetime import UTC, date, timedelta
-from typing import Any
+from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 from airflow.timetables.trigger import CronTriggerTimetable
@@ -15,7 +14,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 from dbt_mirrors import mirror_models
 from infrastructure.settings import load_settings
 from infrastructure.transform import TRANSFORM_POOL, target_path
-from warehouse_tasks import Command, WarehouseBuild, tell_failure, tell_success
+from warehouse_tasks import Command, WarehouseBuild, day_of_run, deadline, tell_end, tell_failure, tell_success
 
 DAY_AFTER_DAY = CronTriggerTimetable(
     # Half an hour after midnight UTC, for the day before, which is the run's logical date.
@@ -24,18 +23,7 @@ DAY_AFTER_DAY = CronTriggerTimetable(
     interval=timedelta(days=1),
     run_immediately=timedelta(0),  # the first run of a new stack is tomorrow's, not at once
 )
-
-
-def day_of_run(run: Any) -> date:
-    """The day that a run processes: `day` of its configuration, otherwise its logical date,
-    otherwise the day before it was started. Without a configuration never a day that is not over yet.
-    """
-    if (run.conf or {}).get("day"):
-        return date.fromisoformat(run.conf["day"])
-    yesterday: date = run.run_after.astimezone(UTC).date() - timedelta(days=1)
-    logical: date = run.logical_date.astimezone(UTC).date() if run.logical_date else yesterday
-    return min(logical, yesterday)
-
+SETTINGS = load_settings()
 
 with DAG(
     dag_id="saas_analytics_pipeline",
@@ -45,6 +33,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
+    deadline=deadline(SETTINGS),
     params={
         "day": Param(None, type=["null", "string"], format="date", title="Day (default: yesterday, UTC)"),
         "warehouse": Param(None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)"),
@@ -67,14 +56,14 @@ with DAG(
     freshness = Command(task_id="source_freshness", module="infrastructure.freshness", pool=TRANSFORM_POOL)
     dbt_build = WarehouseBuild(
         task_id="dbt_build",
-        manifest=target_path(load_settings()) / "manifest.json",
+        manifest=target_path(SETTINGS) / "manifest.json",
         pool=TRANSFORM_POOL,
     )
     # Of a failed build too: it says what failed.
     quality_report = Command(
         task_id="quality_report", module="infrastructure.quality_report", arguments=DAY, trigger_rule="all_done"
     )
-    publish = Command(task_id="publish", module="infrastructure.publish", arguments=DAY)
+    publish = Command(task_id="publish", module="infrastructure.publish", arguments=DAY, on_success_callback=tell_end)
 
     generate >> land >> freshness >> dbt_build >> [quality_report, publish]
     mirror_models(dbt_build)

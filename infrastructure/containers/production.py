@@ -168,8 +168,7 @@ def _ports(values: Mapping[str, str]) -> Iterator[Reason]:
 
 
 def _images(values: Mapping[str, str]) -> Iterator[Reason]:
-    used = ["STACK_IMAGE"] if database_elsewhere(values) else ["STACK_IMAGE", "POSTGRES_IMAGE"]
-    for key in used:
+    for key in ("STACK_IMAGE", "SUPERSET_IMAGE", *(() if database_elsewhere(values) else ("POSTGRES_IMAGE",))):
         if not is_pinned(image := values.get(key, "")):
             yield Reason(
                 f"{key} is {image or 'not set'}: what runs could be another image tomorrow.",

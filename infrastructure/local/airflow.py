@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from infrastructure.lineage import NAMESPACE, transport
 from infrastructure.local.layout import Layout, StackError, bin_directory
 from infrastructure.settings import Settings, SettingsError
 
@@ -57,6 +58,10 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         # What was killed is noticed within a minute: the default is five
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # Lineage, of the tasks that do something
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport(settings)),
+        "AIRFLOW__OPENLINEAGE__NAMESPACE": NAMESPACE,
+        "AIRFLOW__OPENLINEAGE__DISABLED_FOR_OPERATORS": "dbt_mirrors.operators.DbtMirror",
         # dbt's locks are still there when the process of a task ends: no news for its log
         "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
         "PYTHONUNBUFFERED": "1",  # a task's output is in its log at once
@@ -157,8 +162,8 @@ def note_migration(settings: Settings, version: str) -> None:
 
 
 _FOR_TASKS = (
-    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_", "SPECIAL_", "DOCS_", "STACK_URL", "AIRFLOW_AUTH_"),
-    *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_", "RAW_"),
+    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_", "SPECIAL_", "DOCS_", "STACK_URL", "AIRFLOW_AUTH_", "RAW_"),
+    *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_", "PIPELINE_DEADLINE_", "LINEAGE_"),
 )
 
 

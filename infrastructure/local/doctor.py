@@ -17,7 +17,7 @@ from infrastructure.local import supervision
 from infrastructure.local.account import server_account
 from infrastructure.local.console import console
 from infrastructure.local.dotenv import port_is_free
-from infrastructure.local.layout import AIRFLOW_PROGRAMS, POSTGRES, SUPERSET, Layout
+from infrastructure.local.layout import AIRFLOW_PROGRAMS, DOCS, POSTGRES, SUPERSET, Layout
 from infrastructure.local.processes import describe, listener
 from infrastructure.local.stack import GIGABYTE, stray_processes
 from infrastructure.settings import KEYS, SettingsError, load_settings, read_dotenv

@@ -44,6 +44,10 @@ class Layout:
         return self.local / "logs"
 
     @property
+    def lineage(self) -> Path:
+        return self.logs / "lineage"
+
+    @property
     def postgres(self) -> Path:
         return self.local / "postgres"
 
@@ -73,7 +77,7 @@ class Layout:
 
     def make_directories(self) -> None:
         self.local.mkdir(mode=0o755, exist_ok=True)
-        for directory in (self.run, self.logs, self.airflow, self.superset):
+        for directory in (self.run, self.logs, self.lineage, self.airflow, self.superset):
             directory.mkdir(mode=0o700, exist_ok=True)
         place = self.socket.parent
         if place != self.run:

@@ -187,12 +187,8 @@ def settle_ports(layout: Layout, settings: Settings) -> Settings:
         taken_by = f"Port {port} is taken by {describe(listener(port))}"
         if os.environ.get(key):
             raise StackError(f"{taken_by}, and the environment asks for it: {key}={port}. Choose another or unset it.")
-        others = frozenset(
-            {
-                settings.port,
-                *(port or 0 for port in (settings.airflow_port, settings.superset_port, settings.docs_port)),
-            }
-        )
+        ports = (settings.port, settings.airflow_port, settings.superset_port, settings.docs_port)
+        others = frozenset(port for port in ports if port)
         new = free_port(first, others)
         set_value(layout.root, key, str(new))
         warn(f"{taken_by}. This stack moves to port {new} ({key} in {layout.dotenv}).")

@@ -24,7 +24,7 @@ BOOTSTRAP_LOG = "superset-bootstrap"
 # What Superset is told of the machine, and of the warehouse; nothing else of our environment is its business.
 _PASSED_ON = (
     *("HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER", "SSL_CERT_FILE"),
-    *("PGSSLMODE", "SUPERSET_BEHIND_PROXY", "SUPERSET_STATEMENT_TIMEOUT_MS", MARK_ROOT, MARK_PROGRAM),
+    *("SUPERSET_BEHIND_PROXY", "SUPERSET_STATEMENT_TIMEOUT_MS", MARK_ROOT, MARK_PROGRAM),
 )
 DIRECTORY = PROJECT_ROOT / "infrastructure/superset"
 _KEYS = ("SUPERSET_DB_PASSWORD", "SUPERSET_SECRET_KEY", "WAREHOUSE_REPORTER_PASSWORD")
@@ -54,6 +54,8 @@ def superset_environment(settings: Settings) -> dict[str, str]:
         "WAREHOUSE_HOST": settings.host,
         "WAREHOUSE_PORT": str(settings.port),
         "WAREHOUSE_DB": settings.database,
+        "PGSSLMODE": settings.sslmode,
+        **({"PGSSLROOTCERT": settings.sslrootcert} if settings.sslrootcert else {}),
         **{key: settings.secret(key) for key in _KEYS},
     }
 

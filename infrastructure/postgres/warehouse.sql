@@ -99,8 +99,20 @@ create table if not exists quality.alerts (
     text text not null,
     raised_at timestamptz not null default now()
 );
+alter table quality.alerts add column if not exists told_at timestamptz;
 comment on table quality.alerts is 'Open alerts, one for a cause: told when raised, and when it is well again';
-grant select, insert, delete on quality.alerts to transformer;
+comment on column quality.alerts.told_at is 'NULL where nobody could be told: the next time that the cause comes up, it is';
+grant select, insert, update, delete on quality.alerts to transformer;
+
+-- Up to which change of each mart those who wait for it have been told (infrastructure/changed_marts.py).
+create table if not exists quality.told_marts (
+    mart text primary key,
+    seq bigint not null,
+    told_at timestamptz not null default now()
+);
+comment on table quality.told_marts is 'The last change of each mart for which an asset event was made in Airflow';
+comment on column quality.told_marts.seq is 'As in change_feed.models, last_seq';
+grant select, insert, update on quality.told_marts to transformer;
 
 -- What was measured of each landed day, and what of it was unlike its history (infrastructure/daily_metrics.py, anomalies.py).
 create table if not exists quality.daily_metrics (

@@ -75,6 +75,19 @@ def test_above_the_limit_a_mirror_stands_for_a_folder(manifest: Path) -> None:
     assert mirrors["marts"].upstream == {"staging"}
 
 
+@pytest.mark.parametrize(("models", "mirrors"), [(200, 200), (201, 3)])
+def test_above_200_models_a_mirror_stands_for_a_folder(tmp_path: Path, models: int, mirrors: int) -> None:
+    nodes = {
+        f"model.shop.m{number}": node("model", ("staging", "core", "marts")[number % 3], f"m{number}", [])
+        for number in range(models)
+    }
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"nodes": nodes}))
+    graph = read_graph(path)
+    assert len(graph.mirrors) == mirrors
+    assert sorted(key for mirror in graph.mirrors for key in mirror.nodes) == sorted(nodes)
+
+
 def test_folders_that_need_each_other_make_no_circle(tmp_path: Path) -> None:
     nodes = {
         "model.shop.a": node("model", "one", "a", []),

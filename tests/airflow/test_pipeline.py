@@ -125,6 +125,12 @@ def test_a_run_lands_builds_and_publishes_its_day(stack: Stack) -> None:
     assert sections["freshness"] and sections["reconciliations"] and sections["slowest"] and not sections["failures"]
     assert "<h1>Data quality of" in (reports / f"{day}.html").read_text()
     with connect(stack.settings, "owner") as warehouse:
+        # Whatever dbt did says that the task did it, in the lineage.
+        lines = (Layout(stack.root).logs / "lineage/events.jsonl").read_text().splitlines()
+        events = [json.loads(line) for line in lines]
+        built_by = {event["run"]["facets"]["parent"]["run"]["runId"] for event in events if "dbt_run" in str(event)}
+        runs_of_tasks = {event["run"]["runId"] for event in events if event["job"]["name"] == f"{PIPELINE}.dbt_build"}
+        assert built_by and built_by <= runs_of_tasks
         query = "select value from quality.daily_metrics where day = %s and metric = 'kpi.dau'"
         assert warehouse.execute(query, [day]).fetchall() == [(summary["kpis"]["active_users"]["dau"],)]
 

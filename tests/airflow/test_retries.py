@@ -48,6 +48,7 @@ def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_i
     pipeline: Pipeline, probe: Probe, api: AirflowApi
 ) -> None:
     probe(FAILS_ITS_TEST)
+    told = len(pipeline.stack.told)
     run_id = pipeline.start()
     assert not pipeline.finish(run_id)
     build = pipeline.task(run_id, "dbt_build")
@@ -58,6 +59,12 @@ def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_i
     assert set(mirrors.values()) == {"success"}
     with connect(pipeline.stack.settings, "reporter") as warehouse:
         assert warehouse.execute("select count(*) > 0 from marts.active_users").fetchone() == (True,)
+
+    (alert,) = pipeline.stack.told[told:]  # one for one cause: publish did not run for the same reason
+    assert alert.startswith("*Failed: saas_analytics_pipeline.dbt_build*")
+    day, link = run_id.split("__")[1], f"/dbt-nodes/{PIPELINE}/"
+    for part in (f"Day {day}, run {run_id}", "test probe_is_one: fail", "\n  n: 2\n", link):
+        assert part in alert
 
     mend(pipeline)
     clear(api, run_id, ["marts.probe"])
@@ -72,6 +79,30 @@ def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_i
     assert pipeline.finish(run_id)
     assert pipeline.started_nodes(run_id, 2) == {"probe", "after_probe"}
     assert set(pipeline.mirrors(run_id).values()) == {"success"}
+    wait_until(lambda: len(pipeline.stack.told) == told + 2, 30)
+    assert pipeline.stack.told[-1].startswith("*Well again: saas_analytics_pipeline.dbt_build*")
+
+
+def test_a_run_that_is_late_is_told_and_when_it_has_ended(pipeline: Pipeline, probe: Probe) -> None:
+    """Its deadline, hours away, is moved to now. The query that it waits for is ended, and tried again: no failure."""
+    probe(HANGS)
+    told = len(pipeline.stack.told)
+    run_id = pipeline.start()
+    with psycopg.connect(pipeline.stack.settings.admin_dsn("analytics"), autocommit=True) as server:
+        wait_until(lambda: hanging(server) is not None, 300)
+        with psycopg.connect(pipeline.stack.settings.admin_dsn("airflow")) as metadata:
+            of_run = "dagrun_id = (select id from dag_run where run_id = %s)"
+            moved = metadata.execute(f"update deadline set deadline_time = now() where {of_run}", [run_id]).rowcount
+        assert moved == 1
+        wait_until(lambda: len(pipeline.stack.told) > told, 120)
+        assert pipeline.stack.told[-1].startswith("*Failed: saas_analytics_pipeline is late*")
+        assert run_id in pipeline.stack.told[-1]
+        mend(pipeline)
+        server.execute("select pg_terminate_backend(%s)", [hanging(server)])
+    assert pipeline.finish(run_id)
+    well = "*Well again: saas_analytics_pipeline is late*"
+    wait_until(lambda: any(text.startswith(well) for text in pipeline.stack.told[told:]), 60)
+    assert not any(text.startswith("*Failed: saas_analytics_pipeline.") for text in pipeline.stack.told[told:])
 
 
 @pytest.mark.long

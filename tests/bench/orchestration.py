@@ -1,6 +1,7 @@
-"""What Airflow adds to dbt: the pipeline's `dbt_build`, with a mirror for each model, beside `dbt build` by hand.
+"""What Airflow adds to dbt: the pipeline, with a mirror for each model, beside its commands by hand and beside Cosmos.
 
-Both run on the same stack and the same data, in turn, after a first run of each that is not counted.
+All run on the same stack and the same data, in turn, after a first run of each that is not counted. Cosmos is
+astronomer-cosmos' watcher mode with this project's dbt, where it is installed: `uv sync --group bench`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from statistics import median
 
 import psutil
@@ -18,6 +20,7 @@ import psutil
 from infrastructure.local import supervision
 from infrastructure.local.airflow import airflow_url
 from infrastructure.local.airflow_api import AirflowApi
+from infrastructure.local.environment import shell_environment
 from infrastructure.local.layout import PIPELINE, Layout
 from tests.conftest import Stack, new_stack
 
@@ -28,8 +31,44 @@ BY_HAND = (
     ("data_gen/land.py", "--day", str(DAY)),
     ("-m", "infrastructure.freshness"),
     ("-m", "infrastructure.transform", "build"),
+    ("-m", "infrastructure.quality_report", "--day", str(DAY)),
     ("-m", "infrastructure.publish", "--day", str(DAY)),
 )
+COSMOS = "cosmos_watcher"
+_COSMOS_DAG = """
+from cosmos import DbtDag, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.constants import ExecutionMode, LoadMode
+
+from infrastructure.settings import load_settings
+from infrastructure.transform import dbt_environment, target_path
+
+SETTINGS = load_settings()
+DBT = SETTINGS.root / "dbt"
+cosmos_watcher = DbtDag(
+    dag_id="cosmos_watcher",
+    schedule=None,
+    is_paused_upon_creation=False,
+    project_config=ProjectConfig(
+        dbt_project_path=DBT,
+        manifest_path=target_path(SETTINGS) / "manifest.json",
+        env_vars=dbt_environment(SETTINGS),
+        install_dbt_deps=False,
+    ),
+    profile_config=ProfileConfig("warehouse", "warehouse", profiles_yml_filepath=DBT / "profiles.yml"),
+    execution_config=ExecutionConfig(execution_mode=ExecutionMode.WATCHER),
+    render_config=RenderConfig(load_method=LoadMode.DBT_MANIFEST),
+)
+"""
+# Processor seconds that the DAG files take after Airflow itself is read, as in the processes of the dag-processor.
+_IMPORT = """
+import pathlib, runpy, sys, time
+import airflow.sdk
+sys.path[:0] = ["airflow/plugins", "."]
+begun = time.process_time()
+for path in pathlib.Path("airflow/dags").glob("*.py"):
+    runpy.run_path(str(path))
+print(time.process_time() - begun)
+"""
 
 
 @dataclass(slots=True)
@@ -48,15 +87,21 @@ def measure(times: int = 3, idle_seconds: int = 60) -> list[tuple[str, str, str,
         _in_airflow(api, layout)
         _by_hand(stack, layout)
         rounds = [(_in_airflow(api, layout), _by_hand(stack, layout)) for _ in range(times)]
+        imports = float(stack.run("-c", _IMPORT, environment=shell_environment(stack.settings)).stdout.split()[-1])
         idle = _cpu(layout)
         time.sleep(idle_seconds)
         idle_share = (_cpu(layout) - idle) / idle_seconds
+        cosmos = _in_cosmos(stack, api, layout, times) if find_spec("cosmos") else None
     whole, build = ([part[index] for part, _ in rounds] for index in (0, 1))
     hand, dbt = ([part[index] for _, part in rounds] for index in (0, 1))
     return [
         _row("pipeline, trigger to end: wall", whole, "its commands by hand", hand, "wall"),
         _row("pipeline, trigger to end: CPU, Airflow and all", whole, "its commands by hand", hand, "cpu"),
         _row("task dbt_build: wall", build, "dbt build by hand", dbt, "wall"),
+        _row("cosmos, watcher mode, dbt alone: wall", cosmos, "dbt build by hand", dbt, "wall")
+        if cosmos
+        else ("cosmos, watcher mode", "not installed: uv sync --group bench", "", ""),
+        ("DAG files, import: CPU", f"{imports:.2f} s", "", ""),
         ("stack without work: share of a processor", f"{idle_share:.1%}", "", ""),
     ]
 
@@ -74,6 +119,23 @@ def _in_airflow(api: AirflowApi, layout: Layout) -> tuple[Cost, Cost]:
             raise SystemExit(f"The run {run_id} failed: its log is in {layout.logs}")
     task = api.call("GET", f"/api/v2/dags/{PIPELINE}/dagRuns/{run_id}/taskInstances/dbt_build")
     return whole, Cost(wall=task["duration"])
+
+
+def _in_cosmos(stack: Stack, api: AirflowApi, layout: Layout, times: int) -> list[Cost]:
+    """Runs of the same dbt project, a task for each model, by Cosmos' watcher; the first is not counted."""
+    (stack.root / "airflow/dags/cosmos_watcher.py").write_text(_COSMOS_DAG)
+    while not api.knows(COSMOS):
+        if errors := api.import_errors():
+            raise SystemExit("\n".join(errors))
+        time.sleep(1)
+    costs = []
+    for _ in range(times + 1):
+        with _costs(layout) as cost:
+            run_id = api.call("POST", f"/api/v2/dags/{COSMOS}/dagRuns", {"logical_date": None})["dag_run_id"]
+            if not api.wait(COSMOS, run_id, lambda text: None, seconds=1800):
+                raise SystemExit(f"The run {run_id} of Cosmos failed: its log is in {layout.logs}")
+        costs.append(cost)
+    return costs[1:]
 
 
 def _by_hand(stack: Stack, layout: Layout) -> tuple[Cost, Cost]:

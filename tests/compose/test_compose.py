@@ -25,7 +25,10 @@ from tests.warehouse.conftest import Build, built_tables, land_days, rows_of
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
-SERVICES = ("postgres", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+SERVICES = (
+    *("postgres", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
+    *("superset", "docs"),
+)
 DAYS = 4  # landed by hand; the pipeline runs for the day after them
 # Numbers of loads follow the order in which threads finish.
 LOAD = frozenset({"_load_id"})
@@ -56,7 +59,7 @@ def wait_for(stack: Stack, service: str, other_than: str) -> None:
     """Until the service has another process than `other_than` and every container is healthy."""
     deadline = time.monotonic() + 300
     while True:
-        states = {name: entry["State"] for name, entry in inspected(stack).items() if name != INIT}
+        states = {name: entry["State"] for name, entry in inspected(stack).items() if name not in INIT}
         waiting = [name for name, state in states.items() if state.get("Health", {}).get("Status") != "healthy"]
         if not waiting and states[service]["StartedAt"] != other_than:
             return
@@ -66,7 +69,7 @@ def wait_for(stack: Stack, service: str, other_than: str) -> None:
 
 def test_every_container_is_confined(containers: Stack) -> None:
     found = inspected(containers)
-    assert set(found) == {*SERVICES, INIT}
+    assert set(found) == {*SERVICES, *INIT}
     for name, entry in found.items():
         host, user = entry["HostConfig"], entry["Config"]["User"]
         assert user and user.split(":")[0] not in ("0", "root"), name
@@ -80,7 +83,7 @@ def test_every_container_is_confined(containers: Stack) -> None:
 
 def test_what_runs_in_a_container_is_not_root_and_writes_only_where_it_must(containers: Stack) -> None:
     for name, entry in inspected(containers).items():
-        if name == INIT:
+        if name in INIT:
             continue
         script = "id -u; touch /app/x /x /usr/x 2>/dev/null && echo written; grep CapEff /proc/1/status"
         said = subprocess.run(
@@ -101,6 +104,8 @@ def test_nothing_is_published_but_on_this_machine(containers: Stack) -> None:
     assert {name: ports for name, ports in published.items() if ports} == {
         "postgres": [("127.0.0.1", settings.port)],
         "airflow-api-server": [("127.0.0.1", settings.airflow_port)],
+        "superset": [("127.0.0.1", settings.superset_port)],
+        "docs": [("127.0.0.1", settings.docs_port)],
     }
 
 

@@ -20,6 +20,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 FIT = {
     "AIRFLOW_AUTH_MANAGER": "fab",
     "STACK_IMAGE": f"registry.example.com/analytics@{DIGEST}",
+    "SUPERSET_IMAGE": f"registry.example.com/dashboards@{DIGEST}",
     "POSTGRES_IMAGE": f"postgres:18@{DIGEST}",
 }
 ELSEWHERE = {"WAREHOUSE_HOST": "db.example.com", "WAREHOUSE_SSLMODE": "verify-full", "WAREHOUSE_SSLROOTCERT": "ca.pem"}

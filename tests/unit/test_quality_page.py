@@ -72,7 +72,7 @@ def test_the_page_shows_every_section_and_escapes_what_it_shows() -> None:
         "40 of 41",
         "rows are lost",
         "bad_timestamp",
-        "first 1 rows",
+        "first 1 row<",
         "orders add up",
         "stale",
         "<svg",

@@ -147,6 +147,8 @@ def test_a_malformed_line_is_named_and_not_shown(tmp_path: Path, line: str, said
         ("COMPANY_SCALE", "nan"),
         ("COMPANY_SEED", "-1"),
         ("COMPANY_FOUNDED", "01.02.2026"),
+        ("SMTP_SECURITY", "tls"),
+        ("PIPELINE_DEADLINE_MINUTES", "two hours"),
     ],
 )
 def test_a_wrong_value_is_named_with_where_it_stands(root: Path, key: str, value: str) -> None:
@@ -155,6 +157,16 @@ def test_a_wrong_value_is_named_with_where_it_stands(root: Path, key: str, value
     set_value(root, key, value)
     with pytest.raises(SettingsError, match=f"{key}={value} in {root / '.env'} is not"):
         load_settings(root, env={})
+
+
+def test_the_login_of_the_mail_server_is_split_and_not_shown(root: Path) -> None:
+    settings = load_settings(root, env={"SMTP_LOGIN": "ann:hunter2:3"})
+    assert settings.smtp_login == ("ann", "hunter2:3")
+    assert "hunter2" not in repr(settings)
+    assert load_settings(root, env=settings.environment()) == settings
+    with pytest.raises(SettingsError, match="SMTP_LOGIN in the environment is neither user:password nor off") as error:
+        load_settings(root, env={"SMTP_LOGIN": "hunter2"})
+    assert "hunter2" not in str(error.value)
 
 
 def test_forms_of_a_line(tmp_path: Path) -> None:

@@ -144,7 +144,8 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
         bad = {node: s for node, s in results.statuses.items() if s not in DONE and s != "skipped"}
         tests = [node for node, status in bad.items() if status == "fail"]
         failure = TestsFailed if tests else BuildFailed
-        raise failure(f"{len(bad)} nodes failed: {', '.join(sorted(map(short, bad)))}. The log above says why.")
+        failed = f"{len(bad)} node{'s' * (len(bad) != 1)} failed"
+        raise failure(f"{failed}: {', '.join(sorted(map(short, bad)))}. The log above says why.")
 
 
 class DbtMirror(BaseOperator):  # type: ignore[misc]

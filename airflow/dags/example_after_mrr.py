@@ -1,0 +1,31 @@
+"""An example: a DAG of a team's own that runs when the mart `mrr` has changed. Off until it is switched on.
+
+Every mart is an asset, `marts.<name>`. The pipeline and the micro-batch make an event of it where rows of it changed.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, Asset, task
+
+from infrastructure.settings import load_settings
+from infrastructure.warehouse import connect
+
+MRR = Asset("marts.mrr")
+
+with DAG(
+    dag_id="example_after_mrr",
+    description="Prints the newest month of recurring revenue when it has changed",
+    doc_md=__doc__,
+    schedule=[MRR],
+    catchup=False,
+    tags=["example"],
+):
+
+    @task
+    def print_mrr() -> None:
+        with connect(load_settings(), "reporter") as warehouse:
+            query = "select month_start, sum(mrr) from marts.mrr group by month_start order by month_start desc limit 1"
+            for month, mrr in warehouse.execute(query):
+                print(f"MRR of {month:%B %Y}: {mrr:,.2f}")
+
+    print_mrr()

@@ -1,0 +1,135 @@
+"""kill -9 of each part of the stack, at three moments of a run: it ends by itself, as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import psutil
+import psycopg
+import pytest
+
+from data_gen.landing.command import prepare
+from infrastructure.local import supervision
+from infrastructure.local.layout import Layout
+from infrastructure.local.postgres import postmaster
+from infrastructure.settings import Settings
+from infrastructure.warehouse import connect, ensure_warehouse
+from tests.airflow.conftest import Pipeline, contents, wait_until
+from tests.conftest import Stack
+
+pytestmark = pytest.mark.timeout(1800)
+
+VICTIMS = ("scheduler", "supervisor of the task", "process of the task", "back end", "postgres")
+MOMENTS = ("in a landing", "in a model", "in a test")
+# These two run every time: what holds the models, and what everything stands on, in the middle of a model.
+ALWAYS = {("in a model", "process of the task"), ("in a model", "postgres")}
+# A day of its own for each case that lands or builds something; the tests of the models run on any day.
+FOUNDED = datetime.now(UTC).date() - timedelta(days=10)
+CASES = [
+    pytest.param(
+        moment,
+        victim,
+        FOUNDED + timedelta(days=min(5 * row + column, 9)),
+        id=f"{victim} {moment}",
+        marks=() if (moment, victim) in ALWAYS else pytest.mark.long,
+    )
+    for row, moment in enumerate(MOMENTS)
+    for column, victim in enumerate(VICTIMS)
+]
+
+
+@pytest.fixture(scope="module")
+def killed(stack: Stack) -> Settings:
+    """A warehouse in which only these runs work."""
+    settings = replace(stack.settings, database="killed")
+    ensure_warehouse(settings)
+    prepare(settings)
+    return settings
+
+
+@pytest.mark.parametrize(("moment", "victim", "day"), CASES)
+def test_a_run_of_which_something_is_killed_ends_by_itself(
+    pipeline: Pipeline, stack: Stack, killed: Settings, moment: str, victim: str, day: date
+) -> None:
+    with stopped_at(moment, killed) as backend:
+        run_id = pipeline.start(day, warehouse=killed.database)
+        wait_until(lambda: backend() is not None, 600)
+        kill(stack, victim, backend() or 0)
+    assert pipeline.finish(run_id, 900)
+    assert set(pipeline.mirrors(run_id).values()) == {"success"}
+    assert all(program.state == supervision.RUNNING for program in supervision.programs(Layout(stack.root)))
+
+
+def test_what_these_runs_left_is_what_undisturbed_ones_leave(stack: Stack, killed: Settings) -> None:
+    with connect(killed, "owner") as warehouse:
+        days = [day for (day,) in warehouse.execute("select distinct landed_on from raw.loads order by 1")]
+    assert days, "only together with the tests before it"
+    for day in days:
+        stack.run("-m", "data_gen.land", "--day", str(day), environment={"WAREHOUSE_DB": "undisturbed"})
+    stack.run("-m", "infrastructure.transform", "--quiet", "build", environment={"WAREHOUSE_DB": "undisturbed"})
+    assert contents(stack, killed.database) == contents(stack, "undisturbed")
+
+
+@contextmanager
+def stopped_at(moment: str, settings: Settings) -> Iterator[Callable[[], int | None]]:
+    """While this is entered, a run does not get past this moment. Gives who tells its back end when it is there."""
+    probe = {"in a model": "probe", "in a test": "probe_test"}.get(moment)
+    with psycopg.connect(settings.admin_dsn(settings.database), autocommit=True) as watcher:
+
+        def waiting() -> int | None:
+            condition = "wait_event = 'PgSleep'" if probe else "wait_event_type = 'Lock' and usename = 'loader'"
+            query = f"select pid from pg_stat_activity where datname = current_database() and {condition}"
+            row = watcher.execute(query).fetchone()
+            return row[0] if row else None
+
+        blocker = psycopg.connect(settings.dsn("owner"))
+        if probe:
+            hangs = "begin perform pg_sleep(3600); return 1; end"
+            blocker.execute(
+                f"create or replace function public.{probe}() returns int language plpgsql security definer as"
+                f" $$ {hangs} $$"
+            )
+            blocker.commit()
+        else:
+            blocker.execute("lock table raw.events in access exclusive mode")
+        try:
+            yield waiting
+        finally:
+            with suppress(psycopg.OperationalError):  # it may have been killed with the others
+                blocker.rollback()
+            blocker.close()
+            if probe:
+                wait_until(lambda: _dropped(settings, probe), 60)
+
+
+def _dropped(settings: Settings, probe: str) -> bool:
+    try:
+        with psycopg.connect(settings.dsn("owner")) as warehouse:
+            warehouse.execute(f"drop function public.{probe}()")
+        return True
+    except psycopg.OperationalError:  # the server is starting again
+        return False
+
+
+def kill(stack: Stack, victim: str, backend: int) -> None:
+    layout = Layout(stack.root)
+    if victim == "postgres":
+        server = postmaster(layout.postgres.resolve() / "data")
+        assert server is not None
+        server.send_signal(signal.SIGQUIT)  # an immediate stop
+        return
+    scheduler = psutil.Process(next(p.pid for p in supervision.programs(layout) if p.name == "airflow-scheduler"))
+    workers = [worker for worker in scheduler.children() if worker.children()]
+    victims = {
+        "back end": [backend],
+        "scheduler": [scheduler.pid],
+        "supervisor of the task": [worker.pid for worker in workers],
+        "process of the task": [process.pid for worker in workers for process in worker.children()],
+    }
+    (pid,) = victims[victim]
+    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,45 @@
+"""Marts as assets: what changed starts the DAGs that wait for it, and what did not change starts nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from infrastructure.changed_marts import changed_marts
+from infrastructure.local.airflow_api import AirflowApi
+from infrastructure.local.layout import PIPELINE
+from tests.airflow.conftest import Pipeline, contents, wait_until
+from tests.conftest import Stack
+
+WAITING = "example_after_mrr"
+
+
+def test_marts_that_changed_start_the_dags_that_wait_for_them(
+    stack: Stack, pipeline: Pipeline, api: AirflowApi
+) -> None:
+    pipeline.ended_run()  # the marts are there
+    untold = {f"marts.{mart}" for mart in changed_marts(stack.settings)}  # by runs that failed after they built them
+    before = contents(stack, "analytics")
+    api.call("PATCH", f"/api/v2/dags/{WAITING}", {"is_paused": False})
+    day = datetime.now(UTC).date() - timedelta(days=5)
+    run_id = pipeline.start(day)
+    assert pipeline.finish(run_id)
+    after = contents(stack, "analytics")
+    changed = {table for table in after if table.startswith("marts.") and after[table] != before.get(table)}
+    assert "marts.mrr" in changed
+    assert events(api, run_id) == changed | untold
+
+    def ended() -> bool:
+        runs = api.call("GET", f"/api/v2/dags/{WAITING}/dagRuns")["dag_runs"]
+        return [run["state"] for run in runs] == ["success"]
+
+    wait_until(ended, 120)
+    # The same files again change nothing.
+    again = pipeline.start(day)
+    assert pipeline.finish(again)
+    assert events(api, again) == set()
+    assert contents(stack, "analytics") == after
+
+
+def events(api: AirflowApi, run_id: str) -> set[str]:
+    query = f"source_dag_id={PIPELINE}&source_run_id={run_id}&limit=100"
+    return {event["name"] for event in api.call("GET", f"/api/v2/assets/events?{query}")["asset_events"]}
