@@ -48,6 +48,7 @@ def running_server() -> Iterator[Settings]:
                 "COMPANY_SCALE": "1.0",
                 "COMPANY_SEED": "42",
                 "COMPANY_FOUNDED": "2026-01-01",
+                "SUPERSET_PORT": str(_free_port()),
                 **{key: secrets.token_urlsafe(16) for key in KEYS if is_secret(key)},
             },
         )

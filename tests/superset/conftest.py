@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,16 @@ class Superset:
         client.headers["Authorization"] = (
             "Bearer " + answer(client.post("/api/v1/security/login", json=login))["access_token"]
         )
+        client.headers["X-CSRFToken"] = answer(client.get("/api/v1/security/csrf_token/"))["result"]
+        return client
+
+    def browser_client(self, user: str) -> httpx.Client:
+        """A client with the session of a browser, which the old part of Superset asks for."""
+        client = httpx.Client(base_url=self.url, timeout=60, trust_env=False, headers={"Referer": self.url})
+        token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', client.get("/login/").text)
+        assert token is not None, "the page of the login has no csrf_token"
+        form = {"username": user, "password": self.password(user), "csrf_token": token[1]}
+        assert client.post("/login/", data=form).status_code == 302
         client.headers["X-CSRFToken"] = answer(client.get("/api/v1/security/csrf_token/"))["result"]
         return client
 
@@ -179,7 +190,7 @@ def admin(superset: Superset) -> httpx.Client:
 
 @pytest.fixture(scope="session")
 def viewer(superset: Superset) -> httpx.Client:
-    return superset.client("viewer")
+    return superset.browser_client("viewer")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ with periods as (
             partition by periods.customer_id order by periods.period_start desc, periods.subscription_id desc
         ) as position
     from {{ ref('fact_subscription_periods') }} as periods
-    cross join {{ ref('as_of') }} as today
+    inner join {{ ref('int_customer_health') }} as today on periods.customer_id = today.customer_id
     where
         periods.period_start <= today.as_of
         and (periods.period_end > today.as_of or periods.period_end is null)
