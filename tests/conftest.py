@@ -120,11 +120,11 @@ def new_stack() -> Iterator[Stack]:
     """A stack of a copy of this project, with a small company; up, and removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="saas-analytics-stack-"))
     root.chmod(0o755)
-    for name in (".ci", "airflow", "data_gen", "dbt", "docs", "infrastructure"):
+    for name in (".ci", "airflow", "data_gen", "dbt", "docs", "infrastructure", "tests"):
         shutil.copytree(
             PROJECT_ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs")
         )
-    files = (".env.template", "Makefile", "deploy.sh", "docker-compose.yml", "pyproject.toml", "uv.lock")
+    files = (".env.template", "Makefile", "LICENSE", "deploy.sh", "docker-compose.yml", "pyproject.toml", "uv.lock")
     for name in (*files, *(path.name for path in PROJECT_ROOT.glob("*.md"))):
         shutil.copy2(PROJECT_ROOT / name, root / name)
     (root / ".venv").symlink_to(sys.prefix)
