@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
-from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers
+from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers, remove_image
 from infrastructure.containers.production import database_elsewhere, is_pinned
 from infrastructure.local.airflow import airflow_url
 from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
@@ -37,7 +37,7 @@ def up(root: Path) -> Settings:
         if not any(container.state == "running" for container in containers(project_name(root))):
             settings = settle_ports(layout, settings)
         _make_shared_directories(settings)
-        if not is_pinned(os.environ.get("STACK_IMAGE") or read_dotenv(layout.dotenv)["STACK_IMAGE"]):
+        if _is_built_here(root):
             with step("The image of Airflow and dbt is built"):
                 _quietly(root, ["build", INIT], layout.log("docker-build"))
         with step("The containers are started"):
@@ -57,12 +57,16 @@ def _start(settings: Settings, layout: Layout) -> None:
 
 
 def down(root: Path, *, volumes: bool = False) -> bool:
-    """Remove the containers and keep the data, or with `volumes` remove these too. False where there were none."""
+    """Remove the containers and keep the data, or with `volumes` remove these and the image too. False where there were
+    no containers.
+    """
     there = containers(project_name(root))
     if there or volumes:
         with step("Stopping the containers"):
             arguments = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
             _quietly(root, arguments, Layout(root).log("docker-down"))
+    if volumes and _is_built_here(root):
+        remove_image(_image(root))
     return bool(there)
 
 
@@ -101,6 +105,15 @@ def command() -> list[str]:
 def project_name(root: Path) -> str:
     """What Compose calls this checkout's containers, networks and volumes; no two checkouts have the same."""
     return os.environ.get("COMPOSE_PROJECT_NAME") or read_dotenv(root / ".env").get("COMPOSE_PROJECT_NAME", "none")
+
+
+def _image(root: Path) -> str:
+    return os.environ.get("STACK_IMAGE") or read_dotenv(root / ".env").get("STACK_IMAGE", "")
+
+
+def _is_built_here(root: Path) -> bool:
+    """An image that is named by its digest is taken as it is."""
+    return not is_pinned(_image(root))
 
 
 def _make_shared_directories(settings: Settings) -> None:

@@ -157,8 +157,8 @@ def note_migration(settings: Settings, version: str) -> None:
 
 
 _FOR_TASKS = (
-    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_", "DOCS_", "STACK_URL", "AIRFLOW_AUTH_"),
-    *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_"),
+    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_", "DOCS_", "STACK_URL", "AIRFLOW_AUTH_", "SPECIAL_"),
+    *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_", "RAW_"),
 )
 
 
