@@ -126,12 +126,12 @@ def copy_of_project(kind: str) -> Iterator[Stack]:
     """A copy of this project, with a small company and a stack of this kind that is not up yet; removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="saas-analytics-stack-"))
     root.chmod(0o755)
-    for name in (".ci", "airflow", "data_gen", "dbt", "docs", "infrastructure"):
+    for name in (".ci", "airflow", "data_gen", "dbt", "docs", "infrastructure", "tests"):
         shutil.copytree(
             PROJECT_ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs", ".venv")
         )
-    made_with = ("docker-compose.yml", "deploy.sh", "Makefile", "pyproject.toml", "uv.lock")
-    for name in (".dockerignore", ".env.template", *made_with, *(path.name for path in PROJECT_ROOT.glob("*.md"))):
+    files = (".dockerignore", ".env.template", "docker-compose.yml", "deploy.sh", "pyproject.toml", "uv.lock")
+    for name in (*files, "LICENSE", "Makefile", *(path.name for path in PROJECT_ROOT.glob("*.md"))):
         shutil.copy2(PROJECT_ROOT / name, root / name)
     (root / ".venv").symlink_to(sys.prefix)
     stack = Stack(root, kind)

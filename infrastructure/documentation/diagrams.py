@@ -12,7 +12,7 @@ from html import escape
 from itertools import pairwise
 
 CHARACTER, ROW, HEADING, PADDING = 7.3, 19.0, 27.0, 11.0  # pixels, for a monospaced font of 12 pixels
-GAP_ACROSS, GAP_DOWN, GAP_OF_LABEL = 70.0, 20.0, 44.0
+GAP_ACROSS, GAP_DOWN, GAP_OF_LABEL = 48.0, 20.0, 44.0
 SWEEPS = 8
 
 

@@ -94,7 +94,8 @@ def test_it_listens_on_this_machine_only(stack: Stack) -> None:
     ours = {process.pid for process in stray_processes(Layout(stack.root))}
     listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in ours]
     addresses = {(address.ip, address.port) for c in listening if (address := c.laddr)}
-    assert addresses == {("127.0.0.1", stack.settings.port), ("127.0.0.1", stack.settings.airflow_port)}
+    settings = stack.settings
+    assert addresses == {("127.0.0.1", port) for port in (settings.port, settings.airflow_port, settings.docs_port)}
 
 
 def test_a_killed_postgres_comes_back_with_its_data(stack: Stack) -> None:
