@@ -6,7 +6,7 @@ LOCAL  := $(PYTHON) -m infrastructure.local
 READY  := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill docs status doctor psql env test lint bench clean
+.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill docs status doctor psql env test test-compose lint bench clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,9 @@ env: $(READY)  ## Addresses and credentials for a shell: eval "$(make -s env)"
 
 test: $(READY)  ## All tests: [ARGS="-k landing"]
 	@$(PYTHON) -m pytest $(ARGS)
+
+test-compose: $(READY)  ## The tests of the stack in containers; needs a Docker engine
+	@COMPOSE=1 $(PYTHON) -m pytest tests/compose $(ARGS)
 
 lint: $(READY)  ## All checkers
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash .ci/lint

@@ -33,10 +33,11 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if "LONG" not in os.environ:
-        for item in items:
-            if item.get_closest_marker("long"):
-                item.add_marker(pytest.mark.skip(reason="takes minutes: LONG=1 runs it"))
+    for item in items:
+        if "LONG" not in os.environ and item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: LONG=1 runs it"))
+        if "COMPOSE" not in os.environ and item.get_closest_marker("compose"):
+            item.add_marker(pytest.mark.skip(reason="needs a Docker engine: make test-compose runs it"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -80,14 +81,17 @@ def new_warehouse(postgres: Settings, tmp_path: Path) -> Iterator[Callable[[], S
 
 
 class Stack:
-    """A copy of the project with a small company, and the commands of its embedded stack. `told` has its alerts."""
+    """A copy of the project with a small company, and the commands of its stack: `local`, or in containers `docker`.
 
-    def __init__(self, root: Path) -> None:
+    `told` has its alerts, where a test hears them.
+    """
+
+    def __init__(self, root: Path, kind: str) -> None:
         self.root = root
         self.told: list[str] = []
         inherited = ("AIRFLOW", "WAREHOUSE_", "PG", "DBT_", "MAKE", "MFLAGS", "STACK", "SQL", *KEYS)
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(inherited)}
-        self.environment["STACK"] = "local"
+        self.environment["STACK"] = kind
 
     def run(
         self, *command: str, check: bool = True, environment: Mapping[str, str] = NOTHING
@@ -100,7 +104,7 @@ class Stack:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=900,
         )
         if check:
             assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
@@ -118,31 +122,39 @@ class Stack:
 
 
 @contextmanager
-def new_stack() -> Iterator[Stack]:
-    """A stack of a copy of this project, with a small company; up, and removed at the end."""
+def copy_of_project(kind: str) -> Iterator[Stack]:
+    """A copy of this project, with a small company and a stack of this kind that is not up yet; removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="saas-analytics-stack-"))
     root.chmod(0o755)
     for name in ("airflow", "data_gen", "dbt", "infrastructure"):
         shutil.copytree(
-            PROJECT_ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs")
+            PROJECT_ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs", ".venv")
         )
-    for name in (".env.template", "Makefile", "pyproject.toml", "uv.lock"):
+    for name in (".dockerignore", ".env.template", "Makefile", "docker-compose.yml", "pyproject.toml", "uv.lock"):
         shutil.copy2(PROJECT_ROOT / name, root / name)
     (root / ".venv").symlink_to(sys.prefix)
-    _add_probe(root)
-    stack = Stack(root)
+    stack = Stack(root, kind)
     try:
         stack.local("env")  # makes .env
         set_value(root, "COMPANY_SCALE", "0.05")
         set_value(root, "COMPANY_FOUNDED", (datetime.now(UTC).date() - timedelta(days=10)).isoformat())
-        with hook() as receiver:
-            set_value(root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
-            stack.told = receiver.got
+        yield stack
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def new_stack() -> Iterator[Stack]:
+    """An embedded stack of a copy of this project; up, and removed at the end."""
+    with copy_of_project("local") as stack, hook() as receiver:
+        _add_probe(stack.root)
+        set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
+        stack.told = receiver.got
+        try:
             stack.local("up")
             yield stack
-    finally:
-        stack.local("down", check=False)
-        shutil.rmtree(root, ignore_errors=True)
+        finally:
+            stack.local("down", check=False)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
-from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers
+from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers, remove_image
 from infrastructure.local.airflow import airflow_url
 from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step
@@ -35,7 +35,7 @@ def up(root: Path) -> Settings:
         if not any(container.state == "running" for container in containers(project_name(root))):
             settings = settle_ports(layout, settings)
         _make_shared_directories(settings)
-        if "@sha256:" not in read_dotenv(layout.dotenv)["STACK_IMAGE"]:
+        if _is_built_here(root):
             with step("The image of Airflow and dbt is built"):
                 _quietly(root, ["build", INIT], layout.log("docker-build"))
         with step("The containers are started"):
@@ -45,12 +45,16 @@ def up(root: Path) -> Settings:
 
 
 def down(root: Path, *, volumes: bool = False) -> bool:
-    """Remove the containers and keep the data, or with `volumes` remove these too. False where there were none."""
+    """Remove the containers and keep the data, or with `volumes` remove these and the image too. False where there were
+    no containers.
+    """
     there = containers(project_name(root))
     if there or volumes:
         with step("Stopping the containers"):
             arguments = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
             _quietly(root, arguments, Layout(root).log("docker-down"))
+    if volumes and _is_built_here(root):
+        remove_image(_image(root))
     return bool(there)
 
 
@@ -89,6 +93,15 @@ def command() -> list[str]:
 def project_name(root: Path) -> str:
     """What Compose calls this checkout's containers, networks and volumes; no two checkouts have the same."""
     return os.environ.get("COMPOSE_PROJECT_NAME") or read_dotenv(root / ".env").get("COMPOSE_PROJECT_NAME", "none")
+
+
+def _image(root: Path) -> str:
+    return read_dotenv(root / ".env").get("STACK_IMAGE", "")
+
+
+def _is_built_here(root: Path) -> bool:
+    """An image that is named by its digest comes from elsewhere."""
+    return "@sha256:" not in _image(root)
 
 
 def _make_shared_directories(settings: Settings) -> None:
