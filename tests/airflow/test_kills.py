@@ -22,22 +22,15 @@ from infrastructure.warehouse import connect, ensure_warehouse
 from tests.airflow.conftest import Pipeline, contents, wait_until
 from tests.conftest import Stack
 
-pytestmark = pytest.mark.timeout(1800)
+# The scheduler is killed every time in test_pipeline.py, and dbt in test_transform.py.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 VICTIMS = ("scheduler", "supervisor of the task", "process of the task", "back end", "postgres")
 MOMENTS = ("in a landing", "in a model", "in a test")
-# Runs every time: dbt in the middle of a model. (The scheduler is killed every time in test_pipeline.py.)
-ALWAYS = {("in a model", "process of the task")}
 # A day of its own for each case that lands or builds something; the tests of the models run on any day.
 FOUNDED = datetime.now(UTC).date() - timedelta(days=10)
 CASES = [
-    pytest.param(
-        moment,
-        victim,
-        FOUNDED + timedelta(days=min(5 * row + column, 9)),
-        id=f"{victim} {moment}",
-        marks=() if (moment, victim) in ALWAYS else pytest.mark.long,
-    )
+    pytest.param(moment, victim, FOUNDED + timedelta(days=min(5 * row + column, 9)), id=f"{victim} {moment}")
     for row, moment in enumerate(MOMENTS)
     for column, victim in enumerate(VICTIMS)
 ]
@@ -65,7 +58,6 @@ def test_a_run_of_which_something_is_killed_ends_by_itself(
     assert all(program.state == supervision.RUNNING for program in supervision.programs(Layout(stack.root)))
 
 
-@pytest.mark.long
 def test_what_these_runs_left_is_what_undisturbed_ones_leave(stack: Stack, killed: Settings) -> None:
     with connect(killed, "owner") as warehouse:
         days = [day for (day,) in warehouse.execute("select distinct landed_on from raw.loads order by 1")]
