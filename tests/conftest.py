@@ -83,7 +83,7 @@ def new_warehouse(postgres: Settings, tmp_path: Path) -> Iterator[Callable[[], S
 class Stack:
     """A copy of the project with a small company, and the commands of its stack: `local`, or in containers `docker`.
 
-    `told` has the alerts of an embedded one.
+    `told` has its alerts, where a test hears them.
     """
 
     def __init__(self, root: Path, kind: str) -> None:
@@ -147,8 +147,10 @@ def copy_of_project(kind: str) -> Iterator[Stack]:
 @contextmanager
 def new_stack() -> Iterator[Stack]:
     """An embedded stack of a copy of this project; up, and removed at the end."""
-    with copy_of_project("local") as stack:
+    with copy_of_project("local") as stack, hook() as receiver:
         _add_probe(stack.root)
+        set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
+        stack.told = receiver.got
         try:
             with hook() as receiver:
                 set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")

@@ -22,22 +22,15 @@ from infrastructure.warehouse import connect, ensure_warehouse
 from tests.airflow.conftest import Pipeline, contents, wait_until
 from tests.conftest import Stack
 
-pytestmark = pytest.mark.timeout(1800)
+# The scheduler is killed every time in test_pipeline.py, and dbt in test_transform.py.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 VICTIMS = ("scheduler", "supervisor of the task", "process of the task", "back end", "postgres")
 MOMENTS = ("in a landing", "in a model", "in a test")
-# These two run every time: what holds the models, and what everything stands on, in the middle of a model.
-ALWAYS = {("in a model", "process of the task"), ("in a model", "postgres")}
 # A day of its own for each case that lands or builds something; the tests of the models run on any day.
 FOUNDED = datetime.now(UTC).date() - timedelta(days=10)
 CASES = [
-    pytest.param(
-        moment,
-        victim,
-        FOUNDED + timedelta(days=min(5 * row + column, 9)),
-        id=f"{victim} {moment}",
-        marks=() if (moment, victim) in ALWAYS else pytest.mark.long,
-    )
+    pytest.param(moment, victim, FOUNDED + timedelta(days=min(5 * row + column, 9)), id=f"{victim} {moment}")
     for row, moment in enumerate(MOMENTS)
     for column, victim in enumerate(VICTIMS)
 ]

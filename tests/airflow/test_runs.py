@@ -52,6 +52,7 @@ def results(stack: Stack, run_id: str) -> int:
     return int(row[0])
 
 
+@pytest.mark.long
 def test_a_file_that_arrives_lands_and_is_built_by_the_next_microbatch(
     stack: Stack, pipeline: Pipeline, api: AirflowApi, microbatch: None
 ) -> None:
