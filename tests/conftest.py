@@ -152,11 +152,8 @@ def new_stack() -> Iterator[Stack]:
         set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
         stack.told = receiver.got
         try:
-            with hook() as receiver:
-                set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
-                stack.told = receiver.got
-                stack.local("up")
-                yield stack
+            stack.local("up")
+            yield stack
         finally:
             stack.local("down", check=False)
 
