@@ -46,9 +46,11 @@
         {{ return(none) }}
     {% endif %}
     {% do run_query("analyze touched") %}
+    {% do look_up_in_partitions(true) %}
     {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
         ~ " where (" ~ units ~ ") in (select " ~ units ~ " from touched)") %}
     {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql) ~ "\n)") %}
+    {% do look_up_in_partitions(false) %}
     {% do run_query(compare(target)) %}
     {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
         {% do nothing_to_write("nothing changed") %}
@@ -57,8 +59,10 @@
     {% do run_query("analyze changed; analyze incoming") %}
     {% set seq = next_seq() %}
     {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by")) %}{% endif %}
+    {% do look_up_in_partitions(true) %}
+    {% do run_query("delete from " ~ target ~ " where (" ~ units ~ ") in (select " ~ units ~ " from changed)") %}
+    {% do look_up_in_partitions(false) %}
     {% call statement("main") %}
-        delete from {{ target }} where ({{ units }}) in (select {{ units }} from changed);
         insert into {{ target }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }} from incoming where ({{ units }}) in (select {{ units }} from changed)
     {% endcall %}
@@ -67,6 +71,21 @@
         select distinct {{ seq }}, {{ feed | join(", ") }} from {{ "(" ~ changed_windows(columns, unit, window) ~ ") as news" if window else "changed" }}
     {% endcall %}
     {{ return(seq) }}
+{%- endmacro %}
+
+{#-
+  For a model that is partitioned or reads one that is: touched units are looked up by index. The planner counts a lookup in every
+  partition, where it happens in one, and would rather join with the whole history.
+-#}
+{% macro look_up_in_partitions(begin) -%}
+    {%- set ns = namespace(partitioned=config.get("partition_by") is not none) -%}
+    {%- for parent in model.depends_on.nodes if parent.startswith("model.") and graph.nodes[parent].config.get("partition_by") -%}
+        {%- set ns.partitioned = true -%}
+    {%- endfor -%}
+    {%- if ns.partitioned -%}
+        {%- set value = "off" if begin else "on" -%}
+        {%- do run_query("set local enable_hashjoin = " ~ value ~ "; set local enable_mergejoin = " ~ value) -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {#-
