@@ -41,10 +41,10 @@ land: $(READY)  ## Land the files of some days: [DAY=2026-01-05] [DAYS=7]
 	@$(LOCAL) land $(if $(DAY),--day "$(DAY)") $(if $(DAYS),--days "$(DAYS)")
 
 dbt-build: $(READY)  ## Build and test every model
-	@$(PYTHON) -m infrastructure.transform build
+	@$(LOCAL) dbt-build
 
 dbt-test: $(READY)  ## Test the models as they are
-	@$(PYTHON) -m infrastructure.transform test
+	@$(LOCAL) dbt-test
 
 trigger: $(READY)  ## Run the pipeline in Airflow for a day, and wait: [DAY=2026-01-05]
 	@$(LOCAL) trigger $(if $(DAY),--day "$(DAY)")

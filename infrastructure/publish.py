@@ -77,7 +77,7 @@ def _landed(warehouse: psycopg.Connection, day: date) -> list[dict[str, Any]]:
             """
             select source, sum(rows_landed)::bigint as rows_landed, sum(rows_rejected)::bigint as rows_rejected
             from raw.loads
-            where landed_on = %s and superseded_by is null
+            where delivered_on = %s and superseded_by is null
             group by source
             order by source
             """,

@@ -70,6 +70,7 @@ KEYS = (
     "COMPANY_SCALE",
     "COMPANY_SEED",
     "COMPANY_FOUNDED",
+    *("COMPOSE_PROJECT_NAME", "STACK_IMAGE", "PYTHON_IMAGE", "POSTGRES_IMAGE", "STACK_ADDRESS", "WAREHOUSE_SSLMODE"),
 )
 NOT_A_WAREHOUSE = frozenset({"airflow", "postgres", "template0", "template1"})
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")

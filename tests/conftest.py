@@ -85,6 +85,7 @@ class Stack:
         self.root = root
         inherited = ("AIRFLOW", "WAREHOUSE_", "PG", "DBT_", "MAKE", "MFLAGS", "STACK", "SQL", *KEYS)
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(inherited)}
+        self.environment["STACK"] = "local"
 
     def run(
         self, *command: str, check: bool = True, environment: Mapping[str, str] = NOTHING

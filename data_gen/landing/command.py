@@ -9,19 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 from psycopg import errors
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from data_gen.landing.contracts import SOURCES, load_contract
+from data_gen.landing.display import Display
 from data_gen.landing.errors import Interrupted, LandingError
-from data_gen.landing.outcome import Outcome, as_json, show
+from data_gen.landing.files import printable
+from data_gen.landing.outcome import Outcome, as_json, summary
 from data_gen.landing.tables import ensure_tables
 from data_gen.landing.zone import (
     Observer,
@@ -49,15 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Land what the arguments say; 0 only when everything landed."""
     arguments = _arguments(argv)
     # For a machine, standard output has nothing but the JSON.
-    console = Console(stderr=arguments.json, highlight=False)
-    if not console.is_terminal:
-        console = Console(stderr=arguments.json, highlight=False, width=240)  # a log has no edge to wrap at
+    display = Display(sys.stderr if arguments.json else sys.stdout)
     started = time.monotonic()
     try:
         settings = load_settings()
         prepare(settings, may_create=not arguments.dry_run)
         land = _files if arguments.mapping else _zone
-        outcomes = land(settings, arguments, console)
+        outcomes = land(settings, arguments, display)
     except (LandingError, SettingsError, WarehouseError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -67,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     seconds = time.monotonic() - started
     if arguments.json:
         print(as_json(outcomes, seconds))
-    else:
-        show(outcomes, seconds, console)
+    elif text := summary(outcomes, seconds):
+        display.tell(text)
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
 
 
@@ -134,7 +131,7 @@ def prepare(settings: Settings, *, may_create: bool = True) -> None:
         ensure_tables(connection)
 
 
-def _zone(settings: Settings, arguments: argparse.Namespace, console: Console) -> list[Outcome]:
+def _zone(settings: Settings, arguments: argparse.Namespace, display: Display) -> list[Outcome]:
     zone = arguments.zone or settings.landing_zone
     if arguments.zone is None:
         zone.mkdir(parents=True, exist_ok=True)  # a team that lands its own files alone has none
@@ -170,16 +167,16 @@ def _zone(settings: Settings, arguments: argparse.Namespace, console: Console) -
                 failures.append(Outcome(source, earlier, "failed", message=no_contract, delivered_on=day))
             else:
                 tasks.append(task(corrections(zone, day), source, earlier, day))
-    outcomes = run(settings, tasks, console)
+    outcomes = run(settings, tasks, display)
     for failure in failures:
-        console.print(failure.line(), markup=False)
+        display.tell(failure.line())
     outcomes += failures
     if all(outcome.status == "absent" for outcome in outcomes):
-        console.print(f"No files for {days[0]}{f' to {days[-1]}' if len(days) > 1 else ''} in {zone}.")
+        display.tell(f"No files for {days[0]}{f' to {days[-1]}' if len(days) > 1 else ''} in {zone}.")
     return outcomes
 
 
-def _files(settings: Settings, arguments: argparse.Namespace, console: Console) -> list[Outcome]:
+def _files(settings: Settings, arguments: argparse.Namespace, display: Display) -> list[Outcome]:
     # Only for foreign files: reading them takes a tenth of a second.
     from data_gen.landing.foreign import land_file
     from data_gen.landing.mapping import load_mappings
@@ -208,23 +205,18 @@ def _files(settings: Settings, arguments: argparse.Namespace, console: Console) 
             )
 
         size = path.stat().st_size * len(mappings) if path.is_file() else 0
-        return Task(Outcome(mappings[0].contract.source, day, "failed", path.name, 1), size, land)
+        return Task(Outcome(mappings[0].contract.source, day, "failed", printable(path.name), 1), size, land)
 
-    return run(settings, [task(path) for path in arguments.files], console)
+    return run(settings, [task(path) for path in arguments.files], display)
 
 
-def run(settings: Settings, tasks: Sequence[Task], console: Console) -> list[Outcome]:
+def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Outcome]:
     """Do the tasks, as many at a time as there are processors, each thread with a connection of its own."""
     stop = threading.Event()
     local = threading.local()
     connections: list[psycopg.Connection] = []
 
-    progress = Progress(
-        TextColumn("landing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console, transient=True
-    )
-    bar = progress.add_task("landing", total=sum(task.size for task in tasks))
-
-    def work(task: Task) -> list[Outcome]:
+    def work(task: Task, advance: Callable[[int], None]) -> list[Outcome]:
         left = task.size
 
         def observe(step: str, size: int) -> None:
@@ -233,7 +225,7 @@ def run(settings: Settings, tasks: Sequence[Task], console: Console) -> list[Out
                 raise Interrupted("stopped")
             if 0 < size <= left:
                 left -= size
-                progress.advance(bar, size)
+                advance(size)
 
         try:
             connection = getattr(local, "connection", None)
@@ -248,19 +240,19 @@ def run(settings: Settings, tasks: Sequence[Task], console: Console) -> list[Out
         except psycopg.Error as error:
             return [replace(task.failure, message=_database_message(settings, error))]
         finally:
-            progress.advance(bar, left)  # what did not have to be read
+            advance(left)  # what did not have to be read
 
     outcomes: list[Outcome] = []
-    bar_on_terminal = progress if console.is_terminal else nullcontext()
-    with bar_on_terminal, ThreadPoolExecutor(min(os.cpu_count() or 1, len(tasks) or 1)) as pool:
-        running: set[Future[list[Outcome]]] = {pool.submit(work, task) for task in tasks}
+    threads = min(os.cpu_count() or 1, len(tasks) or 1)
+    with display.progress(sum(task.size for task in tasks)) as advance, ThreadPoolExecutor(threads) as pool:
+        running: set[Future[list[Outcome]]] = {pool.submit(work, task, advance) for task in tasks}
         try:
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for outcome in (outcome for future in done for outcome in future.result()):
                     outcomes.append(outcome)
                     if outcome.status != "absent":
-                        console.print(outcome.line(), markup=False)
+                        display.tell(outcome.line())
         except BaseException:
             stop.set()
             for future in running:

@@ -6,6 +6,7 @@ import codecs
 import gzip
 import hashlib
 import io
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Fingerprint:
 
 def describe(path: Path, as_format: Format | None = None) -> InputFile:
     """What kind of file `path` is, by its name; `as_format` overrides the name, except for the .gz."""
+    if (shown := printable(path.name)) != path.name:
+        raise FileRefused(f"{printable(str(path.parent))}: the name of the file {shown} is not UTF-8. Rename it.")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compressed = suffixes[-1:] == [".gz"]
     kind = as_format or FORMATS.get((suffixes[:-1] if compressed else suffixes)[-1:][0] if suffixes else "")
@@ -55,6 +58,11 @@ def describe(path: Path, as_format: Format | None = None) -> InputFile:
         known = " ".join(FORMATS)
         raise FileRefused(f"{path}: the name does not tell the format. Known: {known}, each also with .gz.")
     return InputFile(path, path.name, kind, compressed, path.stat().st_size)
+
+
+def printable(name: str) -> str:
+    """The name of a file, with the bytes that are not UTF-8 as \\xNN: those can neither be printed nor be stored."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def fingerprint(file: InputFile) -> Fingerprint:

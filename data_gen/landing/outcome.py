@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Literal
-
-from rich.console import Console
-from rich.table import Table
 
 from data_gen.landing.drift import Drift
 from data_gen.landing.ledger import Counts
@@ -121,31 +118,37 @@ def as_json(outcomes: Sequence[Outcome], seconds: float) -> str:
     )
 
 
-def show(outcomes: Sequence[Outcome], seconds: float, console: Console) -> None:
-    """The summary: a row per source, or per foreign file and source."""
+def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """The end of a run: a table with a row per source, and what it all comes to."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         if outcome.status != "absent":
             groups.setdefault(outcome.source, []).append(outcome)
-    rows = [(source, _numbers(group)) for source, group in groups.items()]
-    # A narrow terminal has no place for columns that have nothing to say.
-    shown = [name for name in _HEADINGS if name in _ALWAYS or any(numbers[name] for _, numbers in rows)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("source", no_wrap=True)
-    for heading in shown:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for source, numbers in rows:
-        table.add_row(source, *(f"{numbers[name]:,.{2 if name == 'seconds' else 0}f}" for name in shown))
-    if groups:
-        console.print(table)
+    lines = _table(groups)
     total = sum((outcome.counts for outcome in outcomes), Counts())
-    changed = any(outcome.landed for outcome in outcomes)
     if any(outcome.dry_run for outcome in outcomes):
-        console.print("Dry run: it was all rolled back, nothing has changed.")
-    if changed:
-        console.print(
+        lines.append("Dry run: it was all rolled back, nothing has changed.")
+    if any(outcome.landed for outcome in outcomes):
+        lines.append(
             f"{total.read:,} rows read = {total.landed:,} landed + {total.rejected:,} rejected"
             f" + {total.left_out:,} left out, in {seconds:.1f} s"
         )
     elif groups and not any(outcome.status == "failed" for outcome in outcomes):
-        console.print("Nothing to do: everything has landed before.")
+        lines.append("Nothing to do: everything has landed before.")
+    return "\n".join(lines)
+
+
+def _table(groups: Mapping[str, Sequence[Outcome]]) -> list[str]:
+    rows = {source: _numbers(group) for source, group in groups.items()}
+    if not rows:
+        return []
+    # A narrow terminal has no place for columns that have nothing to say.
+    shown = [name for name in _HEADINGS if name in _ALWAYS or any(numbers[name] for numbers in rows.values())]
+    cells = [("source", *shown)]
+    for source, numbers in rows.items():
+        cells.append((source, *(f"{numbers[name]:,.{2 if name == 'seconds' else 0}f}" for name in shown)))
+    first, *widths = (max(map(len, column)) for column in zip(*cells, strict=True))
+    return [
+        "  ".join([source.ljust(first), *(cell.rjust(width) for cell, width in zip(values, widths, strict=True))])
+        for source, *values in cells
+    ]

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -31,6 +31,9 @@ from data_gen.landing.records import Reject, reject, text_fault
 
 _BATCH_ROWS = 2_048
 _BUFFER = 64 * 1024  # of each column
+# Of a row group that is larger, one column after the other is decoded into a temporary file, and their rows are put
+# together from there: of a column that is being decoded a page and a dictionary are in memory, which are megabytes.
+_DECODED_AT_ONCE = 8 * 1024 * 1024
 # Where the C library is glibc: give a page back to the system when it has been read, and do not keep it for the next.
 _M_MMAP_THRESHOLD = -3
 with suppress(AttributeError, OSError):
@@ -79,14 +82,38 @@ class ParquetReader:
     def batches(self) -> Iterator[ParquetBatch]:
         """The rows, some at a time."""
         line = 1
-        try:
-            # One column after the other: those that are decoded at the same time are in memory at the same time.
-            for batch in self._parquet.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-                texts = pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], list(self.columns))
-                yield ParquetBatch(line, texts)
+        metadata = self._parquet.metadata
+        names: list[str] = self._parquet.schema_arrow.names
+        by_name = len(set(names)) == len(names)  # columns without a name can be more than one
+        for number in range(metadata.num_row_groups):
+            is_large = by_name and metadata.row_group(number).total_byte_size > _DECODED_AT_ONCE
+            for texts in self._by_column(number, names) if is_large else self._decoded(number):
+                batch = pa.RecordBatch.from_arrays(texts, list(self.columns))
+                yield ParquetBatch(line, batch)
                 line += len(batch)
+
+    def _decoded(self, row_group: int, name: str | None = None) -> Iterator[list[pa.Array]]:
+        """The texts of a row group's columns, or of one of them, some rows at a time."""
+        columns = None if name is None else [name]
+        try:
+            for batch in self._parquet.iter_batches(_BATCH_ROWS, [row_group], columns, use_threads=False):
+                yield [_as_text(column) for column in batch.columns]
         except (pa.ArrowException, OSError) as error:
             raise FileRefused(f"{self._path}: the Parquet file is damaged ({_first_line(error)}).") from error
+
+    def _by_column(self, row_group: int, names: list[str]) -> Iterator[list[pa.Array]]:
+        """The texts of all columns of a row group, each decoded by itself."""
+        with ExitStack() as stack:
+            spools = []
+            for name in names:
+                spool = stack.enter_context(tempfile.TemporaryFile(prefix="landing-"))
+                with pa.ipc.new_stream(spool, pa.schema([("text", pa.string())])) as writer:
+                    for texts in self._decoded(row_group, name):
+                        writer.write_batch(pa.RecordBatch.from_arrays(texts, ["text"]))
+                spool.seek(0)
+                spools.append(stack.enter_context(pa.ipc.open_stream(spool)))
+            for batches in zip(*spools, strict=True):
+                yield [batch.column(0) for batch in batches]
 
     def __iter__(self) -> Iterator[tuple[int, Values] | Reject]:
         for batch in self.batches():

@@ -1,4 +1,7 @@
-"""The commands of the embedded stack, as the Makefile calls them: `python -m infrastructure.local COMMAND`."""
+"""The commands of the stack, as the Makefile calls them: `python -m infrastructure.local COMMAND`.
+
+Where the stack runs in containers, what works on data is run in one of them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from infrastructure.containers import stack as containers
+from infrastructure.containers.choice import Stack, chosen_stack, remember
 from infrastructure.local import dotenv, stack
 from infrastructure.local.airflow_api import AirflowApiError
 from infrastructure.local.console import console, errors, fail
@@ -24,7 +29,6 @@ from infrastructure.warehouse import WarehouseError
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
-        _choose_stack(os.environ.get("STACK", ""))
         result = arguments.run(arguments)
     except KeyboardInterrupt:
         fail(f"Interrupted. `make {arguments.command}` takes up again from here; `make down` stops what was started.")
@@ -35,49 +39,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if result is None else int(result)
 
 
-def _choose_stack(wanted: str) -> None:
-    if wanted == "docker":
-        raise StackError("STACK=docker: this version has no Docker stack yet. Leave STACK out, or say STACK=local.")
-    if wanted not in ("", "local"):
-        raise StackError(f"STACK={wanted}: there is no such stack. Leave STACK out, or say STACK=local.")
-
-
 def _up(arguments: argparse.Namespace) -> None:
     from infrastructure.local.status import print_addresses
 
-    _say_which_stack()
-    settings = stack.up(PROJECT_ROOT)
+    settings = (containers.up if _say_which_stack() == "docker" else stack.up)(PROJECT_ROOT)
     console.print("[bold green]The stack is up.[/bold green]")
     print_addresses(settings)
 
 
-def _say_which_stack() -> None:
-    chosen = "asked for by STACK=local" if os.environ.get("STACK") else "the only one so far; it needs no Docker"
-    console.print(f"Stack: local ({chosen}). PostgreSQL and Airflow run on this machine.")
+def _say_which_stack() -> Stack:
+    chosen, why = chosen_stack(PROJECT_ROOT)
+    where = "in containers" if chosen == "docker" else "on this machine"
+    console.print(f"Stack: {chosen} ({why}). PostgreSQL and Airflow run {where}.")
+    remember(PROJECT_ROOT, chosen)
+    return chosen
+
+
+def _in_containers() -> bool:
+    return chosen_stack(PROJECT_ROOT)[0] == "docker"
 
 
 def _down(arguments: argparse.Namespace) -> None:
-    stopped = stack.down(PROJECT_ROOT)
+    stopped = (containers.down if _in_containers() else stack.down)(PROJECT_ROOT)
     console.print("Stopped; the data are kept." if stopped else "Nothing was running.")
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     from infrastructure.local.demo import demo
 
-    _say_which_stack()
-    return 0 if demo(PROJECT_ROOT) else 1
+    if _say_which_stack() == "docker":
+        return 0 if demo(containers.up(PROJECT_ROOT), containers.command()) else 1
+    return 0 if demo(stack.up(PROJECT_ROOT), [sys.executable]) else 1
+
+
+def _python(*command: str) -> int:
+    """Run a command line of this project where the stack's tasks run."""
+    if _in_containers():
+        return containers.run(PROJECT_ROOT, ["python", *command])
+    return subprocess.run([sys.executable, *command], cwd=PROJECT_ROOT).returncode
+
+
+def _days(arguments: argparse.Namespace) -> list[str]:
+    return ["--day", str(arguments.day), "--days", str(arguments.days)]
 
 
 def _generate(arguments: argparse.Namespace) -> int:
-    from data_gen import generate
-
-    return int(generate.main(["--day", str(arguments.day), "--days", str(arguments.days)]) or 0)
+    return _python("-m", "data_gen.generate", *_days(arguments))
 
 
 def _land(arguments: argparse.Namespace) -> int:
-    from data_gen import land
+    return _python("-m", "data_gen.land", *_days(arguments))
 
-    return int(land.main(["--day", str(arguments.day), "--days", str(arguments.days)]) or 0)
+
+def _dbt(arguments: argparse.Namespace) -> int:
+    return _python("-m", "infrastructure.transform", arguments.command.removeprefix("dbt-"))
 
 
 def _trigger(arguments: argparse.Namespace) -> int:
@@ -97,8 +112,7 @@ def _backfill(arguments: argparse.Namespace) -> int:
 def _docs(arguments: argparse.Namespace) -> int:
     from infrastructure.transform import target_path
 
-    command = [sys.executable, "-m", "infrastructure.transform", "docs", "generate", "--static"]
-    code = subprocess.run(command, cwd=PROJECT_ROOT).returncode
+    code = _python("-m", "infrastructure.transform", "docs", "generate", "--static")
     if code == 0:
         console.print(f"The documentation of the models: {target_path(load_settings()) / 'static_index.html'}")
     return code
@@ -107,7 +121,7 @@ def _docs(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from infrastructure.local.status import status
 
-    return 0 if status(PROJECT_ROOT) else 1
+    return 0 if (containers.status if _in_containers() else status)(PROJECT_ROOT) else 1
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -141,18 +155,23 @@ def _env(arguments: argparse.Namespace) -> None:
 
 def _clean(arguments: argparse.Namespace) -> int:
     doomed = _what_clean_removes(Layout(PROJECT_ROOT))
-    if not doomed:
+    in_containers = _in_containers()
+    if not doomed and not in_containers:
         console.print("Nothing to remove.")
         return 0
     console.print("This removes the warehouse and everything that this project made:")
     for path in doomed:
         console.print(f"  {path}")
+    if in_containers:
+        console.print("  the volumes of the containers")
     if not arguments.yes:
         if not sys.stdin.isatty():
             raise StackError("Nobody is there to ask. `make clean YES=1` removes it without asking.")
         if input("Remove it? [y/N] ").strip().lower() not in ("y", "yes"):
             console.print("Nothing was removed.")
             return 1
+    if in_containers:
+        containers.down(PROJECT_ROOT, volumes=True)
     stack.down(PROJECT_ROOT)
     for path in doomed:
         if path.exists():
@@ -205,6 +224,8 @@ def _parser() -> argparse.ArgumentParser:
     made = command("backfill", _backfill, "run the pipeline in Airflow for many days, and wait")
     made.add_argument("--from", dest="from_", type=_day, required=True, help="the first day (make: FROM=2026-01-01)")
     made.add_argument("--to", type=_day, default=_yesterday(), help="the last day (default: yesterday, UTC)")
+    command("dbt-build", _dbt, "build and test every model")
+    command("dbt-test", _dbt, "test the models as they are")
     command("docs", _docs, "generate the documentation of the models")
     command("status", _status, "show what runs, addresses, and how much is in the warehouse")
     command("doctor", _doctor, "check this machine and this stack")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from infrastructure.kpis import Kpis, newest_kpis
-from infrastructure.local import pipeline, stack
+from infrastructure.local import pipeline
 from infrastructure.local.console import console, step
 from infrastructure.local.layout import Layout, StackError
 from infrastructure.local.status import print_addresses, print_columns
@@ -21,16 +20,18 @@ from infrastructure.warehouse import connect
 DAYS_AT_ONCE = 6
 
 
-def demo(root: Path) -> bool:
-    """Run all of it; what is there already is taken as it is. False if the pipeline failed."""
-    settings = stack.up(root)
+def demo(settings: Settings, python: Sequence[str]) -> bool:
+    """Run all of it in a stack that is up; what is there already is taken as it is. False if the pipeline failed.
+
+    `python` runs a script of this project.
+    """
     if not settings.synthetic_company or settings.company_founded is None:
         raise StackError(
-            f"The demo shows the synthetic company, and {root / '.env'} has it switched off or without a first day. "
-            "Set SYNTHETIC_COMPANY=on and COMPANY_FOUNDED=YYYY-MM-DD there, or bring your own files (README)."
+            f"The demo shows the synthetic company, and {settings.root / '.env'} has it off or without a first "
+            "day. Set SYNTHETIC_COMPANY=on and COMPANY_FOUNDED=YYYY-MM-DD there, or bring your own files (README)."
         )
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    land_history(settings, settings.company_founded, yesterday - timedelta(days=1))
+    land_history(settings, python, settings.company_founded, yesterday - timedelta(days=1))
     with step(f"Airflow has run the pipeline for {yesterday}") as progress:
         if not pipeline.trigger(settings, yesterday, progress):
             return False
@@ -42,7 +43,7 @@ def demo(root: Path) -> bool:
     return True
 
 
-def land_history(settings: Settings, first: date, last: date) -> None:
+def land_history(settings: Settings, python: Sequence[str], first: date, last: date) -> None:
     """Generate and land the days from `first` to `last` that are not landed yet."""
     missing = [day for day in _days(first, last) if day not in _landed_days(settings, first, last)]
     if not missing:
@@ -53,12 +54,12 @@ def land_history(settings: Settings, first: date, last: date) -> None:
     with step(f"{len(missing)} days of history are landed") as progress, ThreadPoolExecutor(1) as generator:
         progress(f"from {first} to {last}, {(last - first).days + 1 - len(missing)} were there")
         # The files of the next days are made while those of the former are landed.
-        upcoming: Future[None] = generator.submit(_run, settings, "generate", spans[0], log)
+        upcoming: Future[None] = generator.submit(_run, settings, python, "generate", spans[0], log)
         for number, span in enumerate(spans):
             upcoming.result()
             if number + 1 < len(spans):
-                upcoming = generator.submit(_run, settings, "generate", spans[number + 1], log)
-            _run(settings, "land", span, log)
+                upcoming = generator.submit(_run, settings, python, "generate", spans[number + 1], log)
+            _run(settings, python, "land", span, log)
             done += len(span)
             progress(f"{span[-1]} ({done} of {len(missing)} days)")
 
@@ -83,11 +84,11 @@ def _landed_days(settings: Settings, first: date, last: date) -> set[date]:
         return {row[0] for row in rows}
 
 
-def _run(settings: Settings, command: str, days: Sequence[date], log: Path) -> None:
+def _run(settings: Settings, python: Sequence[str], command: str, days: Sequence[date], log: Path) -> None:
     arguments = ["--day", days[0].isoformat(), "--days", str(len(days))]
     with log.open("ab") as output:
         done = subprocess.run(
-            [sys.executable, f"data_gen/{command}.py", *arguments],
+            [*python, f"data_gen/{command}.py", *arguments],
             cwd=settings.root,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -112,6 +112,8 @@ def _fernet_key() -> str:
 
 
 _GENERATORS: dict[str, Callable[[], str]] = {
+    "COMPOSE_PROJECT_NAME": lambda: f"analytics-{secrets.token_hex(3)}",
+    "STACK_IMAGE": lambda: f"saas-analytics:{secrets.token_hex(3)}",
     "WAREHOUSE_PORT": lambda: str(free_port(FIRST_WAREHOUSE_PORT)),
     "AIRFLOW_PORT": lambda: str(free_port(FIRST_AIRFLOW_PORT)),
     "WAREHOUSE_ADMIN_PASSWORD": _password,

@@ -143,7 +143,7 @@ def _refuse_a_full_disk(layout: Layout) -> None:
 def _start_supervisor(layout: Layout, home: PostgresHome, settings: Settings) -> Settings:
     if end_leftovers(layout):
         note("Ended processes of this stack that ran without their supervisor.")
-    settings = _settle_ports(layout, settings)
+    settings = settle_ports(layout, settings)
     if not home.initialised:
         with step(f"Making a PostgreSQL cluster in {home.data}"):
             initialise(home, settings.secret("WAREHOUSE_ADMIN_PASSWORD"))
@@ -156,7 +156,7 @@ def _start_supervisor(layout: Layout, home: PostgresHome, settings: Settings) ->
     return settings
 
 
-def _settle_ports(layout: Layout, settings: Settings) -> Settings:
+def settle_ports(layout: Layout, settings: Settings) -> Settings:
     """Move to a free port where another program has taken ours, and say so."""
     for key, port, first in (
         ("WAREHOUSE_PORT", settings.port, FIRST_WAREHOUSE_PORT),

@@ -17,12 +17,12 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from data_gen.landing import copying
 from data_gen.landing import zone as zone_module
 from data_gen.landing.command import Task, prepare, run
 from data_gen.landing.contracts import load_contract
+from data_gen.landing.display import Display
 from data_gen.landing.outcome import Outcome
 from data_gen.landing.zone import land_day
 from infrastructure.settings import PROJECT_ROOT, Settings
@@ -498,9 +498,9 @@ def test_lost_connection_is_told_and_the_next_task_gets_another(warehouse: Setti
     def again(connection: psycopg.Connection, observe: zone_module.Observer) -> list[Outcome]:
         return [land_day(connection, load_contract("users"), DAY, warehouse.landing_zone, observe)]
 
-    console = Console(quiet=True)
-    (lost,) = run(warehouse, [Task(Outcome("users", DAY, "failed"), 0, lose)], console)
-    (landed,) = run(warehouse, [Task(Outcome("users", DAY, "failed"), 0, again)], console)
+    display = Display(sys.stderr)
+    (lost,) = run(warehouse, [Task(Outcome("users", DAY, "failed"), 0, lose)], display)
+    (landed,) = run(warehouse, [Task(Outcome("users", DAY, "failed"), 0, again)], display)
 
     assert lost.status == "failed"
     assert f"connection to PostgreSQL at {warehouse.host}:{warehouse.port} was lost" in lost.message

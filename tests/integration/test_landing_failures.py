@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,10 +16,10 @@ from typing import Literal
 
 import psycopg
 import pytest
-from rich.console import Console
 
 from data_gen.landing.command import Task, prepare, run
 from data_gen.landing.contracts import load_contract
+from data_gen.landing.display import Display
 from data_gen.landing.foreign import land_file
 from data_gen.landing.mapping import load_mappings
 from data_gen.landing.outcome import Outcome
@@ -98,7 +99,7 @@ def run_one(
             way.armed.set()
 
     task = Task(Outcome("users", DAY, "failed"), 0, lambda connection, _: land(connection, arm))
-    (outcome,) = run(way.settings, [task], Console(quiet=True))
+    (outcome,) = run(way.settings, [task], Display(sys.stderr))
     assert way.cut.is_set()
     return outcome
 

@@ -335,6 +335,19 @@ def test_wrong_arguments_are_told(warehouse: Settings, arguments: list[str], mes
     assert "Traceback" not in done.stderr
 
 
+def test_a_name_that_is_not_utf8_is_refused_and_the_other_files_land(
+    warehouse: Settings, mapping: Path, inbox: Path
+) -> None:
+    bad, good = put(inbox, os.fsdecode(b"b\xe4d.csv"), FILE), put(inbox, "good.csv", FILE)
+
+    done = command(warehouse, "--mapping", mapping, bad, good)
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "b\\xe4d.csv is not UTF-8. Rename it." in done.stdout
+    assert query(warehouse, "select name from raw.loads") == [("good.csv",)]
+
+
 def test_two_files_of_one_name_in_one_command_are_refused(warehouse: Settings, mapping: Path, inbox: Path) -> None:
     (inbox / "other").mkdir()
     files = [put(inbox, "a.csv", FILE), put(inbox / "other", "a.csv", FILE + b"8,c,2026-01-01\n")]

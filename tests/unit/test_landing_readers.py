@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from data_gen.landing import distinct, json_reader, json_window, lines
+from data_gen.landing import distinct, json_reader, json_window, lines, parquet_reader
 from data_gen.landing.csv_reader import CsvReader, fields
 from data_gen.landing.errors import FileRefused
+from data_gen.landing.files import describe
 from data_gen.landing.json_reader import JsonLines, depth, dump, json_documents, parse
 from data_gen.landing.records import Reject
 
@@ -189,3 +193,38 @@ def test_distinct_keys_are_the_same_in_memory_and_on_disk(monkeypatch: pytest.Mo
         assert keys.add(key) == (key not in known)
         known.add(key)
     keys.close()
+
+
+def test_parquet_decoded_by_column_gives_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = range(5_000)
+    columns = {
+        "a": [f"text {number}" for number in numbers],
+        "a.b": [None if number % 3 else number for number in numbers],  # also what the name of a member would be
+        "": [b"\xff" if number == 2_500 else b"bytes" for number in numbers],
+        "s": [{"x": number, "y": [number]} for number in numbers],
+    }
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table(columns), path, row_group_size=3_000)
+
+    def rows() -> list[Any]:
+        with parquet_reader.ParquetReader(describe(path)) as reader:
+            return [_short(row) for row in reader]
+
+    whole = rows()
+    monkeypatch.setattr(parquet_reader, "_DECODED_AT_ONCE", 0)
+
+    assert rows() == whole
+    assert len(whole) == len(numbers) and whole[2_500][:2] == (2_501, "bad_utf8")
+    assert whole[-1] == (5_000, ["text 4999", None, "bytes", '{"x":4999,"y":[4999]}'])
+
+
+def test_damaged_parquet_is_refused_by_column_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"a": [f"text {number}" for number in range(5_000)]}), path)
+    content = bytearray(path.read_bytes())
+    content[8 : len(content) // 2] = b"\xff" * (len(content) // 2 - 8)
+    path.write_bytes(content)
+    monkeypatch.setattr(parquet_reader, "_DECODED_AT_ONCE", 0)
+
+    with parquet_reader.ParquetReader(describe(path)) as reader, pytest.raises(FileRefused, match="damaged"):
+        list(reader)

@@ -1,0 +1,42 @@
+"""Shows how a run goes: a line for each thing that is done, and on a terminal a bar below them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+
+class Display:
+    """Writes to `stream`, one line at a time."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._write = self._print
+
+    def tell(self, text: str) -> None:
+        """Write a line, above the bar where there is one."""
+        self._write(text)
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar of so many bytes on a terminal, nothing elsewhere. Gives what is told of each size that is done."""
+        if not self._stream.isatty():
+            yield lambda size: None
+            return
+        # Only for a bar: it takes 3 MB of memory and a tenth of the time that a small landing takes.
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        console = Console(file=self._stream)
+        columns = (TextColumn("landing"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            bar = progress.add_task("landing", total=total)
+            self._write = lambda text: console.print(text, markup=False, highlight=False)
+            try:
+                yield lambda size: progress.advance(bar, size)
+            finally:
+                self._write = self._print
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)

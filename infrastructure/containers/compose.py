@@ -1,0 +1,91 @@
+"""Calls `docker compose` (or docker-compose 1.29) for the stack of this project."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from infrastructure.local.layout import StackError
+
+IMAGE_USER = 50000  # of the image, where root starts the stack
+_HELP = "Start Docker, or take the stack that needs none: STACK=local make up."
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of the stack, running or not."""
+
+    service: str
+    state: str  # as the engine says: running, exited, restarting, ...
+    health: str  # healthy, unhealthy, starting, or empty where there is no check
+    started_at: str
+
+
+def engine_answers() -> bool:
+    """True where a Docker engine answers and Compose is there."""
+    if shutil.which("docker") is None or _compose() is None:
+        return False
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, timeout=20).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def compose(
+    root: Path, arguments: Sequence[str], *, quiet: bool = False, values: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of Compose on the project at `root`; `quiet` keeps what it says instead of showing it."""
+    return subprocess.run(
+        [*compose_program(), *arguments],
+        cwd=root,
+        env={**os.environ, "STACK_USER": str(os.getuid() or IMAGE_USER), **(values or {})},
+        stdin=subprocess.DEVNULL if quiet else None,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+        text=True,
+    )
+
+
+def compose_program() -> tuple[str, ...]:
+    """`docker compose`, or docker-compose where only that is installed."""
+    program = _compose()
+    if program is None:
+        raise StackError(f"Neither `docker compose` nor docker-compose is installed. {_HELP}")
+    return program
+
+
+def containers(project: str) -> list[Container]:
+    """The containers of a project of Compose, by their labels: the two versions of Compose list them differently."""
+    label = f"label=com.docker.compose.project={project}"
+    listed = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True)
+    if listed.returncode:
+        raise StackError(f"The Docker engine does not answer: {listed.stderr.strip()}\n{_HELP}")
+    if not (identifiers := listed.stdout.split()):
+        return []
+    found = json.loads(subprocess.run(["docker", "inspect", *identifiers], capture_output=True, text=True).stdout)
+    return sorted(
+        (
+            Container(
+                service=entry["Config"]["Labels"]["com.docker.compose.service"],
+                state=entry["State"]["Status"],
+                health=entry["State"].get("Health", {}).get("Status", ""),
+                started_at=entry["State"]["StartedAt"],
+            )
+            for entry in found
+        ),
+        key=lambda container: container.service,
+    )
+
+
+@cache
+def _compose() -> tuple[str, ...] | None:
+    for program in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(program[0]) and subprocess.run([*program, "version"], capture_output=True).returncode == 0:
+            return program
+    return None

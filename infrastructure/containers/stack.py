@@ -1,0 +1,136 @@
+"""Brings the stack in containers up and down, and runs the project's commands in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+
+from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers
+from infrastructure.local.airflow import airflow_url
+from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
+from infrastructure.local.console import console, note, step
+from infrastructure.local.dotenv import ensure_dotenv
+from infrastructure.local.layout import PIPELINE, Layout, StackError
+from infrastructure.local.stack import locked, settle_ports
+from infrastructure.local.status import print_addresses, print_columns
+from infrastructure.settings import Settings, load_settings, read_dotenv
+
+WHERE_COMMANDS_RUN = "airflow-scheduler"
+INIT = "airflow-init"
+AIRFLOW_DEADLINE = 300.0
+
+
+def up(root: Path) -> Settings:
+    """Build the image, start every container, and return when all of them are healthy."""
+    layout = Layout(root)
+    layout.make_directories()
+    with locked(layout):
+        for text in ensure_dotenv(root):
+            note(text)
+        settings = load_settings(root)
+        if not any(container.state == "running" for container in containers(project_name(root))):
+            settings = settle_ports(layout, settings)
+        _make_shared_directories(settings)
+        if "@sha256:" not in read_dotenv(layout.dotenv)["STACK_IMAGE"]:
+            with step("The image of Airflow and dbt is built"):
+                _quietly(root, ["build", INIT], layout.log("docker-build"))
+        with step("The containers are started"):
+            _quietly(root, ["up", "--detach", "--no-build", "--remove-orphans"], layout.log("docker-up"))
+        _wait_until_healthy(settings)
+    return settings
+
+
+def down(root: Path, *, volumes: bool = False) -> bool:
+    """Remove the containers and keep the data, or with `volumes` remove these too. False where there were none."""
+    there = containers(project_name(root))
+    if there or volumes:
+        with step("Stopping the containers"):
+            arguments = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
+            _quietly(root, arguments, Layout(root).log("docker-down"))
+    return bool(there)
+
+
+def status(root: Path) -> bool:
+    """Print the state of each container. True when all of them are well."""
+    there = containers(project_name(root))
+    if not there:
+        console.print("The stack is not running. `make up` starts it.")
+        return False
+    print_columns(
+        [("container", "state", "health", "since")]
+        + [(container.service, container.state, container.health, container.started_at[:19]) for container in there]
+    )
+    console.print()
+    print_addresses(load_settings(root))
+    return all(
+        container.state == "running" and container.health == "healthy"
+        for container in there
+        if container.service != INIT
+    )
+
+
+def run(root: Path, command: Sequence[str]) -> int:
+    """Run a command where Airflow's tasks run; return its exit code."""
+    terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
+    names = ("WAREHOUSE_DB", "COMPANY_SCALE", "COMPANY_SEED", "COMPANY_FOUNDED", "SYNTHETIC_COMPANY", "DBT_AS_OF")
+    given = [part for name in names if os.environ.get(name) for part in ("--env", f"{name}={os.environ[name]}")]
+    return compose(root, ["exec", *terminal, *given, WHERE_COMMANDS_RUN, *command]).returncode
+
+
+def command() -> list[str]:
+    """What a Python script of this project and its arguments follow, to be run where Airflow's tasks run."""
+    return [*compose_program(), "exec", "-T", WHERE_COMMANDS_RUN, "python"]
+
+
+def project_name(root: Path) -> str:
+    """What Compose calls this checkout's containers, networks and volumes; no two checkouts have the same."""
+    return os.environ.get("COMPOSE_PROJECT_NAME") or read_dotenv(root / ".env").get("COMPOSE_PROJECT_NAME", "none")
+
+
+def _make_shared_directories(settings: Settings) -> None:
+    """What containers and people share: made here, as the engine would make it for root alone."""
+    for path in (settings.root / "raw", settings.root / "incoming"):
+        path.mkdir(exist_ok=True)
+        if os.getuid() == 0 and path.stat().st_uid != IMAGE_USER:
+            for entry in (path, *path.rglob("*")):
+                os.chown(entry, IMAGE_USER, 0, follow_symlinks=False)
+
+
+def _quietly(root: Path, arguments: Sequence[str], log: Path) -> None:
+    done = compose(root, arguments, quiet=True)
+    log.write_text(done.stdout)
+    if done.returncode:
+        lines = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-20:])
+        raise StackError(
+            f"Compose could not do this: {' '.join(arguments)}\n{lines}\nAll of it is in {log}; `make down` stops what "
+            "was started. STACK=local make up needs no containers."
+        )
+
+
+def _wait_until_healthy(settings: Settings) -> None:
+    api = AirflowApi(airflow_url(settings), settings.secret("AIRFLOW_ADMIN_PASSWORD"))
+    deadline = time.monotonic() + AIRFLOW_DEADLINE
+    with step("Every container is healthy and Airflow knows the pipeline") as progress:
+        while waiting_for := _not_ready(settings, api):
+            progress(f"waiting for {waiting_for}")
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}. What it says: docker logs CONTAINER."
+                )
+            Event().wait(1)
+        api.warm_up()
+
+
+def _not_ready(settings: Settings, api: AirflowApi) -> str:
+    """What is not ready yet; empty when all of it is."""
+    there = [container for container in containers(project_name(settings.root)) if container.service != INIT]
+    if waiting := [container.service for container in there if container.health != "healthy"]:
+        return ", ".join(waiting)
+    try:
+        return "" if api.knows(PIPELINE) else f"the DAG {PIPELINE}"
+    except AirflowApiError:
+        return "the api-server"
