@@ -46,11 +46,10 @@
         {{ return(none) }}
     {% endif %}
     {% do run_query("analyze touched") %}
-    {% do look_up_in_partitions(true) %}
+    {% set days = few_days(unit) %}
     {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
-        ~ " where (" ~ units ~ ") in (select " ~ units ~ " from touched)") %}
-    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql) ~ "\n)") %}
-    {% do look_up_in_partitions(false) %}
+        ~ " where " ~ in_units("touched", unit, unit, days)) %}
+    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, days) ~ "\n)") %}
     {% do run_query(compare(target)) %}
     {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
         {% do nothing_to_write("nothing changed") %}
@@ -59,10 +58,8 @@
     {% do run_query("analyze changed; analyze incoming") %}
     {% set seq = next_seq() %}
     {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by")) %}{% endif %}
-    {% do look_up_in_partitions(true) %}
-    {% do run_query("delete from " ~ target ~ " where (" ~ units ~ ") in (select " ~ units ~ " from changed)") %}
-    {% do look_up_in_partitions(false) %}
     {% call statement("main") %}
+        delete from {{ target }} where {{ in_units("changed", unit, unit, days) }};
         insert into {{ target }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }} from incoming where ({{ units }}) in (select {{ units }} from changed)
     {% endcall %}
@@ -71,21 +68,6 @@
         select distinct {{ seq }}, {{ feed | join(", ") }} from {{ "(" ~ changed_windows(columns, unit, window) ~ ") as news" if window else "changed" }}
     {% endcall %}
     {{ return(seq) }}
-{%- endmacro %}
-
-{#-
-  For a model that is partitioned or reads one that is: touched units are looked up by index. The planner counts a lookup in every
-  partition, where it happens in one, and would rather join with the whole history.
--#}
-{% macro look_up_in_partitions(begin) -%}
-    {%- set ns = namespace(partitioned=config.get("partition_by") is not none) -%}
-    {%- for parent in model.depends_on.nodes if parent.startswith("model.") and graph.nodes[parent].config.get("partition_by") -%}
-        {%- set ns.partitioned = true -%}
-    {%- endfor -%}
-    {%- if ns.partitioned -%}
-        {%- set value = "off" if begin else "on" -%}
-        {%- do run_query("set local enable_hashjoin = " ~ value ~ "; set local enable_mergejoin = " ~ value) -%}
-    {%- endif -%}
 {%- endmacro %}
 
 {#-
@@ -103,8 +85,34 @@
 {%- endmacro %}
 
 {#- The definition with the conditions of `touched` and `when_touched` put in. -#}
-{% macro with_touched(sql) -%}
-    {{ return(modules.re.sub("\\(true /\\*when_touched ([\\s\\S]*?)\\*/\\)", "(\\1)", sql)) }}
+{% macro with_touched(sql, unit, days) -%}
+    {%- set ns = namespace(sql=modules.re.sub("\\(true /\\*when_touched ([\\s\\S]*?)\\*/\\)", "(\\1)", sql)) -%}
+    {%- for columns in modules.re.findall("\\(true /\\*touched (.*?)\\*/\\)", sql) | unique -%}
+        {%- set ns.sql = ns.sql | replace("(true /*touched " ~ columns ~ "*/)", "(" ~ in_units("touched", unit, columns.split("|"), days) ~ ")") -%}
+    {%- endfor -%}
+    {{ return(ns.sql) }}
+{%- endmacro %}
+
+{#-
+  Condition: the unit that stands in `columns` is one of the temporary table `chosen`. `days` are named besides: the planner then
+  knows how few they are, and leaves out the partitions of other months.
+-#}
+{% macro in_units(chosen, unit, columns, days) -%}
+    {%- set conditions = ["(" ~ columns | join(", ") ~ ") in (select " ~ unit | join(", ") ~ " from " ~ chosen ~ ")"] -%}
+    {%- for name, some in days.items() -%}
+        {%- do conditions.append(columns[unit.index(name)] ~ " in ('" ~ some | join("', '") ~ "')") -%}
+    {%- endfor -%}
+    {{ return(conditions | join(" and ")) }}
+{%- endmacro %}
+
+{#- The days of each date column of the touched units, where they are few: {column: days}. -#}
+{% macro few_days(unit, most=40) -%}
+    {%- set few = {} -%}
+    {%- for name, type in columns_of("pg_temp.touched") if type == "date" -%}
+        {%- set days = run_query("select distinct cast(" ~ name ~ " as text) from touched limit " ~ most + 1).columns[0].values() -%}
+        {%- if days | length <= most -%}{%- do few.update({name: days}) -%}{%- endif -%}
+    {%- endfor -%}
+    {{ return(few) }}
 {%- endmacro %}
 
 {#- The units touched since the last build, as a query. -#}
