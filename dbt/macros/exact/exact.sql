@@ -109,7 +109,7 @@
 {% macro few_days(unit, most=40) -%}
     {%- set few = {} -%}
     {%- for name, type in columns_of("pg_temp.touched") if type == "date" -%}
-        {%- set days = run_query("select distinct cast(" ~ name ~ " as text) from touched limit " ~ most + 1).columns[0].values() -%}
+        {%- set days = run_query("select distinct cast(" ~ name ~ " as text) from touched limit " ~ (most + 1)).columns[0].values() -%}
         {%- if days | length <= most -%}{%- do few.update({name: days}) -%}{%- endif -%}
     {%- endfor -%}
     {{ return(few) }}
