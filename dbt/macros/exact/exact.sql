@@ -46,7 +46,7 @@
         {{ return(none) }}
     {% endif %}
     {% do run_query("analyze touched") %}
-    {% set days = few_days(unit) %}
+    {% set days = touched_days() %}
     {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
         ~ " where " ~ in_units("touched", unit, unit, days)) %}
     {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, days) ~ "\n)") %}
@@ -95,7 +95,7 @@
 
 {#-
   Condition: the unit that stands in `columns` is one of the temporary table `chosen`. `days` are named besides: the planner then
-  knows how few they are, and leaves out the partitions of other months.
+  leaves out the partitions of other months.
 -#}
 {% macro in_units(chosen, unit, columns, days) -%}
     {%- set conditions = ["(" ~ columns | join(", ") ~ ") in (select " ~ unit | join(", ") ~ " from " ~ chosen ~ ")"] -%}
@@ -105,10 +105,17 @@
     {{ return(conditions | join(" and ")) }}
 {%- endmacro %}
 
-{#- The days of each date column of the touched units, where they are few: {column: days}. -#}
-{% macro few_days(unit, most=40) -%}
+{#-
+  The days of each date column of the touched units, where they are few: {column: days}. Only for a model that is partitioned or
+  reads one that is; elsewhere naming them makes a lookup by index seem dearer than it is.
+-#}
+{% macro touched_days(most=40) -%}
+    {%- set ns = namespace(partitioned=config.get("partition_by") is not none) -%}
+    {%- for parent in model.depends_on.nodes if parent.startswith("model.") and graph.nodes[parent].config.get("partition_by") -%}
+        {%- set ns.partitioned = true -%}
+    {%- endfor -%}
     {%- set few = {} -%}
-    {%- for name, type in columns_of("pg_temp.touched") if type == "date" -%}
+    {%- for name, type in columns_of("pg_temp.touched") if ns.partitioned and type == "date" -%}
         {%- set days = run_query("select distinct cast(" ~ name ~ " as text) from touched limit " ~ (most + 1)).columns[0].values() -%}
         {%- if days | length <= most -%}{%- do few.update({name: days}) -%}{%- endif -%}
     {%- endfor -%}
