@@ -358,6 +358,11 @@ MUTANTS = {
         "from {{ changes('fact_order_items') }}",
         "from {{ changes('fact_order_items') }} where false",
     ),
+    "the first day of activity stays when it is gone": (
+        "models/core/intermediate/int_first_activity.sql",
+        "changes.event_date <= held.first_date",
+        "changes.event_date < held.first_date",
+    ),
     "the return rate does not follow returns": (
         "models/marts/operations/product_returns.sql",
         "from {{ changes('fact_returns') }}",
@@ -449,4 +454,21 @@ def test_landing_again_what_is_there_changes_nothing(warehouse: Settings, build:
     tables = keep_copies(warehouse)
     land_days(warehouse, *reversed(days))
     build(warehouse, "run")
+    assert not differences(warehouse, tables)
+
+
+def test_a_changed_seed_rebuilds_the_models_above_it(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+    marts = {"marts.customer_summary", "marts.funnel_conversion"}
+    dice = random.Random(3)
+    for day in (FIRST_DAY, FIRST_DAY + timedelta(days=1)):
+        write_delivery(warehouse.landing_zone, day, delivery(dice, day))
+        land_days(warehouse, day)
+    build(warehouse, "run", "--select", "+funnel_conversion", "+customer_summary")
+    tables = keep_copies(warehouse)
+    other_funnel = mutant(PROJECT, tmp_path / "funnel", "seeds/funnels.csv", "signup_to_paid,", "signup_and_paid,")
+    changed = mutant(other_funnel, tmp_path / "both", "seeds/rfm_segments.csv", ",new_customers,", ",newcomers,")
+    build(warehouse, "run", "--select", "funnels+", "rfm_segments+", project=changed)
+    assert differences(warehouse, tables).keys() >= marts
+    tables = keep_copies(warehouse)
+    build(warehouse, "run", "--full-refresh", "--select", "funnels+", "rfm_segments+", project=changed)
     assert not differences(warehouse, tables)

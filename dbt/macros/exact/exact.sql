@@ -46,9 +46,10 @@
         {{ return(none) }}
     {% endif %}
     {% do run_query("analyze touched") %}
+    {% set days = touched_days() %}
     {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
-        ~ " where (" ~ units ~ ") in (select " ~ units ~ " from touched)") %}
-    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql) ~ "\n)") %}
+        ~ " where " ~ in_units("touched", unit, unit, days)) %}
+    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, days) ~ "\n)") %}
     {% do run_query(compare(target)) %}
     {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
         {% do nothing_to_write("nothing changed") %}
@@ -58,7 +59,7 @@
     {% set seq = next_seq() %}
     {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by")) %}{% endif %}
     {% call statement("main") %}
-        delete from {{ target }} where ({{ units }}) in (select {{ units }} from changed);
+        delete from {{ target }} where {{ in_units("changed", unit, unit, days) }};
         insert into {{ target }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }} from incoming where ({{ units }}) in (select {{ units }} from changed)
     {% endcall %}
@@ -84,8 +85,41 @@
 {%- endmacro %}
 
 {#- The definition with the conditions of `touched` and `when_touched` put in. -#}
-{% macro with_touched(sql) -%}
-    {{ return(modules.re.sub("\\(true /\\*when_touched ([\\s\\S]*?)\\*/\\)", "(\\1)", sql)) }}
+{% macro with_touched(sql, unit, days) -%}
+    {%- set ns = namespace(sql=modules.re.sub("\\(true /\\*when_touched ([\\s\\S]*?)\\*/\\)", "(\\1)", sql)) -%}
+    {%- for columns in modules.re.findall("\\(true /\\*touched (.*?)\\*/\\)", sql) | unique -%}
+        {%- set ns.sql = ns.sql | replace("(true /*touched " ~ columns ~ "*/)", "(" ~ in_units("touched", unit, columns.split("|"), days) ~ ")") -%}
+    {%- endfor -%}
+    {{ return(ns.sql) }}
+{%- endmacro %}
+
+{#-
+  Condition: the unit that stands in `columns` is one of the temporary table `chosen`. `days` are named besides: the planner then
+  leaves out the partitions of other months.
+-#}
+{% macro in_units(chosen, unit, columns, days) -%}
+    {%- set conditions = ["(" ~ columns | join(", ") ~ ") in (select " ~ unit | join(", ") ~ " from " ~ chosen ~ ")"] -%}
+    {%- for name, some in days.items() -%}
+        {%- do conditions.append(columns[unit.index(name)] ~ " in ('" ~ some | join("', '") ~ "')") -%}
+    {%- endfor -%}
+    {{ return(conditions | join(" and ")) }}
+{%- endmacro %}
+
+{#-
+  The days of each date column of the touched units, where they are few: {column: days}. Only for a model that is partitioned or
+  reads one that is; elsewhere naming them makes a lookup by index seem dearer than it is.
+-#}
+{% macro touched_days(most=40) -%}
+    {%- set ns = namespace(partitioned=config.get("partition_by") is not none) -%}
+    {%- for parent in model.depends_on.nodes if parent.startswith("model.") and graph.nodes[parent].config.get("partition_by") -%}
+        {%- set ns.partitioned = true -%}
+    {%- endfor -%}
+    {%- set few = {} -%}
+    {%- for name, type in columns_of("pg_temp.touched") if ns.partitioned and type == "date" -%}
+        {%- set days = run_query("select distinct cast(" ~ name ~ " as text) from touched limit " ~ (most + 1)).columns[0].values() -%}
+        {%- if days | length <= most -%}{%- do few.update({name: days}) -%}{%- endif -%}
+    {%- endfor -%}
+    {{ return(few) }}
 {%- endmacro %}
 
 {#- The units touched since the last build, as a query. -#}

@@ -1,7 +1,7 @@
 {{
     config(
         unit=['event_date', 'event_id'],
-        feed=['event_date', 'user_id'],
+        feed=['event_date', 'user_id', 'event_type'],
         partition_by='event_date',
         indexes=[
             {'columns': ['event_date', 'event_id'], 'unique': true},
@@ -17,7 +17,10 @@
     select events.event_date, events.event_id
     from {{ changes('dim_users') }}
     inner join {{ this }} as events
-        on changes.user_id = events.user_id and {{ valid_at('changes', 'events.event_timestamp') }}
+        on
+            changes.user_id = events.user_id
+            and events.event_date >= {{ day_of('changes.valid_from') }}  -- for the index, and to leave out older partitions
+            and {{ valid_at('changes', 'events.event_timestamp') }}
 {% endcall %}
 
 with events as (

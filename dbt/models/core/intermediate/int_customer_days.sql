@@ -34,7 +34,5 @@ select
 from {{ ref('int_user_days') }} as days
 inner join {{ ref('int_user_customers') }} as members
     on days.user_id = members.user_id and {{ valid_at('members', 'days.event_date') }}
-where
-    {{ touched('days.event_date', 'members.customer_id') }}
-    and {{ when_touched("days.event_date in (select event_date from touched)") }}
+where {{ touched('days.event_date', 'members.customer_id') }}
 group by days.event_date, members.customer_id

@@ -6,26 +6,29 @@
     )
 }}
 
--- A type that has come to a day.
+-- A type that may have come to a day.
 {% call touched_when() %}
-    select events.event_date, events.event_type
+    select changes.event_date, changes.event_type
     from {{ changes('fact_events') }}
-    inner join {{ ref('fact_events') }} as events
-        on changes.event_date = events.event_date and changes.user_id = events.user_id
-    where (events.event_date, events.event_type) not in (select held.event_date, held.event_type from {{ this }} as held)
+    where (changes.event_date, changes.event_type) not in (select held.event_date, held.event_type from {{ this }} as held)
 {% endcall %}
 
 -- A type of which nothing is left on a day. To find one event that is left costs little, to count them all a whole day.
 {% call touched_when() %}
     select held.event_date, held.event_type
-    from {{ this }} as held
+    from (
+        select changes.event_date, changes.event_type
+        from {{ changes('fact_events') }}
+        intersect
+        select event_date, event_type from {{ this }}
+    ) as held
     left join lateral (
         select 1 as is_there
         from {{ ref('fact_events') }} as events
         where events.event_date = held.event_date and events.event_type = held.event_type
         limit 1
     ) as left_over on true
-    where held.event_date in (select changes.event_date from {{ changes('fact_events') }}) and left_over.is_there is null
+    where left_over.is_there is null
 {% endcall %}
 
 select distinct

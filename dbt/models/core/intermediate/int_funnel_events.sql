@@ -6,10 +6,23 @@
     )
 }}
 
-{{ touched_by('fact_events', ['event_date', 'user_id']) }}
-{{ touched_by('int_user_milestones', ['event_date', 'user_id']) }}
-
 {% set sources = ['fact_events', 'int_user_milestones'] %}
+
+-- In a strict funnel every other event is one that comes between.
+{% set is_of_a_funnel -%}
+    event_type in (select steps.event_type from {{ ref('int_funnel_steps') }} as steps)
+        or exists (
+            select 1 from {{ ref('int_funnel_steps') }} as steps
+            where steps.mode = 'strict'
+        )
+{%- endset %}
+
+{% call touched_when() %}
+    select changes.event_date, changes.user_id
+    from {{ changes('fact_events') }}
+    where {{ is_of_a_funnel }}
+{% endcall %}
+{{ touched_by('int_user_milestones', ['event_date', 'user_id']) }}
 
 {% for source in sources -%}
 select
@@ -23,13 +36,8 @@ select
 from {{ ref(source) }}
 where
     {{ touched('event_date', 'user_id') }}
-    -- In a strict funnel every other event is one that comes between.
     and (
-        event_type in (select steps.event_type from {{ ref('int_funnel_steps') }} as steps)
-        or exists (
-            select 1 from {{ ref('int_funnel_steps') }} as steps
-            where steps.mode = 'strict'
-        )
+        {{ is_of_a_funnel }}
     )
 {{ "union all" if not loop.last }}
 {% endfor %}

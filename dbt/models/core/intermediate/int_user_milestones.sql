@@ -15,6 +15,7 @@
     from {{ changes('fact_events') }}
     inner join {{ ref('int_feature_adoption') }} as adoption
         on changes.user_id = adoption.user_id and changes.event_date = adoption.first_date
+    where changes.event_type in ({{ quoted(var("features")) }})
 {% endcall %}
 
 {% call touched_when() %}

@@ -3,8 +3,12 @@
         unit=['grain', 'cohort_start', 'period_index'],
         looks_at=['int_retention_cells'],
         indexes=[{'columns': ['grain', 'cohort_start', 'period_index', 'retention_type'], 'unique': true}],
+        pre_hook="set local enable_nestloop = off",
     )
 }}
+
+-- The planner takes a few cells for a few users, where a cell stands for all of a period's: one lookup for each would take
+-- longer than reading the periods once (pre_hook).
 
 -- Who is active in a period belongs to the cohort of that period, and has come back to the cohorts before it.
 {% for role in ['cohort_start', 'return_start'] %}
@@ -31,10 +35,28 @@
     where cells.grain is null or held.grain is null
 {% endcall %}
 
+{% set not_before_touched_cells -%}
+    {% for grain in var("retention_periods") -%}
+        {{ "or " if not loop.first -}}
+        grain = '{{ grain }}' and period_start >= (select min(cohort_start) from touched where grain = '{{ grain }}')
+    {% endfor -%}
+{%- endset %}
+
 with cells as (
     select *
     from {{ ref('int_retention_cells') }}
     where {{ touched('grain', 'cohort_start', 'period_index') }}
+),
+
+periods as (
+    select
+        grain,
+        period_start,
+        user_id,
+        status,
+        is_returning
+    from {{ ref('int_user_periods') }}
+    where {{ when_touched(not_before_touched_cells) }}
 ),
 
 counted as (
@@ -47,9 +69,9 @@ counted as (
         count(returned.user_id) as returned_users,
         count(case when cohort.status = 'new' then returned.user_id end) as returned_new_users
     from cells
-    left join {{ ref('int_user_periods') }} as cohort
+    left join periods as cohort
         on cells.grain = cohort.grain and cells.cohort_start = cohort.period_start
-    left join {{ ref('int_user_periods') }} as returned
+    left join periods as returned
         on
             cells.grain = returned.grain
             and cells.return_start = returned.period_start

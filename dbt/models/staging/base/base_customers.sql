@@ -62,6 +62,6 @@ select
     country,
     created_at,
     coalesce(is_deleted, false) as is_deleted,
-    {{ day_of('updated_at') }} < _landed_on as is_late,
+    {{ landing_day_of('updated_at') }} < _landed_on as is_late,
     {{ verdict_columns() }}
 from judged

@@ -78,6 +78,6 @@ select
     end as properties,
     personal_data,
     event_date,
-    event_date < _landed_on as is_late,
+    {{ landing_day_of('event_timestamp') }} < _landed_on as is_late,
     {{ verdict_columns() }}
 from judged

@@ -82,6 +82,6 @@ select
     cast(coalesce(tax_amount, 0) as numeric(18, 4)) as tax_amount,
     updated_at,
     order_date,
-    order_date < _landed_on as is_late,
+    {{ landing_day_of('ordered_at') }} < _landed_on as is_late,
     {{ verdict_columns() }}
 from judged

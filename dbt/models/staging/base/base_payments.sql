@@ -76,6 +76,6 @@ select
     currency,
     paid_at,
     paid_date,
-    paid_date < _landed_on as is_late,
+    {{ landing_day_of('paid_at') }} < _landed_on as is_late,
     {{ verdict_columns() }}
 from judged

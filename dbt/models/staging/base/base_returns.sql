@@ -63,6 +63,6 @@ select
     reason,
     refund_amount,
     returned_date,
-    returned_date < _landed_on as is_late,
+    {{ landing_day_of('returned_at') }} < _landed_on as is_late,
     {{ verdict_columns() }}
 from judged

@@ -71,6 +71,6 @@ select
     referrer,
     landing_page,
     session_date,
-    session_date < _landed_on as is_late,
+    {{ landing_day_of('started_at') }} < _landed_on as is_late,
     {{ verdict_columns() }}
 from judged

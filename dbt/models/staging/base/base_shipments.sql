@@ -62,6 +62,6 @@ select
     promised_at,
     delivered_at,
     updated_at,
-    {{ day_of('coalesce(updated_at, delivered_at, shipped_at)') }} < _landed_on as is_late,
+    {{ landing_day_of('coalesce(updated_at, delivered_at, shipped_at)') }} < _landed_on as is_late,
     {{ verdict_columns() }}
 from judged

@@ -76,6 +76,6 @@ select
     monthly_amount,
     currency,
     updated_at,
-    {{ day_of('updated_at') }} < _landed_on as is_late,
+    {{ landing_day_of('updated_at') }} < _landed_on as is_late,
     {{ verdict_columns() }}
 from judged

@@ -72,6 +72,6 @@ select
     signed_up_at,
     marketing_opt_in,
     coalesce(is_deleted, false) as is_deleted,
-    {{ day_of('updated_at') }} < _landed_on as is_late,
+    {{ landing_day_of('updated_at') }} < _landed_on as is_late,
     {{ verdict_columns() }}
 from judged
