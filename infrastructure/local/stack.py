@@ -40,7 +40,7 @@ from infrastructure.local.dotenv import (
 )
 from infrastructure.local.layout import (
     AIRFLOW_PROGRAMS,
-    DOCS,
+    ALWAYS_ON,
     PIPELINE,
     POSTGRES,
     Layout,
@@ -76,7 +76,7 @@ def up(root: Path) -> Settings:
             note(text)
         settings = load_settings(root)
         running = {program.name for program in supervision.programs(layout) if program.state == supervision.RUNNING}
-        if running >= {POSTGRES, *AIRFLOW_PROGRAMS, DOCS}:
+        if running.issuperset(ALWAYS_ON):
             _prepare_databases(settings)
             _read_models(settings)
             _wait_for_airflow(layout, settings)
@@ -93,7 +93,7 @@ def up(root: Path) -> Settings:
         _prepare_databases(settings)
         _migrate_airflow(layout, settings)
         _read_models(settings)
-        supervision.start(layout, (*AIRFLOW_PROGRAMS, DOCS))
+        supervision.start(layout, ALWAYS_ON)
         _wait_for_airflow(layout, settings)
         return settings
 
