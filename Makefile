@@ -7,7 +7,7 @@ READY  := .venv/.synced
 SUPERSET_READY := infrastructure/superset/.venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill docs dashboards status doctor psql env test test-dashboards lint bench clean
+.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill docs dashboards status doctor psql env test test-compose test-dashboards lint bench clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,9 @@ test: $(READY)  ## All tests: [ARGS="-k landing"]
 
 test-dashboards: $(READY) $(SUPERSET_READY)  ## The tests of the dashboards, on a Superset of their own
 	@DASHBOARDS=1 $(PYTHON) -m pytest tests/superset $(ARGS)
+
+test-compose: $(READY)  ## The tests of the stack in containers; needs a Docker engine
+	@COMPOSE=1 $(PYTHON) -m pytest tests/compose $(ARGS)
 
 lint: $(READY)  ## All checkers
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash .ci/lint

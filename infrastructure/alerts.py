@@ -28,6 +28,19 @@ def settle_alert(settings: Settings, cause: str, text: str) -> bool:
     return _is_news(settings, _CLOSE, [cause]) and _send(settings, f"Well again: {cause}", text)
 
 
+def open_causes(settings: Settings, prefix: str) -> list[str]:
+    """The causes that begin with `prefix` of which an alert is open; none where the warehouse does not answer."""
+    try:
+        with connect(settings, "transformer", application_name="alerts") as warehouse:
+            rows = warehouse.execute(
+                "select cause from quality.alerts where starts_with(cause, %s) order by cause", [prefix]
+            ).fetchall()
+    except WarehouseError as error:
+        print(f"Open alerts are not known: {error}", file=sys.stderr)
+        return []
+    return [cause for (cause,) in rows]
+
+
 def _is_news(settings: Settings, statement: str, values: list[str]) -> bool:
     try:
         with connect(settings, "transformer", application_name="alerts") as warehouse:

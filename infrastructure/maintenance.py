@@ -15,6 +15,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from data_gen.landing.retirement import retire
 from infrastructure.local.airflow import airflow_environment
 from infrastructure.local.layout import Layout, bin_directory
 from infrastructure.settings import Settings, SettingsError, load_settings
@@ -34,6 +35,15 @@ def vacuum(settings: Settings) -> list[str]:
     return [f"{schema}.{table}" for schema, table in needy]
 
 
+def retire_raw(settings: Settings) -> list[str]:
+    """Drop partitions of raw that landed more than RAW_RETENTION_DAYS ago and are built; the names of their tables."""
+    if not settings.raw_retention_days:
+        return []
+    oldest = datetime.now(UTC).date() - timedelta(days=settings.raw_retention_days)
+    with connect(settings, "owner", autocommit=True, application_name="maintenance") as warehouse:
+        return retire(warehouse, oldest)
+
+
 def forget_results(settings: Settings) -> int:
     """Delete results of dbt's runs that are older than QUALITY_RETENTION_DAYS; how many."""
     if not settings.quality_retention_days:
@@ -46,7 +56,13 @@ def forget_results(settings: Settings) -> int:
                 ),
                 [settings.quality_retention_days],
             ).rowcount
-            for table, column in (("dbt_results", "finished_at"), ("source_freshness", "checked_at"))
+            for table, column in (
+                ("dbt_results", "finished_at"),
+                ("source_freshness", "checked_at"),
+                ("failing_rows", "kept_at"),
+                ("daily_metrics", "measured_at"),
+                ("anomalies", "detected_at"),
+            )
         )
 
 
@@ -106,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load_settings()
         tables = vacuum(settings)
         print(f"Vacuumed and analyzed {len(tables)} tables: {', '.join(tables) or 'none needed it'}")
+        print(f"Dropped {len(retire_raw(settings))} partitions of raw")
         print(f"Deleted {forget_results(settings)} results of dbt's runs and {forget_logs(settings)} logs of tasks")
         forget_runs(settings)
         print(f"Airflow's database holds the runs of {settings.airflow_retention_days or 'all'} days")

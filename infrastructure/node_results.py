@@ -11,6 +11,8 @@ from typing import Any
 
 import psycopg
 
+from infrastructure.failing_rows import masked_text
+
 
 class NodeResults:
     """Writes the results of one run through `session`, which must be in autocommit mode."""
@@ -40,7 +42,7 @@ class NodeResults:
             round(result.execution_time, 3),
             response.get("rows_affected"),
             result.num_failures,
-            result.message,
+            masked_text(result.message or "") or None,  # a message of the server quotes values
         ]
         with self._lock:
             try:

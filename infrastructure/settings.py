@@ -30,6 +30,7 @@ DEFAULTS = {
     "WAREHOUSE_HOST": "127.0.0.1",
     "WAREHOUSE_DB": "analytics",
     "LANDING_ZONE": "raw",
+    "SPECIAL_DAYS": "off",
     "SYNTHETIC_COMPANY": "on",
     "COMPANY_SCALE": "1.0",
     "COMPANY_SEED": "42",
@@ -41,6 +42,7 @@ DEFAULTS = {
     "LOG_RETENTION_DAYS": "30",
     "AIRFLOW_RETENTION_DAYS": "90",
     "QUALITY_RETENTION_DAYS": "400",
+    "RAW_RETENTION_DAYS": "0",
 }
 KEYS = (
     "WAREHOUSE_HOST",
@@ -70,7 +72,9 @@ KEYS = (
     "LOG_RETENTION_DAYS",
     "AIRFLOW_RETENTION_DAYS",
     "QUALITY_RETENTION_DAYS",
+    "RAW_RETENTION_DAYS",
     "LANDING_ZONE",
+    "SPECIAL_DAYS",
     "SYNTHETIC_COMPANY",
     "COMPANY_SCALE",
     "COMPANY_SEED",
@@ -96,6 +100,7 @@ class Settings:
     port: int
     database: str
     landing_zone: Path
+    special_days: str  # the team's file of holidays, relative to the root; off: none
     synthetic_company: bool
     company_scale: float
     company_seed: int
@@ -107,9 +112,10 @@ class Settings:
     smtp_host: str
     smtp_port: int
     smtp_from: str
-    log_retention_days: int  # of task logs; 0: for ever, as with the next two
+    log_retention_days: int  # of task logs; 0: for ever, as with the next three
     airflow_retention_days: int  # of runs in Airflow's own database
     quality_retention_days: int  # of results of dbt's runs in the schema quality
+    raw_retention_days: int  # of landed rows
     _secrets: Mapping[str, str] = field(repr=False)  # every *_PASSWORD, *_KEY and *_SECRET that is set
 
     def dsn(self, role: Role, database: str | None = None, *, application_name: str | None = None) -> str:
@@ -136,6 +142,7 @@ class Settings:
             "WAREHOUSE_PORT": str(self.port),
             "WAREHOUSE_DB": self.database,
             "LANDING_ZONE": str(self.landing_zone),
+            "SPECIAL_DAYS": self.special_days,
             "SYNTHETIC_COMPANY": "on" if self.synthetic_company else "off",
             "COMPANY_SCALE": str(self.company_scale),
             "COMPANY_SEED": str(self.company_seed),
@@ -147,6 +154,7 @@ class Settings:
             "LOG_RETENTION_DAYS": str(self.log_retention_days),
             "AIRFLOW_RETENTION_DAYS": str(self.airflow_retention_days),
             "QUALITY_RETENTION_DAYS": str(self.quality_retention_days),
+            "RAW_RETENTION_DAYS": str(self.raw_retention_days),
             **self._secrets,
         }
         if self.company_founded:
@@ -200,6 +208,7 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         port=read("WAREHOUSE_PORT", _port, _PORT),
         database=read("WAREHOUSE_DB", database_name, DATABASE_NAME_RULE),
         landing_zone=root / values["LANDING_ZONE"],
+        special_days=values["SPECIAL_DAYS"],
         synthetic_company=read("SYNTHETIC_COMPANY", _switch, "on or off"),
         company_scale=read("COMPANY_SCALE", _positive, "a number above 0"),
         company_seed=read("COMPANY_SEED", _natural, "a whole number of 0 or more"),
@@ -214,6 +223,7 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         log_retention_days=read("LOG_RETENTION_DAYS", _natural, _DAYS),
         airflow_retention_days=read("AIRFLOW_RETENTION_DAYS", _natural, _DAYS),
         quality_retention_days=read("QUALITY_RETENTION_DAYS", _natural, _DAYS),
+        raw_retention_days=read("RAW_RETENTION_DAYS", _natural, _DAYS),
         _secrets={key: values[key] for key in KEYS if is_secret(key) and key in values},
     )
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import psycopg
 
-from data_gen.landing.command import prepare
+from infrastructure.failing_rows import keep_failing_rows
 from infrastructure.node_results import NodeResults
 from infrastructure.settings import Settings, SettingsError, load_settings
 from infrastructure.warehouse import WarehouseError, connect, ensure_warehouse
@@ -76,13 +76,18 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
     dbt runs in this process and tells each of its events to `callbacks`. What became of each node is kept in
     quality.dbt_results under `run_id_of_process`. Returns dbt's own `dbtRunnerResult`.
     """
+    from data_gen.landing.command import prepare  # Airflow's DAG files import this module, over and over
+
     ensure_warehouse(settings)
     prepare(settings)
     with _only_transform(settings) as session, _environment({**dbt_environment(settings), **_session_environment()}):
         _end_left_overs(session)
         if NodeResults.COMMANDS.intersection(arguments):
             callbacks = [*callbacks, NodeResults(session, run_id_of_process()).on_event]
-        return _invoke(arguments, callbacks)
+        result = _invoke(arguments, callbacks)
+        if NodeResults.COMMANDS.intersection(arguments):
+            keep_failing_rows(session, run_id_of_process(), getattr(result.result, "results", None) or [])
+        return result
 
 
 def run_id_of_process() -> str:

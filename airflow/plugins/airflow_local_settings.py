@@ -8,7 +8,13 @@ from pathlib import Path
 # DAG files and plugins use the project's own packages.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-# The scheduler's LocalExecutor forks the processes of the tasks: with dbt read here once, no task reads it again.
-if "scheduler" in sys.argv[1:2]:
+# What tasks and DAG files import is read here once, for the processes that are forked for them: the scheduler's
+# LocalExecutor forks one for a task, the dag-processor one for a DAG file, and for mirrors that have ended.
+PROGRAM = sys.argv[1] if len(sys.argv) > 1 else ""
+if PROGRAM in ("scheduler", "dag-processor"):
+    import httpx  # noqa: F401
+    import psycopg.types.json  # noqa: F401
+if PROGRAM == "scheduler":
     import dbt.adapters.postgres
     import dbt.cli.main  # noqa: F401
+    import numpy  # noqa: F401

@@ -8,14 +8,33 @@ import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from dbt_mirrors import DbtBuild
 from infrastructure.alerts import raise_alert, settle_alert
 from infrastructure.settings import Settings, load_settings
 from infrastructure.transform import built_by, fingerprint, record_build, run_dbt
+
+DBT_NODES = "dbt-nodes"  # where the page of dbt_nodes_page.py lies in Airflow
+
+
+class DbtNodesLink(BaseOperatorLink):  # type: ignore[misc]
+    """From a task that runs dbt to the page with the nodes of its run."""
+
+    name = "dbt nodes"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        return nodes_url(ti_key.dag_id, ti_key.run_id)
+
+
+def nodes_url(dag_id: str, run_id: str) -> str:
+    """The page with the dbt nodes of a run."""
+    base = conf.get("api", "base_url").rstrip("/")
+    return f"{base}/{DBT_NODES}/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
 
 
 class Command(BaseOperator):  # type: ignore[misc]
@@ -50,6 +69,8 @@ class WarehouseBuild(DbtBuild):
 
     A run of a backfill, and one that is `frugal`, builds nothing where another run has built what has landed.
     """
+
+    operator_extra_links = (DbtNodesLink(),)
 
     def __init__(self, *, frugal: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -47,6 +47,7 @@ class ZoneLoad:
     delivered_on: date
     content_sha256: str
     sizes: dict[str, int]  # bytes by file name
+    is_retired: bool  # its rows are no longer in raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,15 @@ def zone_content(fingerprints: Sequence[Fingerprint]) -> str:
 def live_zone_load(cursor: Cursor, source: str, day: date) -> ZoneLoad | None:
     """What is landed of this day of the landing zone."""
     row = cursor.execute(
-        "select load_id, delivered_on, content_sha256, files from raw.loads"
+        "select load_id, delivered_on, content_sha256, files, retired_at is not null from raw.loads"
         " where source = %s and landed_on = %s and origin = 'zone' and superseded_by is null",
         [source, day],
     ).fetchone()
     if row is None:
         return None
-    load_id, delivered_on, content, files = row
+    load_id, delivered_on, content, files, is_retired = row
     sizes = {entry["name"]: entry["bytes"] for entry in files}  # type: ignore[attr-defined]
-    return ZoneLoad(int(str(load_id)), day, delivered_on, str(content), sizes)  # type: ignore[arg-type]
+    return ZoneLoad(int(str(load_id)), day, delivered_on, str(content), sizes, bool(is_retired))  # type: ignore[arg-type]
 
 
 def live_file_loads(cursor: Cursor, mapping: Mapping, name: str, sha256: str) -> list[FileLoad]:

@@ -72,9 +72,14 @@ def create_zone_partition(cursor: Cursor, contract: Contract, day: date, load_id
     return name
 
 
+def file_partition(source: str, day: date) -> str:
+    """Name of the table that holds the foreign files that arrived on this day."""
+    return f"{source}_d{day:%Y%m%d}_files"
+
+
 def ensure_file_partition(connection: psycopg.Connection, contract: Contract, day: date) -> str:
     """Make the partition for the foreign files that arrive on this day, and give its name."""
-    name = f"{contract.source}_d{day:%Y%m%d}_files"
+    name = file_partition(contract.source, day)
     with connection.transaction(), connection.cursor() as cursor:
         if _exists(cursor, name):
             return name
@@ -96,9 +101,10 @@ def file_partition_value(day: date) -> str:
 
 
 def delete_load(cursor: Cursor, source: str, landed_on: date, load_id: int) -> None:
-    """Delete the rows of a load of a foreign file."""
-    name = f"{source}_d{landed_on:%Y%m%d}_files"
-    cursor.execute(sql.SQL("delete from {} where _load_id = %s").format(table_identifier(name)), [load_id])
+    """Delete the rows of a load of a foreign file; a retired one has none."""
+    name = file_partition(source, landed_on)
+    if _exists(cursor, name):
+        cursor.execute(sql.SQL("delete from {} where _load_id = %s").format(table_identifier(name)), [load_id])
 
 
 def begin_file(cursor: Cursor, partition: str, file_name: str) -> None:
@@ -121,7 +127,7 @@ def attach(cursor: Cursor, contract: Contract, partition: str, value: str, repla
     parent = table_identifier(contract.source)
     child = table_identifier(partition)
     cursor.execute(sql.SQL("alter table {} alter _line drop default, alter _file drop default").format(child))
-    if replaced is not None:
+    if replaced is not None and _exists(cursor, replaced):  # a retired load has none
         # The strongest lock first: two landings that both have a weaker one would wait for each other.
         cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(parent))
         cursor.execute(sql.SQL("alter table {} detach partition {}").format(parent, table_identifier(replaced)))

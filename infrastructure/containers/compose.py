@@ -83,6 +83,11 @@ def containers(project: str) -> list[Container]:
     )
 
 
+def remove_image(image: str) -> None:
+    """Remove an image where it is there; containers that still use it keep it."""
+    subprocess.run(["docker", "image", "rm", image], capture_output=True)
+
+
 @cache
 def _compose() -> tuple[str, ...] | None:
     for program in (("docker", "compose"), ("docker-compose",)):

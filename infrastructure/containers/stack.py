@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
-from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers
+from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers, remove_image
 from infrastructure.local.airflow import airflow_url
 from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step
@@ -20,9 +20,11 @@ from infrastructure.local.status import print_addresses, print_columns
 from infrastructure.settings import Settings, load_settings, read_dotenv
 
 WHERE_COMMANDS_RUN = "airflow-scheduler"
-# Set-up that ends before the others start; they build the images.
-INIT = ("airflow-init", "superset-init")
-_IMAGES = ("STACK_IMAGE", "SUPERSET_IMAGE")
+INIT = "airflow-init"
+SUPERSET_INIT = "superset-init"
+_SET_UP = (INIT, SUPERSET_INIT)  # these end before the others start
+# Compose leaves out the services of a profile that is not named here.
+_WITH_DASHBOARDS = {"COMPOSE_PROFILES": "dashboards"}
 AIRFLOW_DEADLINE = 300.0
 
 
@@ -37,23 +39,40 @@ def up(root: Path) -> Settings:
         if not any(container.state == "running" for container in containers(project_name(root))):
             settings = settle_ports(layout, settings)
         _make_shared_directories(settings)
-        images = read_dotenv(layout.dotenv)
-        if ours := [name for name, key in zip(INIT, _IMAGES, strict=True) if "@sha256:" not in images[key]]:
-            with step("The images are built"):
-                _quietly(root, ["build", *ours], layout.log("docker-build"))
+        if _is_built_here(root):
+            with step("The image of Airflow and dbt is built"):
+                _quietly(root, ["build", INIT], layout.log("docker-build"))
         with step("The containers are started"):
             _quietly(root, ["up", "--detach", "--no-build", "--remove-orphans"], layout.log("docker-up"))
         _wait_until_healthy(settings)
     return settings
 
 
+def dashboards(root: Path) -> Settings:
+    """Bring the stack up, and Superset beside it with the dashboards of this checkout; return when it is healthy."""
+    settings = up(root)
+    layout = Layout(root)
+    with locked(layout):
+        if "@sha256:" not in read_dotenv(layout.dotenv)["SUPERSET_IMAGE"]:
+            with step("The image of Superset is built"):
+                _quietly(root, ["build", SUPERSET_INIT], layout.log("docker-build"), _WITH_DASHBOARDS)
+        with step("Superset is started"):
+            _quietly(root, ["up", "--detach", "--no-build"], layout.log("docker-up"), _WITH_DASHBOARDS)
+        _wait_until_healthy(settings)
+    return settings
+
+
 def down(root: Path, *, volumes: bool = False) -> bool:
-    """Remove the containers and keep the data, or with `volumes` remove these too. False where there were none."""
+    """Remove the containers and keep the data, or with `volumes` remove these and the image too. False where there were
+    no containers.
+    """
     there = containers(project_name(root))
     if there or volumes:
         with step("Stopping the containers"):
             arguments = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
-            _quietly(root, arguments, Layout(root).log("docker-down"))
+            _quietly(root, arguments, Layout(root).log("docker-down"), _WITH_DASHBOARDS)
+    if volumes and _is_built_here(root):
+        remove_image(_image(root))
     return bool(there)
 
 
@@ -72,7 +91,7 @@ def status(root: Path) -> bool:
     return all(
         container.state == "running" and container.health == "healthy"
         for container in there
-        if container.service not in INIT
+        if container.service not in _SET_UP
     )
 
 
@@ -94,6 +113,15 @@ def project_name(root: Path) -> str:
     return os.environ.get("COMPOSE_PROJECT_NAME") or read_dotenv(root / ".env").get("COMPOSE_PROJECT_NAME", "none")
 
 
+def _image(root: Path) -> str:
+    return read_dotenv(root / ".env").get("STACK_IMAGE", "")
+
+
+def _is_built_here(root: Path) -> bool:
+    """An image that is named by its digest comes from elsewhere."""
+    return "@sha256:" not in _image(root)
+
+
 def _make_shared_directories(settings: Settings) -> None:
     """What containers and people share: made here, as the engine would make it for root alone."""
     for path in (settings.root / "raw", settings.root / "incoming"):
@@ -103,8 +131,8 @@ def _make_shared_directories(settings: Settings) -> None:
                 os.chown(entry, IMAGE_USER, 0, follow_symlinks=False)
 
 
-def _quietly(root: Path, arguments: Sequence[str], log: Path) -> None:
-    done = compose(root, arguments, quiet=True)
+def _quietly(root: Path, arguments: Sequence[str], log: Path, values: Mapping[str, str] | None = None) -> None:
+    done = compose(root, arguments, quiet=True, values=values)
     log.write_text(done.stdout)
     if done.returncode:
         lines = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-20:])
@@ -130,7 +158,7 @@ def _wait_until_healthy(settings: Settings) -> None:
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:
     """What is not ready yet; empty when all of it is."""
-    there = [container for container in containers(project_name(settings.root)) if container.service not in INIT]
+    there = [container for container in containers(project_name(settings.root)) if container.service not in _SET_UP]
     if waiting := [container.service for container in there if container.health != "healthy"]:
         return ", ".join(waiting)
     try:

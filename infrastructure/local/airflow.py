@@ -98,8 +98,8 @@ def note_migration(settings: Settings, version: str) -> None:
 
 
 _FOR_TASKS = (
-    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_"),
-    *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_"),
+    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_", "SPECIAL_"),
+    *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_", "RAW_"),
 )
 
 

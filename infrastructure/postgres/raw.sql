@@ -33,6 +33,8 @@ update raw.loads set delivered_on = landed_on
 where delivered_on is null;
 alter table raw.loads alter column delivered_on set not null;
 
+alter table raw.loads add column if not exists retired_at timestamptz;
+
 create index if not exists loads_by_file on raw.loads (source, content_sha256) where origin = 'file';
 
 create table if not exists raw.touched_days (
@@ -88,6 +90,8 @@ comment on column raw.loads.mapping_sha256 is 'Digest of what that mapping says:
 comment on column raw.loads.files is 'What the load was made of: name, sha256 and bytes of each file';
 comment on column raw.loads.rows_left_out is 'Rows that the mapping''s where and distinct left out';
 comment on column raw.loads.superseded_by is 'The load that replaced this one';
+comment on column raw.loads.retired_at is
+'When RAW_RETENTION_DAYS took the rows of a live load out of raw; the models keep what they built from them';
 comment on table raw.touched_days is
 'Which event days (UTC) a load brought rows of or took rows away from: what incremental models rebuild';
 comment on table raw.drift is

@@ -101,3 +101,43 @@ create table if not exists quality.alerts (
 );
 comment on table quality.alerts is 'Open alerts, one for a cause: told when raised, and when it is well again';
 grant select, insert, delete on quality.alerts to transformer;
+
+-- What was measured of each landed day, and what of it was unlike its history (infrastructure/daily_metrics.py, anomalies.py).
+create table if not exists quality.daily_metrics (
+    day date not null,
+    metric text not null,
+    value double precision not null,
+    measured_at timestamptz not null default clock_timestamp(),
+    primary key (day, metric)
+);
+comment on table quality.daily_metrics is 'Rows, shares of empty values and sizes of what landed for each day, and its KPIs';
+comment on column quality.daily_metrics.metric is 'rows.<source>, empty.<source>.<column>, size.<source>.<column>, kpi.<name>';
+grant select, insert, update, delete on quality.daily_metrics to transformer;
+
+create table if not exists quality.anomalies (
+    day date not null,
+    metric text not null,
+    value double precision not null,
+    expected double precision not null,
+    lower double precision not null,
+    upper double precision not null,
+    score double precision not null,
+    reason text not null,
+    detected_at timestamptz not null default now(),
+    primary key (day, metric)
+);
+comment on table quality.anomalies is 'Metrics of a day that were not what their history says: judged anew whenever the day is';
+comment on column quality.anomalies.expected is 'By trend, weekday and level of the 42 days before; lower to upper is no anomaly';
+comment on column quality.anomalies.score is 'Distance from what was expected, in spreads (from the median absolute deviation)';
+grant select, insert, delete on quality.anomalies to transformer;
+
+-- What failed tests found, the first rows of each, without personal data (infrastructure/failing_rows.py).
+create table if not exists quality.failing_rows (
+    run_id text not null,
+    node_id text not null,
+    rows jsonb not null,
+    kept_at timestamptz not null default now(),
+    primary key (run_id, node_id)
+);
+comment on table quality.failing_rows is 'The first rows that each failed test of a run found; what is personal is masked';
+grant select, insert, delete on quality.failing_rows to transformer;

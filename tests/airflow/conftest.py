@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from threading import Event
 
 import pytest
 
@@ -51,16 +52,25 @@ class Pipeline:
         self.api = api
         self._day = datetime.now(UTC).date() - timedelta(days=9)
 
-    def start(self) -> str:
-        """Trigger a run of a day that has landed before, so that it costs little; its id."""
-        return self.api.trigger(PIPELINE, self._day, {})
+    def start(self, day: date | None = None, **conf: str) -> str:
+        """Trigger a run of `day`, or of one that has landed before, so that it costs little; its id."""
+        return self.api.trigger(PIPELINE, day or self._day, conf)
 
-    def finish(self, run_id: str, seconds: float = 500) -> bool:
+    def finish(self, run_id: str, seconds: float = 500, dag_id: str = PIPELINE) -> bool:
         told: list[str] = []
-        return self.api.wait(PIPELINE, run_id, told.append, seconds)
+        return self.api.wait(dag_id, run_id, told.append, seconds)
 
-    def task(self, run_id: str, task_id: str) -> Task:
-        return next(task for task in self.api.tasks(PIPELINE, run_id) if task.task_id == task_id)
+    def ended_run(self) -> str:
+        """A run that has succeeded, whichever."""
+        runs = self.api.call("GET", f"/api/v2/dags/{PIPELINE}/dagRuns?state=success&limit=1")["dag_runs"]
+        if runs:
+            return str(runs[0]["dag_run_id"])
+        run_id = self.start()
+        assert self.finish(run_id)
+        return run_id
+
+    def task(self, run_id: str, task_id: str, dag_id: str = PIPELINE) -> Task:
+        return next(task for task in self.api.tasks(dag_id, run_id) if task.task_id == task_id)
 
     def mirrors(self, run_id: str) -> dict[str, str | None]:
         tasks = self.api.tasks(PIPELINE, run_id)
@@ -71,6 +81,31 @@ class Pipeline:
         log = self.api.task_log(PIPELINE, run_id, Task("dbt_build", None, try_number))
         begun = (re.search(r"START sql \w+ model \w+\.(\w+)", line) for line in log)
         return {match.group(1) for match in begun if match}
+
+
+def contents(stack: Stack, warehouse: str) -> dict[str, tuple[int, str]]:
+    """Rows and digest of every table of core and marts: warehouses that are row for row the same give the same."""
+    with connect(stack.settings, "owner", warehouse) as database:
+        tables = database.execute(
+            "select schemaname || '.' || tablename from pg_tables where schemaname in ('core', 'marts')"
+        ).fetchall()
+        found = {}
+        for (table,) in tables:
+            digest = (
+                f"select count(*), md5(coalesce(string_agg(md5(t::text), '' order by t::text), '')) from {table} as t"
+            )
+            rows, digested = database.execute(digest).fetchall()[0]
+            found[table] = (int(rows), str(digested))
+    assert found
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    waited = 0.0
+    while not condition():
+        assert waited < seconds, "it did not come to this"
+        Event().wait(0.25)
+        waited += 0.25
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -105,15 +106,27 @@ def test_the_dag_is_what_its_readers_expect(dag_file: ModuleType) -> None:
 
 def test_a_run_lands_builds_and_publishes_its_day(stack: Stack) -> None:
     day = YESTERDAY - timedelta(days=3)
+    with connect(stack.settings, "owner") as warehouse:
+        loads_before = warehouse.execute("select coalesce(max(load_id), 0) from raw.loads").fetchone()
     done = stack.local("trigger", "--day", str(day))
     assert all(f"{task}: success" in done.stdout for task in ("generate", "land", "dbt_build", "publish"))
     with connect(stack.settings, "owner") as warehouse:
         (summary,) = warehouse.execute("select summary from quality.pipeline_runs where day = %s", [day]).fetchall()[0]
-        delivered = warehouse.execute("select distinct delivered_on from raw.loads").fetchall()
+        query = "select distinct delivered_on from raw.loads where load_id > %s"
+        delivered = warehouse.execute(query, loads_before).fetchall()
     assert delivered == [(day,)]  # what arrived on it: its own files, and corrected ones of days before
     assert {entry["source"] for entry in summary["landed"]} >= {"events", "users", "orders", "products"}
     assert set(summary["dbt"]["model"]) == {"success"}
     assert summary["kpis"]["active_users"]["day"] == str(day)
+    reports = stack.root / ".local/reports" / stack.settings.database
+    sections = json.loads((reports / f"{day}.json").read_text())["sections"]
+    complete = {row["source"]: row["verdict"] for row in sections["completeness"]}
+    assert {complete[source] for source in ("events", "users", "orders")} == {"complete"}
+    assert sections["freshness"] and sections["reconciliations"] and sections["slowest"] and not sections["failures"]
+    assert "<h1>Data quality of" in (reports / f"{day}.html").read_text()
+    with connect(stack.settings, "owner") as warehouse:
+        query = "select value from quality.daily_metrics where day = %s and metric = 'kpi.dau'"
+        assert warehouse.execute(query, [day]).fetchall() == [(summary["kpis"]["active_users"]["dau"],)]
 
 
 def test_airflows_own_command_triggers_it_for_a_date_and_without_one(stack: Stack, api: AirflowApi) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 
@@ -455,6 +457,28 @@ def test_command_lands_days_and_says_what_it_did(warehouse: Settings) -> None:
     summary = json.loads(first.stdout)
     assert summary["ok"] and summary["total"] == {"read": 504, "landed": 504, "rejected": 0, "left_out": 0}
     assert "Nothing to do" in again.stdout
+
+
+def test_a_bar_on_a_terminal(warehouse: Settings) -> None:
+    deliver(warehouse, "users.csv", USERS)
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "data_gen/land.py", "--day", str(DAY)],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, **warehouse.environment(), "TERM": "xterm", "COLUMNS": "120"},
+        stdout=end,
+        stderr=end,
+    )
+    os.close(end)
+    shown = b""
+    with suppress(OSError):  # the terminal's way to say that nobody writes to it any more
+        while some := os.read(terminal, 1 << 16):
+            shown += some
+    os.close(terminal)
+
+    assert process.wait(60) == 0
+    assert f"{len(USERS)}/{len(USERS)} bytes".encode() in shown
+    assert b"users 2026-01-05" in shown and b"Traceback" not in shown
 
 
 def test_what_belongs_to_no_contract_is_told(warehouse: Settings) -> None:

@@ -167,6 +167,8 @@ class DbtMirror(BaseOperator):  # type: ignore[misc]
             on_failure_callback=None,  # the build tells of its failures
             on_success_callback=None,
         )
+        # Those of the DAG, which hold for every task anyway. The triggerer reads the whole DAG for each mirror.
+        self.params: dict[str, Any] = {}
         self.mirror = mirror
         self.build = build.task_id
         self.start_trigger_args = StartTriggerArgs(

@@ -15,10 +15,11 @@ from asgiref.sync import sync_to_async
 
 from dbt_mirrors.progress import XCOM_KEY, Snapshot, ending
 
-_PAUSE = 1.0  # seconds: the triggerer itself takes what triggers tell once a second
-_PAUSE_WHILE_WAITING = 2.0  # for the build to start
+# Seconds. Mirrors that end together cost little more than one: after them the dag-processor looks once into the DAG's
+# file for their callbacks, though they have none.
+_PAUSE = 2.0
 _LONGEST_PAUSE = 10.0
-_LOOKS_FOR_A_STATE = 4  # the state of a build that runs is asked for at every fourth look
+_LOOKS_FOR_A_STATE = 3  # the state of a build that runs is asked for at every third look
 _NOT_BEGUN = (None, "scheduled", "queued")
 _SHARE = 0.1  # of the time that looking may take on a busy machine
 
@@ -102,8 +103,7 @@ class _Poller:
                     async with self._changed:
                         self._snapshot = snapshot
                         self._changed.notify_all()
-                pause = _PAUSE if snapshot.state == "running" else _PAUSE_WHILE_WAITING
-                pause = min(_LONGEST_PAUSE, max(pause, (time.monotonic() - started) / _SHARE))
+                pause = min(_LONGEST_PAUSE, max(_PAUSE, (time.monotonic() - started) / _SHARE))
             except Exception as error:  # of the API or the database: the mirrors wait until it answers again
                 failures += 1
                 pause = min(_LONGEST_PAUSE, _PAUSE * 2**failures)

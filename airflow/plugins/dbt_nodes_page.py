@@ -1,0 +1,67 @@
+"""A page in Airflow with the dbt nodes of a run: a tab of the run, and a link of its task that runs dbt.
+
+/dbt-nodes/<dag_id>/<run_id>, for those whom Airflow lets see the task instances of the DAG.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from warehouse_tasks import DBT_NODES, DbtNodesLink
+
+
+def _app() -> Any:
+    # Airflow reads plugins in all of its processes. This is much, and for the one that serves pages.
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.common.db.common import SessionDep
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+    from airflow.models.dagrun import DagRun
+    from fastapi import Depends, FastAPI, HTTPException
+    from fastapi.responses import HTMLResponse
+    from sqlalchemy import select
+
+    from infrastructure.node_page import nodes_page
+    from infrastructure.settings import SettingsError, database_name, load_settings
+    from infrastructure.warehouse import WarehouseError
+
+    app = FastAPI(title="dbt nodes", docs_url=None, redoc_url=None, openapi_url=None)
+    may_see = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
+
+    # Not async: the warehouse is waited for in a thread.
+    def show(dag_id: str, run_id: str, session: Any) -> Any:
+        run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+        if run is None:
+            raise HTTPException(404, f"The DAG {dag_id} has no run {run_id}.")
+        try:
+            settings = load_settings()
+            warehouse = database_name((run.conf or {}).get("warehouse") or settings.database)
+            text = nodes_page(settings, warehouse, run_id, is_running=run.end_date is None)
+        except (SettingsError, WarehouseError, ValueError) as error:
+            raise HTTPException(503, str(error)) from error
+        return HTMLResponse(text, headers={"Cache-Control": "no-store"})
+
+    show.__annotations__["session"] = SessionDep
+    app.get("/{dag_id}/{run_id:path}", dependencies=[may_see], response_class=HTMLResponse)(show)
+    return app
+
+
+_SERVES_NO_PAGES = sys.argv[1:2] in (["scheduler"], ["dag-processor"], ["triggerer"])
+
+
+class DbtNodesPage(AirflowPlugin):  # type: ignore[misc]
+    """The page and its places in Airflow's user interface."""
+
+    name = "dbt_nodes_page"
+    fastapi_apps = [] if _SERVES_NO_PAGES else [{"app": _app(), "url_prefix": f"/{DBT_NODES}", "name": "dbt nodes"}]
+    external_views = [  # noqa: RUF012
+        {
+            "name": "dbt nodes",
+            "href": f"{DBT_NODES}/{{DAG_ID}}/{{RUN_ID}}",
+            "destination": "dag_run",
+            "url_route": "dbt_nodes",
+        }
+    ]
+    operator_extra_links = [DbtNodesLink()]  # noqa: RUF012

@@ -1,0 +1,99 @@
+"""The first rows that a failed test found, kept in quality.failing_rows without what says who somebody is.
+
+Personal are the columns that a contract marks as such (tag pii), whatever table they are in, what a test of such a
+column calls by another name, and e-mail addresses and long numbers (of phones and cards) in any text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from data_gen.landing.contracts import SOURCES, load_contract
+
+FIRST = 5  # rows of a test
+# What dbt's own tests of a column (unique, accepted_values, relationships) call its values.
+_NAMES_IN_TESTS = frozenset({"unique_field", "value_field", "from_field"})
+MASK = "***"
+_LONGEST = 200  # characters of a value
+_SECONDS = 30  # that asking for the rows of a test may take
+# Of a limited length: what looks like neither costs no more for being long.
+_EMAIL = re.compile(r"[^\s@\"'<>,;:(){}\[\]]{1,64}@[^\s@\"'<>,;:(){}\[\]]{1,255}\.\w+")
+_NUMBER = re.compile(r"\+?\b\d(?:[ ()./-]{0,2}\d){8,}\b")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d( \d\d)?")  # with the hour that follows it
+
+
+def masked_text(text: str) -> str:
+    """The text without e-mail addresses and numbers that may be of a phone or a card. Dates and times stay."""
+    text = _EMAIL.sub(MASK, text)
+    return _NUMBER.sub(lambda found: found[0] if _DATE.fullmatch(found[0]) else MASK, text)
+
+
+def masked_row(row: dict[str, Any], column: str | None = None) -> dict[str, Any]:
+    """A row as JSON can hold it: personal columns masked, texts too, and short. `column` is what its test is of."""
+    personal = _personal_columns()
+    if column in personal:
+        personal |= _NAMES_IN_TESTS
+    return {name: MASK if name in personal and value is not None else _masked(value) for name, value in row.items()}
+
+
+def keep_failing_rows(session: psycopg.Connection, run_id: str, results: Iterable[Any]) -> None:
+    """Ask for the first rows of each test of `results` (of dbt) that found some, and keep them for the run.
+
+    `session` is in autocommit mode. What cannot be asked is told, and stops nothing.
+    """
+    tests = {result.node.unique_id: result for result in results if result.node.unique_id.startswith("test.")}
+    try:
+        query = "delete from quality.failing_rows where run_id = %s and node_id = any(%s)"
+        session.execute(query, [run_id, list(tests)])
+    except psycopg.Error as error:
+        print(f"quality.failing_rows cannot be written: {error}", file=sys.stderr)
+        return
+    for node_id, result in tests.items():
+        if result.status not in ("fail", "warn") or not result.node.compiled_code:
+            continue
+        try:
+            column = getattr(result.node, "column_name", None)
+            rows = [masked_row(row, column) for row in _first_rows(session, result.node.compiled_code)]
+            session.execute(
+                "insert into quality.failing_rows (run_id, node_id, rows) values (%s, %s, %s)",
+                [run_id, node_id, Jsonb(rows)],
+            )
+        except psycopg.Error as error:
+            print(f"The rows that {node_id} found are not in quality.failing_rows: {error}", file=sys.stderr)
+
+
+def _first_rows(session: psycopg.Connection, query: str) -> list[dict[str, Any]]:
+    with session.transaction(), session.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(sql.SQL("set local statement_timeout = {}").format(sql.Literal(f"{_SECONDS}s")))
+        # dbt's own text: a test is a query of the rows that should not be there.
+        cursor.execute(f"select * from (\n{query}\n) as failing limit {FIRST}".encode())
+        return cursor.fetchall()
+
+
+def _masked(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    text = (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, default=str)
+        if isinstance(value, dict | list)
+        else str(value)
+    )
+    masked = masked_text(text) if isinstance(value, str | dict | list) else text
+    return masked if len(masked) <= _LONGEST else masked[:_LONGEST] + "..."
+
+
+@cache
+def _personal_columns() -> frozenset[str]:
+    return frozenset(column.name for source in SOURCES for column in load_contract(source).columns if column.pii)

@@ -1,0 +1,41 @@
+"""The page with the dbt nodes of a run, in a real Airflow: what it shows, and to whom."""
+
+from __future__ import annotations
+
+import httpx
+
+from infrastructure.local.airflow import airflow_url
+from infrastructure.local.airflow_api import AirflowApi
+from infrastructure.local.layout import PIPELINE
+from infrastructure.warehouse import connect
+from tests.airflow.conftest import Pipeline
+
+
+def test_the_page_shows_the_nodes_of_a_run_to_those_who_are_logged_in(pipeline: Pipeline, api: AirflowApi) -> None:
+    run_id = pipeline.ended_run()
+    links = api.call("GET", f"/api/v2/dags/{PIPELINE}/dagRuns/{run_id}/taskInstances/dbt_build/links")
+    url = links["extra_links"]["dbt nodes"]
+    assert url.startswith(f"{airflow_url(pipeline.stack.settings)}/dbt-nodes/{PIPELINE}/")
+
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, headers={"Authorization": "Bearer nonsense"}).status_code == 403
+    password = pipeline.stack.settings.secret("AIRFLOW_ADMIN_PASSWORD")
+    login = {"username": "admin", "password": password}
+    token = httpx.post(f"{airflow_url(pipeline.stack.settings)}/auth/token", json=login).json()["access_token"]
+    page = httpx.get(url, cookies={"_token": token})
+    assert page.status_code == 200
+    for shown in ("fact_events", "active_users", "What did not pass"):
+        assert shown in page.text
+    missing = httpx.get(url.replace("manual", "manuel"), cookies={"_token": token})
+    assert (missing.status_code, "has no run" in missing.text) == (404, True)
+
+    # What a test found comes with it.
+    with connect(pipeline.stack.settings, "owner") as warehouse:
+        node = "test.saas_analytics.daily_users_agree"
+        warehouse.execute(
+            "update quality.dbt_results set status = 'fail' where (run_id, node_id) = (%s, %s)", [run_id, node]
+        )
+        rows = '[{"email": "***", "day": "2026-01-05"}]'
+        warehouse.execute("insert into quality.failing_rows values (%s, %s, %s)", [run_id, node, rows])
+    page = httpx.get(url, cookies={"_token": token})
+    assert "daily_users_agree" in page.text and "first 1 rows" in page.text

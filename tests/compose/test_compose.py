@@ -1,0 +1,218 @@
+"""The stack in containers for real: what it may do, the same marts as without, and what it survives.
+
+`make test-compose` runs these, in their order: they share one stack.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from dataclasses import replace
+from datetime import date, timedelta
+from threading import Event
+from typing import Any
+
+import psycopg
+import pytest
+
+from infrastructure.containers.compose import compose_program
+from infrastructure.containers.stack import INIT, project_name
+from infrastructure.settings import Settings
+from infrastructure.warehouse import ensure_warehouse
+from tests.conftest import Stack, copy_of_project
+from tests.warehouse.conftest import Build, built_tables, land_days, rows_of
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
+
+SERVICES = ("postgres", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+DAYS = 4  # landed by hand; the pipeline runs for the day after them
+# Numbers of loads follow the order in which threads finish.
+LOAD = frozenset({"_load_id"})
+
+
+def inspected(stack: Stack) -> dict[str, dict[str, Any]]:
+    """What the engine says of each container of the stack, by service."""
+    label = f"label=com.docker.compose.project={project_name(stack.root)}"
+    listed = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True)
+    found = json.loads(subprocess.run(["docker", "inspect", *listed.stdout.split()], capture_output=True).stdout)
+    return {entry["Config"]["Labels"]["com.docker.compose.service"]: entry for entry in found}
+
+
+def founded(stack: Stack) -> date:
+    day = stack.settings.company_founded
+    assert day is not None
+    return day
+
+
+def mart_rows(stack: Stack) -> int:
+    with psycopg.connect(stack.settings.dsn("owner")) as warehouse:
+        row = warehouse.execute("select count(*) from core.fact_events").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def wait_for(stack: Stack, service: str, other_than: str) -> None:
+    """Until the service has another process than `other_than` and every container is healthy."""
+    deadline = time.monotonic() + 300
+    while True:
+        states = {name: entry["State"] for name, entry in inspected(stack).items() if name != INIT}
+        waiting = [name for name, state in states.items() if state.get("Health", {}).get("Status") != "healthy"]
+        if not waiting and states[service]["StartedAt"] != other_than:
+            return
+        assert time.monotonic() < deadline, f"not healthy 300 s after {service} was killed: {waiting or service}"
+        Event().wait(1)
+
+
+def test_every_container_is_confined(containers: Stack) -> None:
+    found = inspected(containers)
+    assert set(found) == {*SERVICES, INIT}
+    for name, entry in found.items():
+        host, user = entry["HostConfig"], entry["Config"]["User"]
+        assert user and user.split(":")[0] not in ("0", "root"), name
+        assert host["CapDrop"] == ["ALL"] and not host["CapAdd"] and not host["Privileged"], name
+        assert host["ReadonlyRootfs"], name
+        assert "no-new-privileges:true" in host["SecurityOpt"], name
+        assert host["Memory"] > 0 and host["PidsLimit"] > 0, name
+        assert host["LogConfig"]["Config"] == {"max-file": "3", "max-size": "10m"}, name
+        assert not any(mount["Source"] == "/var/run/docker.sock" for mount in entry["Mounts"]), name
+
+
+def test_what_runs_in_a_container_is_not_root_and_writes_only_where_it_must(containers: Stack) -> None:
+    for name, entry in inspected(containers).items():
+        if name == INIT:
+            continue
+        script = "id -u; touch /app/x /x /usr/x 2>/dev/null && echo written; grep CapEff /proc/1/status"
+        said = subprocess.run(
+            ["docker", "exec", entry["Id"], "sh", "-c", script], capture_output=True, text=True
+        ).stdout
+        lines = said.split()
+        assert int(lines[0]) > 0, name
+        assert "written" not in lines and lines[-1] == "0000000000000000", name
+
+
+def test_nothing_is_published_but_on_this_machine(containers: Stack) -> None:
+    settings = containers.settings
+    published = {
+        name: [(port["HostIp"], int(port["HostPort"])) for ports in bindings.values() for port in ports or ()]
+        for name, entry in inspected(containers).items()
+        if (bindings := entry["NetworkSettings"]["Ports"])
+    }
+    assert {name: ports for name, ports in published.items() if ports} == {
+        "postgres": [("127.0.0.1", settings.port)],
+        "airflow-api-server": [("127.0.0.1", settings.airflow_port)],
+    }
+
+
+def test_no_secret_is_in_the_image(containers: Stack) -> None:
+    image = inspected(containers)["airflow-scheduler"]["Image"]
+    told = subprocess.run(["docker", "history", "--no-trunc", image], capture_output=True, text=True).stdout
+    told += subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True).stdout
+    files = ["docker", "run", "--rm", "--entrypoint", "ls", image, "-a", "/app", "/app/infrastructure"]
+    listed = subprocess.run(files, capture_output=True, text=True).stdout.split()
+    values = containers.settings.environment().items()
+    assert not any(value in told for key, value in values if key.endswith(("_PASSWORD", "_KEY", "_SECRET")))
+    assert ".env.template" in listed and ".env" not in listed and ".git" not in listed
+
+
+def test_the_marts_are_those_of_a_stack_without_containers(
+    containers: Stack, warehouse: Settings, build: Build
+) -> None:
+    first = founded(containers)
+    window = ("--day", str(first), "--days", str(DAYS))
+    containers.local("generate", *window)
+    containers.local("land", *window)
+    assert "ERROR=0" in containers.local("dbt-build").stdout
+    last = first + timedelta(days=DAYS)
+    assert "success" in containers.local("trigger", "--day", str(last)).stdout
+
+    # The same files, landed and built without containers.
+    local = replace(warehouse, landing_zone=containers.root / "raw")
+    ensure_warehouse(local)
+    land_days(local, *(first + timedelta(days=number) for number in range(DAYS + 1)))
+    build(local, "run")
+
+    tables = built_tables(local)
+    assert {table.partition(".")[0] for table in tables} == {"staging", "core", "marts"}
+    differing = [
+        table
+        for table in tables
+        if table.startswith(("core.", "marts."))
+        and rows_of(containers.settings, table, LOAD) != rows_of(local, table, LOAD)
+    ]
+    assert not differing
+    assert mart_rows(containers) > 100
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        pytest.param(("status",), "airflow-triggerer", id="status"),
+        pytest.param(("psql", "--sql", "select count(*) as n from marts.mrr"), "(1 row)", id="psql"),
+        pytest.param(("env",), "export WAREHOUSE_PORT", id="env"),
+        pytest.param(("dbt-test",), "ERROR=0", id="dbt-test"),
+    ],
+)
+def test_the_commands_mean_the_same(containers: Stack, command: tuple[str, ...], said: str) -> None:
+    assert said in containers.local(*command).stdout
+
+
+def test_a_backfill(containers: Stack) -> None:
+    first = founded(containers) + timedelta(days=DAYS + 1)
+    done = containers.local("backfill", "--from", str(first), "--to", str(first + timedelta(days=1)))
+    assert done.stdout.count("success") >= 2
+
+
+def test_down_and_up_keep_the_data(containers: Stack) -> None:
+    before = mart_rows(containers)
+    containers.local("down")
+    assert (
+        subprocess.run(
+            [*compose_program(), "ps", "--quiet"], cwd=containers.root, capture_output=True, text=True
+        ).stdout.split()
+        == []
+    )
+    containers.local("up")
+    assert mart_rows(containers) == before
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_killed_container_comes_back_and_the_next_run_is_green(containers: Stack, service: str) -> None:
+    before = inspected(containers)[service]
+    # `docker kill` would count as a wish that it stays down. The first process is the engine's, its child the program.
+    script = "kill -9 $(cat /proc/1/task/1/children)"
+    subprocess.run(["docker", "exec", before["Id"], "sh", "-c", script], check=False)
+
+    wait_for(containers, service, other_than=before["State"]["StartedAt"])
+
+    done = containers.local("trigger", "--day", str(founded(containers) + timedelta(days=1)))
+    assert "success" in done.stdout
+
+
+def test_a_second_checkout_stands_beside_the_first(containers: Stack) -> None:
+    before = {name: entry["State"]["StartedAt"] for name, entry in inspected(containers).items()}
+    with copy_of_project("docker") as other:
+        try:
+            other.local("up")
+            assert project_name(other.root) != project_name(containers.root)
+            assert {other.settings.port, other.settings.airflow_port}.isdisjoint(
+                {containers.settings.port, containers.settings.airflow_port}
+            )
+            assert set(inspected(other)) == set(inspected(containers))
+        finally:
+            other.local("clean", "--yes", check=False)
+    assert not inspected_names(other)
+    assert {name: entry["State"]["StartedAt"] for name, entry in inspected(containers).items()} == before
+
+
+def inspected_names(stack: Stack) -> list[str]:
+    """Everything that the engine still has of the stack: containers, volumes, networks."""
+    label = f"label=com.docker.compose.project={project_name(stack.root)}"
+    kinds = (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
+    return [
+        name
+        for kind in kinds
+        for name in subprocess.run(
+            ["docker", *kind, "--quiet", "--filter", label], capture_output=True, text=True
+        ).stdout.split()
+    ]

@@ -1,0 +1,69 @@
+"""The first rows of failed tests: kept for the run, without what says who somebody is."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+
+from infrastructure.failing_rows import keep_failing_rows, masked_row, masked_text
+from infrastructure.settings import Settings
+
+
+def result(name: str, status: str, query: str, column: str | None = None) -> Any:
+    """What dbt gives for a node."""
+    node = SimpleNamespace(unique_id=f"test.shop.{name}", compiled_code=query, column_name=column)
+    return SimpleNamespace(status=status, node=node)
+
+
+def test_the_first_rows_are_kept_and_what_is_personal_is_not(
+    warehouse: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = result(
+        "unique_email",
+        "fail",
+        "select 'a@b.example' as email, n as user_number, 1.50 as amount, date '2026-01-05' as day, "
+        "jsonb_build_object('note', 'call +49 170 1234567') as properties from generate_series(1, 100) as n",
+    )
+    others = [result("passes", "pass", "select 1"), result("broken", "fail", "select no_such_column")]
+    with psycopg.connect(warehouse.dsn("transformer"), autocommit=True) as session:
+        keep_failing_rows(session, "run", [failed, *others])
+        keep_failing_rows(session, "run", [failed])  # another try writes over it
+        kept = session.execute("select node_id, rows from quality.failing_rows").fetchall()
+        assert [node_id for node_id, _ in kept] == ["test.shop.unique_email"]
+        rows = kept[0][1]
+        assert [row["user_number"] for row in rows] == [1, 2, 3, 4, 5]
+        first = {"email": "***", "user_number": 1, "amount": "1.50", "day": "2026-01-05"}
+        assert rows[0] == {**first, "properties": '{"note": "call ***"}'}
+        # Mended: nothing is left of it.
+        keep_failing_rows(session, "run", [result("unique_email", "pass", "select 1")])
+        assert session.execute("select count(*) from quality.failing_rows").fetchone() == (0,)
+    assert "no_such_column" in capsys.readouterr().err
+
+
+def test_a_test_of_a_personal_column_shows_none_of_its_values() -> None:
+    row = {"unique_field": "Ann Lee", "n_records": 2}
+    assert masked_row(row, "full_name") == {"unique_field": "***", "n_records": 2}
+    assert masked_row(row, "plan_id") == row
+
+
+def test_a_long_value_is_masked_before_it_is_cut() -> None:
+    text = "x" * 190 + " ann.lee@mail.example.com"
+    assert masked_row({"note": text}) == {"note": "x" * 190 + " ***"}
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Key (email)=(ann.lee+x@mail.example.com) exists", "Key (email)=(***) exists"),
+        ("card 4111 1111 1111 1111 refused", "card *** refused"),
+        ("tel. (030) 901820 12", "tel. (***"),
+        ("order 12345 on 2026-01-05 10:11:12 is 99.90 short", "order 12345 on 2026-01-05 10:11:12 is 99.90 short"),
+        ("2026-01-05 4111 1111 1111 1111", "***"),
+        ("Got 12 results, configured to fail if != 0", "Got 12 results, configured to fail if != 0"),
+    ],
+)
+def test_a_message_is_told_without_what_is_personal(text: str, masked: str) -> None:
+    assert masked_text(text) == masked

@@ -1,0 +1,52 @@
+"""RAW_RETENTION_DAYS: rows leave raw when the models have them, and the models keep what they built."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from infrastructure.maintenance import retire_raw
+from infrastructure.settings import Settings
+from tests.warehouse.conftest import Build, differences, keep_copies, land_days
+from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
+
+
+def test_days_that_are_built_leave_raw_and_the_models_keep_them(warehouse: Settings, build: Build) -> None:
+    dice = random.Random(1)
+    days = [FIRST_DAY + timedelta(days=n) for n in range(4)]
+    for day in days:
+        write_delivery(warehouse.landing_zone, day, delivery(dice, day))
+    # What is kept: the last two days, counted from today.
+    settings = replace(warehouse, raw_retention_days=(datetime.now(UTC).date() - days[2]).days)
+    with psycopg.connect(warehouse.dsn("owner"), autocommit=True) as server:
+        land_days(warehouse, *days[:3])
+        assert retire_raw(settings) == []  # nothing is built
+        build(warehouse, "run")
+        assert retire_raw(warehouse) == []  # 0 days: for ever
+        tables = keep_copies(warehouse)
+        touched = server.execute("select count(*) from raw.touched_days").fetchone()
+
+        dropped = retire_raw(settings)
+        assert dropped and all(f"_d{day:%Y%m%d}_" in "".join(dropped) for day in days[:2])
+        assert not any(f"_d{days[2]:%Y%m%d}_" in name for name in dropped)
+        retired = "select distinct landed_on from raw.loads where retired_at is not null order by 1"
+        assert server.execute(retired).fetchall() == [(day,) for day in days[:2]]
+        assert server.execute("select count(*) from raw.touched_days").fetchone() == touched
+        assert retire_raw(settings) == []
+
+        build(warehouse, "run")
+        build(warehouse, "test", "--select", "landed_rows_have_one_verdict")
+        assert differences(warehouse, tables) == {}
+        # A day that is landed again comes back, and so does a corrected one; then raw has all that the models have.
+        write_delivery(warehouse.landing_zone, days[1], delivery(dice, days[1]))
+        land_days(warehouse, *days[:2])
+        live = "select count(*) from raw.loads where retired_at is not null and superseded_by is null"
+        assert server.execute(live).fetchone() == (0,)
+        land_days(warehouse, days[3])
+        build(warehouse, "run")
+        tables = keep_copies(warehouse)
+        build(warehouse, "run", "--full-refresh")
+        assert differences(warehouse, tables) == {}
