@@ -22,7 +22,7 @@ import pytest
 from infrastructure.local import supervision
 from infrastructure.local.airflow import airflow_environment
 from infrastructure.local.dotenv import ensure_dotenv
-from infrastructure.local.layout import PROGRAMS, Layout
+from infrastructure.local.layout import AIRFLOW_PROGRAMS, POSTGRES, Layout
 from infrastructure.local.processes import marked
 from infrastructure.local.stack import stray_processes
 from infrastructure.settings import load_settings
@@ -45,7 +45,7 @@ def test_up_again_says_that_it_runs(stack: Stack) -> None:
 
 def test_status_shows_every_process_and_where_to_go(stack: Stack) -> None:
     shown = stack.local("status").stdout
-    assert all(f"{program} " in shown for program in PROGRAMS)
+    assert all(f"{program} " in shown for program in (POSTGRES, *AIRFLOW_PROGRAMS))
     assert f"http://127.0.0.1:{stack.settings.airflow_port}" in shown
     assert stack.settings.secret("AIRFLOW_ADMIN_PASSWORD") in shown
 
