@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
@@ -21,12 +21,12 @@ from infrastructure.local.status import print_addresses, print_columns
 from infrastructure.settings import Settings, load_settings, read_dotenv
 
 WHERE_COMMANDS_RUN = "airflow-scheduler"
-# Set-up that ends before the others start; they build the images.
-INIT = ("airflow-init", "superset-init")
-SERVICES = (
-    *("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
-    *("superset", "docs"),
-)
+INIT = "airflow-init"
+SUPERSET_INIT = "superset-init"
+SET_UP = (INIT, SUPERSET_INIT)  # these end before the others start
+SERVICES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "docs")
+# Compose leaves out the services of a profile that is not named here.
+_WITH_DASHBOARDS = {"COMPOSE_PROFILES": "dashboards"}
 AIRFLOW_DEADLINE = 300.0
 
 
@@ -41,9 +41,7 @@ def up(root: Path) -> Settings:
         if not any(container.state == "running" for container in containers(project_name(root))):
             settings = settle_ports(layout, settings)
         _make_shared_directories(settings)
-        if ours := [name for name, image in zip(INIT, _images(root), strict=True) if not is_pinned(image)]:
-            with step("The images are built"):
-                _quietly(root, ["build", *ours], layout.log("docker-build"))
+        _build(root, "STACK_IMAGE", INIT)
         with step("The containers are started"):
             _start(settings, layout)
         _wait_until_healthy(settings)
@@ -56,9 +54,25 @@ def _start(settings: Settings, layout: Layout) -> None:
         _quietly(settings.root, [*arguments, "--remove-orphans"], log)
         return
     # Everything but PostgreSQL, so Compose cannot be left to wait for it and for what comes after it.
-    for name in INIT:
-        _quietly(settings.root, ["run", "--rm", "--no-deps", "-T", name], log)
+    _quietly(settings.root, ["run", "--rm", "--no-deps", "-T", INIT, "init"], log)
     _quietly(settings.root, [*arguments, "--no-deps", "--remove-orphans", *SERVICES], log)
+
+
+def dashboards(root: Path) -> Settings:
+    """Bring the stack up, and Superset beside it with the dashboards of this checkout; return when it is healthy."""
+    settings = up(root)
+    layout = Layout(root)
+    with locked(layout):
+        _build(root, "SUPERSET_IMAGE", SUPERSET_INIT)
+        with step("Superset is started"):
+            log = layout.log("docker-up")
+            if database_elsewhere({"WAREHOUSE_HOST": settings.host}) is None:
+                _quietly(root, ["up", "--detach", "--no-build"], log, _WITH_DASHBOARDS)
+            else:
+                _quietly(root, ["run", "--rm", "--no-deps", "-T", SUPERSET_INIT], log, _WITH_DASHBOARDS)
+                _quietly(root, ["up", "--detach", "--no-build", "--no-deps", "superset"], log, _WITH_DASHBOARDS)
+        _wait_until_healthy(settings)
+    return settings
 
 
 def down(root: Path, *, volumes: bool = False) -> bool:
@@ -69,10 +83,10 @@ def down(root: Path, *, volumes: bool = False) -> bool:
     if there or volumes:
         with step("Stopping the containers"):
             arguments = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
-            _quietly(root, arguments, Layout(root).log("docker-down"))
+            _quietly(root, arguments, Layout(root).log("docker-down"), _WITH_DASHBOARDS)
     if volumes:
-        for image in _images(root):
-            if not is_pinned(image):
+        for image in (_image(root, "STACK_IMAGE"), _image(root, "SUPERSET_IMAGE")):
+            if image and not is_pinned(image):
                 remove_image(image)
     return bool(there)
 
@@ -92,7 +106,7 @@ def status(root: Path) -> bool:
     return all(
         container.state == "running" and container.health == "healthy"
         for container in there
-        if container.service not in INIT
+        if container.service not in SET_UP
     )
 
 
@@ -114,10 +128,15 @@ def project_name(root: Path) -> str:
     return os.environ.get("COMPOSE_PROJECT_NAME") or read_dotenv(root / ".env").get("COMPOSE_PROJECT_NAME", "none")
 
 
-def _images(root: Path) -> list[str]:
-    """The images of Airflow and of Superset, in the order of INIT."""
-    values = {**read_dotenv(root / ".env"), **os.environ}
-    return [values[key] for key in ("STACK_IMAGE", "SUPERSET_IMAGE")]
+def _build(root: Path, key: str, service: str) -> None:
+    """Build the image that the setting `key` names, unless it is named by its digest: such a one is taken as it is."""
+    if not is_pinned(_image(root, key)):
+        with step(f"The image of {service} is built"):
+            _quietly(root, ["build", service], Layout(root).log("docker-build"), _WITH_DASHBOARDS)
+
+
+def _image(root: Path, key: str) -> str:
+    return os.environ.get(key) or read_dotenv(root / ".env").get(key, "")
 
 
 def _make_shared_directories(settings: Settings) -> None:
@@ -129,8 +148,8 @@ def _make_shared_directories(settings: Settings) -> None:
                 os.chown(entry, IMAGE_USER, 0, follow_symlinks=False)
 
 
-def _quietly(root: Path, arguments: Sequence[str], log: Path) -> None:
-    done = compose(root, arguments, quiet=True)
+def _quietly(root: Path, arguments: Sequence[str], log: Path, values: Mapping[str, str] | None = None) -> None:
+    done = compose(root, arguments, quiet=True, values=values)
     log.write_text(done.stdout)
     if done.returncode:
         lines = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-20:])
@@ -157,7 +176,7 @@ def _wait_until_healthy(settings: Settings) -> None:
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:
     """What is not ready yet; empty when all of it is."""
-    there = [container for container in containers(project_name(settings.root)) if container.service not in INIT]
+    there = [container for container in containers(project_name(settings.root)) if container.service not in SET_UP]
     if waiting := [container.service for container in there if container.health != "healthy"]:
         return ", ".join(waiting)
     if not settings.knows_admin:

@@ -139,7 +139,7 @@ def _dashboards(arguments: argparse.Namespace) -> None:
     from infrastructure.local.status import print_columns
     from infrastructure.local.superset import dashboards, superset_login, superset_url
 
-    settings = containers.up(PROJECT_ROOT) if _in_containers() else dashboards(PROJECT_ROOT)
+    settings = (containers.dashboards if _in_containers() else dashboards)(PROJECT_ROOT)
     console.print("[bold green]The dashboards are up.[/bold green]")
     print_columns([("Dashboards", superset_url(settings), text) for text in superset_login(settings)])
 

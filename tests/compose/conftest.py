@@ -28,10 +28,10 @@ def _images() -> None:
 
 @pytest.fixture(scope="session")
 def containers(_images: None) -> Iterator[Stack]:
-    """A stack whose containers are up and healthy."""
+    """A stack whose containers are up and healthy, those of the dashboards too."""
     with copy_of_project("docker") as stack:
         try:
-            stack.local("up")
+            stack.local("dashboards")
             yield stack
         finally:
             stack.local("clean", "--yes", check=False)

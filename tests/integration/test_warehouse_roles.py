@@ -96,7 +96,7 @@ def test_passwords_are_stored_hashed_and_follow_the_settings(postgres: Settings)
     ensure_cluster(postgres)
     with psycopg.connect(postgres.admin_dsn()) as server:
         stored = server.execute("select rolpassword from pg_authid where rolcanlogin").fetchall()
-    assert len(stored) == 6
+    assert len(stored) == 7
     assert all(password.startswith("SCRAM-SHA-256$") for (password,) in stored)
 
     wrong = replace(postgres, _secrets={**postgres._secrets, "WAREHOUSE_LOADER_PASSWORD": "another"})
