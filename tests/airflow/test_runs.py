@@ -140,8 +140,8 @@ def test_the_button_starts_a_run_and_the_grid_shows_each_model(
         (run_id,) = {run["dag_run_id"] for run in runs_of(api, PIPELINE)} - before
         assert pipeline.finish(run_id)
         page.goto(f"{airflow_url(stack.settings)}/dags/{PIPELINE}/runs/{run_id}")
-        page.get_by_role("button", name="Expand all").first.click()
-        expect(page.get_by_text("active_users").first).to_be_visible()
+        expect(page.get_by_test_id("task-dbt_build")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("staging.stg_users").first).to_be_visible(timeout=60_000)
         page.screenshot(path=os.environ.get("SCREENSHOT", str(tmp_path / "grid.png")))
         browser.close()
     assert set(pipeline.mirrors(run_id).values()) == {"success"}
