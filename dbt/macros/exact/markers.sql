@@ -29,6 +29,15 @@
     ) }}
 {%- endmacro %}
 
+{#- Condition for a model whose unit has a column `grain`: `day` is not before the first touched `column` of its grain. -#}
+{% macro not_before_touched(column, day, grains) -%}
+    {%- set conditions = [] -%}
+    {%- for grain in grains -%}
+        {%- do conditions.append("grain = '" ~ grain ~ "' and " ~ day ~ " >= (select min(" ~ column ~ ") from touched where grain = '" ~ grain ~ "')") -%}
+    {%- endfor -%}
+    {{ when_touched(conditions | join(" or ")) }}
+{%- endmacro %}
+
 {#- Condition for a `landed` model: the row came with a load that is new. -#}
 {% macro newly_landed() -%}
     (true /*newly_landed*/)

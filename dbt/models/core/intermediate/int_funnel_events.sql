@@ -9,13 +9,8 @@
 {% set sources = ['fact_events', 'int_user_milestones'] %}
 
 -- In a strict funnel every other event is one that comes between.
-{% set is_of_a_funnel -%}
-    event_type in (select steps.event_type from {{ ref('int_funnel_steps') }} as steps)
-        or exists (
-            select 1 from {{ ref('int_funnel_steps') }} as steps
-            where steps.mode = 'strict'
-        )
-{%- endset %}
+{% set is_of_a_funnel = "event_type in (select steps.event_type from " ~ ref('int_funnel_steps') ~ " as steps)"
+    ~ " or exists (select 1 from " ~ ref('int_funnel_steps') ~ " as steps where steps.mode = 'strict')" %}
 
 {% call touched_when() %}
     select changes.event_date, changes.user_id
@@ -36,8 +31,6 @@ select
 from {{ ref(source) }}
 where
     {{ touched('event_date', 'user_id') }}
-    and (
-        {{ is_of_a_funnel }}
-    )
+    and ({{ is_of_a_funnel }})
 {{ "union all" if not loop.last }}
 {% endfor %}

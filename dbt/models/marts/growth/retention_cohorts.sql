@@ -7,8 +7,8 @@
     )
 }}
 
--- The planner takes a few cells for a few users, where a cell stands for all of a period's: one lookup for each would take
--- longer than reading the periods once (pre_hook).
+-- The planner takes a few cells for a few users, where a cell stands for all of a period's: one lookup for each would
+-- take longer than reading the periods once (pre_hook).
 
 -- Who is active in a period belongs to the cohort of that period, and has come back to the cohorts before it.
 {% for role in ['cohort_start', 'return_start'] %}
@@ -35,13 +35,6 @@
     where cells.grain is null or held.grain is null
 {% endcall %}
 
-{% set not_before_touched_cells -%}
-    {% for grain in var("retention_periods") -%}
-        {{ "or " if not loop.first -}}
-        grain = '{{ grain }}' and period_start >= (select min(cohort_start) from touched where grain = '{{ grain }}')
-    {% endfor -%}
-{%- endset %}
-
 with cells as (
     select *
     from {{ ref('int_retention_cells') }}
@@ -56,7 +49,7 @@ periods as (
         status,
         is_returning
     from {{ ref('int_user_periods') }}
-    where {{ when_touched(not_before_touched_cells) }}
+    where {{ not_before_touched('cohort_start', 'period_start', var('retention_periods')) }}
 ),
 
 counted as (
