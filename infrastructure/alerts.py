@@ -26,17 +26,19 @@ def raise_alert(settings: Settings, cause: str, text: str, link: str | None = No
 
     `link` is where to look; without it that is the run in Airflow that this process belongs to, if it belongs to one.
     """
-    if not _is_news(settings, _OPEN, [cause, text]):
+    if not _is_news(settings, _OPEN, [cause, text], unknown=True):
         return False
     told = _send(settings, f"Failed: {cause}", _with_link(text, link))
     if not told:
-        _is_news(settings, _NOT_TOLD, [cause])
+        _is_news(settings, _NOT_TOLD, [cause], unknown=False)
     return told
 
 
 def settle_alert(settings: Settings, cause: str, text: str) -> bool:
     """Tell that a cause is well again, where its alert was told. True when it was told to somebody."""
-    return _is_news(settings, _CLOSE, [cause]) and _send(settings, f"Well again: {cause}", _with_link(text))
+    return _is_news(settings, _CLOSE, [cause], unknown=False) and _send(
+        settings, f"Well again: {cause}", _with_link(text)
+    )
 
 
 def open_causes(settings: Settings, prefix: str) -> list[str]:
@@ -57,15 +59,17 @@ def _with_link(text: str, link: str | None = None) -> str:
     return f"{text}\n{link}" if link else text
 
 
-def _is_news(settings: Settings, statement: str, values: list[str]) -> bool:
-    """Whether the statement gives a row that says true. Also true where the warehouse does not answer."""
+def _is_news(settings: Settings, statement: str, values: list[str], *, unknown: bool) -> bool:
+    """Whether the statement gives a row that says true; `unknown` where the warehouse does not answer.
+
+    It may be what is down: better a failure too many than one too few, and nothing is well again that nobody knows of.
+    """
     try:
         with connect(settings, "transformer", application_name="alerts") as warehouse:
             return warehouse.execute(statement, values).fetchone() == (True,)
     except (WarehouseError, psycopg.Error) as error:
-        # The warehouse may be what is down: better an alert too many.
         print(f"Open alerts are not known: {error}", file=sys.stderr)
-        return True
+        return unknown
 
 
 def _send(settings: Settings, title: str, text: str) -> bool:

@@ -144,7 +144,11 @@ _CHANGED_DAYS = """
     from landed
     left join measured on landed.day = measured.day
     group by landed.day
-    having max(measured.measured_at) is null or max(landed.landed_at) > max(measured.measured_at)
+    -- The last day is measured each time: a load may have ended before the day was measured, and be committed after it.
+    having
+        landed.day = %(last)s
+        or max(measured.measured_at) is null
+        or max(landed.landed_at) > max(measured.measured_at)
     order by landed.day
 """
 # A source is in use from the day on which it first landed.

@@ -15,6 +15,7 @@ from pathlib import Path
 from infrastructure.containers import stack
 from infrastructure.containers.choice import remember
 from infrastructure.containers.production import Reason, reasons
+from infrastructure.local.airflow_api import AirflowApiError
 from infrastructure.local.console import console, errors, fail, note
 from infrastructure.local.dotenv import ensure_dotenv
 from infrastructure.local.layout import StackError
@@ -40,8 +41,8 @@ def deploy(root: Path, *, production: bool, only_check: bool = False) -> bool:
         console.print("[green]✓[/green] Every setting is fit for production.")
     if only_check:
         return True
+    remember(root, "docker")  # so that `make down` stops what is started, though not all of it may be
     settings = stack.up(root)
-    remember(root, "docker")
     console.print("[bold green]The stack is up.[/bold green]")
     if production:
         console.print(f"Airflow: {settings.stack_url or 'on this machine only, for a proxy or a tunnel'}", markup=False)
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         fail("Interrupted. The same command takes up again from here; `make down` stops what was started.")
         return 130
-    except (StackError, SettingsError) as error:
+    except (StackError, SettingsError, AirflowApiError) as error:
         fail(str(error))
         return 1
     return 0 if done else 1

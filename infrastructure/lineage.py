@@ -33,13 +33,13 @@ def tell_lineage(settings: Settings, target_path: str) -> None:
 
     Needs the environment that dbt ran in.
     """
-    from openlineage.client import OpenLineageClient  # takes a second, with what follows
-    from openlineage.client.transport import get_default_factory
-    from openlineage.common.provider.dbt.facets import ParentRunMetadata  # type: ignore[import-untyped]
-    from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor  # type: ignore[import-untyped]
-
-    Layout(settings.root).lineage.mkdir(parents=True, exist_ok=True)
     try:
+        from openlineage.client import OpenLineageClient  # takes a second, with what follows
+        from openlineage.client.transport import get_default_factory
+        from openlineage.common.provider.dbt.facets import ParentRunMetadata  # type: ignore[import-untyped]
+        from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor  # type: ignore[import-untyped]
+
+        Layout(settings.root).lineage.mkdir(parents=True, exist_ok=True)
         processor = DbtLocalArtifactProcessor(
             project_dir=str(settings.root / "dbt"),
             target_path=target_path,

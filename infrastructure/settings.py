@@ -33,6 +33,8 @@ DEFAULTS = {
     "WAREHOUSE_SSLMODE": "prefer",
     "WAREHOUSE_SSLROOTCERT": "/dev/null",
     "STACK_URL": "off",
+    "STACK_ADDRESS": "127.0.0.1",
+    "SUPERSET_BEHIND_PROXY": "off",
     "AIRFLOW_AUTH_MANAGER": "simple",
     "LANDING_ZONE": "raw",
     "SPECIAL_DAYS": "off",
@@ -74,6 +76,7 @@ KEYS = (
     "SUPERSET_VIEWER_PASSWORD",
     "SUPERSET_DB_PASSWORD",
     "SUPERSET_SECRET_KEY",
+    "SUPERSET_BEHIND_PROXY",
     "DOCS_PORT",
     "SLACK_WEBHOOK_URL",
     "ALERT_EMAIL",
@@ -127,6 +130,8 @@ class Settings:
     auth_manager: str  # of Airflow: simple, fab, or the class of a team's own
     stack_url: str | None  # where a proxy serves Airflow to people; None: there is none
     superset_port: int | None
+    superset_behind_proxy: bool  # one that speaks TLS
+    stack_address: str  # on which containers publish their ports
     docs_port: int | None
     slack_webhook_url: str = field(repr=False)  # off: nobody is told by Slack
     alert_email: str  # off: nobody is told by e-mail
@@ -185,6 +190,9 @@ class Settings:
             "QUALITY_RETENTION_DAYS": str(self.quality_retention_days),
             "RAW_RETENTION_DAYS": str(self.raw_retention_days),
             "AIRFLOW_AUTH_MANAGER": self.auth_manager,
+            "WAREHOUSE_SSLMODE": self.sslmode,
+            "STACK_ADDRESS": self.stack_address,
+            "SUPERSET_BEHIND_PROXY": "on" if self.superset_behind_proxy else "off",
             **self._secrets,
         }
         if self.company_founded:
@@ -198,6 +206,8 @@ class Settings:
                 values[key] = str(port)
         if self.stack_url:
             values["STACK_URL"] = self.stack_url
+        if self.sslrootcert:
+            values["WAREHOUSE_SSLROOTCERT"] = self.sslrootcert
         return values
 
     def _conninfo(self, user: str, password: str, database: str, application_name: str | None) -> str:
@@ -223,6 +233,10 @@ class Settings:
         if self.sslmode == DEFAULTS["WAREHOUSE_SSLMODE"]:
             return {}
         return {"sslmode": self.sslmode, **({"sslrootcert": self.sslrootcert} if self.sslrootcert else {})}
+
+    def tls_environment(self) -> dict[str, str]:
+        """The same, as the variables that libpq reads."""
+        return {f"PG{keyword.upper()}": value for keyword, value in self.tls().items()}
 
 
 _DATE, _PORT = "a date like 2026-01-31", "a port number from 1 to 65535"
@@ -263,8 +277,10 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
         company_founded=read("COMPANY_FOUNDED", date.fromisoformat, _DATE) if "COMPANY_FOUNDED" in values else None,
         airflow_port=read("AIRFLOW_PORT", _port, _PORT) if "AIRFLOW_PORT" in values else None,
         superset_port=read("SUPERSET_PORT", _port, _PORT) if "SUPERSET_PORT" in values else None,
+        superset_behind_proxy=read("SUPERSET_BEHIND_PROXY", _switch, "on or off"),
+        stack_address=values["STACK_ADDRESS"],
         sslmode=read("WAREHOUSE_SSLMODE", _sslmode, "one of " + ", ".join(SSLMODES)),
-        sslrootcert=_unless(values["WAREHOUSE_SSLROOTCERT"], DEFAULTS["WAREHOUSE_SSLROOTCERT"]),
+        sslrootcert=_unless(str(root / values["WAREHOUSE_SSLROOTCERT"]), DEFAULTS["WAREHOUSE_SSLROOTCERT"]),
         auth_manager=read("AIRFLOW_AUTH_MANAGER", _auth_manager, "simple, fab, or a class as package.module.Name"),
         stack_url=read("STACK_URL", _https_url, "off, or an address that begins with https://"),
         docs_port=read("DOCS_PORT", _port, _PORT) if "DOCS_PORT" in values else None,

@@ -90,8 +90,10 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
             callbacks = [*callbacks, NodeResults(session, run_id_of_process()).on_event]
         result = _invoke(arguments, callbacks)
         if NodeResults.COMMANDS.intersection(arguments):
-            keep_failing_rows(session, run_id_of_process(), getattr(result.result, "results", None) or [])
-            tell_lineage(settings, str(target_path(settings)))
+            results = getattr(result.result, "results", None) or []
+            keep_failing_rows(session, run_id_of_process(), results)
+            if results:  # otherwise the files in the target path are those of the run before
+                tell_lineage(settings, str(target_path(settings)))
         return result
 
 

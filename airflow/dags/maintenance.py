@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
-from warehouse_tasks import Command
+from warehouse_tasks import Command, tell_failure, tell_success
 
 with DAG(
     dag_id="maintenance",
@@ -17,6 +17,11 @@ with DAG(
     max_active_runs=1,
     is_paused_upon_creation=False,
     params={"warehouse": Param(None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)")},
+    default_args={
+        "do_xcom_push": False,
+        "on_failure_callback": tell_failure,
+        "on_success_callback": tell_success,
+    },
     tags=["weekly"],
 ):
     Command(task_id="maintain", module="infrastructure.maintenance", retries=2, retry_delay=timedelta(minutes=10))

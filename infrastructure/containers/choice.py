@@ -8,6 +8,7 @@ from typing import Literal
 
 from infrastructure.containers.compose import engine_answers
 from infrastructure.local.layout import Layout, StackError
+from infrastructure.settings import Settings
 
 Stack = Literal["docker", "local"]
 _INSIDE = "inside"  # a container: what is asked for is done here
@@ -36,6 +37,14 @@ def chosen_stack(root: Path) -> tuple[Stack, str]:
     if engine_answers():
         return "docker", "a Docker engine answers; STACK=local needs none"
     return "local", "no Docker engine answers"
+
+
+def published_on(settings: Settings) -> str:
+    """The address at which this machine finds what the stack serves."""
+    note = _note(settings.root)
+    kind = os.environ.get("STACK") or (note.read_text().strip() if note.exists() else "local")
+    everywhere = settings.stack_address in ("0.0.0.0", "::")
+    return settings.stack_address if kind == "docker" and not everywhere else "127.0.0.1"
 
 
 def remember(root: Path, stack: Stack) -> None:

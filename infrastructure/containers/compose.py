@@ -13,7 +13,7 @@ from pathlib import Path
 
 from infrastructure.containers.production import database_elsewhere
 from infrastructure.local.layout import StackError
-from infrastructure.settings import read_dotenv
+from infrastructure.settings import DEFAULTS, KEYS, read_dotenv
 
 IMAGE_USER = 50000  # of the image, where root starts the stack
 _HELP = "Start Docker, or take the stack that needs none: STACK=local make up."
@@ -46,7 +46,7 @@ def compose(
     return subprocess.run(
         [*compose_program(), *arguments],
         cwd=root,
-        env={**os.environ, "STACK_USER": str(os.getuid() or IMAGE_USER), **_database(root), **(values or {})},
+        env={**os.environ, "STACK_USER": str(os.getuid() or IMAGE_USER), **_given(root), **(values or {})},
         stdin=subprocess.DEVNULL if quiet else None,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
@@ -54,13 +54,19 @@ def compose(
     )
 
 
-def _database(root: Path) -> dict[str, str]:
-    """Where the containers find PostgreSQL, if it is none of theirs."""
-    dotenv = read_dotenv(root / ".env")
-    values = {key: os.environ.get(key) or dotenv.get(key, "") for key in ("WAREHOUSE_HOST", "WAREHOUSE_PORT")}
-    if database_elsewhere(values) is None:
-        return {}
-    return {f"WAREHOUSE_CONTAINER_{key.removeprefix('WAREHOUSE_')}": value for key, value in values.items()}
+def _given(root: Path) -> dict[str, str]:
+    """What the settings mean in containers: where PostgreSQL is, if it is none of theirs, and the files to mount."""
+    values = {**DEFAULTS, **read_dotenv(root / ".env"), **{key: os.environ[key] for key in KEYS if os.environ.get(key)}}
+    # Compose takes a path without a leading / or . for the name of a volume.
+    given = {"WAREHOUSE_SSLROOTCERT": str(root / values["WAREHOUSE_SSLROOTCERT"])}
+    if values["SPECIAL_DAYS"] != "off":
+        given |= {"SPECIAL_DAYS_FILE": str(root / values["SPECIAL_DAYS"]), "SPECIAL_DAYS_INSIDE": "special_days.csv"}
+    if database_elsewhere(values):
+        given |= {
+            "WAREHOUSE_CONTAINER_HOST": values["WAREHOUSE_HOST"],
+            "WAREHOUSE_CONTAINER_PORT": values["WAREHOUSE_PORT"],
+        }
+    return given
 
 
 def compose_program() -> tuple[str, ...]:

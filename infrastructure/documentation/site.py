@@ -258,9 +258,9 @@ def _reports_page(reports: Sequence[Path], why_not: str) -> pages.Pages:
         "",
         "Each run of the pipeline ends with a report of its day: what did not pass, freshness, completeness "
         "against what was read, "
-        "rejects by rule, drift, the history of tests and the slowest models. It holds counts, names and rules, "
-        "and no values of the "
-        "data. By hand: `python -m infrastructure.quality_report --day YYYY-MM-DD`.",
+        "rejects by rule, drift, the history of tests and the slowest models. Of a test that failed it shows the first "
+        "rows, without "
+        "what says who somebody is. By hand: `python -m infrastructure.quality_report --day YYYY-MM-DD`.",
         "",
     ]
     if not reports:

@@ -139,7 +139,7 @@ def _dashboards(arguments: argparse.Namespace) -> None:
     from infrastructure.local.status import print_columns
     from infrastructure.local.superset import dashboards, superset_login, superset_url
 
-    settings = (containers.dashboards if _in_containers() else dashboards)(PROJECT_ROOT)
+    settings = (containers.dashboards if _say_which_stack() == "docker" else dashboards)(PROJECT_ROOT)
     console.print("[bold green]The dashboards are up.[/bold green]")
     print_columns([("Dashboards", superset_url(settings), text) for text in superset_login(settings)])
 
@@ -166,6 +166,7 @@ def _psql(arguments: argparse.Namespace) -> int:
         "PGUSER": LOGINS["owner"],
         "PGPASSWORD": settings.secret("WAREHOUSE_OWNER_PASSWORD"),
         "PGDATABASE": settings.database,
+        **settings.tls_environment(),
     }
     command = [str(home.binaries / "bin/psql")]
     if statement := arguments.sql or os.environ.get("SQL"):  # `make psql SQL=...`; the environment keeps its quotes

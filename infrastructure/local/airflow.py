@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from infrastructure.containers.choice import published_on
 from infrastructure.lineage import NAMESPACE, transport
 from infrastructure.local.layout import Layout, StackError, bin_directory
 from infrastructure.settings import Settings, SettingsError
@@ -23,7 +24,7 @@ FAB_AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthM
 def airflow_url(settings: Settings) -> str:
     if settings.airflow_port is None:
         raise SettingsError(f"{settings.root / '.env'} has no AIRFLOW_PORT: run `make up`, which adds it.")
-    return f"http://127.0.0.1:{settings.airflow_port}"
+    return f"http://{published_on(settings)}:{settings.airflow_port}"
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
@@ -114,15 +115,18 @@ def migration(settings: Settings) -> str:
 
 
 def ensure_fab_admin(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Make the user `admin` of the FAB auth manager, with the password of `.env`, where it is missing.
+    """Give the FAB auth manager a user `admin` with the password of `.env`.
 
     `environment` is that of Airflow's command line.
     """
     if settings.auth_manager != "fab":
         return
+    from werkzeug.security import check_password_hash  # of FAB alone
+
     with psycopg.connect(settings.admin_dsn("airflow")) as server:
-        if server.execute("select 1 from ab_user where username = %s", [ADMIN]).fetchone():
-            return
+        known = server.execute("select password from ab_user where username = %s", [ADMIN]).fetchone()
+    if known and check_password_hash(known[0], settings.secret("AIRFLOW_ADMIN_PASSWORD")):
+        return
     # Not on the command line, which other users of this machine can read.
     done = subprocess.run(
         [sys.executable, "-c", _MAKE_ADMIN],
@@ -133,7 +137,7 @@ def ensure_fab_admin(settings: Settings, environment: Mapping[str, str]) -> None
         text=True,
     )
     if done.returncode:
-        raise StackError(f"Airflow's user {ADMIN} could not be made:\n{done.stderr[-2000:]}")
+        raise StackError(f"Airflow's user {ADMIN} could not be made or given its password:\n{done.stderr[-2000:]}")
 
 
 _MAKE_ADMIN = f"""
@@ -141,8 +145,12 @@ import sys
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 with get_application_builder() as builder:
     manager = builder.sm
-    role = manager.find_role("Admin")
-    if not manager.add_user("{ADMIN}", "Stack", "Administrator", "{ADMIN}@localhost", role, sys.stdin.read()):
+    password = sys.stdin.read()
+    if known := manager.find_user("{ADMIN}"):
+        manager.reset_password(known.id, password)
+    elif not manager.add_user(
+        "{ADMIN}", "Stack", "Administrator", "{ADMIN}@localhost", manager.find_role("Admin"), password
+    ):
         sys.exit("add_user refused")
 """
 

@@ -20,6 +20,7 @@ def shell_environment(settings: Settings) -> dict[str, str]:
         "PGUSER": LOGINS["owner"],
         "PGPASSWORD": settings.secret("WAREHOUSE_OWNER_PASSWORD"),
         "PGDATABASE": settings.database,
+        **settings.tls_environment(),
         "AIRFLOW_URL": airflow_url(settings),
         "AIRFLOW_USER": ADMIN,
         "AIRFLOW_PASSWORD": settings.secret("AIRFLOW_ADMIN_PASSWORD"),

@@ -257,7 +257,7 @@ def _wait_for_airflow(layout: Layout, settings: Settings) -> None:
     api = AirflowApi(airflow_url(settings), settings.secret("AIRFLOW_ADMIN_PASSWORD"))
     deadline = time.monotonic() + AIRFLOW_DEADLINE
     with step("Airflow is healthy and knows the pipeline") as progress:
-        while waiting_for := _not_ready(api):
+        while waiting_for := _not_ready(api, knows_admin=settings.knows_admin):
             progress(f"waiting for {waiting_for}")
             if time.monotonic() > deadline or gave_up(layout, AIRFLOW_PROGRAMS):
                 raise StackError(
@@ -266,18 +266,19 @@ def _wait_for_airflow(layout: Layout, settings: Settings) -> None:
                     "Mend what they say and run `make up` again; `make down` stops what was started."
                 )
             Event().wait(0.3)
-        api.warm_up()
-        api.ensure_pool(TRANSFORM_POOL, 1, "One dbt at a time: two would build under the same names")
+        if settings.knows_admin:
+            api.warm_up()
+            api.ensure_pool(TRANSFORM_POOL, 1, "One dbt at a time: two would build under the same names")
 
 
-def _not_ready(api: AirflowApi) -> str:
-    """What of Airflow is not ready yet; empty when all of it is."""
+def _not_ready(api: AirflowApi, *, knows_admin: bool) -> str:
+    """What of Airflow is not ready yet; empty when all of it is, as far as it tells who cannot log in."""
     try:
         health = api.health()
         missing = [name for name, healthy in health.items() if not healthy]
         if missing:
             return ", ".join(missing)
-        return "" if api.knows(PIPELINE) else _import_error(api)
+        return "" if not knows_admin or api.knows(PIPELINE) else _import_error(api)
     except AirflowApiError:
         return "api-server"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 
+from infrastructure.containers.choice import published_on
 from infrastructure.local import supervision
 from infrastructure.local.airflow import ADMIN, airflow_url
 from infrastructure.local.console import console
@@ -61,7 +62,7 @@ def print_addresses(settings: Settings) -> None:
 def docs_url(settings: Settings) -> str:
     if settings.docs_port is None:
         raise SettingsError(f"{settings.root / '.env'} has no DOCS_PORT: run `make up`, which adds it.")
-    return f"http://127.0.0.1:{settings.docs_port}"
+    return f"http://{published_on(settings)}:{settings.docs_port}"
 
 
 def _docs_note(settings: Settings) -> str:

@@ -13,9 +13,12 @@ import urllib.request
 from pathlib import Path
 from threading import Event
 
+from infrastructure.containers.choice import published_on
 from infrastructure.local import supervision
 from infrastructure.local.console import step
+from infrastructure.local.dotenv import port_is_free
 from infrastructure.local.layout import MARK_PROGRAM, MARK_ROOT, SUPERSET, Layout, StackError
+from infrastructure.local.processes import describe, listener
 from infrastructure.local.stack import gave_up, last_lines, locked, up
 from infrastructure.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 
@@ -24,7 +27,7 @@ BOOTSTRAP_LOG = "superset-bootstrap"
 # What Superset is told of the machine, and of the warehouse; nothing else of our environment is its business.
 _PASSED_ON = (
     *("HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER", "SSL_CERT_FILE"),
-    *("SUPERSET_BEHIND_PROXY", "SUPERSET_STATEMENT_TIMEOUT_MS", MARK_ROOT, MARK_PROGRAM),
+    *("SUPERSET_STATEMENT_TIMEOUT_MS", MARK_ROOT, MARK_PROGRAM),
 )
 DIRECTORY = PROJECT_ROOT / "infrastructure/superset"
 _KEYS = ("SUPERSET_DB_PASSWORD", "SUPERSET_SECRET_KEY", "WAREHOUSE_REPORTER_PASSWORD")
@@ -33,7 +36,7 @@ _KEYS = ("SUPERSET_DB_PASSWORD", "SUPERSET_SECRET_KEY", "WAREHOUSE_REPORTER_PASS
 def superset_url(settings: Settings) -> str:
     if settings.superset_port is None:
         raise SettingsError(f"{settings.root / '.env'} has no SUPERSET_PORT: run `make up`, which adds it.")
-    return f"http://127.0.0.1:{settings.superset_port}"
+    return f"http://{published_on(settings)}:{settings.superset_port}"
 
 
 def superset_login(settings: Settings) -> list[str]:
@@ -54,8 +57,8 @@ def superset_environment(settings: Settings) -> dict[str, str]:
         "WAREHOUSE_HOST": settings.host,
         "WAREHOUSE_PORT": str(settings.port),
         "WAREHOUSE_DB": settings.database,
-        "PGSSLMODE": settings.sslmode,
-        **({"PGSSLROOTCERT": settings.sslrootcert} if settings.sslrootcert else {}),
+        "SUPERSET_BEHIND_PROXY": "on" if settings.superset_behind_proxy else "off",
+        **settings.tls_environment(),
         **{key: settings.secret(key) for key in _KEYS},
     }
 
@@ -81,6 +84,13 @@ def dashboards(root: Path) -> Settings:
     settings = up(root)
     layout = Layout(root)
     with locked(layout):
+        # One that runs may be of another configuration, or of dashboards that were.
+        supervision.stop(layout, (SUPERSET,))
+        if settings.superset_port and not port_is_free(settings.superset_port):
+            raise StackError(
+                f"Port {settings.superset_port} is taken by {describe(listener(settings.superset_port))}. "
+                "Empty SUPERSET_PORT in .env and run `make dashboards` again: it takes a free one."
+            )
         with step("Superset has the dashboards of this checkout"):
             bootstrap(settings, layout.log(BOOTSTRAP_LOG))
         with step("Superset answers"):

@@ -7,7 +7,7 @@ import os
 bind = os.environ["SUPERSET_BIND"]
 wsgi_app = "superset.app:create_app()"
 worker_class = "gthread"
-workers = int(os.environ.get("SUPERSET_WORKERS", "2"))
+workers = 2
 threads = 8
 timeout = 90  # longer than a query may take
 preload_app = False  # connections to the database are not for sharing between processes
