@@ -51,8 +51,9 @@ MENU: Sequence[tuple[str, Sequence[str]]] = (
 )
 # Pages of docs/ that are not about how it works, and files at the top that are pages too.
 _PLACES = {"metrics.md": "metrics.md", "index.md": "index.md"}
+_IMAGES = Path("docs/images")
 _AT_THE_TOP = ("README.md", "DECISIONS.md", "CONTRIBUTING.md", "CHANGELOG.md")
-_LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 # A script of dbt's page that tells its makers who looks, where a project allows that. Ours does not.
 _TRACKER = re.compile(r'"//[\w.-]+/[\w./-]+/sp\.js"')
 _DRAWING = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)
@@ -86,6 +87,7 @@ def build(settings: Settings) -> Path:
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(words, encoding="utf-8")
+    shutil.copytree(settings.root / _IMAGES, source / "images")
     _sphinx(settings.root, source, built, work)
     (built / "reports").mkdir()
     for report in reports:
@@ -221,6 +223,8 @@ def _moved(path: Path, place: str, places: dict[Path, str], root: Path) -> str:
                 made = os.path.relpath(file.relative_to(root / "docs"), Path(place).parent)
                 return f"[{label}]({made}{hash_}{anchor})" if name.endswith(".md") else f'<a href="{made}">{label}</a>'
             raise SiteError(f"{path} links to {target}, and there is no {file}. Correct the link.")
+        if file.is_relative_to(root / _IMAGES):
+            return f"[{label}]({os.path.relpath(Path('images') / file.name, Path(place).parent)})"
         source = re.match(r"data_gen/contracts(?:/(\w+)\.yaml)?$", str(file.relative_to(root)))
         if source:
             made = f"contracts/{source[1] or 'index'}.md"
