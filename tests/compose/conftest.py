@@ -11,6 +11,7 @@ import pytest
 from infrastructure.containers.compose import engine_answers
 from infrastructure.settings import PROJECT_ROOT, read_dotenv
 from tests.conftest import Stack, copy_of_project
+from tests.warehouse.conftest import build  # noqa: F401 - a fixture
 
 
 @pytest.fixture(scope="session")
