@@ -22,8 +22,8 @@ live_loads as (
         source,
         load_id,
         rows_landed
-    from {{ source('raw', 'loads') }}
-    where superseded_by is null and source in ({{ "'" ~ sources | join("', '") ~ "'" }})
+    from {{ loads_due() }} as loads
+    where is_due and source in ({{ "'" ~ sources | join("', '") ~ "'" }})
 )
 
 select

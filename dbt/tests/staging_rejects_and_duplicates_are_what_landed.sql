@@ -7,9 +7,11 @@
 with delivered as (
     select
         source,
-        sum(rows_read - rows_left_out) as delivered_rows
-    from {{ source('raw', 'loads') }}
-    where superseded_by is null
+        -- What could not be landed is among the rejects as soon as its load is there.
+        sum(
+            case when is_due then rows_landed else 0 end + case when is_live then rows_rejected else 0 end
+        ) as delivered_rows
+    from {{ loads_due() }} as loads
     group by source
 ),
 
