@@ -139,17 +139,18 @@
 {%- endmacro %}
 
 {#-
-  The loads that the base models must hold, as a subquery: those that they have taken in, and those that had landed before this run
-  of dbt. What lands while it runs is the next one's, so that a landing beside it makes no test fail. is_live: not superseded.
+  The loads with is_due: whether the base models must hold its rows, because they have taken it in or it counted when this run of dbt
+  began. What lands while it runs is the next one's, so that a landing beside it makes no test fail. is_live: not superseded.
 -#}
 {% macro loads_due() -%}
     (
         select
             loads.*,
             loads.superseded_by is null as is_live,
-            consumed.load_id is not null or loads.superseded_by is null and loads.ended_at < cast('{{ run_started_at }}' as timestamptz) - interval '1 minute' as is_due
+            consumed.load_id is not null or (loads.superseded_by is null and at_start.load_id is not null) as is_due
         from {{ source('raw', 'loads') }} as loads
         left join change_feed.consumed_loads as consumed
             on loads.load_id = consumed.load_id and consumed.model = 'base_' || loads.source
+        left join change_feed.loads_at_start as at_start on loads.load_id = at_start.load_id
     )
 {%- endmacro %}

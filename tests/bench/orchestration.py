@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from statistics import median
+from threading import Event
 
 import psutil
 
@@ -127,7 +128,7 @@ def _in_cosmos(stack: Stack, api: AirflowApi, layout: Layout, times: int) -> lis
     while not api.knows(COSMOS):
         if errors := api.import_errors():
             raise SystemExit("\n".join(errors))
-        time.sleep(1)
+        Event().wait(1)
     costs = []
     for _ in range(times + 1):
         with _costs(layout) as cost:

@@ -13,7 +13,7 @@ from data_gen.landing.command import prepare
 from infrastructure.local.kpi_table import print_kpis, sparkline
 from infrastructure.settings import Settings
 from infrastructure.warehouse import WarehouseError
-from tests.warehouse.conftest import Build, land
+from tests.warehouse.conftest import Build, BuildFailed, land
 
 DAYS = 14
 
@@ -49,6 +49,22 @@ def test_two_weeks_of_the_company_build_and_pass_all_tests(
     assert days[2] > 0
     assert orders is not None and orders[0] > 100
     check_kpi_table(warehouse, capsys)
+
+
+def test_a_landing_beside_a_build_is_the_next_builds(
+    warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = ("test", "--select", "landed_rows_have_one_verdict", "staging_rejects_and_duplicates_are_what_landed")
+    land_company(warehouse, 2)
+    monkeypatch.setenv("PIPELINE_RUN_ID", "the run that is watched")
+    build(warehouse, "run", "--select", "staging")
+    land_company(warehouse, 3)
+    build(warehouse, *tests)  # as the run goes on
+    monkeypatch.setenv("PIPELINE_RUN_ID", "a run that begins after the landing")
+    with pytest.raises(BuildFailed, match="landed_rows_have_one_verdict"):
+        build(warehouse, *tests)
+    build(warehouse, "run", "--select", "staging")
+    build(warehouse, *tests)
 
 
 def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@
                     its last change
     consumed        how far each model has followed each upstream
     consumed_loads  which loads of the raw layer each `landed` model has taken in
+    loads_at_start  which loads counted when the run began that is or was the last: what a build answers for
     <model>         the model's changes: `_seq` and the columns of its config `feed`
 -#}
 
@@ -18,6 +19,19 @@
     create table if not exists change_feed.consumed_loads (
         model text, load_id bigint, primary key (model, load_id)
     );
+    create table if not exists change_feed.loads_at_start (
+        run_id text, load_id bigint, primary key (run_id, load_id)
+    );
+    {% if execute -%}
+        {#- Another try of a run of the pipeline goes on where the one before ended, and answers for the same loads. -#}
+        {%- set run_id = env_var("PIPELINE_RUN_ID", invocation_id) | replace("'", "''") -%}
+    delete from change_feed.loads_at_start where run_id <> '{{ run_id }}';
+    insert into change_feed.loads_at_start (run_id, load_id)
+    select '{{ run_id }}', load_id
+    from {{ source("raw", "loads") }}
+    where superseded_by is null and not exists (select 1 from change_feed.loads_at_start)
+    on conflict do nothing;
+    {%- endif %}
 {%- endmacro %}
 
 {#- Deletes what every consumer has followed, so that the feed holds days and not history. -#}
