@@ -61,9 +61,8 @@ def test_a_file_that_arrives_lands_and_is_built_by_the_next_microbatch(
     place.mkdir(parents=True)
     shutil.copy(PROJECT_ROOT / "tests/data/jaffle_shop/raw_customers.csv", place / ".writing")
     (place / ".writing").rename(place / "raw_customers.csv")
-    if not runs_of(api, MICROBATCH):
-        api.call("POST", f"/api/v2/dags/{MICROBATCH}/dagRuns", {"logical_date": None})
-    first = runs_of(api, MICROBATCH)[0]["dag_run_id"]
+    wait_until(lambda: bool(runs_of(api, MICROBATCH)), 60)
+    first = runs_of(api, MICROBATCH)[-1]["dag_run_id"]
     assert pipeline.finish(first, dag_id=MICROBATCH)
     assert [path.name for path in (place / "processed").iterdir()] == ["raw_customers.csv"]
     assert results(stack, first) > 100
