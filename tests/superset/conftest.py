@@ -205,3 +205,11 @@ def chart_ids(admin: httpx.Client) -> dict[str, int]:
     charts = answer(admin.get("/api/v1/chart/?q=(columns:!(id,uuid),page_size:100)"))["result"]
     assert {chart["uuid"] for chart in charts} == {chart["uuid"] for chart in ASSETS.charts.values()}
     return {chart["uuid"]: chart["id"] for chart in charts}
+
+
+@pytest.fixture(scope="session")
+def dataset_ids(admin: httpx.Client) -> dict[str, int]:
+    """Superset's number of each data set, by its uuid."""
+    datasets = answer(admin.get("/api/v1/dataset/?q=(columns:!(id,uuid),page_size:100)"))["result"]
+    assert {dataset["uuid"] for dataset in datasets} == {dataset["uuid"] for dataset in ASSETS.datasets.values()}
+    return {dataset["uuid"]: dataset["id"] for dataset in datasets}
