@@ -13,6 +13,7 @@ from data_gen.landing.command import prepare
 from infrastructure.local.kpi_table import print_kpis, sparkline
 from infrastructure.settings import Settings
 from infrastructure.warehouse import WarehouseError
+from tests.bench.building import QUERIES
 from tests.warehouse.conftest import Build, BuildFailed, land
 
 DAYS = 14
@@ -44,6 +45,8 @@ def test_two_weeks_of_the_company_build_and_pass_all_tests(
             "select min(date_day), max(date_day), min(dau) > 0 from marts.active_users"
         ).fetchone()
         orders = connection.execute("select sum(orders) from marts.sales_summary where grain = 'day'").fetchone()
+    with psycopg.connect(warehouse.dsn("owner")) as connection:
+        assert not [name for name, query in QUERIES.items() if not connection.execute(query).fetchall()]
     assert days is not None
     assert days[:2] == (founded, founded + timedelta(days=DAYS - 1))
     assert days[2] > 0
