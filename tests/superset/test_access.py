@@ -12,7 +12,7 @@ import pytest
 
 from infrastructure.settings import Settings
 from tests.superset.assets import ASSETS, Document, query_of
-from tests.superset.conftest import STATEMENT_TIMEOUT_MS, Superset, answer
+from tests.superset.conftest import STATEMENT_TIMEOUT_MS, Numbers, Superset, answer
 
 FOR_NO_VIEWER = (
     "/api/v1/dataset/",
@@ -71,23 +71,20 @@ class Chart:
     elsewhere: int  # a dashboard that does not have it
 
 
-def chart_of(admin: httpx.Client, chart_ids: dict[str, int], name: str) -> Chart:
-    number = chart_ids[ASSETS.charts[name]["uuid"]]
-    slug = ASSETS.dashboard_of(name)["slug"]
-    dashboards = {one["slug"]: one["id"] for one in answer(admin.get("/api/v1/dashboard/"))["result"]}
-    source = answer(admin.get(f"/api/v1/chart/{number}?q=(columns:!(datasource_id))"))["result"]["datasource_id"]
-    form = {**ASSETS.charts[name]["params"], "slice_id": number, "dashboardId": dashboards[slug]}
-    return Chart(form, source, dashboards["revenue"])
+def chart_of(numbers: Numbers, name: str) -> Chart:
+    asset, dashboard = ASSETS.charts[name], numbers.dashboards[ASSETS.dashboard_of(name)["slug"]]
+    form = {**asset["params"], "slice_id": numbers.charts[asset["uuid"]], "dashboardId": dashboard}
+    return Chart(form, numbers.datasets[asset["dataset_uuid"]], numbers.dashboards["revenue"])
 
 
 @pytest.fixture(scope="module")
-def segments(admin: httpx.Client, chart_ids: dict[str, int]) -> Chart:
-    return chart_of(admin, chart_ids, "customers-and-products/rfm")
+def segments(numbers: Numbers) -> Chart:
+    return chart_of(numbers, "customers-and-products/rfm")
 
 
 @pytest.fixture(scope="module")
-def geography(admin: httpx.Client, chart_ids: dict[str, int]) -> Chart:
-    return chart_of(admin, chart_ids, "operations-and-data-quality/geography")
+def geography(numbers: Numbers) -> Chart:
+    return chart_of(numbers, "operations-and-data-quality/geography")
 
 
 def ask(

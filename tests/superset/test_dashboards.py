@@ -17,22 +17,20 @@ import yaml
 from infrastructure.local.superset import DIRECTORY
 from infrastructure.settings import PROJECT_ROOT
 from tests.superset.assets import ASSETS, Document, charts_of, filters_of, metrics_of, part_is_chart, query_of
-from tests.superset.conftest import Superset, answer
+from tests.superset.conftest import Numbers, Superset, answer, ask
 
 # Where a small company may have nothing to show: every order may have been paid as it should.
 MAY_BE_EMPTY = {"revenue/differences"}
 
 
 def rows_of(
-    client: httpx.Client, chart_ids: dict[str, int], chart: str, narrowed: Document | None = None
+    client: httpx.Client, numbers: Numbers, chart: str, narrowed: Document | None = None
 ) -> list[dict[str, Any]]:
     """What Superset answers to a chart of a dashboard, whose filters add `narrowed` (`filters`, `time_range`)."""
     asset = ASSETS.charts[chart]
-    number = chart_ids[asset["uuid"]]
-    found = answer(client.get(f"/api/v1/dashboard/{ASSETS.dashboard_of(chart)['slug']}"))["result"]
-    datasets = answer(client.get(f"/api/v1/dashboard/{found['id']}/datasets"))["result"]
-    source = next(entry["id"] for entry in datasets if entry["uid"] and entry["table_name"] == name_of_dataset(chart))
-    form = {**asset["params"], "dashboardId": found["id"], "slice_id": number}
+    source = numbers.datasets[asset["dataset_uuid"]]
+    dashboard = numbers.dashboards[ASSETS.dashboard_of(chart)["slug"]]
+    form = {**asset["params"], "dashboardId": dashboard, "slice_id": numbers.charts[asset["uuid"]]}
     if asset["viz_type"] == "world_map":  # one of the old charts, which the server draws up
         form |= {"datasource": f"{source}__table", "extra_form_data": narrowed or {}}
         data = {"form_data": json.dumps(form)}
@@ -44,21 +42,13 @@ def rows_of(
     return ask(client, source, query, form)
 
 
-def ask(client: httpx.Client, source: int, query: Document, form: Document) -> list[dict[str, Any]]:
-    body = {"datasource": {"id": source, "type": "table"}, "form_data": form, "queries": [query]}
-    result = answer(client.post("/api/v1/chart/data", json=body))["result"][0]
-    assert result["error"] is None
-    answered: list[dict[str, Any]] = result["data"]
-    return answered
-
-
 def name_of_dataset(chart: str) -> str:
     return str(ASSETS.dataset_of(chart)["table_name"])
 
 
 @pytest.mark.parametrize("chart", ASSETS.charts)
-def test_a_chart_has_rows(viewer: httpx.Client, chart_ids: dict[str, int], chart: str) -> None:
-    rows = rows_of(viewer, chart_ids, chart)
+def test_a_chart_has_rows(viewer: httpx.Client, numbers: Numbers, chart: str) -> None:
+    rows = rows_of(viewer, numbers, chart)
     assert rows or chart in MAY_BE_EMPTY
     for metric in ASSETS.charts[chart]["params"].get("metrics") or []:
         assert any(row[metric] is not None for row in rows), f"{metric} is empty in every row"
@@ -78,10 +68,8 @@ def column_of(select: Document) -> str:
 @pytest.mark.parametrize(
     ("chart", "number"), [(chart, number) for chart in ASSETS.charts for number in range(len(filters_of(chart)))]
 )
-def test_every_filter_of_a_chart_takes_hold(
-    viewer: httpx.Client, chart_ids: dict[str, int], chart: str, number: int
-) -> None:
-    rows = rows_of(viewer, chart_ids, chart, nothing_fits(filters_of(chart)[number]))
+def test_every_filter_of_a_chart_takes_hold(viewer: httpx.Client, numbers: Numbers, chart: str, number: int) -> None:
+    rows = rows_of(viewer, numbers, chart, nothing_fits(filters_of(chart)[number]))
     assert not any(row.get(metric) for row in rows for metric in metrics_of(ASSETS.charts[chart]["params"]))
     assert len(rows) <= 1  # one number over no rows is a row
 
@@ -96,15 +84,18 @@ SELECTS = [
 
 @pytest.mark.parametrize(("slug", "number"), SELECTS)
 def test_a_viewer_is_offered_the_values_of_a_filter(
-    viewer: httpx.Client, dataset_ids: dict[str, int], owner: psycopg.Connection, slug: str, number: int
+    viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection, slug: str, number: int
 ) -> None:
     select = ASSETS.dashboards[slug]["metadata"]["native_filter_configuration"][number]
     (target,) = select["targets"]
     (dataset,) = (one for one in ASSETS.datasets.values() if one["uuid"] == target["datasetUuid"])
-    dashboard = answer(viewer.get(f"/api/v1/dashboard/{slug}"))["result"]["id"]
-    form = {"type": "NATIVE_FILTER", "native_filter_id": select["id"], "dashboardId": dashboard}
+    form = {
+        "type": "NATIVE_FILTER",
+        "native_filter_id": select["id"],
+        "dashboardId": numbers.dashboards[slug],
+    }
     column = column_of(select)
-    offered = ask(viewer, dataset_ids[dataset["uuid"]], {"columns": [column], "orderby": [[column, True]]}, form)
+    offered = ask(viewer, numbers.datasets[dataset["uuid"]], {"columns": [column], "orderby": [[column, True]]}, form)
     there = owner.execute(f"select distinct {column} from ({query_of_dataset(dataset)}) as everything").fetchall()
     assert {row[column] for row in offered} == {value for (value,) in there}
     assert len(there) > 1
@@ -185,11 +176,11 @@ SAME_NUMBERS = {
 
 @pytest.mark.parametrize("chart", SAME_NUMBERS)
 def test_a_chart_has_the_numbers_of_the_marts(
-    viewer: httpx.Client, chart_ids: dict[str, int], owner: psycopg.Connection, chart: str
+    viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection, chart: str
 ) -> None:
     params = ASSETS.charts[chart]["params"]
     metrics = metrics_of(params)
-    shown = [[row[metric] for metric in metrics] for row in rows_of(viewer, chart_ids, chart)]
+    shown = [[row[metric] for metric in metrics] for row in rows_of(viewer, numbers, chart)]
     expected = [row[-len(metrics) :] for row in owner.execute(SAME_NUMBERS[chart]).fetchall()]
     assert len(expected) > 1 or chart.endswith("/customer_revenue") or chart.endswith("/by_currency")
     assert rounded(shown) == rounded(expected)
@@ -201,19 +192,46 @@ def rounded(rows: list[Any]) -> list[tuple[Decimal | None, ...]]:
     return sorted(values, key=lambda row: [(v is None, v or 0) for v in row])
 
 
-def test_a_filter_leaves_what_was_asked_for(
-    viewer: httpx.Client, chart_ids: dict[str, int], owner: psycopg.Connection
-) -> None:
+def test_a_filter_leaves_what_was_asked_for(viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection) -> None:
     most = "select country from marts.customer_summary group by 1 order by count(*) desc"
     (country,) = owner.execute(most).fetchone() or ()
     narrowed = {"filters": [{"col": "country", "op": "IN", "val": [country]}]}
-    shown = [[row["mrr"]] for row in rows_of(viewer, chart_ids, "revenue/mrr_now", narrowed)]
+    shown = [[row["mrr"]] for row in rows_of(viewer, numbers, "revenue/mrr_now", narrowed)]
     expected = owner.execute(
         "select sum(mrr) from marts.mrr join marts.customer_summary using (customer_id)"
         " where country = %s group by month_start",
         [country],
     ).fetchall()
     assert rounded(shown) == rounded(expected)
+
+
+def emitted(chart: str) -> list[str]:
+    """Columns by whose values a click on the chart filters the others."""
+    params = ASSETS.charts[chart]["params"]
+    times = {column["column_name"] for column in ASSETS.dataset_of(chart)["columns"] if column["is_dttm"]}
+    group = params.get("groupby") or []
+    shown = [params.get("x_axis"), *([group] if isinstance(group, str) else group)]
+    return [column for column in shown if column and column not in times]
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        chart
+        for chart in ASSETS.charts
+        if emitted(chart) and ASSETS.dashboard_of(chart)["metadata"]["cross_filters_enabled"]
+    ],
+)
+def test_a_click_on_a_chart_empties_no_other(viewer: httpx.Client, numbers: Numbers, chart: str) -> None:
+    clicked = rows_of(viewer, numbers, chart)[0]
+    for column in emitted(chart):
+        narrowed = {"filters": [{"col": column, "op": "IN", "val": [clicked[column]]}]}
+        for other in ASSETS.charts:
+            known = {one["column_name"] for one in ASSETS.dataset_of(other)["columns"]}
+            if ASSETS.dashboard_of(other) is ASSETS.dashboard_of(chart) and other != chart and column in known:
+                rows = rows_of(viewer, numbers, other, narrowed)
+                metrics = metrics_of(ASSETS.charts[other]["params"])
+                assert any(row[metric] is not None for row in rows for metric in metrics), (column, other)
 
 
 def test_amounts_of_orders_are_added_within_a_currency() -> None:
