@@ -1,4 +1,4 @@
-{#- A view, as a period is over by what day it is: with the newest day most rows stay and a few come, and nobody builds on it. -#}
+{#- A view: which periods are over changes with the newest day alone, and nothing is built on it. -#}
 {% set grains = ["day", "week", "month"] %}
 
 with newest as (
