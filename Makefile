@@ -86,7 +86,8 @@ lint: $(READY)  ## All checkers
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash .ci/lint
 
 bench: $(READY)  ## Measure
-	@$(PYTHON) -m tests.bench $(ARGS)
+	@sh infrastructure/local/setup.sh . --group bench
+	@$(PYTHON) -m tests.bench $(ARGS); ended=$$?; sh infrastructure/local/setup.sh; exit $$ended
 
 clean: $(READY)  ## Remove the data and everything made: [YES=1]
 	@$(LOCAL) clean $(if $(YES),--yes)

@@ -28,7 +28,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_gen.landing.contracts import SOURCES, Contract, load_contract
+from data_gen.company.schemas import SOURCES
+from data_gen.landing.contracts import Contract, load_contract
 
 Rows = list[dict[str, Any]]
 
@@ -77,7 +78,7 @@ class Fault:
         return self.source in ("all", source) and 0 <= (day - self.first).days < self.days
 
 
-def plan(first: date, days: int, seed: int, every: int = 3, sources: Sequence[str] = SOURCES) -> list[Fault]:
+def plan(first: date, days: int, seed: int, every: int = 3, sources: Sequence[str] = tuple(SOURCES)) -> list[Fault]:
     """Faults from `first` on, one in about `every` days, kinds and sources in equal shares; no two on one file."""
     draw = random.Random(f"faults {seed}")
     faults: list[Fault] = []

@@ -1,6 +1,6 @@
 """`./deploy.sh dev|prod`: the stack in containers, built here for development, pinned and checked for production.
 
-./deploy.sh dev               build the image and start every container
+./deploy.sh dev               build the images and start every container
 ./deploy.sh prod [--check]    refuse what is not fit for production, each reason with its mend; otherwise start
 """
 
@@ -42,7 +42,7 @@ def deploy(root: Path, *, production: bool, only_check: bool = False) -> bool:
     if only_check:
         return True
     remember(root, "docker")  # so that `make down` stops what is started, though not all of it may be
-    settings = stack.up(root)
+    settings = stack.dashboards(root)
     console.print("[bold green]The stack is up.[/bold green]")
     if production:
         console.print(f"Airflow: {settings.stack_url or 'on this machine only, for a proxy or a tunnel'}", markup=False)

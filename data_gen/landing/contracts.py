@@ -18,22 +18,7 @@ CONTRACTS = Path(__file__).resolve().parents[1] / "contracts"
 # The safe loader; written in C where PyYAML has it, which saves most of the time that a small landing takes.
 _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-SOURCES = (
-    "events",
-    "users",
-    "customers",
-    "products",
-    "subscriptions",
-    "orders",
-    "order_items",
-    "payments",
-    "shipments",
-    "returns",
-    "inventory",
-    "sessions",
-    "ad_spend",
-    "fx_rates",
-)
+SOURCES = tuple(sorted(path.stem for path in CONTRACTS.glob("*.yaml")))
 
 LogicalType = Literal["string", "timestamp", "date", "number", "integer", "boolean", "object"]
 Payload = Literal["document", "columns"]

@@ -58,7 +58,10 @@ def _given(root: Path) -> dict[str, str]:
     """What the settings mean in containers: where PostgreSQL is, if it is none of theirs, and the files to mount."""
     values = {**DEFAULTS, **read_dotenv(root / ".env"), **{key: os.environ[key] for key in KEYS if os.environ.get(key)}}
     # Compose takes a path without a leading / or . for the name of a volume.
-    given = {"WAREHOUSE_SSLROOTCERT": str(root / values["WAREHOUSE_SSLROOTCERT"])}
+    given = {
+        "LANDING_ZONE_MOUNT": str(root / values["LANDING_ZONE"]),
+        "WAREHOUSE_SSLROOTCERT": str(root / values["WAREHOUSE_SSLROOTCERT"]),
+    }
     if values["SPECIAL_DAYS"] != "off":
         given |= {"SPECIAL_DAYS_FILE": str(root / values["SPECIAL_DAYS"]), "SPECIAL_DAYS_INSIDE": "special_days.csv"}
     if database_elsewhere(values):

@@ -158,6 +158,12 @@ def _ports(values: Mapping[str, str]) -> Iterator[Reason]:
                 "Set STACK_URL in .env to the https:// address at which the proxy serves Airflow, or "
                 "STACK_ADDRESS=127.0.0.1.",
             )
+    if values["SUPERSET_BEHIND_PROXY"] == "off" and (has_proxy or not _is_loopback(address)):
+        yield Reason(
+            "SUPERSET_BEHIND_PROXY is off: Superset's cookies would cross the network in plain text, and it would "
+            "take the proxy for its user.",
+            "Set SUPERSET_BEHIND_PROXY=on in .env, and have the proxy serve it with TLS too.",
+        )
     if not _is_loopback(address := values.get("WAREHOUSE_ADDRESS", "127.0.0.1")):
         yield Reason(
             f"WAREHOUSE_ADDRESS is {address}: the container of PostgreSQL speaks no TLS, and would be open to the "

@@ -17,7 +17,7 @@ from infrastructure.local.console import console, note, step
 from infrastructure.local.dotenv import ensure_dotenv
 from infrastructure.local.layout import PIPELINE, Layout, StackError
 from infrastructure.local.stack import locked, settle_ports
-from infrastructure.local.status import print_addresses, print_columns
+from infrastructure.local.status import print_addresses, print_columns, print_contents
 from infrastructure.settings import Settings, load_settings, read_dotenv
 
 WHERE_COMMANDS_RUN = "airflow-scheduler"
@@ -102,7 +102,9 @@ def status(root: Path) -> bool:
         + [(container.service, container.state, container.health, container.started_at[:19]) for container in there]
     )
     console.print()
-    print_addresses(load_settings(root))
+    settings = load_settings(root)
+    print_addresses(settings)
+    print_contents(settings)
     return all(
         container.state == "running" and container.health == "healthy"
         for container in there
@@ -141,11 +143,12 @@ def _image(root: Path, key: str) -> str:
 
 def _make_shared_directories(settings: Settings) -> None:
     """What containers and people share: made here, as the engine would make it for root alone."""
-    for path in (settings.root / "raw", settings.root / "incoming", settings.root / "site"):
-        path.mkdir(exist_ok=True)
-        if os.getuid() == 0 and path.stat().st_uid != IMAGE_USER:
+    for path in (settings.landing_zone, *(settings.root / name for name in ("incoming", "site", ".local/reports"))):
+        path.mkdir(parents=True, exist_ok=True)
+        if os.getuid() == 0 and path.stat().st_uid == 0:
             for entry in (path, *path.rglob("*")):
-                os.chown(entry, IMAGE_USER, 0, follow_symlinks=False)
+                if entry.lstat().st_uid == 0:  # what is another user's stays theirs
+                    os.chown(entry, IMAGE_USER, 0, follow_symlinks=False)
 
 
 def _quietly(root: Path, arguments: Sequence[str], log: Path, values: Mapping[str, str] | None = None) -> None:

@@ -6,6 +6,7 @@ set -eu
 
 cd "$(dirname "$0")/../.."
 project=${1:-.}
+[ $# -eq 0 ] || shift # what is left is for uv
 
 fail() {
     printf 'error: %s\n' "$1" >&2
@@ -38,6 +39,6 @@ if [ -z "$uv" ]; then
 fi
 
 echo "Making the environment $project/.venv with uv" >&2
-"$uv" sync --frozen --project "$project" >&2 ||
+"$uv" sync --frozen --project "$project" "$@" >&2 ||
     fail "uv could not make $project/.venv; what it says is above. If another user made it, remove it. Then make again."
 touch "$project/.venv/.synced"

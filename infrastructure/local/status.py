@@ -37,7 +37,7 @@ def status(root: Path) -> bool:
     settings = load_settings(root)
     console.print()
     print_addresses(settings)
-    console.print(_contents(settings))
+    print_contents(settings)
     return all(program.state == supervision.RUNNING for program in programs)
 
 
@@ -57,6 +57,11 @@ def print_addresses(settings: Settings) -> None:
             ("All else", str(settings.root / ".env"), "`make psql` opens a session, `make -s env` is for a shell"),
         ]
     )
+
+
+def print_contents(settings: Settings) -> None:
+    """How much is in the warehouse, its newest landed day, and the days between that nothing landed for."""
+    console.print(_contents(settings), markup=False)
 
 
 def docs_url(settings: Settings) -> str:

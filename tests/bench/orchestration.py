@@ -101,7 +101,7 @@ def measure(times: int = 3, idle_seconds: int = 60) -> list[tuple[str, str, str,
         _row("task dbt_build: wall", build, "dbt build by hand", dbt, "wall"),
         _row("cosmos, watcher mode, dbt alone: wall", cosmos, "dbt build by hand", dbt, "wall")
         if cosmos
-        else ("cosmos, watcher mode", "not installed: uv sync --group bench", "", ""),
+        else ("cosmos, watcher mode", "not installed: `make bench` does", "", ""),
         ("DAG files, import: CPU", f"{imports:.2f} s", "", ""),
         ("stack without work: share of a processor", f"{idle_share:.1%}", "", ""),
     ]

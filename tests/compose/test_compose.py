@@ -153,6 +153,7 @@ def test_the_marts_are_those_of_a_stack_without_containers(
     ("command", "said"),
     [
         pytest.param(("status",), "airflow-triggerer", id="status"),
+        pytest.param(("status",), "newest landed day", id="what is in the warehouse"),
         pytest.param(("psql", "--sql", "select count(*) as n from marts.mrr"), "(1 row)", id="psql"),
         pytest.param(("env",), "export WAREHOUSE_PORT", id="env"),
         pytest.param(("dbt-test",), "ERROR=0", id="dbt-test"),

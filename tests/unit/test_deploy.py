@@ -19,6 +19,7 @@ from infrastructure.settings import KEYS, PROJECT_ROOT, is_secret
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 FIT = {
     "AIRFLOW_AUTH_MANAGER": "fab",
+    "SUPERSET_BEHIND_PROXY": "on",
     "STACK_IMAGE": f"registry.example.com/analytics@{DIGEST}",
     "SUPERSET_IMAGE": f"registry.example.com/dashboards@{DIGEST}",
     "POSTGRES_IMAGE": f"postgres:18@{DIGEST}",
@@ -43,6 +44,7 @@ def refused(root: Path, **changes: str) -> list[str]:
 @pytest.mark.parametrize(
     "changes",
     [
+        pytest.param({"SUPERSET_BEHIND_PROXY": "off"}, id="no proxy and no port for others"),
         pytest.param({}, id="as up makes it, with pinned images and users"),
         pytest.param({"STACK_IMAGE": DIGEST, "POSTGRES_IMAGE": DIGEST}, id="images of this machine"),
         pytest.param({"AIRFLOW_AUTH_MANAGER": "ours.auth.Manager"}, id="the team's own auth manager"),
@@ -73,6 +75,7 @@ def test_what_is_fit_is_accepted(root: Path, changes: dict[str, str]) -> None:
         ({"STACK_ADDRESS": "::", "STACK_URL": "https://a.example.com"}, "published to everybody"),
         ({"STACK_ADDRESS": "10.1.2.3"}, "without a proxy"),
         ({"STACK_URL": "http://analytics.example.com"}, "plain text"),
+        ({"STACK_URL": "https://a.example.com", "SUPERSET_BEHIND_PROXY": "off"}, "SUPERSET_BEHIND_PROXY is off"),
         ({"WAREHOUSE_ADDRESS": "10.1.2.3"}, "speaks no TLS"),
         ({"STACK_IMAGE": "analytics:latest"}, "STACK_IMAGE is analytics:latest"),
         ({"STACK_IMAGE": "analytics@sha256:0123"}, "STACK_IMAGE"),
@@ -124,7 +127,7 @@ def test_the_command_tells_all_reasons_at_once_and_starts_nothing(tmp_path: Path
     done = deploy(project, "prod", STACK_ADDRESS="0.0.0.0", AIRFLOW_ADMIN_PASSWORD="admin")
     assert done.returncode == 1
     images = ("STACK_IMAGE is", "SUPERSET_IMAGE is", "POSTGRES_IMAGE is")
-    parts = ("AIRFLOW_ADMIN_PASSWORD has 5", "SimpleAuthManager", "0.0.0.0", *images)
+    parts = ("AIRFLOW_ADMIN_PASSWORD has 5", "SimpleAuthManager", "0.0.0.0", "SUPERSET_BEHIND_PROXY", *images)
     assert f"{len(parts)} things are not fit for production; nothing was started" in done.stderr
     assert all(part in done.stderr for part in parts)
     assert "AIRFLOW_AUTH_MANAGER=fab" in done.stderr  # a mend
