@@ -8,8 +8,9 @@
 
 {% set is_a_step = "event_type in (select steps.event_type from " ~ ref('int_funnel_steps') ~ " as steps)" %}
 
--- In a strict funnel every other event is one that comes between. A milestone is none of the user's events, and never does.
-{% set may_count = is_a_step ~ " or exists (select 1 from " ~ ref('int_funnel_steps') ~ " as steps where steps.mode = 'strict')" %}
+-- In a strict funnel every other event is one that comes between. A milestone is no event of the user, and never does.
+{% set may_count = is_a_step
+    ~ " or exists (select 1 from " ~ ref('int_funnel_steps') ~ " as steps where steps.mode = 'strict')" %}
 {% set sources = {'fact_events': may_count, 'int_user_milestones': is_a_step} %}
 
 {% call touched_when() %}

@@ -16,22 +16,23 @@
 {% endcall %}
 {% endfor %}
 
--- The day on which a month is valued, and the rate of that day: whose amounts of which month have by it another value in
--- which month. The amounts of the month before are compared with the month's own at the month's rate, also where none is left.
+-- The day on which a month is valued, and the rate of that day: the amounts of which month have by it another value,
+-- and in which month. Those of the month before are compared with the month's own by its rate, also if none is left.
 {% for amounts_of, counted_in in [(0, 0), (0, 1), (-1, 0)] %}
-{% set valued_amounts -%}
-    {{ amounts }} as amounts on {{ plus_periods('month', 'months.month_start', amounts_of) }} = amounts.month_start
-{%- endset %}
 {% call touched_when() %}
     select amounts.customer_id, {{ plus_periods('month', 'months.month_start', counted_in) }}
     from {{ changes('int_exchange_rates') }}
     inner join {{ months }} as months on {{ valid_at('changes', 'months.valued_on') }}
-    inner join {{ valued_amounts }} and changes.currency = amounts.currency
+    inner join {{ amounts }} as amounts
+        on
+            {{ plus_periods('month', 'months.month_start', amounts_of) }} = amounts.month_start
+            and changes.currency = amounts.currency
 {% endcall %}
 {% call touched_when() %}
     select amounts.customer_id, {{ plus_periods('month', 'months.month_start', counted_in) }}
     from (select distinct changes.month_start from {{ changes('int_month_ends') }}) as months
-    inner join {{ valued_amounts }}
+    inner join {{ amounts }} as amounts
+        on {{ plus_periods('month', 'months.month_start', amounts_of) }} = amounts.month_start
     where amounts.currency <> '{{ var("reporting_currency") }}'
 {% endcall %}
 {% endfor %}
