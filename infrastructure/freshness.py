@@ -31,10 +31,11 @@ def check_freshness(settings: Settings) -> list[dict[str, Any]]:
     if not path.exists():
         raise WarehouseError(f"dbt source freshness wrote no {path}: {result.exception}")
     entries = json.loads(path.read_text(encoding="utf-8"))["results"]
-    if unknown := [f"{_source(entry)}: {entry.get('error')}" for entry in entries if "max_loaded_at" not in entry]:
+    unknown = [f"{_source(entry)}: {entry.get('error')}" for entry in entries if "max_loaded_at" not in entry]
+    if unknown or not entries:
         raise WarehouseError(
-            f"dbt could not measure how fresh these sources of warehouse {settings.database} are:\n"
-            + "\n".join(unknown)
+            f"dbt could not measure how fresh the sources of warehouse {settings.database} are:\n"
+            + "\n".join(unknown or ["dbt has asked none; the lines above say why."])
             + "\nIs the server up (`make status`)? Otherwise look at their `loaded_at_query` in "
             "dbt/models/staging/_staging__sources.yml."
         )

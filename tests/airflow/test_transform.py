@@ -92,9 +92,9 @@ def test_a_dbt_that_has_lost_the_lock_stops(warehouse: Settings) -> None:
         psycopg.connect(warehouse.dsn("owner")) as blocker,
         psycopg.connect(warehouse.admin_dsn(warehouse.database), autocommit=True) as server,
     ):
-        blocker.execute("lock table raw.loads in access exclusive mode")
+        blocker.execute("lock table raw.orders in access exclusive mode")
         dbt = start(warehouse)
-        wait_for_a_session_that_waits(server)
+        wait_for_a_session_that_waits(server, 240)
         lock = "application_name = 'transform lock' and datname = current_database()"
         ended = server.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {lock}").fetchall()
         assert ended == [(True,)]
@@ -135,13 +135,20 @@ def test_a_source_that_cannot_be_measured_is_not_fresh(
 ) -> None:
     prepare(warehouse)
     with psycopg.connect(warehouse.dsn("owner")) as server:
+        # What the run's hook reads before, it may.
         server.execute("revoke select on raw.loads from transformer")
+        server.execute("grant select (load_id, source, superseded_by) on raw.loads to transformer")
     for key, value in warehouse.environment().items():
         monkeypatch.setenv(key, value)
     assert freshness.main([]) == 1
     said = capsys.readouterr().err
-    assert f"dbt could not measure how fresh these sources of warehouse {warehouse.database} are:\norders" in said
-    assert "permission denied for table loads" in said
+    assert f"dbt could not measure how fresh the sources of warehouse {warehouse.database} are:" in said
+    assert "\norders: " in said and "permission denied for table loads" in said
+    # Where a hook fails, dbt measures nothing, and says so of no source.
+    with psycopg.connect(warehouse.dsn("owner")) as server:
+        server.execute("revoke select (load_id) on raw.loads from transformer")
+    assert freshness.main([]) == 1
+    assert "dbt has asked none" in capsys.readouterr().err
 
 
 def test_a_build_is_known_by_what_it_was_made_from(warehouse: Settings, new_warehouse: Callable[[], Settings]) -> None:
