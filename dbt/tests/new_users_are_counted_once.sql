@@ -1,23 +1,38 @@
-{#- Every user who has been active by today is new in exactly one period of each grain. -#}
+{#- Every user is new in exactly one period of each grain, up to the last period that there is. -#}
 with counted as (
     select
         grain,
-        sum(new_users) as new_users
+        sum(new_users) as new_users,
+        max(period_start) as last_period
     from {{ ref('growth_accounting') }}
     group by grain
 ),
 
 users as (
-    select count(*) as active_users_ever
-    from {{ ref('int_first_activity') }} as first_days
-    cross join {{ ref('as_of') }} as today
-    where first_days.first_date <= today.as_of
+    {%- for grain in ["day", "week", "month"] %}
+    select
+        '{{ grain }}' as grain,
+        {{ period_of(grain, "first_date") }} as first_period
+    from {{ ref('int_first_activity') }}
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
+
+expected as (
+    select
+        counted.grain,
+        count(users.grain) as users
+    from counted
+    left join users on counted.grain = users.grain and users.first_period <= counted.last_period
+    group by counted.grain
 )
 
 select
     counted.grain,
     counted.new_users,
-    users.active_users_ever
+    expected.users
 from counted
-cross join users
-where counted.new_users <> users.active_users_ever
+inner join expected on counted.grain = expected.grain
+where counted.new_users <> expected.users

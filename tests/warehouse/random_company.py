@@ -137,8 +137,13 @@ def _day(dice: random.Random, landed: date) -> str:
 
 def _key(dice: random.Random, prefix: str, count: int, missing: float = 0.03) -> str:
     if dice.random() < missing:
-        return dice.choice(("", "  ", "unknown", "a|b", prefix * 9_000))
+        return dice.choice(("", "  ", "unknown", "a|b", too_long(dice)))
     return f"{prefix}{dice.randrange(count)}"
+
+
+def too_long(dice: random.Random) -> str:
+    """A text that fits into no row of an index; one letter again and again would be compressed until it does."""
+    return f"{dice.getrandbits(36_000):x}"
 
 
 def _user_key(dice: random.Random) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 from decimal import Decimal
 
@@ -14,7 +15,8 @@ from infrastructure.local.kpi_table import print_kpis, sparkline
 from infrastructure.settings import Settings
 from infrastructure.warehouse import WarehouseError
 from tests.bench.building import QUERIES
-from tests.warehouse.conftest import Build, BuildFailed, land
+from tests.warehouse.conftest import Build, BuildFailed, land, land_days
+from tests.warehouse.random_company import FIRST_DAY, Row, delivery, too_long, write_delivery
 
 DAYS = 14
 
@@ -68,6 +70,26 @@ def test_a_landing_beside_a_build_is_the_next_builds(
         build(warehouse, *tests)
     build(warehouse, "run", "--select", "staging")
     build(warehouse, *tests)
+
+
+def test_a_text_as_long_as_a_page_stops_no_model(warehouse: Settings, build: Build) -> None:
+    """In every column of every source, in rows that are whole otherwise; half of their columns stand in some index."""
+    dice, day, rows = random.Random(1), FIRST_DAY, dict[str, list[Row]]()
+    for _ in range(12):
+        for source, made in delivery(dice, day).items():
+            key = next(iter(made[0])) if made else ""
+            texts = [(row, name) for row in made[:1] for name, value in row.items() if isinstance(value, str)]
+            rows.setdefault(source, []).extend(
+                {**row, **({key: f"{source}{dice.random()}"} if key.endswith("_id") else {}), name: too_long(dice)} for row, name in texts
+            )
+    write_delivery(warehouse.landing_zone, day, rows)
+    land_days(warehouse, day)
+    build(warehouse, "run")
+    with psycopg.connect(warehouse.dsn("owner")) as connection:
+        # The other sources have nothing but keys, numbers and times.
+        for source in ("events", "sessions", "users", "customers", "products", "payments", "shipments", "returns"):
+            accepted = connection.execute(f"select count(*) > 0 from staging.stg_{source}").fetchone()
+            assert accepted == (True,), source
 
 
 def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

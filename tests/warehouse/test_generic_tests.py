@@ -61,11 +61,23 @@ CASES = {
         "scd2_windows",
         rows("k, valid_from, valid_to, is_current", "1, 1, 3, false", "1, 3, 5, false", "1, 7, null, true"),
         rows("k, valid_from, valid_to, is_current", "1, 1, 4, false", "1, 3, null, true"),
+        {"key": "k", "deletions": "ref('history')"},
+    ),
+    "windows_with_a_gap": Case(
+        "scd2_windows",
+        rows("k, valid_from, valid_to, is_current", "1, 1, 3, false", "1, 3, null, true"),
+        rows("k, valid_from, valid_to, is_current", "1, 1, 3, false", "1, 4, null, true"),
+        {"key": "k", "deletions": "ref('history')"},
+    ),
+    "windows_without_an_end": Case(
+        "scd2_windows",
+        rows("k, valid_from, valid_to, is_current", "1, 1, cast(null as integer), true"),
+        rows("k, valid_from, valid_to, is_current", "1, 1, 5, false"),
         {"key": "k"},
     ),
     "two_current_windows": Case(
         "scd2_windows",
-        rows("k, valid_from, valid_to, is_current", "1, 1, 3, false", "2, 3, cast(null as integer), true"),
+        rows("k, valid_from, valid_to, is_current", "1, 1, cast(null as integer), true", "2, 3, null, true"),
         rows("k, valid_from, valid_to, is_current", "1, 1, null, true", "1, 3, cast(null as integer), true"),
         {"key": "k"},
     ),
@@ -144,6 +156,7 @@ CASES = {
     ),
 }
 HELPERS = {
+    "history": rows("k, updated_at, is_deleted", "1, 1, false", "1, 3, false", "1, 5, true"),
     "as_of": f"select date '{TODAY}' as as_of",
     "parents": rows("id, is_alive", "1, true", "2, false"),
     "ledger": rows("day, amount, counts", "1, 10.01, true", "2, 2.5, true", "2, 2.5, true", "2, 99, false"),

@@ -30,9 +30,9 @@
 
 {#-
   A category as it was meant: lower case, without space around it, and in Latin letters where a Cyrillic one that looks the
-  same, or a wide form, was typed.
+  same, or a wide form, was typed. Cut like a key, since it stands in indexes.
 -#}
-{% macro tidy(text) -%}{{ adapter.dispatch("tidy")(text) }}{%- endmacro %}
+{% macro tidy(text) -%}{{ key_text(adapter.dispatch("tidy")(text)) }}{%- endmacro %}
 {% macro postgres__tidy(text) -%}
     {#- Nearly every text is ASCII, and then there is nothing to fold. -#}
     case

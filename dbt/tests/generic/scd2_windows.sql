@@ -1,13 +1,14 @@
 {#-
   The versions of a slowly changing dimension fit together: every window [from_column, to_column) begins before it ends,
-  windows of one key do not overlap (so at most one of them is open), and exactly the open ones are current. A gap is
-  allowed: a deleted entity may come back. Shows the version at fault, and when the next one begins.
+  the next one of its key begins where it ends, at most the last one is open, and exactly that one is current. Only a
+  deletion makes a gap, or an end that nothing follows. Shows the version at fault, and when the next one begins.
 
   Arguments
     key: the natural key
+    deletions: the model with the history of the source (key, updated_at, is_deleted); without it nothing is ever deleted
     from_column, to_column, current_column: names, where they are not valid_from, valid_to and is_current
 -#}
-{% test scd2_windows(model, key, from_column="valid_from", to_column="valid_to", current_column="is_current") %}
+{% test scd2_windows(model, key, deletions=none, from_column="valid_from", to_column="valid_to", current_column="is_current") %}
 
 with windows as (
     select
@@ -26,5 +27,15 @@ where
     or {{ from_column }} >= {{ to_column }}
     or (next_from is not null and coalesce({{ to_column }} > next_from, true))
     or {{ current_column }} is distinct from ({{ to_column }} is null)
+    or (
+        ({{ to_column }} < next_from or (next_from is null and {{ to_column }} is not null))
+        {%- if deletions %}
+        and not exists (
+            select 1
+            from {{ deletions }} as history
+            where history.{{ key }} = windows.{{ key }} and history.updated_at = windows.{{ to_column }} and history.is_deleted
+        )
+        {%- endif %}
+    )
 
 {% endtest %}

@@ -20,8 +20,8 @@ with raw_rows as (
 typed as (
     select
         {{ read_date('spend_date') }} as spend_date,
-        {{ key_text(tidy('channel')) }} as channel,
-        {{ key_text(tidy('campaign')) }} as campaign,
+        {{ tidy('channel') }} as channel,
+        {{ tidy('campaign') }} as campaign,
         {{ read_decimal('spend') }} as spend,
         {{ currency_code('currency') }} as currency,
         {{ read_integer('clicks') }} as clicks,

@@ -24,7 +24,7 @@ typed as (
     select
         {{ key_text('event_id') }} as event_id,
         {{ key_text('user_id') }} as user_id,
-        session_id,
+        {{ key_text('session_id') }} as session_id,
         {{ tidy('event_type') }} as event_type,
         {{ read_timestamp('event_timestamp') }} as event_timestamp,
         {{ read_timestamp('received_at') }} as received_at,
@@ -52,7 +52,7 @@ judged as (
         {{ personal_data_in('raw_properties') }} as personal_data,
         case
             {{ reject_missing(['event_id', 'user_id', 'event_type']) }}
-            {{ reject_too_long(['event_id', 'user_id']) }}
+            {{ reject_too_long(['event_id', 'user_id', 'session_id', 'event_type']) }}
             {{ reject_missing(['raw_event_timestamp']) }}
             {{ reject_unreadable(['event_timestamp', 'received_at']) }}
             {{ reject_absurd_time(['event_timestamp']) }}

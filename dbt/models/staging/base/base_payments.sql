@@ -25,9 +25,9 @@ with raw_rows as (
 typed as (
     select
         {{ key_text('payment_id') }} as payment_id,
-        customer_id,
+        {{ key_text('customer_id') }} as customer_id,
         {{ key_text('order_id') }} as order_id,
-        subscription_id,
+        {{ key_text('subscription_id') }} as subscription_id,
         {{ tidy('kind') }} as kind,
         {{ tidy('method') }} as method,
         {{ tidy('status') }} as status,
@@ -52,7 +52,7 @@ judged as (
         {{ day_of('paid_at') }} as paid_date,
         case
             {{ reject_missing(['payment_id', 'raw_currency']) }}
-            {{ reject_too_long(['payment_id', 'order_id']) }}
+            {{ reject_too_long(['payment_id', 'customer_id', 'order_id', 'subscription_id']) }}
             {{ reject_missing(['raw_amount', 'raw_paid_at']) }}
             {{ reject_unreadable(['amount', 'paid_at']) }}
             {{ reject_unknown_currency(['currency']) }}

@@ -27,7 +27,7 @@ typed as (
         {{ key_text('session_id') }} as session_id,
         {{ key_text('user_id') }} as user_id,
         {{ key_text('customer_id') }} as customer_id,
-        anonymous_id,
+        {{ key_text('anonymous_id') }} as anonymous_id,
         {{ read_timestamp('started_at') }} as started_at,
         {{ tidy('utm_source') }} as utm_source,
         {{ tidy('utm_medium') }} as utm_medium,
@@ -50,7 +50,7 @@ judged as (
         {{ day_of('started_at') }} as session_date,
         case
             {{ reject_missing(['session_id']) }}
-            {{ reject_too_long(['session_id', 'user_id', 'customer_id']) }}
+            {{ reject_too_long(['session_id', 'user_id', 'customer_id', 'anonymous_id']) }}
             {{ reject_missing(['raw_started_at']) }}
             {{ reject_unreadable(['started_at']) }}
             {{ reject_absurd_time(['started_at']) }}

@@ -54,7 +54,7 @@ judged as (
         *,
         case
             {{ reject_missing(['subscription_id', 'customer_id', 'raw_currency']) }}
-            {{ reject_too_long(['subscription_id', 'customer_id']) }}
+            {{ reject_too_long(['subscription_id', 'customer_id', 'plan_id']) }}
             {{ reject_missing(['raw_period_start', 'raw_monthly_amount', 'raw_updated_at']) }}
             {{ reject_unreadable(['period_start', 'period_end', 'trial_end', 'monthly_amount', 'updated_at']) }}
             {{ reject_unknown_currency(['currency']) }}

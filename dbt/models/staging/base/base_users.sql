@@ -23,7 +23,7 @@ with raw_rows as (
 typed as (
     select
         {{ key_text('user_id') }} as user_id,
-        customer_id,
+        {{ key_text('customer_id') }} as customer_id,
         {{ read_timestamp('updated_at') }} as updated_at,
         lower(email) as email,
         {{ one_line('full_name') }} as full_name,
@@ -51,7 +51,7 @@ judged as (
         *,
         case
             {{ reject_missing(['user_id']) }}
-            {{ reject_too_long(['user_id']) }}
+            {{ reject_too_long(['user_id', 'customer_id']) }}
             {{ reject_missing(['raw_updated_at']) }}
             {{ reject_unreadable(['updated_at', 'signed_up_at', 'marketing_opt_in', 'is_deleted']) }}
             {{ reject_absurd_time(['updated_at']) }}
