@@ -50,12 +50,15 @@ def backfill(settings: Settings, first: date, last: date) -> bool:
         _explain(api, run_id)
     missing = [first + timedelta(days=n) for n in range(days) if first + timedelta(days=n) not in runs]
     for day in missing:
-        if day >= datetime.now(UTC).date():
-            reason = "a day can be run when it is over (UTC)"
-        else:
-            reason = "a run of this day goes on, by the clock or of another backfill; when it has ended, run this again"
-        fail(f"Airflow made no run for {day}: {reason}.")
+        fail(f"Airflow made no run for {day}: {why_no_run(day)}.")
     return not failed and not missing
+
+
+def why_no_run(day: date) -> str:
+    """Why Airflow has made no run for a day of a backfill, which takes every day that is over and not in flight."""
+    if day >= datetime.now(UTC).date():
+        return "a day can be run when it is over (UTC)"
+    return "a run of this day goes on, by the clock or of another backfill; when it has ended, run this again"
 
 
 def _api(settings: Settings) -> AirflowApi:
