@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from infrastructure.alerts import open_causes, raise_alerts, settle_alerts
+from infrastructure.failing_rows import masked_text
 from infrastructure.settings import Settings, SettingsError, load_settings
 from infrastructure.transform import run_dbt, run_id_of_process, target_path
 from infrastructure.warehouse import WarehouseError, connect
@@ -31,11 +32,16 @@ def check_freshness(settings: Settings) -> list[dict[str, Any]]:
     if not path.exists():
         raise WarehouseError(f"dbt source freshness wrote no {path}: {result.exception}")
     entries = json.loads(path.read_text(encoding="utf-8"))["results"]
-    unknown = [f"{_source(entry)}: {entry.get('error')}" for entry in entries if "max_loaded_at" not in entry]
+    measured = {entry["unique_id"] for entry in entries}
+    unknown = [
+        f"{entry.node.unique_id}: {masked_text(entry.message or '')}"
+        for entry in getattr(result.result, "results", None) or []
+        if entry.status != "success" and entry.node.unique_id not in measured  # dbt leaves them out of the file
+    ]
     if unknown or not entries:
         raise WarehouseError(
             f"dbt could not measure how fresh the sources of warehouse {settings.database} are:\n"
-            + "\n".join(unknown or ["dbt has asked none; the lines above say why."])
+            + "\n".join(unknown or ["it has asked none; the lines above say why."])
             + "\nIs the server up (`make status`)? Otherwise look at their `loaded_at_query` in "
             "dbt/models/staging/_staging__sources.yml."
         )
@@ -52,15 +58,11 @@ def _answer(entry: dict[str, Any]) -> dict[str, Any]:
     limit = (entry.get("criteria") or {}).get("error_after") or {}
     landed = not entry["max_loaded_at"].startswith("0001-")  # where nothing has landed, dbt counts from the year 1
     return {
-        "source": _source(entry),
+        "source": entry["unique_id"].rpartition(".")[2],
         "age_hours": round(float(entry["max_loaded_at_time_ago_in_s"]) / 3600, 2) if landed else None,
         "limit_hours": (limit.get("count") or 0) * _HOURS[limit.get("period") or "hour"] or None,
         "is_stale": entry["status"] == "error",
     }
-
-
-def _source(entry: dict[str, Any]) -> str:
-    return str(entry["unique_id"].rpartition(".")[2])
 
 
 _CAUSE = "stale source "

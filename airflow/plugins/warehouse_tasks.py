@@ -106,8 +106,8 @@ class WarehouseBuild(DbtBuild):
     """dbt build through `infrastructure.transform`, which is what `make dbt-build` runs.
 
     A run of a backfill, and one that is `frugal`, builds nothing where another run has built what has landed; a frugal
-    one is skipped where it would fail as another one has. For each
-    mart whose rows have changed it makes an event of the asset `marts.<name>`, which DAGs can be scheduled on.
+    one is skipped where it would fail as another one has. For each mart whose rows have changed, a build makes an event
+    of the asset `marts.<name>`, which DAGs can be scheduled on.
     """
 
     operator_extra_links = (DbtNodesLink(),)
