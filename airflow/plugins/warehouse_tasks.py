@@ -249,6 +249,8 @@ def _about(context: Mapping[str, Any], task: BaseOperator | None = None) -> str:
 
 def deadline(settings: Settings) -> DeadlineAlert | None:
     """The deadline of the pipeline by its setting: a run that still goes on then is told."""
+    if sys.argv[1:3] == ["dags", "test"]:
+        return None  # Airflow 3.3 ends that command with an error when a run with a deadline has succeeded
     minutes = timedelta(minutes=settings.pipeline_deadline_minutes)
     callback = SyncCallback(tell_missed_deadline)
     return DeadlineAlert(RunIsMade(), minutes, callback) if minutes else None
