@@ -177,21 +177,26 @@ def tell_failure(context: Mapping[str, Any]) -> None:
     task = context["ti"]
     reason = str(context.get("exception") or _KILLED)
     _tell_failed_task(context, context["task"], f", try {task.try_number}: {reason}", task.log_url)
+    task.xcom_push(_TOLD, True)  # until the task runs again
 
 
 def tell_failed_run(context: Mapping[str, Any]) -> None:
-    """A DAG's `on_failure_callback`, which the dag-processor calls: tells of the tasks whose process was killed, too.
+    """A DAG's `on_failure_callback`, which the dag-processor calls: tells of the tasks that could not tell themselves.
 
-    A process that is killed on its last try calls nothing. What it could tell has been told, and is not told again.
+    A process that is killed on its last try calls nothing.
     """
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # much, and there already in that process
+    # Much, and there already in that process.
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    from airflow.sdk.execution_time.xcom import XCom
 
     tell_ended_run(context)
     dag, run = context["dag"], context["dag_run"]
     states = RuntimeTaskInstance.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])[run.run_id]
     for task_id in sorted(task_id for task_id, state in states.items() if state == "failed" and dag.has_task(task_id)):
         task = dag.get_task(task_id)
-        if not isinstance(task, DbtMirror):  # which shows a failure of the build
+        if isinstance(task, DbtMirror):
+            continue  # it shows a failure of the build
+        if not XCom.get_one(key=_TOLD, dag_id=run.dag_id, task_id=task_id, run_id=run.run_id):
             _tell_failed_task(context, task, f": {_KILLED}", run_url(run.dag_id, run.run_id))
 
 
@@ -232,6 +237,7 @@ def tell_built(context: Mapping[str, Any]) -> None:
 
 
 _NODE = "dbt "  # what a cause that is a node of dbt begins with: it is the same for each run and DAG that meets it
+_TOLD = "failure_told"
 _KILLED = "its process ended; the task's log may say why"
 
 

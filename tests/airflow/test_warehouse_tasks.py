@@ -49,7 +49,8 @@ def context_of(task: Any, settings: Settings, run_id: str, day: str | None = "20
         logical_date=None,
         run_after=datetime.now(UTC),
     )
-    instance = SimpleNamespace(dag_id=task.dag_id, task_id=task.task_id, try_number=1, log_url="http://log")
+    names = {"dag_id": task.dag_id, "task_id": task.task_id}
+    instance = SimpleNamespace(**names, try_number=1, log_url="http://log", xcom_push=lambda key, value: None)
     params = {"warehouse": settings.database, **({"day": day} if day else {})}
     return {"task": task, "ti": instance, "dag_run": run, "run_id": run_id, "params": params, **more}
 
