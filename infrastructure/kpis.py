@@ -132,7 +132,8 @@ _ACTIVE_USERS = """
 _GROWTH = """
     select period_start as week, active_users, new_users, retained_users, resurrected_users, churned_users
     from marts.growth_accounting
-    where grain = 'week' and period_start + 6 <= (select max(date_day) from marts.active_users)
+    inner join marts.complete_periods using (grain, period_start)
+    where grain = 'week'
     order by period_start desc
     limit 1
 """
@@ -186,7 +187,8 @@ _FAMILIES = (
         """
         select period_start, new_users, retained_users, resurrected_users, churned_users, quick_ratio
         from marts.growth_accounting
-        where grain = 'week' and period_start + 6 <= (select max(date_day) from marts.active_users)
+        inner join marts.complete_periods using (grain, period_start)
+        where grain = 'week'
         order by period_start desc
         limit 12
         """,

@@ -9,13 +9,10 @@ import os
 from datetime import timedelta
 from typing import Any
 
+from chart_access import SecurityManager
 from flask import redirect
 from flask_appbuilder import IndexView, expose
 from sqlalchemy.engine import URL
-from superset.common.chart_data import ChartDataResultType
-from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
-from superset.exceptions import SupersetSecurityException
-from superset.security import SupersetSecurityManager
 from werkzeug.wrappers import Response
 
 _SSLMODE = os.environ.get("PGSSLMODE", "prefer")
@@ -65,26 +62,7 @@ FEATURE_FLAGS = {
     "EMBEDDED_SUPERSET": False,
     "ENABLE_TEMPLATE_PROCESSING": False,
 }
-
-
-class _SecurityManager(SupersetSecurityManager):
-    """Whoever sees a chart by its dashboard alone sees the chart, and not the rows or the SQL behind it."""
-
-    def raise_for_access(self, *arguments: Any, **what: Any) -> None:
-        super().raise_for_access(*arguments, **what)
-        context = what.get("query_context")
-        if context is None or context.result_type not in _BEHIND_A_CHART:
-            return
-        source = context.datasource
-        if not (self.can_access_schema(source) or self.can_access("datasource_access", source.perm or "")):
-            message = f"{context.result_type} of a chart needs a right on its data set. Ask an administrator for it."
-            raise SupersetSecurityException(
-                SupersetError(message, SupersetErrorType.DATASOURCE_SECURITY_ACCESS_ERROR, ErrorLevel.WARNING)
-            )
-
-
-_BEHIND_A_CHART = {ChartDataResultType.SAMPLES, ChartDataResultType.DRILL_DETAIL, ChartDataResultType.QUERY}
-CUSTOM_SECURITY_MANAGER = _SecurityManager
+CUSTOM_SECURITY_MANAGER = SecurityManager
 RATELIMIT_ENABLED = True
 AUTH_RATE_LIMITED = True
 AUTH_RATE_LIMIT = "20 per minute"

@@ -58,6 +58,7 @@ QUERIES = {
     " where status <> 'paid' group by 1, 2",
     "product_returns": "select reason, sum(returns), sum(refund_amount) from marts.product_returns where month_start ="
     " (select max(month_start) from marts.product_returns) group by 1",
+    "complete_periods": "select grain, max(period_start) from marts.complete_periods group by 1",
     "rejected_rows": "select source, rule, sum(rejected_rows) from marts.rejected_rows group by 1, 2",
 }
 

@@ -47,6 +47,21 @@ def charts_of(dashboard: Document) -> list[str]:
     return [part["meta"]["uuid"] for part in dashboard["position"].values() if part_is_chart(part)]
 
 
+def filters_of(chart: str) -> list[Document]:
+    """The filters of its dashboard that reach the chart."""
+    dashboard = ASSETS.dashboard_of(chart)
+    uuid = ASSETS.charts[chart]["uuid"]
+    parts = filter(part_is_chart, dashboard["position"].values())
+    (number,) = (part["meta"]["chartId"] for part in parts if part["meta"]["uuid"] == uuid)
+    every = dashboard["metadata"]["native_filter_configuration"]
+    return [one for one in every if number not in one["scope"]["excluded"]]
+
+
+def metrics_of(params: Document) -> list[str]:
+    """Names of the metrics that a chart shows; none where it shows rows."""
+    return params.get("metrics") or ([params["metric"]] if "metric" in params else [])
+
+
 def part_is_chart(part: Any) -> bool:
     return isinstance(part, dict) and part["type"] == "CHART"
 
@@ -56,7 +71,7 @@ def query_of(params: Document) -> Document:
     if params.get("query_mode") == "raw":
         order = [[column, False] for column in (entry.split('"')[1] for entry in params["order_by_cols"])]
         return _query(params, columns=params["all_columns"], orderby=order)
-    metrics = params.get("metrics") or [params["metric"]]
+    metrics = metrics_of(params)
     group = params.get("groupby") or []
     columns: list[Any] = [group] if isinstance(group, str) else list(group)
     if axis := params.get("x_axis"):

@@ -24,7 +24,7 @@ import pytest
 from infrastructure.local.superset import DIRECTORY, answers, superset_environment, superset_url
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.warehouse import ensure_warehouse
-from tests.superset.assets import ASSETS
+from tests.superset.assets import ASSETS, Document
 
 DAYS = 75  # more than two months, so that what goes by month has more than one
 STATEMENT_TIMEOUT_MS = 3_000
@@ -105,6 +105,15 @@ def answer(response: httpx.Response) -> Any:
     """The JSON of a response that must be a success."""
     assert response.status_code == 200, f"{response.request.url}: {response.status_code} {response.text[:500]}"
     return response.json()
+
+
+def ask(client: httpx.Client, source: int, query: Document, form: Document) -> list[Document]:
+    """Rows of a query on the data set with the number `source`; `form` says which chart or filter wants them."""
+    body = {"datasource": {"id": source, "type": "table"}, "form_data": form, "queries": [query]}
+    result = answer(client.post("/api/v1/chart/data", json=body))["result"][0]
+    assert result["error"] is None
+    answered: list[Document] = result["data"]
+    return answered
 
 
 @pytest.fixture(scope="session")
@@ -199,9 +208,23 @@ def owner(marts: Settings) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """Superset's numbers: of charts and data sets by their uuid, of dashboards by their name."""
+
+    charts: dict[str, int]
+    datasets: dict[str, int]
+    dashboards: dict[str, int]
+
+
 @pytest.fixture(scope="session")
-def chart_ids(admin: httpx.Client) -> dict[str, int]:
-    """Superset's number of each chart, by its uuid."""
-    charts = answer(admin.get("/api/v1/chart/?q=(columns:!(id,uuid),page_size:100)"))["result"]
-    assert {chart["uuid"] for chart in charts} == {chart["uuid"] for chart in ASSETS.charts.values()}
-    return {chart["uuid"]: chart["id"] for chart in charts}
+def numbers(admin: httpx.Client) -> Numbers:
+    def listed(kind: str, key: str) -> dict[str, int]:
+        found = answer(admin.get(f"/api/v1/{kind}/?q=(columns:!(id,{key}),page_size:100)"))["result"]
+        return {one[key]: one["id"] for one in found}
+
+    numbers = Numbers(listed("chart", "uuid"), listed("dataset", "uuid"), listed("dashboard", "slug"))
+    assert set(numbers.charts) == {chart["uuid"] for chart in ASSETS.charts.values()}
+    assert set(numbers.datasets) == {dataset["uuid"] for dataset in ASSETS.datasets.values()}
+    assert set(numbers.dashboards) == set(ASSETS.dashboards)
+    return numbers

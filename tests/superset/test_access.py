@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import dataclass
 
 import httpx
 import psycopg
 import pytest
 
 from infrastructure.settings import Settings
-from tests.superset.assets import ASSETS
-from tests.superset.conftest import STATEMENT_TIMEOUT_MS, Superset, answer
+from tests.superset.assets import ASSETS, Document, query_of
+from tests.superset.conftest import STATEMENT_TIMEOUT_MS, Numbers, Superset, answer
 
 FOR_NO_VIEWER = (
     "/api/v1/dataset/",
@@ -60,32 +62,169 @@ def test_a_viewer_changes_nothing(viewer: httpx.Client, admin: httpx.Client) -> 
     assert viewer.post("/api/v1/dashboard/", json={"dashboard_title": "Mine"}).status_code == 403
 
 
+@dataclass(frozen=True)
+class Chart:
+    """A chart as a browser asks for it: the table of RFM segments, or the map."""
+
+    form: Document
+    source: int
+    elsewhere: int  # a dashboard that does not have it
+
+
+def chart_of(numbers: Numbers, name: str) -> Chart:
+    asset, dashboard = ASSETS.charts[name], numbers.dashboards[ASSETS.dashboard_of(name)["slug"]]
+    form = {**asset["params"], "slice_id": numbers.charts[asset["uuid"]], "dashboardId": dashboard}
+    return Chart(form, numbers.datasets[asset["dataset_uuid"]], numbers.dashboards["revenue"])
+
+
+@pytest.fixture(scope="module")
+def segments(numbers: Numbers) -> Chart:
+    return chart_of(numbers, "customers-and-products/rfm")
+
+
+@pytest.fixture(scope="module")
+def geography(numbers: Numbers) -> Chart:
+    return chart_of(numbers, "operations-and-data-quality/geography")
+
+
+def ask(
+    client: httpx.Client, chart: Chart, query: Document | None = None, form: Document | None = None, **asked: str
+) -> int:
+    """Status of the answer to a chart's own query and form, with what is changed in them; `asked` is beside them."""
+    body: Document = {
+        "datasource": {"id": chart.source, "type": "table"},
+        "queries": [{**query_of(chart.form), **(query or {})}],
+        "form_data": {**chart.form, **(form or {})},
+        **asked,
+    }
+    return client.post("/api/v1/chart/data", json=body).status_code
+
+
+def draw(client: httpx.Client, chart: Chart, form: Document | None = None, asked: str = "json") -> int:
+    """The same for a chart that the server draws up, `asked` for as what."""
+    data = {"form_data": json.dumps({**chart.form, "datasource": f"{chart.source}__table", **(form or {})})}
+    return client.post("/superset/explore_json/", data=data, params={asked: "true"}).status_code
+
+
+NAME: Document = {"expressionType": "SQL", "sqlExpression": "name", "label": "n"}
+AXIS: Document = {**NAME, "columnType": "BASE_AXIS"}
+LONGEST_NAME = {**NAME, "sqlExpression": "max(name)", "label": "m"}
+LIKE: Document = {"op": "ILIKE", "val": "A%"}
+COUNTRY = {"col": "country", "op": "IN", "val": ["US"]}
+NOT_NULL = {"col": "rfm_segment", "op": "IS NOT NULL"}
+
+LAYER: Document = {
+    "name": "a",
+    "annotationType": "EVENT",
+    "sourceType": "line",
+    "value": 1,
+    "show": True,
+    "showMarkers": False,
+}
+
+# Changes of the chart's query and its form that leave it what it is.
+WITHIN: list[tuple[Document, Document]] = [
+    ({}, {}),
+    ({"columns": []}, {}),
+    ({"metrics": ["customers"], "orderby": [["rfm_segment", True]]}, {}),
+    ({"series_limit_metric": "net_revenue"}, {}),
+    ({"filters": [NOT_NULL, COUNTRY]}, {}),
+    ({"columns": [{**AXIS, "sqlExpression": "rfm_segment", "label": "rfm_segment"}]}, {}),
+]
+# And those that reach behind it.
+BEYOND: dict[str, tuple[Document, Document]] = {
+    "rows": ({"columns": ["customer_id"], "metrics": []}, {}),
+    "a column that no chart shows": ({"columns": ["rfm_segment", "customer_id"]}, {}),
+    "SQL for a column": ({"columns": [NAME], "metrics": []}, {}),
+    "SQL for an axis": ({"columns": [AXIS]}, {}),
+    "SQL for a metric": ({"metrics": [LONGEST_NAME]}, {}),
+    "a metric that is another chart's": ({"metrics": ["healthy_share"]}, {}),
+    "an order by another metric": ({"orderby": [["healthy_share", True]]}, {}),
+    "an order by SQL": ({"orderby": [[LONGEST_NAME, True]]}, {}),
+    "a limit by SQL": ({"series_columns": ["rfm_segment"], "series_limit": 1, "series_limit_metric": LONGEST_NAME}, {}),
+    "a filter on a column": ({"filters": [NOT_NULL, {"col": "customer_id", **LIKE}]}, {}),
+    "a filter on SQL": ({"filters": [NOT_NULL, {"col": NAME, **LIKE}]}, {}),
+    "SQL for a condition": ({"extras": {"where": "name ilike 'A%'"}}, {}),
+    "SQL for a condition on groups": ({"extras": {"having": "max(name) ilike 'A%'"}}, {}),
+    "another time": ({"granularity": "first_order_at", "time_range": "Last year"}, {}),
+    "without the chart's own filter": ({"filters": [COUNTRY]}, {}),
+    "annotations": ({"annotation_layers": [LAYER]}, {}),
+    "samples of one query": ({"result_type": "samples"}, {}),
+    "no chart, as when drilling to rows": ({"columns": ["customer_id"], "metrics": []}, {"slice_id": None}),
+    "the rows of a filter": (
+        {"columns": ["customer_id"], "metrics": []},
+        {"type": "NATIVE_FILTER", "native_filter_id": "NATIVE_FILTER-country"},
+    ),
+    "metrics of a filter": (
+        {"columns": ["country"], "metrics": ["customers"]},
+        {"type": "NATIVE_FILTER", "native_filter_id": "NATIVE_FILTER-country"},
+    ),
+}
+
+
+def test_a_viewer_sees_charts(viewer: httpx.Client, segments: Chart, geography: Chart) -> None:
+    for query, form in WITHIN:
+        assert ask(viewer, segments, query, form) == 200, query
+    assert ask(viewer, segments, result_type="results") == 200
+    assert draw(viewer, geography) == 200
+
+
+def test_a_viewer_sees_charts_on_their_dashboard_alone(viewer: httpx.Client, segments: Chart, geography: Chart) -> None:
+    for nowhere in ({"dashboardId": None}, {"dashboardId": segments.elsewhere}):
+        assert ask(viewer, segments, form=nowhere) == 403
+        assert draw(viewer, geography, nowhere) == 403
+
+
+@pytest.mark.parametrize("what", BEYOND)
 def test_a_viewer_sees_charts_and_not_what_is_behind_them(
-    viewer: httpx.Client, admin: httpx.Client, chart_ids: dict[str, int]
+    viewer: httpx.Client, admin: httpx.Client, segments: Chart, what: str
 ) -> None:
-    chart = ASSETS.charts["customers-and-products/customers"]
-    number = chart_ids[chart["uuid"]]
-    dashboard = answer(admin.get("/api/v1/dashboard/customers-and-products"))["result"]["id"]
-    other = answer(admin.get("/api/v1/dashboard/revenue"))["result"]["id"]
-    source = answer(admin.get(f"/api/v1/chart/{number}?q=(columns:!(datasource_id))"))["result"]["datasource_id"]
+    query, form = BEYOND[what]
+    assert ask(viewer, segments, query, form) == 403
+    if what != "annotations":  # of which there are none to be had
+        assert ask(admin, segments, query, form) == 200  # it is a question that Superset answers
 
-    def ask(dashboard: int | None = dashboard, result_format: str = "json", result_type: str = "full") -> int:
-        body = {
-            "datasource": {"id": source, "type": "table"},
-            "queries": [{"columns": [], "metrics": ["customers"]}],
-            "form_data": {"slice_id": number, **({"dashboardId": dashboard} if dashboard else {})},
-            "result_format": result_format,
-            "result_type": result_type,
-        }
-        return viewer.post("/api/v1/chart/data", json=body).status_code
 
-    assert ask() == 200
-    assert ask(dashboard=None) == 403
-    assert ask(dashboard=other) == 403
-    for file in ("csv", "xlsx"):
-        assert ask(result_format=file) == 403
-    for behind in ("samples", "drill_detail", "query"):
-        assert ask(result_type=behind) == 403
+def test_a_viewer_does_not_drill_by_a_column(viewer: httpx.Client, segments: Chart) -> None:
+    drill = {"slice_id": 0, "chart_id": segments.form["slice_id"], "groupby": ["customer_id"]}
+    assert ask(viewer, segments, {"columns": ["customer_id"]}, drill) == 403
+
+
+@pytest.mark.parametrize("kind", ["samples", "drill_detail", "query", "columns", "timegrains", "post_processed"])
+def test_a_viewer_sees_charts_as_they_are_drawn(
+    viewer: httpx.Client, segments: Chart, geography: Chart, kind: str
+) -> None:
+    assert ask(viewer, segments, result_type=kind) == 403
+    assert draw(viewer, geography, asked=kind) == 403
+
+
+@pytest.mark.parametrize("file", ["csv", "xlsx"])
+def test_a_viewer_takes_no_files(viewer: httpx.Client, segments: Chart, geography: Chart, file: str) -> None:
+    assert ask(viewer, segments, result_format=file) == 403
+    assert draw(viewer, geography, asked=file) == 403
+
+
+ORDERS = {"clause": "WHERE", "expressionType": "SIMPLE", "subject": "orders", "operator": ">", "comparator": 1}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"entity": "country_name"},
+        {"metric": "orders"},
+        {"metric": {**NAME, "sqlExpression": "max(country_name)"}},
+        {"secondary_metric": "orders"},
+        {"adhoc_filters": [ORDERS]},
+        {"adhoc_filters": [{"clause": "WHERE", "expressionType": "SQL", "sqlExpression": "orders > 1"}]},
+        {"adhoc_filters": [{"clause": "HAVING", "expressionType": "SQL", "sqlExpression": "sum(orders) > 1"}]},
+        {"extra_form_data": {"filters": [{"col": "orders", "op": ">", "val": 1}]}},
+        {"viz_type": "para", "series": "country_name"},
+        {"slice_id": None},
+    ],
+    ids=str,
+)
+def test_a_viewer_sees_the_map_as_it_is_saved(viewer: httpx.Client, geography: Chart, form: Document) -> None:
+    assert draw(viewer, geography, form) == 403
 
 
 # What Superset's own login on the warehouse may not read or do, and what PostgreSQL says.

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
-from playwright.sync_api import Page, Request, Response
+from playwright.sync_api import Page, Request, Response, expect
 
 from tests.superset.assets import ASSETS, charts_of
 from tests.superset.browser import CHART, DRAWN, browser, find_chromium, log_in, open_dashboard
@@ -58,3 +59,18 @@ def test_every_chart_of_a_dashboard_is_drawn(superset: Superset, page: Page, slu
     assert errors == []
     assert set(map(id, left)) <= set(map(id, failed)), [request.url for request in left]
     assert all("csp" in (request.failure or "").lower() for request in left), [request.failure for request in left]
+
+
+def test_a_filter_that_is_set_narrows_the_charts(superset: Superset, page: Page, owner: psycopg.Connection) -> None:
+    countries = "select country, count(*) from marts.customer_summary group by 1 order by 2 desc"
+    counts: dict[str, int] = dict(owner.execute(countries).fetchall())
+    country = next(iter(counts))
+    open_dashboard(page, superset.url, "customers-and-products")
+    tile = page.locator("[data-test-chart-name=Customers] .header-line")
+    expect(tile).to_have_text(f"{sum(counts.values()):,d}")
+    page.locator("#NATIVE_FILTER-country").click()
+    page.get_by_title(country, exact=True).click()
+    page.locator("[data-test=filter-bar__apply-button]").click()
+    expect(tile).to_have_text(f"{counts[country]:,d}", timeout=60_000)
+    expect(page.locator(f"{CHART} :is(.ant-alert, [role=alert])")).to_have_count(0)
+    assert len(counts) > 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -14,31 +16,30 @@ import yaml
 
 from infrastructure.local.superset import DIRECTORY
 from infrastructure.settings import PROJECT_ROOT
-from tests.superset.assets import ASSETS, Document, charts_of, part_is_chart, query_of
-from tests.superset.conftest import Superset, answer
+from tests.superset.assets import ASSETS, Document, charts_of, filters_of, metrics_of, part_is_chart, query_of
+from tests.superset.conftest import Numbers, Superset, answer, ask
 
 # Where a small company may have nothing to show: every order may have been paid as it should.
 MAY_BE_EMPTY = {"revenue/differences"}
 
 
-def rows_of(client: httpx.Client, chart_ids: dict[str, int], chart: str) -> list[dict[str, Any]]:
-    """What Superset answers to a chart of a dashboard."""
+def rows_of(
+    client: httpx.Client, numbers: Numbers, chart: str, narrowed: Document | None = None
+) -> list[dict[str, Any]]:
+    """What Superset answers to a chart of a dashboard, whose filters add `narrowed` (`filters`, `time_range`)."""
     asset = ASSETS.charts[chart]
-    number = chart_ids[asset["uuid"]]
-    found = answer(client.get(f"/api/v1/dashboard/{ASSETS.dashboard_of(chart)['slug']}"))["result"]
-    datasets = answer(client.get(f"/api/v1/dashboard/{found['id']}/datasets"))["result"]
-    source = next(entry["id"] for entry in datasets if entry["uid"] and entry["table_name"] == name_of_dataset(chart))
-    form = {**asset["params"], "dashboardId": found["id"], "slice_id": number}
+    source = numbers.datasets[asset["dataset_uuid"]]
+    dashboard = numbers.dashboards[ASSETS.dashboard_of(chart)["slug"]]
+    form = {**asset["params"], "dashboardId": dashboard, "slice_id": numbers.charts[asset["uuid"]]}
     if asset["viz_type"] == "world_map":  # one of the old charts, which the server draws up
-        form["datasource"] = f"{source}__table"
-        data = {"form_data": httpx.Response(200, json=form).text}
-        rows: list[dict[str, Any]] = answer(client.post("/superset/explore_json/", data=data))["data"]
-        return rows
-    body = {"datasource": {"id": source, "type": "table"}, "form_data": form, "queries": [query_of(asset["params"])]}
-    result = answer(client.post("/api/v1/chart/data", json=body))["result"][0]
-    assert result["error"] is None
-    answered: list[dict[str, Any]] = result["data"]
-    return answered
+        form |= {"datasource": f"{source}__table", "extra_form_data": narrowed or {}}
+        data = {"form_data": json.dumps(form)}
+        drawn: list[dict[str, Any]] = answer(client.post("/superset/explore_json/", data=data))["data"] or []
+        return drawn
+    query = query_of(asset["params"])
+    if narrowed:
+        query |= {**narrowed, "filters": query["filters"] + narrowed.get("filters", [])}
+    return ask(client, source, query, form)
 
 
 def name_of_dataset(chart: str) -> str:
@@ -46,11 +47,62 @@ def name_of_dataset(chart: str) -> str:
 
 
 @pytest.mark.parametrize("chart", ASSETS.charts)
-def test_a_chart_has_rows(viewer: httpx.Client, chart_ids: dict[str, int], chart: str) -> None:
-    rows = rows_of(viewer, chart_ids, chart)
+def test_a_chart_has_rows(viewer: httpx.Client, numbers: Numbers, chart: str) -> None:
+    rows = rows_of(viewer, numbers, chart)
     assert rows or chart in MAY_BE_EMPTY
     for metric in ASSETS.charts[chart]["params"].get("metrics") or []:
         assert any(row[metric] is not None for row in rows), f"{metric} is empty in every row"
+
+
+def nothing_fits(narrowed: Document) -> Document:
+    """What a filter of a dashboard adds to its charts when it is set to what nothing fits."""
+    if narrowed["filterType"] == "filter_time":
+        return {"time_range": "1990-01-01 : 1990-02-01"}
+    return {"filters": [{"col": column_of(narrowed), "op": "IN", "val": ["nothing of ours"]}]}
+
+
+def column_of(select: Document) -> str:
+    return str(select["targets"][0]["column"]["name"])
+
+
+@pytest.mark.parametrize(
+    ("chart", "number"), [(chart, number) for chart in ASSETS.charts for number in range(len(filters_of(chart)))]
+)
+def test_every_filter_of_a_chart_takes_hold(viewer: httpx.Client, numbers: Numbers, chart: str, number: int) -> None:
+    rows = rows_of(viewer, numbers, chart, nothing_fits(filters_of(chart)[number]))
+    assert not any(row.get(metric) for row in rows for metric in metrics_of(ASSETS.charts[chart]["params"]))
+    assert len(rows) <= 1  # one number over no rows is a row
+
+
+SELECTS = [
+    (slug, number)
+    for slug, dashboard in ASSETS.dashboards.items()
+    for number, one in enumerate(dashboard["metadata"]["native_filter_configuration"])
+    if one["filterType"] == "filter_select"
+]
+
+
+@pytest.mark.parametrize(("slug", "number"), SELECTS)
+def test_a_viewer_is_offered_the_values_of_a_filter(
+    viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection, slug: str, number: int
+) -> None:
+    select = ASSETS.dashboards[slug]["metadata"]["native_filter_configuration"][number]
+    (target,) = select["targets"]
+    (dataset,) = (one for one in ASSETS.datasets.values() if one["uuid"] == target["datasetUuid"])
+    form = {
+        "type": "NATIVE_FILTER",
+        "native_filter_id": select["id"],
+        "dashboardId": numbers.dashboards[slug],
+    }
+    column = column_of(select)
+    offered = ask(viewer, numbers.datasets[dataset["uuid"]], {"columns": [column], "orderby": [[column, True]]}, form)
+    there = owner.execute(f"select distinct {column} from ({query_of_dataset(dataset)}) as everything").fetchall()
+    assert {row[column] for row in offered} == {value for (value,) in there}
+    assert len(there) > 1
+
+
+def query_of_dataset(dataset: Document) -> str:
+    return str(dataset.get("sql") or f"select * from {dataset['schema']}.{dataset['table_name']}")
 
 
 # Charts, and the query on the marts that gives the same numbers: one row for each of the chart's, in any order.
@@ -58,11 +110,20 @@ SAME_NUMBERS = {
     "product-usage/dau": "select date_day, dau from marts.active_users",
     "product-usage/stickiness": "select date_day, dau::numeric / mau from marts.active_users",
     "product-usage/users_by_country": """
-        select country, sum(active_users)::numeric / count(distinct event_date) from marts.usage_by_segment group by 1
+        select country, sum(active_users)::numeric / (select max(date_day) - min(date_day) + 1 from marts.active_users)
+        from marts.usage_by_segment group by 1
     """,
     "growth-and-retention/quick_ratio_now": """
         select period_start, (new_users + resurrected_users)::numeric / nullif(churned_users, 0)
-        from marts.growth_accounting where grain = 'week'
+        from marts.growth_accounting
+        where grain = 'week' and period_start + 7 <= (select max(date_day) + 1 from marts.active_users)
+    """,
+    "growth-and-retention/retention_curve": """
+        select period_index, sum(retained_users)::numeric / sum(cohort_users)
+        from marts.retention_cohorts
+        where grain = 'week' and retention_type = 'first_time' and period_index > 0
+            and cohort_start + 7 * (period_index + 1) <= (select max(date_day) + 1 from marts.active_users)
+        group by 1
     """,
     "revenue/mrr_now": "select month_start, sum(mrr) from marts.mrr group by 1",
     "revenue/mrr_waterfall": """
@@ -78,13 +139,18 @@ SAME_NUMBERS = {
         select currency, count(*), sum(order_total), sum(charged), sum(refunded), sum(difference)
         from marts.payment_reconciliation group by 1
     """,
+    "revenue/differences": """
+        select status, currency, count(*), sum(difference)
+        from marts.payment_reconciliation where status in ('underpaid', 'overpaid', 'unpaid', 'overrefunded')
+        group by 1, 2
+    """,
     "funnel-and-attribution/funnel_purchase": """
         select step_number, sum(users) from marts.funnel_conversion
         where funnel_id = 'view_to_purchase' and dimension = 'total' group by 1
     """,
     "funnel-and-attribution/channels": """
         select channel, sum(conversions), sum(revenue), sum(spend),
-            nullif(sum(spend), 0) / nullif(sum(conversions), 0), sum(revenue) / nullif(sum(spend), 0)
+            sum(spend) / nullif(sum(conversions), 0), sum(revenue) / nullif(sum(spend), 0)
         from marts.channel_performance where model = 'linear' group by 1
     """,
     "customers-and-products/rfm_treemap": """
@@ -97,6 +163,11 @@ SAME_NUMBERS = {
         select country_name, sum(net_revenue), sum(orders), sum(gross_revenue - discounts) / nullif(sum(orders), 0)
         from marts.geography_sales group by 1
     """,
+    "operations-and-data-quality/rejects_now": """
+        select landed_on, count(rejects.landed_on)
+        from (select distinct landed_on from raw.loads where superseded_by is null) as days
+        left join staging.stg_rejects as rejects using (landed_on) group by 1
+    """,
     "operations-and-data-quality/reject_rules": """
         select source, rule, count(*) from staging.stg_rejects group by 1, 2
     """,
@@ -105,11 +176,11 @@ SAME_NUMBERS = {
 
 @pytest.mark.parametrize("chart", SAME_NUMBERS)
 def test_a_chart_has_the_numbers_of_the_marts(
-    viewer: httpx.Client, chart_ids: dict[str, int], owner: psycopg.Connection, chart: str
+    viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection, chart: str
 ) -> None:
     params = ASSETS.charts[chart]["params"]
-    metrics = params.get("metrics") or [params["metric"]]
-    shown = [[row[metric] for metric in metrics] for row in rows_of(viewer, chart_ids, chart)]
+    metrics = metrics_of(params)
+    shown = [[row[metric] for metric in metrics] for row in rows_of(viewer, numbers, chart)]
     expected = [row[-len(metrics) :] for row in owner.execute(SAME_NUMBERS[chart]).fetchall()]
     assert len(expected) > 1 or chart.endswith("/customer_revenue") or chart.endswith("/by_currency")
     assert rounded(shown) == rounded(expected)
@@ -121,20 +192,11 @@ def rounded(rows: list[Any]) -> list[tuple[Decimal | None, ...]]:
     return sorted(values, key=lambda row: [(v is None, v or 0) for v in row])
 
 
-def test_a_filter_of_a_dashboard_takes_hold(
-    viewer: httpx.Client, chart_ids: dict[str, int], owner: psycopg.Connection
-) -> None:
-    chart = ASSETS.charts["revenue/mrr_now"]
+def test_a_filter_leaves_what_was_asked_for(viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection) -> None:
     most = "select country from marts.customer_summary group by 1 order by count(*) desc"
     (country,) = owner.execute(most).fetchone() or ()
-    params = chart["params"]
-    one = {"clause": "WHERE", "expressionType": "SIMPLE", "subject": "country", "operator": "==", "comparator": country}
-    params_of_one = {**params, "adhoc_filters": [*params["adhoc_filters"], one]}
-    ASSETS.charts["revenue/mrr_now"] = {**chart, "params": params_of_one}
-    try:
-        shown = [[row["mrr"]] for row in rows_of(viewer, chart_ids, "revenue/mrr_now")]
-    finally:
-        ASSETS.charts["revenue/mrr_now"] = chart
+    narrowed = {"filters": [{"col": "country", "op": "IN", "val": [country]}]}
+    shown = [[row["mrr"]] for row in rows_of(viewer, numbers, "revenue/mrr_now", narrowed)]
     expected = owner.execute(
         "select sum(mrr) from marts.mrr join marts.customer_summary using (customer_id)"
         " where country = %s group by month_start",
@@ -143,11 +205,47 @@ def test_a_filter_of_a_dashboard_takes_hold(
     assert rounded(shown) == rounded(expected)
 
 
+def emitted(chart: str) -> list[str]:
+    """Columns by whose values a click on the chart filters the others."""
+    params = ASSETS.charts[chart]["params"]
+    times = {column["column_name"] for column in ASSETS.dataset_of(chart)["columns"] if column["is_dttm"]}
+    group = params.get("groupby") or []
+    shown = [params.get("x_axis"), *([group] if isinstance(group, str) else group)]
+    return [column for column in shown if column and column not in times]
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        chart
+        for chart in ASSETS.charts
+        if emitted(chart) and ASSETS.dashboard_of(chart)["metadata"]["cross_filters_enabled"]
+    ],
+)
+def test_a_click_on_a_chart_empties_no_other(viewer: httpx.Client, numbers: Numbers, chart: str) -> None:
+    clicked = rows_of(viewer, numbers, chart)[0]
+    for column in emitted(chart):
+        narrowed = {"filters": [{"col": column, "op": "IN", "val": [clicked[column]]}]}
+        for other in ASSETS.charts:
+            known = {one["column_name"] for one in ASSETS.dataset_of(other)["columns"]}
+            if ASSETS.dashboard_of(other) is ASSETS.dashboard_of(chart) and other != chart and column in known:
+                rows = rows_of(viewer, numbers, other, narrowed)
+                metrics = metrics_of(ASSETS.charts[other]["params"])
+                assert any(row[metric] is not None for row in rows for metric in metrics), (column, other)
+
+
+def test_amounts_of_orders_are_added_within_a_currency() -> None:
+    """payment_reconciliation has the currency of each order, and not the reporting currency."""
+    for name, chart in ASSETS.charts.items():
+        shown = {"order_total", "charged", "refunded", "difference"} & set(metrics_of(chart["params"]))
+        if shown and name_of_dataset(name) == "payment_reconciliation":
+            assert "currency" in chart["params"]["groupby"], name
+
+
 @pytest.mark.parametrize("name", ASSETS.datasets)
 def test_a_data_set_knows_its_columns(owner: psycopg.Connection, name: str) -> None:
     dataset = ASSETS.datasets[name]
-    query = dataset.get("sql") or f"select * from {dataset['schema']}.{dataset['table_name']}"
-    cursor = owner.execute(f"select * from ({query}) as everything limit 0")
+    cursor = owner.execute(f"select * from ({query_of_dataset(dataset)}) as everything limit 0")
     there = {column.name for column in cursor.description or []}
     known = {column["column_name"] for column in dataset["columns"]}
     assert known <= there
@@ -169,8 +267,7 @@ def test_every_dashboard_is_an_exposure_with_an_owner() -> None:
 def tables_of(dataset: Document) -> set[str]:
     if "sql" not in dataset:
         return {dataset["table_name"]}
-    words = dataset["sql"].split()
-    return {word.removeprefix("marts.") for word in words if word.startswith("marts.")}
+    return set(re.findall(r"\bmarts\.(\w+)", dataset["sql"]))
 
 
 STATE = """

@@ -37,40 +37,10 @@ DAILY = """
 """
 # What each subscription pays a month on a day against the day before, in its own currency.
 MRR = """
-    with days as (
-        select date_day from core.dim_date
-    ),
-    paid as (
-        select days.date_day, periods.subscription_id, periods.currency, periods.monthly_amount as amount
-        from days
-        join core.fact_subscription_periods as periods
-            on days.date_day >= periods.paid_from
-            and (days.date_day < periods.period_end or periods.period_end is null)
-    ),
-    changes as (
-        select
-            days.date_day,
-            coalesce(today.currency, before.currency) as currency,
-            coalesce(today.amount, 0) - coalesce(before.amount, 0) as change,
-            case
-                when before.amount is null and exists (
-                    select from core.fact_subscription_periods as earlier
-                    where earlier.subscription_id = today.subscription_id and earlier.paid_from < days.date_day
-                ) then 'reactivation'
-                when before.amount is null then 'new'
-                when today.amount is null then 'churn'
-                when today.amount > before.amount then 'expansion'
-                else 'contraction'
-            end as movement
-        from days
-        join (select distinct subscription_id from core.fact_subscription_periods) as subscriptions on true
-        left join paid as today
-            on days.date_day = today.date_day and subscriptions.subscription_id = today.subscription_id
-        left join paid as before
-            on days.date_day = before.date_day + 1 and subscriptions.subscription_id = before.subscription_id
-        where coalesce(today.amount, 0) <> coalesce(before.amount, 0)
-    )
-    select date_day, 'mrr_' || movement || '.' || currency, sum(change) from changes group by 1, 2
+    select movement_date, 'mrr_' || movement || '.' || currency, sum(amount_change)
+    from core.int_subscription_movements
+    where movement_date <= (select max(date_day) from core.dim_date)
+    group by movement_date, movement, currency
 """
 
 

@@ -153,6 +153,7 @@ select
     cast(lost as integer) as lost,
     cast(on_time as integer) as on_time,
     cast(late as integer) as late,
+    cast(decided as integer) as decided,
     cast(cast(on_time as numeric(18, 4)) / nullif(decided, 0) as numeric(18, 4)) as on_time_rate,
     cast(average_hours_to_ship as numeric(18, 4)) as average_hours_to_ship,
     cast(median_hours_to_ship as numeric(18, 4)) as median_hours_to_ship,

@@ -1,0 +1,234 @@
+"""Who sees a chart by its dashboard alone sees that chart: its columns and metrics, with the filters of its dashboard.
+
+Superset lets the role of a dashboard ask anything of the data sets behind the dashboard's charts: rows, columns that no
+chart shows, SQL expressions. This module refuses whatever the saved chart, or the filter of the dashboard, does not
+name. It applies to users without a right on the data set; what it does not know it refuses.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flask import request
+from superset.common.chart_data import ChartDataResultType
+from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
+from superset.exceptions import SupersetSecurityException
+from superset.security import SupersetSecurityManager
+
+if TYPE_CHECKING:
+    from superset.common.query_context import QueryContext
+    from superset.common.query_object import QueryObject
+    from superset.models.dashboard import Dashboard
+    from superset.models.slice import Slice
+    from superset.viz import BaseViz
+
+# Where the settings of a chart name what it shows.
+DIMENSIONS = ("all_columns", "columns", "entity", "groupby", "groupbyColumns", "groupbyRows", "series", "x_axis")
+METRICS = ("metric", "metrics", "percent_metrics", "secondary_metric", "series_limit_metric", "timeseries_limit_metric")
+SHOWN = {ChartDataResultType.FULL, ChartDataResultType.RESULTS}
+
+
+class SecurityManager(SupersetSecurityManager):
+    """Superset's own, and for those who have no right on a data set the charts as they are saved."""
+
+    def raise_for_access(self, **what: Any) -> None:
+        """Raises SupersetSecurityException as Superset's own does, and where a request goes beyond the chart."""
+        super().raise_for_access(**what)
+        context: QueryContext | None = what.get("query_context")
+        viz: BaseViz | None = what.get("viz")
+        asked = context or viz
+        if asked is None:
+            return
+        source = asked.datasource
+        if (
+            self.can_access_schema(source)
+            or self.can_access("datasource_access", source.perm or "")
+            or self.is_owner(source)
+        ):
+            return
+        form = asked.form_data or {}
+        dashboard = self._dashboard(form)
+        if context is not None and form.get("type") == "NATIVE_FILTER":
+            allowed = _of_filter(dashboard, form.get("native_filter_id"), source.id)
+        else:
+            allowed = _of_chart(dashboard, _chart(dashboard, form, source, viz.viz_type if viz else None))
+        for query in _queries_of_context(context) if context is not None else [_query_of_viz(viz)]:
+            allowed.check(query)
+
+    def _dashboard(self, form: dict[str, Any]) -> Dashboard:
+        from superset.models.dashboard import Dashboard
+
+        return self.session.query(Dashboard).filter(Dashboard.id == form.get("dashboardId")).one()
+
+
+@dataclass(frozen=True)
+class _Query:
+    """What is asked of a data set, in whichever of Superset's two ways it was asked."""
+
+    result_type: str
+    columns: list[Any]
+    metrics: list[Any]
+    order: list[Any]
+    filters: list[dict[str, Any]]
+    time_column: str | None
+    sql: list[str]
+    annotations: list[Any]
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """Columns and metrics that may be shown, columns that may be filtered, and filters that must be there."""
+
+    columns: set[str]
+    metrics: set[str] = field(default_factory=set)
+    filters: set[str] = field(default_factory=set)
+    fixed: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def check(self, query: _Query) -> None:
+        if query.result_type not in SHOWN:
+            raise _refusal(f"{query.result_type} of a chart")
+        if query.sql or query.annotations:
+            raise _refusal("An SQL expression, or a layer of annotations,")
+        for column in query.columns:
+            if not self.shows_column(column):
+                raise _refusal(f"The column {_shown(column)}")
+        for metric in query.metrics:
+            if not self.shows_metric(metric):
+                raise _refusal(f"The metric {_shown(metric)}")
+        for by in query.order:
+            if not (self.shows_column(by) or self.shows_metric(by)):
+                raise _refusal(f"An order by {_shown(by)}")
+        for narrowed in [rule.get("col") for rule in query.filters] + [query.time_column]:
+            if narrowed is not None and not (isinstance(narrowed, str) and narrowed in self.filters):
+                raise _refusal(f"A filter on {_shown(narrowed)}")
+        there = {_rule(rule.get("col"), rule.get("op"), rule.get("val")) for rule in query.filters}
+        for rule in self.fixed:
+            if rule not in there:
+                raise _refusal(f"The chart without its filter on {rule[0]}")
+
+    def shows_column(self, column: Any) -> bool:
+        return _name(column) in self.columns
+
+    def shows_metric(self, metric: Any) -> bool:
+        return _frozen(metric) in self.metrics
+
+
+def _chart(dashboard: Dashboard, form: dict[str, Any], source: Any, viz_type: str | None) -> Slice:
+    chart = next((chart for chart in dashboard.slices if chart.id == form.get("slice_id")), None)
+    if chart is None or chart.datasource != source:
+        raise _refusal("A question that is no chart of the dashboard")
+    if viz_type not in (None, chart.viz_type):
+        raise _refusal("Another type of chart than the saved one")
+    return chart
+
+
+def _of_chart(dashboard: Dashboard, chart: Slice) -> _Allowed:
+    params = chart.params_dict
+    dimensions = _dimensions(params)
+    rules = [rule for rule in params.get("adhoc_filters") or [] if rule.get("expressionType") == "SIMPLE"]
+    metadata = json.loads(dashboard.json_metadata or "{}")
+    filters = dimensions | {rule["subject"] for rule in rules}
+    filters |= {column for each in metadata.get("native_filter_configuration", []) for _, column in _targets(each)}
+    if metadata.get("cross_filters_enabled"):
+        filters |= {column for other in dashboard.slices for column in _dimensions(other.params_dict)}
+    return _Allowed(
+        columns=dimensions,
+        metrics={_frozen(metric) for metric in _named(params, METRICS)},
+        filters=filters,
+        fixed=[
+            _rule(rule["subject"], rule["operator"], rule.get("comparator"))
+            for rule in rules
+            if rule["operator"] != "TEMPORAL_RANGE"  # the dashboard's own filter of time takes its place
+        ],
+    )
+
+
+def _of_filter(dashboard: Dashboard, filter_id: Any, datasource_id: int) -> _Allowed:
+    """The values to choose from, which may be searched."""
+    configured = json.loads(dashboard.json_metadata or "{}").get("native_filter_configuration", [])
+    targets = [target for each in configured if each.get("id") == filter_id for target in _targets(each)]
+    columns = {column for source, column in targets if source == datasource_id}
+    return _Allowed(columns=columns, filters=columns)
+
+
+def _targets(native_filter: dict[str, Any]) -> list[tuple[int, str]]:
+    """Data set and column of each target of a dashboard's filter; one of time has none."""
+    return [
+        (target["datasetId"], target["column"]["name"])
+        for target in native_filter.get("targets", [])
+        if target.get("column")
+    ]
+
+
+def _queries_of_context(context: QueryContext) -> list[_Query]:
+    return [_query_of_context(query, query.result_type or context.result_type) for query in context.queries]
+
+
+def _query_of_context(query: QueryObject, result_type: str) -> _Query:
+    """Post-processing is not looked at: it works on the rows of the answer and reads nothing of the database."""
+    return _Query(
+        result_type=result_type,
+        columns=[*query.columns, *query.series_columns],
+        metrics=query.metrics or [],
+        order=[*(by for by, _ in query.orderby), *filter(None, [query.series_limit_metric])],
+        filters=query.filter,
+        time_column=query.granularity,
+        sql=[text for text in (query.extras.get("where"), query.extras.get("having")) if text],
+        annotations=query.annotation_layers,
+    )
+
+
+def _query_of_viz(viz: BaseViz) -> _Query:
+    """The query of one of the old charts, which the server makes of the request as here."""
+    kinds = [kind for kind in ChartDataResultType if request.args.get(kind) == "true"]
+    query = type(viz)(viz.datasource, copy.deepcopy(viz.form_data)).query_obj()
+    return _Query(
+        result_type=kinds[0] if kinds else ChartDataResultType.FULL,
+        columns=[*query.get("groupby", []), *query.get("columns", [])],
+        metrics=query.get("metrics", []),
+        order=[*(by for by, _ in query.get("orderby", [])), *filter(None, [query.get("timeseries_limit_metric")])],
+        filters=query.get("filter", []),
+        time_column=query.get("granularity"),
+        sql=[text for text in (query["extras"].get("where"), query["extras"].get("having")) if text],
+        annotations=viz.form_data.get("annotation_layers", []),
+    )
+
+
+def _dimensions(params: dict[str, Any]) -> set[str]:
+    return {name for name in map(_name, _named(params, DIMENSIONS)) if name is not None}
+
+
+def _named(params: dict[str, Any], keys: tuple[str, ...]) -> list[Any]:
+    values = [params.get(key) for key in keys]
+    return [one for value in values if value for one in (value if isinstance(value, list) else [value])]
+
+
+def _name(column: Any) -> str | None:
+    """Name of a column as it stands in the data set, or as the axis of a chart; None for an expression of SQL."""
+    if isinstance(column, dict) and column.get("columnType") == "BASE_AXIS":
+        column = column.get("sqlExpression")
+    return column if isinstance(column, str) else None
+
+
+def _rule(column: Any, operator: Any, value: Any) -> tuple[str, str, str]:
+    return _frozen(column), str(operator).upper(), _frozen(value)
+
+
+def _frozen(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else "that is an expression"
+
+
+def _refusal(what: str) -> SupersetSecurityException:
+    message = (
+        f"{what} needs a right on the data set: its dashboard shows the chart as it is saved. Ask an administrator."
+    )
+    return SupersetSecurityException(
+        SupersetError(message, SupersetErrorType.DATASOURCE_SECURITY_ACCESS_ERROR, ErrorLevel.WARNING)
+    )
