@@ -1,7 +1,8 @@
 """Tells people what went wrong, and when it is well again: to Slack and by e-mail, as far as `.env` names them.
 
 One alert for one cause: what is open is kept in quality.alerts, told once, and told again when it is over. Airflow's
-own notifiers send it. An alert that cannot be sent is printed, fails nothing, and is sent when its cause comes again.
+own notifiers send it. An alert that cannot be sent is printed, fails nothing, and is sent when its cause comes again;
+that something is well again, with whatever is well next.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import html
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 
 import psycopg
 
@@ -18,27 +20,61 @@ from infrastructure.settings import Settings
 from infrastructure.warehouse import WarehouseError, connect
 
 _SECONDS = 10  # that a receiver has to answer
+_MOST = 10  # causes that a message has words of
 _SLACK, _SMTP = "alerts_slack", "alerts_smtp"  # Airflow's names for the connections, which are in no database
 
 
-def raise_alert(settings: Settings, cause: str, text: str, link: str | None = None) -> bool:
+def raise_alert(settings: Settings, cause: str, text: str, link: str | None = None, *, title: str = "") -> bool:
     """Tell `text`, unless an alert of that cause has been told and is open. True when it was told to somebody.
 
     `link` is where to look; without it that is the run in Airflow that this process belongs to, if it belongs to one.
     """
-    if not _is_news(settings, _OPEN, [cause, text], unknown=True):
+    return raise_alerts(settings, title or cause, {cause: text}, link=link)
+
+
+def raise_alerts(
+    settings: Settings, title: str, causes: Mapping[str, str], about: str = "", link: str | None = None
+) -> bool:
+    """Tell in one message those of `causes` (with their texts) of which no alert has been told and is open."""
+    news = _write(settings, _OPEN, [list(causes), list(causes.values())], unknown=list(causes))
+    if not news:
         return False
-    told = _send(settings, f"Failed: {cause}", _with_link(text, link))
+    more = f"and {len(news) - _MOST} more" if len(news) > _MOST else ""
+    lines = [line for line in (about, *(causes[cause] for cause in news[:_MOST]), more) if line]
+    told = _send(settings, f"Failed: {title}", _with_link("\n".join(lines), link))
     if not told:
-        _is_news(settings, _NOT_TOLD, [cause], unknown=False)
+        _write(settings, _NOT_TOLD, [news])
     return told
 
 
-def settle_alert(settings: Settings, cause: str, text: str) -> bool:
-    """Tell that a cause is well again, where its alert was told. True when it was told to somebody."""
-    return _is_news(settings, _CLOSE, [cause], unknown=False) and _send(
-        settings, f"Well again: {cause}", _with_link(text)
-    )
+def settle_alert(settings: Settings, cause: str, text: str, *, title: str = "") -> bool:
+    """Tell that a cause is well again, where its alert was told. True when something was told to somebody."""
+    return settle_alerts(settings, title or cause, [cause], text)
+
+
+def settle_alerts(settings: Settings, title: str, causes: Sequence[str], text: str) -> bool:
+    """Tell in one message that causes are well again, if the alert of one was told; and what could not be told before.
+
+    True when something was told to somebody.
+    """
+    told = False
+    try:
+        with connect(settings, "transformer", application_name="alerts") as warehouse:
+            warehouse.execute(_FORGET, [list(causes)])
+            warehouse.execute(_SETTLE, [title, _with_link(text), list(causes)])
+            warehouse.commit()
+            # What is being told stays locked: it is told once, and gone when it was.
+            waiting: dict[tuple[str, str], list[str]] = {}
+            for cause, well in warehouse.execute(_SETTLED).fetchall():
+                waiting.setdefault(tuple(well), []).append(cause)
+            for (well_title, well_text), settled in waiting.items():
+                if not _send(settings, f"Well again: {well_title}", well_text):
+                    break  # and nobody would hear the others
+                warehouse.execute("delete from quality.alerts where cause = any(%s)", [settled])
+                told = True
+    except (WarehouseError, psycopg.Error) as error:
+        print(f"Open alerts are not known: {error}", file=sys.stderr)
+    return told
 
 
 def open_causes(settings: Settings, prefix: str) -> list[str]:
@@ -46,7 +82,8 @@ def open_causes(settings: Settings, prefix: str) -> list[str]:
     try:
         with connect(settings, "transformer", application_name="alerts") as warehouse:
             rows = warehouse.execute(
-                "select cause from quality.alerts where starts_with(cause, %s) order by cause", [prefix]
+                "select cause from quality.alerts where starts_with(cause, %s) and well_again is null order by cause",
+                [prefix],
             ).fetchall()
     except (WarehouseError, psycopg.Error) as error:
         print(f"Open alerts are not known: {error}", file=sys.stderr)
@@ -59,14 +96,14 @@ def _with_link(text: str, link: str | None = None) -> str:
     return f"{text}\n{link}" if link else text
 
 
-def _is_news(settings: Settings, statement: str, values: list[str], *, unknown: bool) -> bool:
-    """Whether the statement gives a row that says true; `unknown` where the warehouse does not answer.
+def _write(settings: Settings, statement: str, values: Sequence[object], unknown: Sequence[str] = ()) -> Sequence[str]:
+    """The causes that a statement gives; `unknown` where the warehouse does not answer.
 
     It may be what is down: better a failure too many than one too few, and nothing is well again that nobody knows of.
     """
     try:
         with connect(settings, "transformer", application_name="alerts") as warehouse:
-            return warehouse.execute(statement, values).fetchone() == (True,)
+            return [cause for (cause,) in warehouse.execute(statement, values).fetchall()]
     except (WarehouseError, psycopg.Error) as error:
         print(f"Open alerts are not known: {error}", file=sys.stderr)
         return unknown
@@ -125,11 +162,24 @@ def _connect_airflow(settings: Settings, name: str, connection: dict[str, object
     os.environ[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(connection)
 
 
-# An alert counts as told from before it is sent, so that two tasks do not both send it.
+# An alert counts as told from before it is sent, so that two tasks do not both send it. A cause that comes again before
+# anybody has heard that it was well is news.
 _OPEN = """
-insert into quality.alerts as alert (cause, text, told_at) values (%s, %s, now())
-on conflict (cause) do update set text = excluded.text, told_at = excluded.told_at where alert.told_at is null
-returning true
+insert into quality.alerts as alert (cause, text, told_at)
+select cause, text, now() from unnest(%s::text[], %s::text[]) as new (cause, text)
+on conflict (cause) do update set text = excluded.text, told_at = excluded.told_at, well_again = null
+where alert.told_at is null or alert.well_again is not null
+returning cause
 """
-_NOT_TOLD = "update quality.alerts set told_at = null where cause = %s returning true"
-_CLOSE = "delete from quality.alerts where cause = %s returning told_at is not null"
+_NOT_TOLD = "update quality.alerts set told_at = null where cause = any(%s) returning cause"
+_FORGET = "delete from quality.alerts where cause = any(%s) and told_at is null"
+_SETTLE = """
+update quality.alerts set well_again = array[%s, %s]
+where cause = any(%s) and well_again is null
+"""
+_SETTLED = """
+select cause, well_again from quality.alerts
+where well_again is not null
+order by raised_at, cause
+for update skip locked
+"""

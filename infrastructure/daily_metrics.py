@@ -76,8 +76,8 @@ def history(warehouse: psycopg.Connection, first: date, last: date) -> dict[str,
 
 
 def newest_day(warehouse: psycopg.Connection) -> date | None:
-    """The last day that anything has landed for."""
-    row = warehouse.execute("select max(landed_on) from raw.loads where superseded_by is null").fetchone()
+    """The last day that is over (UTC) and that anything has landed for: files of incoming/ land on the present day."""
+    row = warehouse.execute(_NEWEST_DAY).fetchone()
     return row[0] if row else None
 
 
@@ -150,6 +150,10 @@ _CHANGED_DAYS = """
         or max(measured.measured_at) is null
         or max(landed.landed_at) > max(measured.measured_at)
     order by landed.day
+"""
+_NEWEST_DAY = """
+    select max(landed_on) from raw.loads
+    where superseded_by is null and landed_on < (now() at time zone 'UTC')::date
 """
 # A source is in use from the day on which it first landed.
 _SOURCES_IN_USE = "select distinct source from raw.loads where landed_on <= %s and superseded_by is null"

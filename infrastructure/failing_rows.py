@@ -1,7 +1,8 @@
 """The first rows that a failed test found, kept in quality.failing_rows without what says who somebody is.
 
 Personal are the columns that a contract marks as such (tag pii), whatever table they are in, what a test of such a
-column calls by another name, and e-mail addresses and long numbers (of phones and cards) in any text.
+column calls by another name, whole rows as they were delivered, and in any text e-mail addresses, long numbers (of
+phones and cards) and the values that a message of PostgreSQL quotes.
 """
 
 from __future__ import annotations
@@ -25,39 +26,55 @@ from infrastructure.warehouse import connect
 FIRST = 5  # rows of a test
 # What dbt's own tests of a column (unique, accepted_values, relationships) call its values.
 _NAMES_IN_TESTS = frozenset({"unique_field", "value_field", "from_field"})
+# Columns that hold a row as it was delivered, or what of it no contract knows.
+_DELIVERED = frozenset({"_original", "original", "_doc", "_extra"})
 MASK = "***"
 _LONGEST = 200  # characters of a value
 _SECONDS = 30  # that asking for the rows of a test may take
 # Of a limited length: what looks like neither costs no more for being long.
 _EMAIL = re.compile(r"[^\s@\"'<>,;:(){}\[\]]{1,64}@[^\s@\"'<>,;:(){}\[\]]{1,255}\.\w+")
 _NUMBER = re.compile(r"\+?\b\d(?:[ ()./-]{0,2}\d){8,}\b")
+# A value may hold any brackets and lines: what is cut ends at the last bracket there is.
+_QUOTED = re.compile(r"(Failing row contains |\bkey \([^=]{0,1000}\)=)\((?:.*\)|.*)", re.IGNORECASE | re.DOTALL)
+_REFUSED = re.compile(r"(invalid input (?:syntax|value) for [^:\n]{0,200}: |JSON data, line \d+: ).*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d( \d\d)?")  # with the hour that follows it
 
 
 def masked_text(text: str) -> str:
-    """The text without e-mail addresses and numbers that may be of a phone or a card. Dates and times stay."""
+    """The text without e-mail addresses, numbers that may be of a phone or a card, and values that PostgreSQL quotes.
+
+    Dates and times stay.
+    """
+    text = _REFUSED.sub(rf"\1{MASK}", _QUOTED.sub(rf"\1({MASK})", text))
     text = _EMAIL.sub(MASK, text)
     return _NUMBER.sub(lambda found: found[0] if _DATE.fullmatch(found[0]) else MASK, text)
 
 
 def masked_row(row: dict[str, Any], column: str | None = None) -> dict[str, Any]:
     """A row as JSON can hold it: personal columns masked, texts too, and short. `column` is what its test is of."""
-    personal = _personal_columns()
+    personal = _personal_columns() | _DELIVERED
     if column in personal:
         personal |= _NAMES_IN_TESTS
     return {name: MASK if name in personal and value is not None else _masked(value) for name, value in row.items()}
 
 
-def failures(settings: Settings, run_id: str, most: int = 10) -> list[str]:
-    """What did not pass in a run of dbt, a line for each node, with the first rows that a test found."""
+def failures(settings: Settings, run_id: str) -> dict[str, str]:
+    """What did not pass in a run of dbt: node and text, which has the first rows that a test found."""
     with connect(settings, "transformer", application_name="failing_rows") as session:
-        found = session.execute(_FAILURES, [run_id, most]).fetchall()
-    lines = []
+        found = session.execute(_FAILURES, [run_id]).fetchall()
+    texts = {}
     for node_id, status, message, rows in found:
         kind, _, name = node_id.split(".", 2)
-        lines.append(f"{kind} {name}: {status}. {message or ''}".rstrip())
-        lines += [f"  {', '.join(f'{column}: {value}' for column, value in row.items())}" for row in rows or ()]
-    return lines
+        lines = [f"  {', '.join(f'{column}: {value}' for column, value in row.items())}" for row in rows or ()]
+        texts[node_id] = "\n".join([f"{kind} {name}: {status}. {message or ''}".rstrip(), *lines])
+    return texts
+
+
+def passed(settings: Settings, run_id: str) -> set[str]:
+    """The nodes that passed in a run of dbt."""
+    query = "select node_id from quality.dbt_results where run_id = %s and status in ('success', 'pass', 'warn')"
+    with connect(settings, "transformer", application_name="failing_rows") as session:
+        return {node_id for (node_id,) in session.execute(query, [run_id])}
 
 
 def keep_failing_rows(session: psycopg.Connection, run_id: str, results: Iterable[Any]) -> None:
@@ -83,7 +100,8 @@ def keep_failing_rows(session: psycopg.Connection, run_id: str, results: Iterabl
                 [run_id, node_id, Jsonb(rows)],
             )
         except psycopg.Error as error:
-            print(f"The rows that {node_id} found are not in quality.failing_rows: {error}", file=sys.stderr)
+            why = masked_text(str(error))
+            print(f"The rows that {node_id} found are not in quality.failing_rows: {why}", file=sys.stderr)
 
 
 def _first_rows(session: psycopg.Connection, query: str) -> list[dict[str, Any]]:
@@ -120,5 +138,4 @@ _FAILURES = """
         on results.run_id = failing.run_id and results.node_id = failing.node_id
     where results.run_id = %s and results.status in ('error', 'fail')
     order by results.finished_at, results.node_id
-    limit %s
 """

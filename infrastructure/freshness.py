@@ -14,20 +14,38 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from infrastructure.alerts import raise_alert, settle_alert
+from infrastructure.alerts import open_causes, raise_alerts, settle_alerts
+from infrastructure.failing_rows import masked_text
 from infrastructure.settings import Settings, SettingsError, load_settings
 from infrastructure.transform import run_dbt, run_id_of_process, target_path
 from infrastructure.warehouse import WarehouseError, connect
 
 
 def check_freshness(settings: Settings) -> list[dict[str, Any]]:
-    """Ask dbt, keep the answer, and return it: `source`, `age_hours`, `limit_hours` and `is_stale` of each source."""
+    """Ask dbt, keep the answer, and return it: `source`, `age_hours`, `limit_hours` and `is_stale` of each source.
+
+    WarehouseError where a source could not be measured.
+    """
     path = target_path(settings) / "sources.json"
     path.unlink(missing_ok=True)  # so that what is read is what this dbt wrote
     result = run_dbt(settings, ["--quiet", "source", "freshness"])
     if not path.exists():
         raise WarehouseError(f"dbt source freshness wrote no {path}: {result.exception}")
-    answers = [_answer(entry) for entry in json.loads(path.read_text(encoding="utf-8"))["results"]]
+    entries = json.loads(path.read_text(encoding="utf-8"))["results"]
+    measured = {entry["unique_id"] for entry in entries}
+    unknown = [
+        f"{entry.node.unique_id}: {masked_text(entry.message or '')}"
+        for entry in getattr(result.result, "results", None) or []
+        if entry.status != "success" and entry.node.unique_id not in measured  # dbt leaves them out of the file
+    ]
+    if unknown or not entries:
+        raise WarehouseError(
+            f"dbt could not measure how fresh the sources of warehouse {settings.database} are:\n"
+            + "\n".join(unknown or ["it has asked none; the lines above say why."])
+            + "\nIs the server up (`make status`)? Otherwise look at their `loaded_at_query` in "
+            "dbt/models/staging/_staging__sources.yml."
+        )
+    answers = [_answer(entry) for entry in entries]
     used = [answer for answer in answers if answer["age_hours"] is not None]
     run_id = run_id_of_process()
     with connect(settings, "transformer", application_name="freshness") as warehouse:
@@ -38,18 +56,16 @@ def check_freshness(settings: Settings) -> list[dict[str, Any]]:
 
 def _answer(entry: dict[str, Any]) -> dict[str, Any]:
     limit = (entry.get("criteria") or {}).get("error_after") or {}
-    age = entry.get("max_loaded_at_time_ago_in_s")
-    # Where nothing has landed, dbt gives an error without a time, or counts from the year 1.
-    landed = age is not None and not str(entry.get("max_loaded_at", "")).startswith("0001-")
+    landed = not entry["max_loaded_at"].startswith("0001-")  # where nothing has landed, dbt counts from the year 1
     return {
         "source": entry["unique_id"].rpartition(".")[2],
-        "age_hours": round(float(age or 0) / 3600, 2) if landed else None,
+        "age_hours": round(float(entry["max_loaded_at_time_ago_in_s"]) / 3600, 2) if landed else None,
         "limit_hours": (limit.get("count") or 0) * _HOURS[limit.get("period") or "hour"] or None,
         "is_stale": entry["status"] == "error",
     }
 
 
-_CAUSE = "stale sources"
+_CAUSE = "stale source "
 _HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
 _WRITE = """
 insert into quality.source_freshness (run_id, source, age_hours, limit_hours, is_stale)
@@ -66,18 +82,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SettingsError, WarehouseError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    stale = [
-        f"{answer['source']} landed {answer['age_hours']} hours ago; {answer['limit_hours']} are allowed"
+    tell(settings, answers)
+    return 0
+
+
+def tell(settings: Settings, answers: Sequence[dict[str, Any]]) -> None:
+    """Print which sources are stale and alert of those that are news; and of those that are fresh again."""
+    stale = {
+        f"{_CAUSE}{answer['source']}": f"{answer['source']} landed {answer['age_hours']} hours ago; "
+        f"{answer['limit_hours']} are allowed"
         for answer in answers
         if answer["is_stale"]
-    ]
+    }
     if stale:
-        print("\n".join(f"stale: {text}" for text in stale))
-        raise_alert(settings, _CAUSE, "\n".join(stale))
+        print("\n".join(f"stale: {text}" for text in stale.values()))
+        raise_alerts(settings, "stale sources", stale)
     else:
         print("Every source that this warehouse uses is fresh.")
-        settle_alert(settings, _CAUSE, "Every source has landed.")
-    return 0
+    fresh = [cause for cause in open_causes(settings, _CAUSE) if cause not in stale]
+    names = ", ".join(cause.removeprefix(_CAUSE) for cause in fresh)
+    settle_alerts(settings, "stale sources", fresh, f"Fresh again: {names}.")
 
 
 if __name__ == "__main__":

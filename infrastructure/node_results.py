@@ -5,6 +5,8 @@ One row for a run and a node: a retry of the run writes over what it does again,
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from threading import Lock
 from typing import Any
@@ -15,13 +17,17 @@ from infrastructure.failing_rows import masked_text
 
 
 class NodeResults:
-    """Writes the results of one run through `session`, which must be in autocommit mode."""
+    """Writes the results of one run through `session`, which holds the lock of the warehouse, in autocommit mode.
+
+    `lost` is why that session is gone: this process is then ended by SIGTERM, before another dbt works beside it.
+    """
 
     COMMANDS = frozenset({"build", "run", "test", "seed", "snapshot", "retry"})
 
     def __init__(self, session: psycopg.Connection, run_id: str) -> None:
         self._session = session
         self._run_id = run_id
+        self.lost: psycopg.Error | None = None
         self._lock = Lock()  # dbt tells its events from the threads that build the nodes
         # What is lost with the server's last moment is lost with the models built in it too.
         session.execute("set synchronous_commit to off")
@@ -49,8 +55,10 @@ class NodeResults:
             try:
                 self._session.execute(_WRITE, row)
             except psycopg.OperationalError as error:
-                # The server is gone, or this session of it. dbt's own sessions will tell; this must not stop them.
                 print(f"The result of {node.unique_id} is not in quality.dbt_results: {error}", file=sys.stderr)
+                if self._session.closed and self.lost is None:
+                    self.lost = error
+                    os.kill(os.getpid(), signal.SIGTERM)  # dbt cancels its queries, at the command line and in Airflow
 
 
 _WRITE = """

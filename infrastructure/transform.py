@@ -15,14 +15,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import psycopg
 
-from infrastructure.failing_rows import keep_failing_rows
+from infrastructure.failing_rows import keep_failing_rows, masked_text
 from infrastructure.lineage import tell_lineage
 from infrastructure.node_results import NodeResults
 from infrastructure.settings import Settings, SettingsError, load_settings
@@ -75,7 +75,8 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
     """Run one dbt command on the warehouse of the settings, which is made with its raw tables where it is missing.
 
     dbt runs in this process and tells each of its events to `callbacks`. What became of each node is kept in
-    quality.dbt_results under `run_id_of_process`. Returns dbt's own `dbtRunnerResult`.
+    quality.dbt_results under `run_id_of_process`, and what dbt prints of it is without personal data. Returns dbt's own
+    `dbtRunnerResult`. WarehouseError where the server ended the session that holds the lock: dbt is stopped then.
     """
     from data_gen.landing.command import prepare  # Airflow's DAG files import this module, over and over
 
@@ -86,26 +87,39 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
         _environment({**dbt_environment(settings), **_session_environment(settings)}),
     ):
         _end_left_overs(session)
-        if NodeResults.COMMANDS.intersection(arguments):
-            callbacks = [*callbacks, NodeResults(session, run_id_of_process()).on_event]
-        result = _invoke(arguments, callbacks)
-        if NodeResults.COMMANDS.intersection(arguments):
-            results = getattr(result.result, "results", None) or []
-            keep_failing_rows(session, run_id_of_process(), results)
-            if results:  # otherwise the files in the target path are those of the run before
-                tell_lineage(settings, str(target_path(settings)))
+        if not NodeResults.COMMANDS.intersection(arguments):
+            return _invoke(arguments, callbacks)
+        run_id = run_id_of_process()
+        kept = NodeResults(session, run_id)
+        try:
+            with redirect_stdout(_Masked(sys.stdout)):
+                result = _invoke(arguments, [*callbacks, kept.on_event])
+        except (KeyboardInterrupt, SystemExit):
+            if kept.lost is None:
+                raise
+            raise WarehouseError(
+                f"The session that held the lock of warehouse {settings.database} has ended, so dbt was stopped: "
+                f"another one could have begun beside it. {kept.lost}\n"
+                "Did the server restart? Run this again; what was built stays."
+            ) from kept.lost
+        results = getattr(result.result, "results", None) or []
+        keep_failing_rows(session, run_id, results)
+        if results:  # otherwise the files in the target path are those of the run before
+            tell_lineage(settings, str(target_path(settings)))
         return result
 
 
 def run_id_of_process() -> str:
-    """What the results of this run are kept under: the run in Airflow that started this process, or the process."""
+    """What the results of this run are kept under: the run in Airflow that started this process, otherwise the process
+    and the second. So it is asked once for a run.
+    """
     return os.environ.get("PIPELINE_RUN_ID") or f"command__{datetime.now(UTC):%Y%m%dT%H%M%S}__{os.getpid()}"
 
 
 def fingerprint(settings: Settings) -> str:
-    """What a build of this warehouse is made from, as a digest: everything landed, and the project's files."""
+    """What a build of this warehouse is made from, as a digest: its name, everything landed, the project's files."""
     ensure_warehouse(settings)
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{settings.database}\n".encode())
     for path in sorted(_project_files(settings)):
         about = path.stat()
         digest.update(f"{path.relative_to(settings.root)} {about.st_size} {about.st_mtime_ns}\n".encode())
@@ -132,6 +146,34 @@ def record_build(settings: Settings, fingerprint: str) -> None:
                 fingerprint = excluded.fingerprint, run_id = excluded.run_id, built_at = excluded.built_at
             """,
             [fingerprint, run_id_of_process()],
+        )
+
+
+def failed_by(settings: Settings, fingerprint: str) -> str | None:
+    """The other run whose build of this failed, the last of all that failed, where this one would fail too.
+
+    A failed test fails again; what else there was may have passed after an hour.
+    """
+    query = """
+        select run_id from quality.failed_build
+        where fingerprint = %s and run_id <> %s and (lasts or failed_at > now() - interval '1 hour')
+    """
+    with connect(settings, "transformer", application_name="fingerprint") as session:
+        row = session.execute(query, [fingerprint, run_id_of_process()]).fetchone()
+    return row[0] if row else None
+
+
+def record_failure(settings: Settings, fingerprint: str, *, lasts: bool) -> None:
+    """Keep that a build from this failed; `lasts` where it will as long as it is made from the same."""
+    with connect(settings, "transformer", application_name="fingerprint") as session:
+        session.execute(
+            """
+            insert into quality.failed_build (fingerprint, run_id, lasts) values (%s, %s, %s)
+            on conflict (only_row) do update set
+                fingerprint = excluded.fingerprint, run_id = excluded.run_id, lasts = excluded.lasts,
+                failed_at = excluded.failed_at
+            """,
+            [fingerprint, run_id_of_process(), lasts],
         )
 
 
@@ -164,6 +206,19 @@ def _invoke(arguments: Sequence[str], callbacks: Sequence[Callback]) -> Any:
     if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
         raise result.exception  # dbt has cancelled its queries
     return result
+
+
+class _Masked:
+    """Standard output for dbt, which writes an event at a time."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(masked_text(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager

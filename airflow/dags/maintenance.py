@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
-from warehouse_tasks import Command, tell_failure, tell_success
+from warehouse_tasks import Command, tell_failed_run, tell_failure, tell_success
 
 with DAG(
     dag_id="maintenance",
@@ -15,6 +15,7 @@ with DAG(
     schedule="0 4 * * 0",
     catchup=False,
     max_active_runs=1,
+    on_failure_callback=tell_failed_run,
     is_paused_upon_creation=False,
     params={"warehouse": Param(None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)")},
     default_args={

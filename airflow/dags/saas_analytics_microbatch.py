@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param
 
 from infrastructure.settings import load_settings
 from infrastructure.transform import TRANSFORM_POOL, target_path
-from warehouse_tasks import Command, WarehouseBuild, tell_failure, tell_success
+from warehouse_tasks import Command, WarehouseBuild, tell_failed_run, tell_failure, tell_success
 
 with DAG(
     dag_id="saas_analytics_microbatch",
@@ -21,6 +21,7 @@ with DAG(
     schedule=timedelta(minutes=10),
     catchup=False,
     max_active_runs=1,
+    on_failure_callback=tell_failed_run,
     is_paused_upon_creation=True,
     params={"warehouse": Param(None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)")},
     default_args={

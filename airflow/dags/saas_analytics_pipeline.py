@@ -14,7 +14,16 @@ from airflow.timetables.trigger import CronTriggerTimetable
 from dbt_mirrors import mirror_models
 from infrastructure.settings import load_settings
 from infrastructure.transform import TRANSFORM_POOL, target_path
-from warehouse_tasks import Command, WarehouseBuild, day_of_run, deadline, tell_end, tell_failure, tell_success
+from warehouse_tasks import (
+    Command,
+    WarehouseBuild,
+    day_of_run,
+    deadline,
+    tell_ended_run,
+    tell_failed_run,
+    tell_failure,
+    tell_success,
+)
 
 DAY_AFTER_DAY = CronTriggerTimetable(
     # Half an hour after midnight UTC, for the day before, which is the run's logical date.
@@ -34,6 +43,8 @@ with DAG(
     max_active_runs=1,
     is_paused_upon_creation=False,
     deadline=deadline(SETTINGS),
+    on_failure_callback=tell_failed_run,
+    on_success_callback=tell_ended_run,
     params={
         "day": Param(None, type=["null", "string"], format="date", title="Day (default: yesterday, UTC)"),
         "warehouse": Param(None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)"),
@@ -63,7 +74,7 @@ with DAG(
     quality_report = Command(
         task_id="quality_report", module="infrastructure.quality_report", arguments=DAY, trigger_rule="all_done"
     )
-    publish = Command(task_id="publish", module="infrastructure.publish", arguments=DAY, on_success_callback=tell_end)
+    publish = Command(task_id="publish", module="infrastructure.publish", arguments=DAY)
 
     generate >> land >> freshness >> dbt_build >> [quality_report, publish]
     mirror_models(dbt_build)

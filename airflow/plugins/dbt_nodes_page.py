@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from warehouse_tasks import DBT_NODES, DbtNodesLink
+from warehouse_tasks import DBT_NODES, DbtNodesLink, run_in_warehouse
 
 
 def _app() -> Any:
@@ -38,7 +38,8 @@ def _app() -> Any:
         try:
             settings = load_settings()
             warehouse = database_name((run.conf or {}).get("warehouse") or settings.database)
-            text = nodes_page(settings, warehouse, run_id, is_running=run.end_date is None)
+            name = run_in_warehouse(dag_id, run_id)
+            text = nodes_page(settings, warehouse, name, is_running=run.end_date is None)
         except (SettingsError, WarehouseError, ValueError) as error:
             raise HTTPException(503, str(error)) from error
         return HTMLResponse(text, headers={"Cache-Control": "no-store"})

@@ -8,6 +8,7 @@ reached_1 as (
     select
         *,
         event_id as event_id_1,
+        is_milestone as is_milestone_1,
         event_timestamp as reached_at_1
     from starts
     where mode <> 'any'
@@ -19,6 +20,7 @@ reached_{{ step }} as (
     select
         attempts.*,
         found.event_id as event_id_{{ step }},
+        found.is_milestone as is_milestone_{{ step }},
         found.event_timestamp as reached_at_{{ step }}
     from reached_{{ step - 1 }} as attempts
     inner join {{ steps }} as steps

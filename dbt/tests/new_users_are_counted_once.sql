@@ -25,7 +25,7 @@ expected as (
         counted.grain,
         count(users.grain) as users
     from counted
-    left join users on counted.grain = users.grain and users.first_period <= counted.last_period
+    left join users on counted.grain = users.grain and counted.last_period >= users.first_period
     group by counted.grain
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from threading import Event
 
 from infrastructure.local.airflow import airflow_url
@@ -48,9 +48,17 @@ def backfill(settings: Settings, first: date, last: date) -> bool:
     for day, run_id in failed:
         fail(f"The run for {day} failed.")
         _explain(api, run_id)
-    if missing := [first + timedelta(days=n) for n in range(days) if first + timedelta(days=n) not in runs]:
-        fail(f"Airflow made no run for {', '.join(map(str, missing))}. A day can be run when it is over (UTC).")
+    missing = [first + timedelta(days=n) for n in range(days) if first + timedelta(days=n) not in runs]
+    for day in missing:
+        fail(f"Airflow made no run for {day}: {why_no_run(day)}.")
     return not failed and not missing
+
+
+def why_no_run(day: date) -> str:
+    """Why Airflow has made no run for a day of a backfill, which takes every day that is over and not in flight."""
+    if day >= datetime.now(UTC).date():
+        return "a day can be run when it is over (UTC)"
+    return "a run of this day goes on, by the clock or of another backfill; when it has ended, run this again"
 
 
 def _api(settings: Settings) -> AirflowApi:

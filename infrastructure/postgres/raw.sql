@@ -78,6 +78,23 @@ inner join raw.loads as loads on drift.load_id = loads.load_id
 where loads.superseded_by is null
 group by loads.source, drift.column_name, drift.kind;
 
+-- Also a view, of a model: through a function, which looks for the model when it is asked. A view on the model itself would
+-- go with it when dbt makes it anew.
+create or replace function quality.count_rejects()
+returns table (source text, rule text, landed_on date, rows bigint)
+language plpgsql stable as $$
+begin
+    if to_regclass('staging.stg_rejects') is not null then
+        return query
+        select rejects.source, rejects.rule, rejects.landed_on, count(*)
+        from staging.stg_rejects as rejects
+        group by rejects.source, rejects.rule, rejects.landed_on;
+    end if;
+end
+$$;
+create or replace view quality.rejects_by_rule as
+select source, rule, landed_on, rows from quality.count_rejects();
+
 comment on table raw.loads is
 'One row for each time that something landed. A load without superseded_by is live: its rows are in the raw table.';
 comment on column raw.loads.landed_on is 'The day that the files are of; of a foreign file the day on which it arrives';
@@ -98,6 +115,8 @@ comment on table raw.drift is
 'Columns of a load that its contract does not know, and optional ones that it lacked';
 comment on view quality.schema_drift is
 'Per source and column: unknown to the contract or missing from the files, and the first and last landed day of that';
+comment on view quality.rejects_by_rule is
+'Rows that did not become data, at landing or in the models, by what was wrong with them; none before the first build';
 comment on table raw.rejects is 'What could not be a row: broken JSON, wrong number of fields, bad UTF-8, NUL';
 
 grant select, insert on raw.loads, raw.touched_days, raw.rejects, raw.drift to loader;
@@ -105,7 +124,7 @@ grant update (
     rows_read, rows_landed, rows_rejected, rows_left_out, ended_at, superseded_by, files, content_sha256, delivered_on
 ) on raw.loads to loader;
 grant select on raw.loads, raw.touched_days, raw.rejects, raw.drift to transformer;
-grant select on quality.schema_drift to transformer;
+grant select on quality.schema_drift, quality.rejects_by_rule to transformer;
 
 -- Line numbers are counted by a temporary sequence, and suspicious files are judged in a temporary table.
 do $$

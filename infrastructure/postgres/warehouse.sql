@@ -46,7 +46,7 @@ create table if not exists quality.pipeline_runs (
 alter table quality.pipeline_runs add column if not exists run_id text;
 create unique index if not exists pipeline_runs_one_per_run on quality.pipeline_runs (run_id, day);
 comment on table quality.pipeline_runs is 'What each run of the pipeline landed, built and tested, and the KPIs of its day';
-comment on column quality.pipeline_runs.run_id is 'The run in Airflow, or of the command line; a repeated task writes over its row';
+comment on column quality.pipeline_runs.run_id is 'The run in Airflow (<DAG>/<run>), or of the command line; a repeated task writes over its row';
 grant select, insert, update on quality.pipeline_runs to transformer;
 
 -- What became of each dbt node in each run, written while dbt runs (infrastructure/node_results.py).
@@ -63,7 +63,7 @@ create table if not exists quality.dbt_results (
 );
 create index if not exists dbt_results_by_time on quality.dbt_results (finished_at);
 comment on table quality.dbt_results is 'Models and tests of every dbt run: one row for a run and a node, of its last try';
-comment on column quality.dbt_results.run_id is 'The run in Airflow; command__<process>__<time> for a dbt from the command line';
+comment on column quality.dbt_results.run_id is 'The run in Airflow, <DAG>/<run>; command__<time>__<process> for a dbt from the command line';
 comment on column quality.dbt_results.node_id is 'dbt''s unique_id';
 comment on column quality.dbt_results.status is 'success, error or skipped of a model; pass, fail, warn, error or skipped of a test';
 comment on column quality.dbt_results.rows_affected is 'Rows that the last statement of the model wrote';
@@ -93,6 +93,17 @@ create table if not exists quality.built (
 comment on table quality.built is 'The last complete build: the digest of what had landed and of the project, and its run';
 grant select, insert, update on quality.built to transformer;
 
+create table if not exists quality.failed_build (
+    only_row boolean primary key default true check (only_row),
+    fingerprint text not null,
+    run_id text not null,
+    lasts boolean not null,
+    failed_at timestamptz not null default now()
+);
+comment on table quality.failed_build is 'The last build that failed: the digest of what it was made from, and its run';
+comment on column quality.failed_build.lasts is 'True of a failed test: the same data fail it again';
+grant select, insert, update on quality.failed_build to transformer;
+
 -- What somebody was told of and is not well again (infrastructure/alerts.py).
 create table if not exists quality.alerts (
     cause text primary key,
@@ -100,8 +111,10 @@ create table if not exists quality.alerts (
     raised_at timestamptz not null default now()
 );
 alter table quality.alerts add column if not exists told_at timestamptz;
+alter table quality.alerts add column if not exists well_again text [];
 comment on table quality.alerts is 'Open alerts, one for a cause: told when raised, and when it is well again';
 comment on column quality.alerts.told_at is 'NULL where nobody could be told: the next time that the cause comes up, it is';
+comment on column quality.alerts.well_again is 'Title and text that tell that it is well: to be told, and then the row goes';
 grant select, insert, update, delete on quality.alerts to transformer;
 
 -- Up to which change of each mart those who wait for it have been told (infrastructure/changed_marts.py).

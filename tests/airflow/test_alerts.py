@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from infrastructure import alerts
-from infrastructure.alerts import raise_alert, settle_alert
+from infrastructure.alerts import open_causes, raise_alert, raise_alerts, settle_alert, settle_alerts
+from infrastructure.freshness import tell
 from infrastructure.settings import Settings
 from tests.receivers import hook, mail_server
 
@@ -84,6 +85,63 @@ def test_an_alert_that_cannot_be_sent_is_printed_and_sent_the_next_time(
         assert not raise_alert(settings, "dbt_build", "5 tests failed")
     (told,) = server.got
     assert "dbt_build" in told
+
+
+def test_that_it_is_well_is_told_when_the_receiver_is_back(warehouse: Settings) -> None:
+    with hook() as server:
+        assert raise_alert(told_by_slack(warehouse, server), "land, day 1", "refused")
+        assert raise_alert(told_by_slack(warehouse, server), "publish", "no marts")
+    assert not settle_alert(told_by_slack(warehouse, server), "land, day 1", "it succeeded")  # the receiver is down
+    assert open_causes(warehouse, "") == ["publish"]
+    with hook() as server:
+        assert settle_alert(told_by_slack(warehouse, server), "another", "it succeeded")
+        assert not settle_alert(told_by_slack(warehouse, server), "another", "it succeeded")
+    assert server.got == ["*Well again: land, day 1*\nit succeeded\nhttp://airflow/runs/1"]
+
+
+def test_a_cause_that_comes_again_before_it_was_told_to_be_well_is_told(warehouse: Settings) -> None:
+    with hook() as server:
+        assert raise_alert(told_by_slack(warehouse, server), "land", "refused")
+    settle_alert(told_by_slack(warehouse, server), "land", "it succeeded")
+    with hook() as server:
+        assert raise_alert(told_by_slack(warehouse, server), "land", "refused again")
+        assert not settle_alert(told_by_slack(warehouse, server), "another", "it succeeded")
+    assert [text.splitlines()[0] for text in server.got] == ["*Failed: land*"]
+
+
+def test_of_several_causes_those_are_told_that_are_news(warehouse: Settings) -> None:
+    with hook() as server:
+        settings = told_by_slack(warehouse, server)
+        assert raise_alerts(settings, "build", {"a": "a failed", "b": "b failed"}, "run 1")
+        assert not raise_alerts(settings, "build", {"a": "a failed"}, "run 2")
+        assert raise_alerts(settings, "build", {"b": "b failed", "c": "c failed"}, "run 3")
+        assert settle_alerts(settings, "build", ["a", "b", "gone"], "a and b passed")
+        assert raise_alerts(settings, "build", {"a": "a failed", "c": "c failed"}, "run 4")
+    assert [text.rpartition("\n")[0] for text in server.got] == [
+        "*Failed: build*\nrun 1\na failed\nb failed",
+        "*Failed: build*\nrun 3\nc failed",
+        "*Well again: build*\na and b passed",
+        "*Failed: build*\nrun 4\na failed",
+    ]
+
+
+def test_each_source_that_becomes_stale_is_told(warehouse: Settings) -> None:
+    def answers(**ages: float) -> list[dict[str, Any]]:
+        return [
+            {"source": source, "age_hours": age, "limit_hours": 26, "is_stale": age > 26}
+            for source, age in ages.items()
+        ]
+
+    with hook() as server:
+        settings = told_by_slack(warehouse, server)
+        tell(settings, answers(orders=30, payments=1))
+        tell(settings, answers(orders=54, payments=30))
+        tell(settings, answers(orders=1, payments=54))
+    assert [text.splitlines()[:2] for text in server.got] == [
+        ["*Failed: stale sources*", "orders landed 30 hours ago; 26 are allowed"],
+        ["*Failed: stale sources*", "payments landed 30 hours ago; 26 are allowed"],
+        ["*Well again: stale sources*", "Fresh again: orders."],
+    ]
 
 
 def test_what_nobody_was_told_of_is_not_told_to_be_well(warehouse: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dbt_mirrors import BuildFailed, DbtBuild
 from dbt_mirrors.graph import SOURCES, Graph, known_graph, read_graph
 from dbt_mirrors.progress import Reporter, Snapshot, ending
 from dbt_mirrors.results import Results, remaining
@@ -237,6 +239,94 @@ def test_the_reporter_starts_with_nothing_and_survives_a_receiver_that_refuses(
         Event().wait(0.1)
     assert len(asked) == 4
     assert values[-1]["mirrors"] == {RAW: ("success", "1 node: raw_orders")}
+
+
+class Killed(BaseException):
+    """What a test ends the task with where a kill -9 would."""
+
+
+class ScriptedBuild(DbtBuild):
+    """A build whose dbt ends each node as `script` says; nodes that it was not asked for do not run."""
+
+    def __init__(self, *, script: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(task_id="build", **kwargs)
+        self.script = script
+        self.runs: list[list[str]] = []
+        self.told: list[str] = []
+        self.killed_in_built = False
+
+    def invoke(self, context: Any, arguments: list[str], callbacks: list[Any]) -> Any:
+        self.runs.append(arguments)
+        ended = [
+            SimpleNamespace(
+                node=SimpleNamespace(unique_id=node), status=SimpleNamespace(value=status), message=f"{node} {message}"
+            )
+            for node, (status, message) in self.script.items()
+        ]
+        success = all(status in ("success", "pass") for status, _ in self.script.values())
+        return SimpleNamespace(result=SimpleNamespace(results=ended), success=success, exception=None)
+
+    def message(self, text: str) -> str:
+        return text.replace("Ann Lee", "***")
+
+    def failed(self, context: Any, fingerprint: str, error: BuildFailed) -> None:
+        self.told.append(type(error).__name__)
+
+    def built(self, context: Any, fingerprint: str) -> None:
+        self.told.append("built")
+        if self.killed_in_built:
+            raise Killed
+
+
+class Run:
+    """What a task has of its run: a store that survives a try, and what was told."""
+
+    def __init__(self) -> None:
+        self.store: dict[str, Any] = {}
+        self.xcoms: list[Any] = []
+
+    def try_once(self, build: DbtBuild) -> None:
+        store = SimpleNamespace(get=self.store.get, set=lambda key, value: self.store.update({key: value}))
+        task = SimpleNamespace(xcom_push=lambda key, value: self.xcoms.append(value))
+        run = SimpleNamespace(start_date=datetime.now(UTC))
+        build.execute({"task_state_store": store, "ti": task, "dag_run": run})
+
+
+ALL = {RAW: "success", SALES: "success", REPORT: "success", UNIQUE: "pass", RELATED: "pass", ALONE: "pass"}
+GREEN = {node: (status, "") for node, status in {**ALL, FRESH: "pass", ARITHMETIC: "pass"}.items()}
+
+
+def test_a_try_after_a_node_that_the_graph_does_not_know_has_failed_builds_everything(manifest: Path) -> None:
+    run, build = Run(), ScriptedBuild(manifest=manifest, script={**GREEN, "model.shop.new": ("error", "")})
+    for _ in range(2):  # the second one too: it cannot choose what has failed
+        with pytest.raises(BuildFailed):
+            run.try_once(build)
+    assert build.runs == [["--no-use-colors", "build"]] * 2
+
+
+def test_a_task_that_is_killed_after_its_last_node_runs_none_of_them_again(manifest: Path) -> None:
+    run, build = Run(), ScriptedBuild(manifest=manifest, script=GREEN)
+    build.killed_in_built = True
+    with pytest.raises(Killed):
+        run.try_once(build)
+    build.killed_in_built = False
+    run.try_once(build)
+    assert len(build.runs) == 1
+    assert build.told == ["built", "built"]
+    run.try_once(build)  # cleared after its success: that is another build
+    assert len(build.runs) == 2
+
+
+def test_what_a_mirror_shows_of_a_message_is_up_to_the_build(manifest: Path) -> None:
+    run, build = (
+        Run(),
+        ScriptedBuild(manifest=manifest, script={**GREEN, SALES: ("error", "Failing row contains (Ann Lee)")}),
+    )
+    with pytest.raises(BuildFailed):
+        run.try_once(build)
+    assert run.xcoms[-1]["mirrors"][SALES] == ("failed", f"sales: error. {SALES} Failing row contains (***)")
+    assert "Ann Lee" not in str(run.xcoms)
+    assert build.told == ["BuildFailed"]
 
 
 def parsed_project(place: Path) -> Path:

@@ -19,6 +19,7 @@ from infrastructure.local import supervision
 from infrastructure.local.airflow_api import AirflowApi
 from infrastructure.local.environment import shell_environment
 from infrastructure.local.layout import PIPELINE, Layout
+from infrastructure.local.pipeline import why_no_run
 from infrastructure.settings import PROJECT_ROOT
 from infrastructure.warehouse import connect
 from tests.conftest import Stack
@@ -168,6 +169,11 @@ def test_a_backfill_runs_its_days_and_no_other(stack: Stack) -> None:
         query = "select day from quality.pipeline_runs where day between %s and %s order by day"
         days = warehouse.execute(query, [first - timedelta(days=1), last + timedelta(days=1)]).fetchall()
     assert days == [(first,), (last,)]
+
+
+def test_a_day_without_a_run_has_its_reason() -> None:
+    assert "when it is over" in why_no_run(YESTERDAY + timedelta(days=1))
+    assert "a run of this day goes on" in why_no_run(YESTERDAY)
 
 
 def test_a_failed_run_in_another_warehouse_shows_why(stack: Stack, api: AirflowApi) -> None:

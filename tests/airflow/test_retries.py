@@ -37,9 +37,11 @@ def test_a_model_that_fails_twice_ends_in_a_green_run_that_built_the_others_once
     assert set(pipeline.mirrors(run_id).values()) == {"success"}
     with connect(pipeline.stack.settings, "owner") as warehouse:
         kept = warehouse.execute(
-            "select status, count(*) from quality.dbt_results where run_id = %s group by status", [run_id]
+            "select status, count(*) from quality.dbt_results where run_id = %s group by status",
+            [f"{PIPELINE}/{run_id}"],
         ).fetchall()
-        published = warehouse.execute("select count(*) from quality.pipeline_runs where run_id = %s", [run_id])
+        query = "select count(*) from quality.pipeline_runs where run_id = %s"
+        published = warehouse.execute(query, [f"{PIPELINE}/{run_id}"])
         assert published.fetchone() == (1,)
     assert {status for status, _ in kept} == {"success", "pass"}
 
@@ -67,13 +69,19 @@ def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_i
         assert part in alert
 
     mend(pipeline)
-    clear(api, run_id, ["marts.probe"])
+    clear(api, run_id, ["marts.probe", "marts.after_probe"])
     # To the end of the run, which stays red: where a run is about to end, Airflow's clear reads that it runs, and does
     # not start it again.
     assert not pipeline.finish(run_id)
-    assert pipeline.mirrors(run_id)["probe"] == "success"
-    with connect(pipeline.stack.settings, "reporter") as warehouse:
-        assert warehouse.execute("select n from marts.probe").fetchone() == (1,)
+    mirrors = pipeline.mirrors(run_id)
+    assert (mirrors["probe"], mirrors["after_probe"]) == ("success", "success")
+    with connect(pipeline.stack.settings, "owner") as warehouse:
+        assert warehouse.execute("select n from marts.after_probe").fetchone() == (1,)
+        built = (
+            "select node_id from quality.dbt_results where run_id = %s and node_id like '%%probe' order by finished_at"
+        )
+        nodes = [node.rpartition(".")[2] for (node,) in warehouse.execute(built, [f"{PIPELINE}/{run_id}"])]
+    assert nodes[-1] == "after_probe"  # cleared together, in the order of the models
     # Cleared with what follows it, the build goes on where it failed, and its mirrors follow it again.
     clear(api, run_id, ["dbt_build"], downstream=True)
     assert pipeline.finish(run_id)
@@ -83,26 +91,31 @@ def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_i
     assert pipeline.stack.told[-1].startswith("*Well again: saas_analytics_pipeline.dbt_build*")
 
 
-def test_a_run_that_is_late_is_told_and_when_it_has_ended(pipeline: Pipeline, probe: Probe) -> None:
-    """Its deadline, hours away, is moved to now. The query that it waits for is ended, and tried again: no failure."""
+def test_a_run_that_is_late_is_told_and_its_end_though_nothing_of_it_is_left_to_tell(
+    pipeline: Pipeline, probe: Probe
+) -> None:
+    """Its deadline, hours away, is moved to now; the try that goes on is made its last, and its process is killed."""
     probe(HANGS)
     told = len(pipeline.stack.told)
     run_id = pipeline.start()
     with psycopg.connect(pipeline.stack.settings.admin_dsn("analytics"), autocommit=True) as server:
         wait_until(lambda: hanging(server) is not None, 300)
-        with psycopg.connect(pipeline.stack.settings.admin_dsn("airflow")) as metadata:
-            of_run = "dagrun_id = (select id from dag_run where run_id = %s)"
-            moved = metadata.execute(f"update deadline set deadline_time = now() where {of_run}", [run_id]).rowcount
-        assert moved == 1
-        wait_until(lambda: len(pipeline.stack.told) > told, 120)
-        assert pipeline.stack.told[-1].startswith("*Failed: saas_analytics_pipeline is late*")
-        assert run_id in pipeline.stack.told[-1]
-        mend(pipeline)
-        server.execute("select pg_terminate_backend(%s)", [hanging(server)])
-    assert pipeline.finish(run_id)
-    well = "*Well again: saas_analytics_pipeline is late*"
-    wait_until(lambda: any(text.startswith(well) for text in pipeline.stack.told[told:]), 60)
-    assert not any(text.startswith("*Failed: saas_analytics_pipeline.") for text in pipeline.stack.told[told:])
+    with psycopg.connect(pipeline.stack.settings.admin_dsn("airflow")) as metadata:
+        of_run = "dagrun_id = (select id from dag_run where run_id = %s)"
+        moved = metadata.execute(f"update deadline set deadline_time = now() where {of_run}", [run_id]).rowcount
+        last = "update task_instance set max_tries = 0 where run_id = %s and task_id = 'dbt_build'"
+        assert (moved, metadata.execute(last, [run_id]).rowcount) == (1, 1)
+    wait_until(lambda: len(pipeline.stack.told) > told, 120)
+    assert pipeline.stack.told[told].startswith("*Failed: saas_analytics_pipeline is late*")
+    assert run_id in pipeline.stack.told[told]
+    mend(pipeline)
+    process_of_task(scheduler_of(pipeline)).kill()
+    assert not pipeline.finish(run_id)
+    wait_until(lambda: len(pipeline.stack.told) == told + 3, 120)
+    ended, failed = sorted(pipeline.stack.told[told + 1 :], reverse=True)
+    assert ended.startswith("*Well again: saas_analytics_pipeline is late*")
+    assert failed.startswith("*Failed: saas_analytics_pipeline.dbt_build*")
+    assert f"run {run_id}, task dbt_build: its process ended" in failed
 
 
 @pytest.mark.long
@@ -121,9 +134,7 @@ def test_a_run_whose_dbt_is_killed_in_a_model_ends_by_itself(pipeline: Pipeline,
         if victim == "backend":
             os.kill(backend, signal.SIGKILL)
         else:
-            layout = Layout(pipeline.stack.root)
-            scheduler = next(p for p in supervision.programs(layout) if p.name == "airflow-scheduler")
-            process = psutil.Process(scheduler.pid)
+            process = scheduler_of(pipeline)
             (process if victim == "scheduler" else process_of_task(process)).kill()
     assert pipeline.finish(run_id)
     tries = pipeline.task(run_id, "dbt_build").try_number
@@ -156,6 +167,11 @@ def hanging(server: psycopg.Connection) -> int | None:
         [APPLICATION_NAME],
     ).fetchone()
     return row[0] if row else None
+
+
+def scheduler_of(pipeline: Pipeline) -> psutil.Process:
+    programs = supervision.programs(Layout(pipeline.stack.root))
+    return psutil.Process(next(program.pid for program in programs if program.name == "airflow-scheduler"))
 
 
 def process_of_task(scheduler: psutil.Process) -> psutil.Process:

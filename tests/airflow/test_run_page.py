@@ -31,11 +31,11 @@ def test_the_page_shows_the_nodes_of_a_run_to_those_who_are_logged_in(pipeline: 
 
     # What a test found comes with it.
     with connect(pipeline.stack.settings, "owner") as warehouse:
-        node = "test.saas_analytics.daily_users_agree"
+        node, run = "test.saas_analytics.daily_users_agree", f"{PIPELINE}/{run_id}"
         warehouse.execute(
-            "update quality.dbt_results set status = 'fail' where (run_id, node_id) = (%s, %s)", [run_id, node]
+            "update quality.dbt_results set status = 'fail' where (run_id, node_id) = (%s, %s)", [run, node]
         )
         rows = '[{"email": "***", "day": "2026-01-05"}]'
-        warehouse.execute("insert into quality.failing_rows values (%s, %s, %s)", [run_id, node, rows])
+        warehouse.execute("insert into quality.failing_rows values (%s, %s, %s)", [run, node, rows])
     page = httpx.get(url, cookies={"_token": token})
     assert "daily_users_agree" in page.text and "first 1 row<" in page.text

@@ -44,10 +44,10 @@ def runs_of(api: AirflowApi, dag_id: str) -> list[dict[str, Any]]:
 
 
 def results(stack: Stack, run_id: str) -> int:
-    """How many nodes dbt ran in a run."""
+    """How many nodes dbt ran in a run of the micro-batch."""
     with connect(stack.settings, "owner") as warehouse:
         query = "select count(*) from quality.dbt_results where run_id = %s"
-        row = warehouse.execute(query, [run_id]).fetchone()
+        row = warehouse.execute(query, [f"{MICROBATCH}/{run_id}"]).fetchone()
     assert row
     return int(row[0])
 
@@ -111,7 +111,8 @@ def test_the_clock_starts_the_daily_run(stack: Stack, pipeline: Pipeline, api: A
     (run_id,) = scheduled()
     assert pipeline.finish(run_id)
     with connect(stack.settings, "owner") as warehouse:
-        published = warehouse.execute("select day from quality.pipeline_runs where run_id = %s", [run_id]).fetchall()
+        query = "select day from quality.pipeline_runs where run_id = %s"
+        published = warehouse.execute(query, [f"{PIPELINE}/{run_id}"]).fetchall()
     assert published == [(day,)]
 
 

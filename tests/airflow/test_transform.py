@@ -7,23 +7,30 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 
 import psycopg
 import pytest
 
+from data_gen.landing.command import prepare
+from infrastructure import freshness
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.transform import APPLICATION_NAME, built_by, fingerprint, record_build
 
 MODEL = "base_orders"
 
 
-def start(settings: Settings) -> subprocess.Popen[str]:
-    """dbt on one model that needs nothing landed."""
+RUN = ("run", "--full-refresh", "--select", MODEL)
+
+
+def start(settings: Settings, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """dbt on one model that needs nothing landed, or as the arguments say."""
     return subprocess.Popen(
-        [sys.executable, "-m", "infrastructure.transform", "run", "--full-refresh", "--select", MODEL],
+        [sys.executable, "-m", "infrastructure.transform", *(arguments or RUN)],
         cwd=PROJECT_ROOT,
-        env={**os.environ, **settings.environment(), "PIPELINE_RUN_ID": "the run"},
+        env={**os.environ, **settings.environment(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -50,7 +57,7 @@ def wait_for_a_session_that_waits(server: psycopg.Connection, seconds: float = 1
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["term", "int", "kill"])
 def test_a_dbt_that_is_ended_leaves_no_session_to_the_next(warehouse: Settings, number: signal.Signals) -> None:
-    first = start(warehouse)
+    first = start(warehouse, PIPELINE_RUN_ID="the run")
     assert first.communicate(timeout=240)[0].count("Completed successfully") == 1
     with (
         psycopg.connect(warehouse.dsn("owner"), autocommit=True) as server,
@@ -59,14 +66,14 @@ def test_a_dbt_that_is_ended_leaves_no_session_to_the_next(warehouse: Settings, 
         assert sessions(server) == []
         # Its next build has the model's table in its way, and finds it locked.
         blocker.execute("lock table staging.base_orders, change_feed.base_orders in access exclusive mode")
-        second = start(warehouse)
+        second = start(warehouse, PIPELINE_RUN_ID="the run")
         wait_for_a_session_that_waits(server)
         second.send_signal(number)
         second.communicate(timeout=60)
         assert second.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[number]
         if number != signal.SIGKILL:
             assert sessions(server) == []
-        third = start(warehouse)
+        third = start(warehouse, PIPELINE_RUN_ID="the run")
         if number == signal.SIGKILL:
             # What the killed one left is ended, whether the server has missed its client by then or not.
             assert third.poll() is None
@@ -78,8 +85,70 @@ def test_a_dbt_that_is_ended_leaves_no_session_to_the_next(warehouse: Settings, 
     assert kept == [(f"model.saas_analytics.{MODEL}", "success")]
 
 
-def test_a_build_is_known_by_what_it_was_made_from(warehouse: Settings) -> None:
+def test_a_dbt_that_has_lost_the_lock_stops(warehouse: Settings) -> None:
+    """As after a restart of the server: dbt would go on by new sessions, and another one could begin beside it."""
+    prepare(warehouse)
+    with (
+        psycopg.connect(warehouse.dsn("owner")) as blocker,
+        psycopg.connect(warehouse.admin_dsn(warehouse.database), autocommit=True) as server,
+    ):
+        blocker.execute("lock table raw.orders in access exclusive mode")
+        dbt = start(warehouse)
+        wait_for_a_session_that_waits(server, 240)
+        lock = "application_name = 'transform lock' and datname = current_database()"
+        ended = server.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {lock}").fetchall()
+        assert ended == [(True,)]
+        blocker.rollback()
+        said = dbt.communicate(timeout=240)[0]
+    assert dbt.returncode == 1, said
+    assert f"The session that held the lock of warehouse {warehouse.database} has ended" in said
+
+
+def test_what_a_dbt_from_the_command_line_found_is_kept_and_printed_without_what_is_personal(
+    warehouse: Settings,
+) -> None:
+    """One test of a model that fails, and one that ends with an error in which PostgreSQL quotes a value."""
+    with psycopg.connect(warehouse.dsn("transformer")) as server:
+        server.execute(
+            "create view marts.rejected_rows as select date '2026-01-05' as landed_on, source, 'r' as rule,"
+            " name::bigint as rejected_rows"
+            " from (values ('users', 'Ann Lee'), ('users', 'Ann Lee')) as v (source, name)"
+        )
+    dbt = start(warehouse, "test", "--select", "rejected_rows,test_type:data")
+    said = dbt.communicate(timeout=240)[0]
+    assert dbt.returncode == 1, said
+    assert "invalid input syntax for type bigint: ***" in said
+    assert "Ann Lee" not in said
+    with psycopg.connect(warehouse.dsn("transformer")) as server:
+        kept = server.execute(
+            "select results.status, results.message, failing.rows from quality.dbt_results as results"
+            " left join quality.failing_rows as failing using (run_id, node_id) where results.status <> 'pass'"
+        ).fetchall()
+    assert {status for status, _, _ in kept} == {"fail", "error"}
+    assert "Ann Lee" not in str(kept)
+    (found,) = [rows for status, _, rows in kept if status == "fail"]
+    assert found[0]["source"] == "users"
+
+
+def test_a_source_that_cannot_be_measured_is_not_fresh(
+    warehouse: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(warehouse)
+    with psycopg.connect(warehouse.dsn("owner")) as server:
+        # What the run's hook reads before, it may.
+        server.execute("revoke select on raw.loads from transformer")
+        server.execute("grant select (load_id, source, superseded_by) on raw.loads to transformer")
+    for key, value in warehouse.environment().items():
+        monkeypatch.setenv(key, value)
+    assert freshness.main([]) == 1
+    said = capsys.readouterr().err
+    assert f"dbt could not measure how fresh the sources of warehouse {warehouse.database} are:" in said
+    assert "\nsource.saas_analytics.raw.orders: " in said and "permission denied for table loads" in said
+
+
+def test_a_build_is_known_by_what_it_was_made_from(warehouse: Settings, new_warehouse: Callable[[], Settings]) -> None:
     before = fingerprint(warehouse)
+    assert fingerprint(replace(warehouse, database=new_warehouse().database)) != before
     assert built_by(warehouse, before) is None
     record_build(warehouse, before)
     assert built_by(warehouse, before) is not None

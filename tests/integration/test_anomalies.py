@@ -46,6 +46,12 @@ def kept(settings: Settings, query: str) -> list[tuple[object, ...]]:
 
 def test_faults_are_found_kept_and_told_once(warehouse: Settings, zone: Path) -> None:
     land(warehouse, "--day", str(FIRST), "--days", str(len(DAYS) - 1), "--from", str(zone))
+    with psycopg.connect(warehouse.dsn("loader")) as loader:
+        # A file of incoming/, which is of the day that goes on: the last one that is over is still LATE.
+        loader.execute(
+            "insert into raw.loads (source, landed_on, delivered_on, origin, name, files, content_sha256, started_at)"
+            " values ('orders', current_date, current_date, 'file', 'a.csv', '[]', 'x', now())"
+        )
     found = {anomaly.metric for anomaly in find_anomalies(warehouse, LATE)}
     assert found == {"rows.events", "empty.orders.shipping_country"}
     first = kept(warehouse, "select day, metric, value, expected, lower, upper, score, reason from quality.anomalies")

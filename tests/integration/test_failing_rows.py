@@ -49,6 +49,12 @@ def test_a_test_of_a_personal_column_shows_none_of_its_values() -> None:
     assert masked_row(row, "plan_id") == row
 
 
+def test_a_row_as_it_was_delivered_is_personal() -> None:
+    delivered = '{"full_name": "Ann Lee"}'
+    row = dict.fromkeys(("_original", "original", "_doc", "_extra"), delivered)
+    assert masked_row({**row, "rule": "no_email"}) == {**dict.fromkeys(row, "***"), "rule": "no_email"}
+
+
 def test_a_long_value_is_masked_before_it_is_cut() -> None:
     text = "x" * 190 + " ann.lee@mail.example.com"
     assert masked_row({"note": text}) == {"note": "x" * 190 + " ***"}
@@ -57,7 +63,14 @@ def test_a_long_value_is_masked_before_it_is_cut() -> None:
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
-        ("Key (email)=(ann.lee+x@mail.example.com) exists", "Key (email)=(***) exists"),
+        ("mail to ann.lee+x@mail.example.com failed", "mail to *** failed"),
+        ("Key (full_name)=(Ann (A.) Lee) already exists.", "Key (full_name)=(***) already exists."),
+        ("Failing row contains (1, c1, Ann Lee\n2, null).\n  more", "Failing row contains (***).\n  more"),
+        ("Failing row contains (1, Ann Lee, ...", "Failing row contains (***)"),
+        (
+            'invalid input syntax for type integer: "Ann Lee"\n  more',
+            "invalid input syntax for type integer: ***\n  more",
+        ),
         ("card 4111 1111 1111 1111 refused", "card *** refused"),
         ("tel. (030) 901820 12", "tel. (***"),
         ("order 12345 on 2026-01-05 10:11:12 is 99.90 short", "order 12345 on 2026-01-05 10:11:12 is 99.90 short"),

@@ -80,7 +80,8 @@ def test_a_text_as_long_as_a_page_stops_no_model(warehouse: Settings, build: Bui
             key = next(iter(made[0])) if made else ""
             texts = [(row, name) for row in made[:1] for name, value in row.items() if isinstance(value, str)]
             rows.setdefault(source, []).extend(
-                {**row, **({key: f"{source}{dice.random()}"} if key.endswith("_id") else {}), name: too_long(dice)} for row, name in texts
+                {**row, **({key: f"{source}{dice.random()}"} if key.endswith("_id") else {}), name: too_long(dice)}
+                for row, name in texts
             )
     write_delivery(warehouse.landing_zone, day, rows)
     land_days(warehouse, day)

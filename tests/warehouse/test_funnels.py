@@ -16,6 +16,7 @@ from tests.warehouse.test_exactness import HISTORIES, random_history
 FUNNELS = {
     "strict": ("strict", 30, ("signup", "login", "api_call")),
     "same_day": ("strict", 0, ("login", "export_run")),
+    "strict_milestones": ("strict", 30, ("login", "activated", "api_call")),
     "repeated": ("ordered", 7, ("login", "export_run", "login", "login")),
     "any": ("any", 30, ("signup", "login", "export_run", "login")),
     "milestones": ("any", 45, ("activated", "trial_started", "subscription_paid")),

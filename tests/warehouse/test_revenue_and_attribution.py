@@ -43,8 +43,8 @@ def _period(subscription: str, customer: str, start: str, end: str | None, amoun
     }
 
 
-def _rate(day: str, rate: str) -> Row:
-    return {"rate_date": day, "currency": "EUR", "usd_rate": rate}
+def _rate(day: str, rate: str, currency: str = "EUR") -> Row:
+    return {"rate_date": day, "currency": currency, "usd_rate": rate}
 
 
 def _order(order: str, moment: str, amount: int) -> dict[str, list[Row]]:
@@ -98,12 +98,23 @@ _C1 = {
 _C1_LATER = {**_C1, "Jan c1": "17 new 0"}
 _C2 = {
     "Jan c2": "150 new 0",
-    "Feb c2": "120 none -30",
-    "Mar c2": "120 none 0",
-    "Apr c2": "200 none 80",
+    "Feb c2": "130 none -20",
+    "Mar c2": "130 none 0",
+    "Apr c2": "200 none 70",
     "May c2": "200 none 0",
 }
-_C2_LATER = {**_C2, "Mar c2": "300 none 180", "Apr c2": "200 none -100"}
+_C2_LATER = {**_C2, "Feb c2": "140 none -10", "Mar c2": "300 none 160", "Apr c2": "200 none -100"}
+_C3 = {"Jan c3": "150 new 0", "Feb c3": "0 churn -20"}
+_C3_LATER = {**_C3, "Feb c3": "0 churn -10"}
+_FEBRUARY_3 = {
+    "Jan c1": "10 new 0",
+    "Feb c1": "10 none 0",
+    "Jan c2": "150 new 0",
+    "Feb c2": "120 none -30",
+    "Jan c3": "150 new 0",
+    "Feb c3": "120 none -30",
+}
+_FEBRUARY_5 = {**_FEBRUARY_3, "Feb c1": "0 churn 0", "Feb c3": "0 churn -30"}
 REVENUE = (
     Step(
         "subscriptions begin",
@@ -112,22 +123,29 @@ REVENUE = (
             "subscriptions": [
                 _period("a", "c1", "2026-01-05", "2026-02-04", 10, "USD"),
                 _period("e", "c2", "2026-01-10", None, 100, "EUR"),
+                _period("f", "c3", "2026-01-10", "2026-02-04", 100, "EUR"),
             ],
             "fx_rates": [_rate("2026-01-01", "1.5")],
         },
-        {MRR: {"Jan c1": "10 new 0", "Jan c2": "150 new 0"}},
+        {MRR: {"Jan c1": "10 new 0", "Jan c2": "150 new 0", "Jan c3": "150 new 0"}},
     ),
     Step(
         "a month begins, with another rate",
         date(2026, 2, 3),
         {"fx_rates": [_rate("2026-02-03", "1.2")]},
-        {MRR: {"Jan c1": "10 new 0", "Feb c1": "10 none 0", "Jan c2": "150 new 0", "Feb c2": "120 none -30"}},
+        {MRR: _FEBRUARY_3},
     ),
     Step(
-        "the day after the last of a period passes",
+        "the day after the last of a period passes; the next day's rate is known",
         date(2026, 2, 5),
+        {"fx_rates": [_rate("2026-02-06", "1.3")]},
+        {MRR: _FEBRUARY_5},
+    ),
+    Step(
+        "what has ended is compared by the rate of another day",
+        date(2026, 2, 6),
         {"products": []},
-        {MRR: {"Jan c1": "10 new 0", "Feb c1": "0 churn 0", "Jan c2": "150 new 0", "Feb c2": "120 none -30"}},
+        {MRR: {**_FEBRUARY_5, "Feb c2": "130 none -20", "Feb c3": "0 churn -20"}},
     ),
     Step(
         "a customer comes back after months",
@@ -136,21 +154,21 @@ REVENUE = (
             "subscriptions": [_period("a", "c1", "2026-05-01", None, 30, "USD")],
             "fx_rates": [_rate("2026-04-01", "2.0")],
         },
-        {MRR: {**_C1, **_C2}},
+        {MRR: {**_C1, **_C2, **_C3}},
     ),
     Step(
-        "the rate of the end of a month comes late",
+        "the rates of the ends of two months come late",
         date(2026, 5, 11),
-        {"fx_rates": [_rate("2026-03-31", "3.0")]},
-        {MRR: {**_C1, **_C2_LATER}},
+        {"fx_rates": [_rate("2026-02-28", "1.4"), _rate("2026-03-31", "3.0")]},
+        {MRR: {**_C1, **_C2_LATER, **_C3_LATER}},
     ),
     Step(
         "a period of one day comes late",
         date(2026, 5, 12),
         {"subscriptions": [_period("b", "c1", "2026-01-31", "2026-01-31", 7, "USD")]},
         {
-            MRR: {**_C1_LATER, **_C2_LATER},
-            BEFORE_FEBRUARY: {"c1": Decimal(17), "c2": Decimal(150)},
+            MRR: {**_C1_LATER, **_C2_LATER, **_C3_LATER},
+            BEFORE_FEBRUARY: {"c1": Decimal(17), "c2": Decimal(150), "c3": Decimal(150)},
         },
     ),
     Step(
@@ -158,12 +176,12 @@ REVENUE = (
         date(2026, 5, 13),
         {},
         {
-            MRR: {"Jan c1": "17 new 0", "Feb c1": "10 contraction 0", "Jan c2": "150 new 0", "Feb c2": "120 none -30"},
-            LAST_MONTHS: {"c1": "Feb", "c2": "Feb"},
+            MRR: {**_FEBRUARY_3, "Jan c1": "17 new 0", "Feb c1": "10 contraction 0"},
+            LAST_MONTHS: {"c1": "Feb", "c2": "Feb", "c3": "Feb"},
         },
         today="2026-02-03",
     ),
-    Step("and forth again", date(2026, 5, 13), {}, {MRR: {**_C1_LATER, **_C2_LATER}}, today="2026-05-12"),
+    Step("and forth again", date(2026, 5, 13), {}, {MRR: {**_C1_LATER, **_C2_LATER, **_C3_LATER}}, today="2026-05-12"),
 )
 
 # conversion and session, channel and linear part
@@ -238,20 +256,50 @@ ATTRIBUTION = (
         },
     ),
 )
-STORIES = {"revenue": (REVENUE, "+mrr_movements"), "attribution": (ATTRIBUTION, "+channel_performance")}
+
+RATES = "select currency || ' ' || to_char(valid_from, 'Mon DD'), trim_scale(rate) from core.int_exchange_rates"
+_QUOTED = {"EUR Jan 01": 1, "GBP Jan 01": Decimal("1.2"), "USD Jan 01": Decimal("0.8")}
+EUROS = (
+    Step(
+        "two currencies are quoted in dollars",
+        date(2026, 1, 20),
+        {"fx_rates": [_rate("2026-01-01", "1.25"), _rate("2026-01-01", "1.5", "GBP")]},
+        {RATES: _QUOTED},
+    ),
+    Step(
+        "the reporting currency has another rate",
+        date(2026, 1, 21),
+        {"fx_rates": [_rate("2026-01-21", "1.6")]},
+        {RATES: {**_QUOTED, "GBP Jan 21": Decimal("0.9375"), "USD Jan 21": Decimal("0.625")}},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Story:
+    steps: tuple[Step, ...]
+    models: str  # that are built after each step, and their upstreams
+    variables: str = "{}"
+
+
+STORIES = {
+    "revenue": Story(REVENUE, "+mrr_movements"),
+    "attribution": Story(ATTRIBUTION, "+channel_performance"),
+    "euros": Story(EUROS, "+int_exchange_rates", "{reporting_currency: EUR}"),
+}
 
 
 def first_difference(
     settings: Settings, build: Build, story: str, monkeypatch: pytest.MonkeyPatch, project: Path = PROJECT
 ) -> str:
     """Takes the steps one after the other. Returns what is not as told after the first that goes wrong, or nothing."""
-    steps, models = STORIES[story]
-    for step in steps:
+    told = STORIES[story]
+    for step in told.steps:
         monkeypatch.setenv("DBT_AS_OF", step.today)
         write_delivery(settings.landing_zone, step.day, step.rows)
         if step.rows:
             land_days(settings, step.day)
-        build(settings, "run", "--select", models, project=project)
+        build(settings, "run", "--select", told.models, "--vars", told.variables, project=project)
         with psycopg.connect(settings.dsn("owner")) as connection:
             for query, expected in step.expected.items():
                 found: dict[str, Any] = dict(connection.execute(query.encode()).fetchall())
@@ -317,11 +365,29 @@ FAULTS = {
         "months.month_start in (select changes.month_start from {{ changes('int_month_ends') }})",
         "months.month_start in (select changes.valued_on from {{ changes('int_month_ends') }})",
     ),
-    "an amount, or its rate, does not count as what was there before in the next month": (
+    "an amount does not count as what was there before in the next month": (
         "revenue",
         "models/core/intermediate/int_mrr_values.sql",
         "{% for later in [0, 1] %}",
         "{% for later in [0] %}",
+    ),
+    "another rate does not count in the next month": (
+        "revenue",
+        "models/core/intermediate/int_mrr_values.sql",
+        "[(0, 0), (0, 1), (-1, 0)]",
+        "[(0, 0), (-1, 0)]",
+    ),
+    "what has ended keeps the rate by which it was compared": (
+        "revenue",
+        "models/core/intermediate/int_mrr_values.sql",
+        "[(0, 0), (0, 1), (-1, 0)]",
+        "[(0, 0), (0, 1)]",
+    ),
+    "the dollar keeps its rate where it is not the reporting currency": (
+        "euros",
+        "models/core/intermediate/int_exchange_rates.sql",
+        "select 'USD'\n",
+        "select 'USD' where false\n",
     ),
     "another month with an amount leaves those before it as they are": (
         "revenue",

@@ -33,7 +33,7 @@ class Graph:
     """The nodes of a project that `dbt build` runs, and their mirrors."""
 
     mirrors: tuple[Mirror, ...]
-    selectors: Mapping[str, str]  # unique id: what selects this node and no other
+    selectors: Mapping[str, str]  # unique id: what selects it; with a model dbt takes its unit tests too
     tested: Mapping[str, frozenset[str]]  # test: the models, seeds and snapshots that it looks at
 
     def __contains__(self, node: str) -> bool:

@@ -14,7 +14,7 @@ from airflow.triggers.base import StartTriggerArgs
 from dbt_mirrors.errors import RETRY_POLICY, BuildFailed, ProjectBroken, TestsFailed
 from dbt_mirrors.graph import Graph, Mirror, known_graph, read_graph
 from dbt_mirrors.progress import XCOM_KEY, Reporter
-from dbt_mirrors.results import DONE, Results, remaining, short
+from dbt_mirrors.results import DONE, Results, remaining, short, unknown
 
 Callback = Callable[[Any], None]
 STORE_KEY = "dbt_mirrors"
@@ -36,8 +36,9 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
     long as `fingerprint` is the same, the next try runs what has failed, was skipped or had not run yet, and the models
     of failed tests. After a success, or another fingerprint, it runs everything.
 
-    A project with a way of its own to run dbt overrides `invoke` and `fingerprint`; and `already_built` and `built`
-    where a run may find that another one has done its work.
+    A project with a way of its own to run dbt overrides `invoke`, `fingerprint` and `manifest_of`; `already_built`,
+    `built` and `failed` where a run may find that another one has done its work; and `message` where what dbt says is
+    not for everybody who may see the grid.
     """
 
     ui_color = "#ffe6cc"
@@ -63,18 +64,31 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
         """What the build is made from. Where it differs from that of the try before, that try is worth nothing."""
         return ""
 
+    def manifest_of(self, context: Mapping[str, Any]) -> Path:
+        """The manifest.json that the dbt of this run writes."""
+        return self.manifest
+
     def already_built(self, context: Mapping[str, Any], fingerprint: str) -> str | None:
         """Why this run has nothing to build; None where it has to."""
         return None
 
     def built(self, context: Mapping[str, Any], fingerprint: str) -> None:
-        """Called after the whole build has succeeded, with what it was made from."""
+        """Called after the whole build has succeeded, with what it was made from; again where that was cut short."""
+
+    def failed(self, context: Mapping[str, Any], fingerprint: str, error: BuildFailed) -> None:
+        """Called after a try that has failed."""
+
+    def message(self, text: str) -> str:
+        """What of a message of dbt is shown: one about a failed model quotes what the server said, with its values."""
+        return text
 
     def execute(self, context: Any) -> None:
         store, task, run = context["task_state_store"], context["ti"], context["dag_run"]
         fingerprint = self.fingerprint(context)
         graph, results, nodes = self._plan(context, store.get(STORE_KEY) or {}, fingerprint)
-        if reason := self.already_built(context, fingerprint):
+        # Where nothing is left, this run has built it all itself, and was killed before it could say so.
+        reason = None if nodes == set() else self.already_built(context, fingerprint)
+        if reason:
             print(reason)
             for node in graph.selectors:
                 results.put(node, "success")
@@ -87,37 +101,46 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
             task.xcom_push(XCOM_KEY, told)
 
         results.forget(nodes or ())
-        with Reporter(results, graph, run.start_date.timestamp(), tell, keep):
-            if nodes is None:
-                self._build(context, self.arguments, results)
-            elif nodes:
-                print(f"Going on where the try before ended: {len(nodes)} of {len(graph.selectors)} nodes are left.")
-                self._build(context, selection(graph, nodes), results)
-        keep(ended=True)
+        try:
+            with Reporter(results, graph, run.start_date.timestamp(), tell, keep):
+                if nodes is None:
+                    self._build(context, self.arguments, results)
+                elif nodes:
+                    left = f"{len(nodes)} of {len(graph.selectors)} nodes are left"
+                    print(f"Going on where the try before ended: {left}.")
+                    self._build(context, selection(graph, nodes), results)
+        except BuildFailed as error:
+            self.failed(context, fingerprint, error)
+            raise
         if not reason:
             self.built(context, fingerprint)
+        keep(ended=True)  # the last of all: from here on, another try builds everything
 
     def run_nodes(self, context: Any, nodes: Iterable[str]) -> None:
         """Build and test these nodes, whatever became of them before."""
-        self._build(context, selection(self._graph(context), nodes), Results())
+        self._build(context, selection(self._graph(context), nodes), Results(shown=self.message))
 
     def on_kill(self) -> None:
         # In Airflow's handler of SIGTERM, in the thread that waits for dbt, which then cancels its queries.
         raise KeyboardInterrupt
 
     def _graph(self, context: Any) -> Graph:
-        graph = known_graph(self.manifest, at_most=self.at_most)
+        manifest = self.manifest_of(context)
+        graph = known_graph(manifest, at_most=self.at_most)
         if graph is None:
             self.invoke(context, ["--quiet", "parse"], [])
-            graph = read_graph(self.manifest, at_most=self.at_most)
+            graph = read_graph(manifest, at_most=self.at_most)
         return graph
 
     def _plan(self, context: Any, kept: Any, fingerprint: str) -> tuple[Graph, Results, set[str] | None]:
         """The graph, what is known of its nodes, and the nodes to run; None is all of them."""
         graph = self._graph(context)
-        results = Results.from_kept(kept.get("results", {}), graph)
-        if kept.get("ended") or kept.get("fingerprint") != fingerprint or not results.statuses:
-            return graph, Results(), None
+        statuses = kept.get("results", {})
+        results = Results.from_kept(statuses, graph, shown=self.message)
+        goes_on = results.statuses and not kept.get("ended") and kept.get("fingerprint") == fingerprint
+        # What failed and is not in the graph cannot be chosen: it is of a project, or a hook, that the graph is not of.
+        if not goes_on or unknown(statuses, graph):
+            return graph, Results(shown=self.message), None
         return graph, results, remaining(graph, results.statuses, self._selected(context, graph))
 
     def _selected(self, context: Any, graph: Graph) -> Iterable[str]:
@@ -140,7 +163,8 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
         if outcome.exception is not None:
             kinds = {kind.__name__ for kind in type(outcome.exception).__mro__}
             failure = ProjectBroken if kinds & set(_BROKEN) else BuildFailed
-            raise failure(f"dbt did not get to its end: {outcome.exception}") from outcome.exception
+            # Not `from` it: what the log of the task shows of an exception is all of it.
+            raise failure(f"dbt did not get to its end: {self.message(str(outcome.exception))}")
         bad = {node: s for node, s in results.statuses.items() if s not in DONE and s != "skipped"}
         tests = [node for node, status in bad.items() if status == "fail"]
         failure = TestsFailed if tests else BuildFailed
@@ -224,6 +248,6 @@ def mirror_models(build: DbtBuild) -> list[DbtMirror]:
 
 
 def selection(graph: Graph, nodes: Iterable[str]) -> list[str]:
-    """Arguments by which dbt runs these nodes and no other."""
+    """Arguments by which dbt runs these nodes; with a model also its unit tests, whose names begin with its own."""
     selectors = sorted({graph.selectors[node] for node in nodes if node in graph})
     return ["--indirect-selection", "empty", "--select", *selectors]

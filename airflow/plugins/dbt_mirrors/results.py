@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -21,6 +21,7 @@ class Results:
     statuses: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     version: int = 0  # grows with each change
+    shown: Callable[[str], str] = str  # what of a message is told
     _lock: Lock = field(default_factory=Lock)
 
     def on_event(self, event: Any) -> None:
@@ -32,7 +33,7 @@ class Results:
     def put(self, node: str, status: str, message: str = "") -> None:
         with self._lock:
             self.statuses[node] = status
-            self.messages[node] = message
+            self.messages[node] = self.shown(message)
             self.version += 1
 
     def forget(self, nodes: Iterable[str]) -> None:
@@ -70,12 +71,12 @@ class Results:
         return dict(kept)
 
     @classmethod
-    def from_kept(cls, kept: Mapping[str, list[str]], graph: Graph) -> Results:
+    def from_kept(cls, kept: Mapping[str, list[str]], graph: Graph, shown: Callable[[str], str] = str) -> Results:
         """The opposite of `kept`. A name that two nodes share, or none has, counts as not run."""
         ids: dict[str, list[str]] = defaultdict(list)
         for node in graph.selectors:
             ids[short(node)].append(node)
-        results = cls()
+        results = cls(shown=shown)
         for status, names in kept.items():
             for name in names:
                 if len(ids[name]) == 1:
@@ -86,6 +87,12 @@ class Results:
 def short(node: str) -> str:
     """`model.shop.orders` is orders; `test.shop.not_null_orders_id.5f2a` is not_null_orders_id.5f2a."""
     return node.split(".", 2)[-1]
+
+
+def unknown(kept: Mapping[str, list[str]], graph: Graph) -> set[str]:
+    """The names that were kept, have not succeeded, and are of no node of the graph."""
+    known = {short(node) for node in graph.selectors}
+    return {name for status, names in kept.items() if status not in DONE for name in names} - known
 
 
 def remaining(graph: Graph, statuses: Mapping[str, str], selected: Iterable[str]) -> set[str]:

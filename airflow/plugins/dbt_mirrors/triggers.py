@@ -13,7 +13,7 @@ from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from dbt_mirrors.progress import XCOM_KEY, Snapshot, ending
+from dbt_mirrors.progress import TERMINAL, XCOM_KEY, Snapshot, ending
 
 # Seconds. Mirrors that end together cost little more than one: after them the dag-processor looks once into the DAG's
 # file for their callbacks, though they have none.
@@ -50,7 +50,29 @@ class MirrorTrigger(BaseTrigger):  # type: ignore[misc]
             case "skipped":
                 yield TaskSkippedEvent()
             case "rerun":
+                await self._follow_those_before(task)
                 yield TriggerEvent({"mirror": self.mirror})
+
+    async def _follow_those_before(self, task: Any) -> None:
+        """Wait for the tasks upstream: what was cleared together is built again in the order of the models."""
+        before = task.task.get_flat_relative_ids(upstream=True)
+        failures = 0
+        while True:
+            try:
+                states = await sync_to_async(_states)(task.dag_id, task.run_id)
+                if all(states.get(one, "removed") in TERMINAL for one in before):
+                    return
+                failures = 0
+            except Exception as error:
+                failures += 1
+                print(f"dbt_mirrors: no answer about what is before {self.mirror}, try {failures}: {error!r}")
+            await asyncio.sleep(min(_LONGEST_PAUSE, _PAUSE * 2**failures))
+
+
+def _states(dag_id: str, run_id: str, tasks: list[str] | None = None) -> dict[str, str | None]:
+    """The state of each task of a run, or of some of them."""
+    found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=tasks, run_ids=[run_id])
+    return found.get(run_id) or {}
 
 
 class _Poller:
@@ -115,10 +137,7 @@ class _Poller:
         if before and before.state == "running" and not ask_for_state and not (before.told or {}).get("is_last"):
             return Snapshot("running", self._told())
         # The state first: what is told when the build is over is then all that there will be.
-        states = RuntimeTaskInstance.get_task_states(
-            dag_id=self._dag_id, task_ids=[self._build], run_ids=[self._run_id]
-        )
-        state = (states.get(self._run_id) or {}).get(self._build)
+        state = _states(self._dag_id, self._run_id, [self._build]).get(self._build)
         return Snapshot(state, None if state in _NOT_BEGUN else self._told())
 
     def _told(self) -> Any:

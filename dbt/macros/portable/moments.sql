@@ -9,10 +9,11 @@
 {#- The point in time at which a day that a source states begins: the inverse of stated_day. -#}
 {% macro start_of_stated_day(day) -%}{{ adapter.dispatch("start_of_day_in_zone")(day, "UTC") }}{%- endmacro %}
 
+{#- The point in time at which a day begins where the company reports: day_of() of it is the day. -#}
+{% macro start_of_day(day) -%}{{ adapter.dispatch("start_of_day_in_zone")(day, var("reporting_timezone")) }}{%- endmacro %}
+
 {#- The last point in time of a day where the company reports, to the microsecond. -#}
-{% macro end_of_day(day) -%}
-    {{ plus_seconds(adapter.dispatch("start_of_day_in_zone")(plus_days(day, 1), var("reporting_timezone")), "-0.000001") }}
-{%- endmacro %}
+{% macro end_of_day(day) -%}{{ plus_seconds(start_of_day(plus_days(day, 1)), "-0.000001") }}{%- endmacro %}
 {% macro postgres__start_of_day_in_zone(day, zone) -%}
     (cast({{ day }} as timestamp) at time zone '{{ zone }}')
 {%- endmacro %}

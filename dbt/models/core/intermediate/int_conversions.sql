@@ -89,10 +89,7 @@ subscriptions as (
         periods.customer_id as source_id,
         'first_subscription' as conversion_type,
         periods.customer_id,
-        case
-            when periods.paid_from = periods.period_start then periods.started_at
-            else {{ start_of_stated_day('periods.paid_from') }}
-        end as converted_at,
+        {{ paid_at('periods') }} as converted_at,
         periods.paid_from as converted_on,
         coalesce({{ in_reporting_currency('periods.monthly_amount', 'rates.rate') }}, 0) as revenue
     from paid_periods as periods

@@ -11,9 +11,15 @@
 
 -- A currency has few rates beside what is converted by them, so all of its rates are one unit.
 {{ touched_by('stg_fx_rates', ['currency']) }}
+
+-- The reporting currency's rate is in those of all others; the dollar has one though nobody quotes it.
 {% call touched_when() %}
     select others.currency
-    from {{ ref('stg_fx_rates') }} as others
+    from (
+        select rates.currency from {{ ref('stg_fx_rates') }} as rates
+        union distinct
+        select 'USD'
+    ) as others
     where exists (select 1 from {{ changes('stg_fx_rates') }} where changes.currency = '{{ reporting_currency }}')
 {% endcall %}
 

@@ -23,7 +23,9 @@
     from {{ changes('int_funnel_events') }}
     inner join {{ this }} as held on changes.user_id = held.user_id and held.step_number = 1
     inner join {{ ref('int_funnel_steps') }} as steps
-        on held.funnel_id = steps.funnel_id and (changes.event_type = steps.event_type or steps.mode = 'strict')
+        on
+            held.funnel_id = steps.funnel_id
+            and (changes.event_type = steps.event_type or (steps.mode = 'strict' and not changes.is_milestone))
     where
         held.entry_date <= changes.event_date
         and held.entry_date >= {{ day_of(plus_seconds('changes.event_timestamp', '-86400 * steps.window_days')) }}

@@ -1,29 +1,31 @@
 {{
     config(
         unit=['event_date', 'user_id'],
-        feed=['user_id', 'event_type', 'event_date', 'event_timestamp'],
+        feed=['user_id', 'event_type', 'is_milestone', 'event_date', 'event_timestamp'],
         indexes=[{'columns': ['user_id', 'event_timestamp']}, {'columns': ['user_id', 'event_date']}],
     )
 }}
 
-{% set sources = ['fact_events', 'int_user_milestones'] %}
+{% set is_a_step = "event_type in (select steps.event_type from " ~ ref('int_funnel_steps') ~ " as steps)" %}
 
--- In a strict funnel every other event is one that comes between.
-{% set is_of_a_funnel = "event_type in (select steps.event_type from " ~ ref('int_funnel_steps') ~ " as steps)"
+-- In a strict funnel every other event is one that comes between. A milestone is no event of the user, and never does.
+{% set may_count = is_a_step
     ~ " or exists (select 1 from " ~ ref('int_funnel_steps') ~ " as steps where steps.mode = 'strict')" %}
+{% set sources = {'fact_events': may_count, 'int_user_milestones': is_a_step} %}
 
 {% call touched_when() %}
     select changes.event_date, changes.user_id
     from {{ changes('fact_events') }}
-    where {{ is_of_a_funnel }}
+    where {{ may_count }}
 {% endcall %}
 {{ touched_by('int_user_milestones', ['event_date', 'user_id']) }}
 
-{% for source in sources -%}
+{% for source, condition in sources.items() -%}
 select
     event_id,
     user_id,
     event_type,
+    {{ 'true' if source == 'int_user_milestones' else 'false' }} as is_milestone,
     device,
     country,
     event_date,
@@ -31,6 +33,6 @@ select
 from {{ ref(source) }}
 where
     {{ touched('event_date', 'user_id') }}
-    and ({{ is_of_a_funnel }})
+    and ({{ condition }})
 {{ "union all" if not loop.last }}
 {% endfor %}

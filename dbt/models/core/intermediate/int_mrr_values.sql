@@ -8,22 +8,31 @@
 {% set months = ref('int_month_ends') %}
 {% set amounts = ref('int_mrr_amounts') %}
 
--- An amount, its rate, and the day on which it is valued count in the month and, as what was there before, in the next.
+-- An amount counts in its month and, as what was there before, in the next.
 {% for later in [0, 1] %}
 {% call touched_when() %}
     select changes.customer_id, {{ plus_periods('month', 'changes.month_start', later) }}
     from {{ changes('int_mrr_amounts') }}
 {% endcall %}
+{% endfor %}
+
+-- The day on which a month is valued, and the rate of that day: the amounts of which month have by it another value,
+-- and in which month. Those of the month before are compared with the month's own by its rate, also if none is left.
+{% for amounts_of, counted_in in [(0, 0), (0, 1), (-1, 0)] %}
 {% call touched_when() %}
-    select amounts.customer_id, {{ plus_periods('month', 'amounts.month_start', later) }}
+    select amounts.customer_id, {{ plus_periods('month', 'months.month_start', counted_in) }}
     from {{ changes('int_exchange_rates') }}
     inner join {{ months }} as months on {{ valid_at('changes', 'months.valued_on') }}
-    inner join {{ amounts }} as amounts on months.month_start = amounts.month_start and changes.currency = amounts.currency
+    inner join {{ amounts }} as amounts
+        on
+            {{ plus_periods('month', 'months.month_start', amounts_of) }} = amounts.month_start
+            and changes.currency = amounts.currency
 {% endcall %}
 {% call touched_when() %}
-    select amounts.customer_id, {{ plus_periods('month', 'amounts.month_start', later) }}
-    from {{ changes('int_month_ends') }}
-    inner join {{ amounts }} as amounts on changes.month_start = amounts.month_start
+    select amounts.customer_id, {{ plus_periods('month', 'months.month_start', counted_in) }}
+    from (select distinct changes.month_start from {{ changes('int_month_ends') }}) as months
+    inner join {{ amounts }} as amounts
+        on {{ plus_periods('month', 'months.month_start', amounts_of) }} = amounts.month_start
     where amounts.currency <> '{{ var("reporting_currency") }}'
 {% endcall %}
 {% endfor %}

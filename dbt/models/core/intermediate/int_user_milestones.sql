@@ -20,7 +20,7 @@
 
 {% call touched_when() %}
     select users.user_id
-    from {{ changes('stg_subscriptions') }}
+    from {{ changes('fact_subscription_periods') }}
     inner join {{ ref('dim_users') }} as users on changes.customer_id = users.customer_id
 {% endcall %}
 
@@ -43,21 +43,31 @@ first_uses as (
     where events.event_type in ({{ quoted(var("features")) }})
 ),
 
--- A trial is a period until the day on which the trial ends, a paid one begins after it, or without one.
 periods as (
-    select
-        subscription_id,
-        customer_id,
-        period_start,
-        case
-            when trial_end >= period_start then 'trial_started'
-            when monthly_amount > 0 then 'subscription_paid'
-        end as milestone
-    from {{ ref('stg_subscriptions') }}
+    select * from {{ ref('fact_subscription_periods') }}
     where {{ when_touched(
         "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
         ~ " where users.user_id in (select user_id from touched))"
     ) }}
+),
+
+-- One period may be both: it begins with a trial and is paid after it.
+milestones as (
+    select
+        subscription_id,
+        customer_id,
+        'trial_started' as milestone,
+        started_at as reached_at
+    from periods
+    where has_trial
+    union all
+    select
+        subscription_id,
+        customer_id,
+        'subscription_paid' as milestone,
+        {{ paid_at('periods') }} as reached_at
+    from periods
+    where paid_from is not null and monthly_amount > 0
 ),
 
 starts as (
@@ -65,9 +75,8 @@ starts as (
         subscription_id,
         customer_id,
         milestone,
-        min(period_start) as started_at
-    from periods
-    where milestone is not null
+        min(reached_at) as started_at
+    from milestones
     group by subscription_id, customer_id, milestone
 )
 

@@ -10,7 +10,7 @@
 
 {% call touched_when() %}
     select users.user_id
-    from {{ changes('stg_subscriptions') }}
+    from {{ changes('fact_subscription_periods') }}
     inner join {{ ref('dim_users') }} as users on changes.customer_id = users.customer_id
 {% endcall %}
 
@@ -24,15 +24,15 @@ with members as (
     where customer_id is not null and {{ touched('user_id') }}
 ),
 
--- A period ends with its last day.
+-- A period's days are days where the company reports, whatever zone that is.
 periods as (
     select
         subscription_id,
         customer_id,
         coalesce(plan_id, 'unknown') as plan_id,
-        period_start as valid_from,
-        {{ plus_seconds('period_end', 86400) }} as valid_to
-    from {{ ref('stg_subscriptions') }}
+        {{ start_of_day('period_start') }} as valid_from,
+        {{ start_of_day('period_end') }} as valid_to
+    from {{ ref('fact_subscription_periods') }}
     where {{ when_touched(
         "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
         ~ " where users.user_id in (select user_id from touched))"

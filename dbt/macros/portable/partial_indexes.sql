@@ -1,0 +1,27 @@
+{#- A statement that lets a base model's rejected rows be read without the others. -#}
+{% macro index_rejected_rows() -%}{{ adapter.dispatch("index_rejected_rows")() }}{%- endmacro %}
+
+{% macro default__index_rejected_rows() -%}
+    {{ exceptions.raise_compiler_error("index_rejected_rows() is not implemented for " ~ target.type) }}
+{%- endmacro %}
+
+{% macro postgres__index_rejected_rows() -%}
+    create index if not exists {{ this.identifier }}_rejected on {{ this }} (_landed_on) where _row_status = 'rejected'
+{%- endmacro %}
+
+{#-
+  Statements that let the rows of a fact be counted whose dimension has not arrived. By the fact's config `references`: for each, the
+  column `key` that names the dimension's row, the column `member` that holds its surrogate key, and the day of the fact.
+-#}
+{% macro index_unknown_members() -%}{{ adapter.dispatch("index_unknown_members")() }}{%- endmacro %}
+
+{% macro default__index_unknown_members() -%}
+    {{ exceptions.raise_compiler_error("index_unknown_members() is not implemented for " ~ target.type) }}
+{%- endmacro %}
+
+{% macro postgres__index_unknown_members() -%}
+    {% for reference in model.config.get("references", []) -%}
+    create index if not exists {{ this.identifier }}_unknown_{{ reference.member }} on {{ this }} ({{ reference.day }})
+    where {{ reference.member }} = {{ unknown_key() }} and {{ reference.key }} is not null;
+    {% endfor %}
+{%- endmacro %}
