@@ -109,7 +109,9 @@ def test_a_run_that_is_late_is_told_and_its_end_though_nothing_of_it_is_left_to_
     assert pipeline.stack.told[told].startswith("*Failed: saas_analytics_pipeline is late*")
     assert run_id in pipeline.stack.told[told]
     mend(pipeline)
-    process_of_task(scheduler_of(pipeline)).kill()
+    scheduler = scheduler_of(pipeline)
+    wait_until(lambda: len(processes_of_tasks(scheduler)) == 1, 60)  # that of the deadline has ended too
+    processes_of_tasks(scheduler)[0].kill()
     assert not pipeline.finish(run_id)
     wait_until(lambda: len(pipeline.stack.told) == told + 3, 120)
     ended, failed = sorted(pipeline.stack.told[told + 1 :], reverse=True)
@@ -135,7 +137,7 @@ def test_a_run_whose_dbt_is_killed_in_a_model_ends_by_itself(pipeline: Pipeline,
             os.kill(backend, signal.SIGKILL)
         else:
             process = scheduler_of(pipeline)
-            (process if victim == "scheduler" else process_of_task(process)).kill()
+            (process if victim == "scheduler" else processes_of_tasks(process)[0]).kill()
     assert pipeline.finish(run_id)
     tries = pipeline.task(run_id, "dbt_build").try_number
     assert tries > 1
@@ -174,11 +176,9 @@ def scheduler_of(pipeline: Pipeline) -> psutil.Process:
     return psutil.Process(next(program.pid for program in programs if program.name == "airflow-scheduler"))
 
 
-def process_of_task(scheduler: psutil.Process) -> psutil.Process:
-    """The process in which dbt runs: the one that a worker of the scheduler has forked."""
-    workers = scheduler.children()
-    (task,) = [process for worker in workers for process in worker.children()]
-    return task
+def processes_of_tasks(scheduler: psutil.Process) -> list[psutil.Process]:
+    """The processes in which tasks run, such as dbt: those that the workers of the scheduler have forked."""
+    return [process for worker in scheduler.children() for process in worker.children()]
 
 
 def clear(api: AirflowApi, run_id: str, tasks: list[str], *, downstream: bool = False) -> None:
