@@ -1,4 +1,4 @@
-{#- A statement that lets a base model's rejected rows be read without the others. -#}
+{#- A statement that lets a base model's rejected rows be read without the others, and counted by their rule without being read. -#}
 {% macro index_rejected_rows() -%}{{ adapter.dispatch("index_rejected_rows")() }}{%- endmacro %}
 
 {% macro default__index_rejected_rows() -%}
@@ -6,7 +6,7 @@
 {%- endmacro %}
 
 {% macro postgres__index_rejected_rows() -%}
-    create index if not exists {{ this.identifier }}_rejected on {{ this }} (_landed_on) where _row_status = 'rejected'
+    create index if not exists {{ this.identifier }}_rejected on {{ this }} (_landed_on, _reject_rule) where _row_status = 'rejected'
 {%- endmacro %}
 
 {#-
