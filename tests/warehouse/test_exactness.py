@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from itertools import chain
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from infrastructure.settings import PROJECT_ROOT, Settings
@@ -460,13 +461,16 @@ def test_landing_again_what_is_there_changes_nothing(warehouse: Settings, build:
 def test_a_changed_seed_rebuilds_the_models_above_it(warehouse: Settings, build: Build, tmp_path: Path) -> None:
     marts = {"marts.customer_summary", "marts.funnel_conversion"}
     dice = random.Random(3)
-    for day in (FIRST_DAY, FIRST_DAY + timedelta(days=1)):
+    for day in (FIRST_DAY + timedelta(days=n) for n in range(4)):
         write_delivery(warehouse.landing_zone, day, delivery(dice, day))
         land_days(warehouse, day)
     build(warehouse, "run", "--select", "+funnel_conversion", "+customer_summary")
     tables = keep_copies(warehouse)
+    with psycopg.connect(warehouse.dsn("owner")) as connection:
+        query = "select rfm_segment from marts.customer_summary where rfm_segment is not null order by 1 limit 1"
+        (segment,) = connection.execute(query).fetchone() or (None,)
     other_funnel = mutant(PROJECT, tmp_path / "funnel", "seeds/funnels.csv", "signup_to_paid,", "signup_and_paid,")
-    changed = mutant(other_funnel, tmp_path / "both", "seeds/rfm_segments.csv", ",new_customers,", ",newcomers,")
+    changed = mutant(other_funnel, tmp_path / "both", "seeds/rfm_segments.csv", f",{segment},", ",renamed,")
     build(warehouse, "run", "--select", "funnels+", "rfm_segments+", project=changed)
     assert differences(warehouse, tables).keys() >= marts
     tables = keep_copies(warehouse)
