@@ -49,6 +49,7 @@ def test_two_weeks_of_the_company_build_and_pass_all_tests(
         orders = connection.execute("select sum(orders) from marts.sales_summary where grain = 'day'").fetchone()
     with psycopg.connect(warehouse.dsn("owner")) as connection:
         assert not [name for name, query in QUERIES.items() if not connection.execute(query).fetchall()]
+        check_indexes_of_unknown_members(connection)
     assert days is not None
     assert days[:2] == (founded, founded + timedelta(days=DAYS - 1))
     assert days[2] > 0
@@ -91,6 +92,20 @@ def test_a_text_as_long_as_a_page_stops_no_model(warehouse: Settings, build: Bui
         for source in ("events", "sessions", "users", "customers", "products", "payments", "shipments", "returns"):
             accepted = connection.execute(f"select count(*) > 0 from staging.stg_{source}").fetchone()
             assert accepted == (True,), source
+
+
+def check_indexes_of_unknown_members(connection: psycopg.Connection) -> None:
+    """Every column of a fact that may hold the unknown member has the index by which these rows are counted."""
+    members = (
+        "select table_name || '_unknown_' || column_name from information_schema.columns"
+        " where table_schema = 'core' and table_name ~ '^fact_[a-z_]+$' and column_name ~ '_sk$' order by 1"
+    )
+    indexes = (
+        "select indexname from pg_indexes where schemaname = 'core' and tablename ~ '^fact_[a-z_]+$'"
+        " and indexname ~ '_unknown_' and indexdef ~ 'unknown.*NOT NULL' order by 1"
+    )
+    found = connection.execute(indexes).fetchall()
+    assert found and found == connection.execute(members).fetchall()
 
 
 def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

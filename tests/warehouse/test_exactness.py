@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from data_gen.landing.command import prepare
 from infrastructure.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import (
     Build,
@@ -405,6 +406,26 @@ def test_a_fault_is_found(new_warehouse: Callable[[], Settings], build: Build, t
 
     histories = chain([history_of_edges()], map(random_history, range(6)))
     assert any(map(shows_it, histories)), f"no history shows that {fault}"
+
+
+def test_a_version_that_begins_a_moment_too_late_or_ends_one_too_late_is_found(
+    warehouse: Settings, build: Build, tmp_path: Path
+) -> None:
+    """Both sides of a comparison with a full refresh would have the fault: the models' own examples find it."""
+    facts = ("fact_events", "fact_order_items")
+    prepare(warehouse)
+    build(warehouse, "run", "--select", *(f"+{fact}" for fact in facts))
+    # A model may call what is valid at a moment in more places than its join; the macro is in all of them.
+    bounds = {
+        ">= {{ dimension }}.valid_from": "> {{ dimension }}.valid_from",
+        "< {{ dimension }}.valid_to": "<= {{ dimension }}.valid_to",
+    }
+    for number, (text, instead) in enumerate(bounds.items()):
+        faulty = mutant(PROJECT, tmp_path / str(number), "macros/portable/keys.sql", text, instead)
+        for fact in facts:
+            build(warehouse, "test", "--select", f"{fact},test_type:unit")
+            with pytest.raises(BuildFailed, match=fact):
+                build(warehouse, "test", "--select", f"{fact},test_type:unit", project=faulty)
 
 
 def test_the_day_that_is_today_may_move(warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,7 @@
     create index if not exists {{ this.identifier }}_rejected on {{ this }} (_landed_on, _reject_rule) where _row_status = 'rejected'
 {%- endmacro %}
 
-{#-
-  Statements that let the rows of a fact be counted whose dimension has not arrived. By the fact's config `references`: for each, the
-  column `key` that names the dimension's row, the column `member` that holds its surrogate key, and the day of the fact.
--#}
+{#- Statements that let the rows of a fact be counted whose dimension has not arrived, by its references (macros/references.sql). -#}
 {% macro index_unknown_members() -%}{{ adapter.dispatch("index_unknown_members")() }}{%- endmacro %}
 
 {% macro default__index_unknown_members() -%}
@@ -20,8 +17,8 @@
 {%- endmacro %}
 
 {% macro postgres__index_unknown_members() -%}
-    {% for reference in model.config.get("references", []) -%}
-    create index if not exists {{ this.identifier }}_unknown_{{ reference.member }} on {{ this }} ({{ reference.day }})
-    where {{ reference.member }} = {{ unknown_key() }} and {{ reference.key }} is not null;
+    {% for fact, key, member, day in references() if fact == model.name -%}
+    create index if not exists {{ fact }}_unknown_{{ member }} on {{ this }} ({{ day }})
+    where {{ member }} = {{ unknown_key() }} and {{ key }} is not null;
     {% endfor %}
 {%- endmacro %}

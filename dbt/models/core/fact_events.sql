@@ -7,9 +7,6 @@
             {'columns': ['event_date', 'event_id'], 'unique': true},
             {'columns': ['user_id', 'event_date']},
         ],
-        references=[
-            {'key': 'user_id', 'member': 'user_sk', 'day': 'event_date'},
-        ],
     )
 }}
 

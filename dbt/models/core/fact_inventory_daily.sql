@@ -5,9 +5,6 @@
             {'columns': ['product_id', 'stock_date'], 'unique': true},
             {'columns': ['stock_date']},
         ],
-        references=[
-            {'key': 'product_id', 'member': 'product_sk', 'day': 'stock_date'},
-        ],
     )
 }}
 

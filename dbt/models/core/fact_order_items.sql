@@ -8,9 +8,6 @@
             {'columns': ['order_date']},
             {'columns': ['product_id', 'order_date']},
         ],
-        references=[
-            {'key': 'product_id', 'member': 'product_sk', 'day': 'order_date'},
-        ],
     )
 }}
 

@@ -7,10 +7,6 @@
             {'columns': ['order_date']},
             {'columns': ['customer_id', 'ordered_at']},
         ],
-        references=[
-            {'key': 'user_id', 'member': 'user_sk', 'day': 'order_date'},
-            {'key': 'customer_id', 'member': 'customer_sk', 'day': 'order_date'},
-        ],
     )
 }}
 

@@ -8,9 +8,6 @@
             {'columns': ['order_id']},
             {'columns': ['returned_date', 'product_id']},
         ],
-        references=[
-            {'key': 'order_item_id', 'member': 'product_sk', 'day': 'returned_date'},
-        ],
     )
 }}
 

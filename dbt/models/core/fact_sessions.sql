@@ -9,10 +9,6 @@
             {'columns': ['anonymous_id', 'started_at']},
             {'columns': ['session_date']},
         ],
-        references=[
-            {'key': 'user_id', 'member': 'user_sk', 'day': 'session_date'},
-            {'key': 'customer_id', 'member': 'customer_sk', 'day': 'session_date'},
-        ],
     )
 }}
 

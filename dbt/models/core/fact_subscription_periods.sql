@@ -9,9 +9,6 @@
             {'columns': ['paid_from']},
             {'columns': ['period_end']},
         ],
-        references=[
-            {'key': 'customer_id', 'member': 'customer_sk', 'day': 'period_start'},
-        ],
     )
 }}
 
