@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flask import request
+from flask import g, has_request_context, request
 from superset.common.chart_data import ChartDataResultType
 from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
 from superset.exceptions import SupersetSecurityException
@@ -57,6 +57,16 @@ class SecurityManager(SupersetSecurityManager):
             allowed = _of_chart(dashboard, _chart(dashboard, form, source, viz.viz_type if viz else None))
         for query in _queries_of_context(context) if context is not None else [_query_of_viz(viz)]:
             allowed.check(query)
+
+    def exist_permission_on_roles(self, view_name: str, permission_name: str, role_ids: list[int]) -> bool:
+        """Each question goes to the database once in a request: for one chart Superset asks some of them four times."""
+        if not has_request_context():
+            return bool(super().exist_permission_on_roles(view_name, permission_name, role_ids))
+        known: dict[Any, bool] = g.setdefault("permissions_on_roles", {})
+        question = (view_name, permission_name, *role_ids)
+        if question not in known:
+            known[question] = bool(super().exist_permission_on_roles(view_name, permission_name, role_ids))
+        return known[question]
 
     def _dashboard(self, form: dict[str, Any]) -> Dashboard:
         from superset.models.dashboard import Dashboard

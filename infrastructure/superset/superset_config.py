@@ -58,6 +58,7 @@ PUBLIC_ROLE_LIKE = None
 AUTH_USER_REGISTRATION = False
 FEATURE_FLAGS = {
     "DASHBOARD_RBAC": True,
+    "DASHBOARD_VIRTUALIZATION_DEFER_DATA": True,  # a chart asks for its rows when it comes near the screen
     "ALERT_REPORTS": False,
     "EMBEDDED_SUPERSET": False,
     "ENABLE_TEMPLATE_PROCESSING": False,

@@ -1,8 +1,8 @@
 """How long a dashboard takes to open in headless Chromium: the first time, and again.
 
 First: a browser that has nothing of Superset but its login, and answers that are not kept. Warm: the same page once
-more. A dashboard is open when the last chart on the screen is drawn. DASHBOARD_DAYS and BENCH_SCALE make the history
-longer or the company larger.
+more. A dashboard is open when the last chart on the screen is drawn; the median of three counts. DASHBOARD_DAYS and
+BENCH_SCALE make the history longer or the company larger.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
 
 from infrastructure.warehouse import ensure_warehouse
 from tests.server import running_server
@@ -24,6 +25,7 @@ from tests.superset.conftest import Superset, build_history, running_superset
 DAYS = int(os.environ.get("DASHBOARD_DAYS", "365"))
 SCALE = float(os.environ.get("BENCH_SCALE", "0.15"))
 FIRST_LIMIT, WARM_LIMIT = 6.0, 3.0
+TIMES = 3
 
 
 def measure() -> list[tuple[str, str, str, str]]:
@@ -47,20 +49,20 @@ def measure() -> list[tuple[str, str, str, str]]:
 
 def opening_times(superset: Superset) -> list[tuple[str, str, str, str]]:
     """A row for the slowest dashboard the first time, and one for the slowest again."""
-    first: dict[str, float] = {}
-    warm: dict[str, float] = {}
-    for slug in ASSETS.dashboards:
+    first: dict[str, list[float]] = {slug: [] for slug in ASSETS.dashboards}
+    warm: dict[str, list[float]] = {slug: [] for slug in ASSETS.dashboards}
+    for slug in [*ASSETS.dashboards] * TIMES:
         shutil.rmtree(superset.settings.root / ".local/superset/cache", ignore_errors=True)
-        with browser() as chromium:
+        with browser(as_a_persons=True) as chromium:
             page = chromium.new_page(viewport={"width": 1600, "height": 1000})
             log_in(page, superset.url, "viewer", superset.password("viewer"))
             for times in (first, warm):
                 started = time.monotonic()
                 open_dashboard(page, superset.url, slug)
-                times[slug] = time.monotonic() - started
+                times[slug].append(time.monotonic() - started)
     rows = []
     for text, times, limit in (("first", first, FIRST_LIMIT), ("warm", warm, WARM_LIMIT)):
-        slug = max(times, key=lambda slug: times[slug])
+        seconds, slug = max((median(each), slug) for slug, each in times.items())
         what = f"slowest dashboard, {text} load, {DAYS} days: {slug}"
-        rows.append((what, f"{times[slug]:.1f} s", f"bound: {limit:.0f} s", f"{times[slug] / limit:.2f}x"))
+        rows.append((what, f"{seconds:.1f} s", f"bound: {limit:.0f} s", f"{seconds / limit:.2f}x"))
     return rows

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 CHART = ".dashboard-component-chart-holder"
 DRAWN = "canvas, table, svg.datamap, .header-line"
-# Every chart on the screen has its picture, and none waits for data. Superset draws the others when one gets there.
+# Every chart on the screen has its picture, and none waits for data.
 _ALL_DRAWN = f"""
     () => {{
         const charts = [...document.querySelectorAll("{CHART}")].filter(
@@ -29,10 +29,12 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
+def browser(as_a_persons: bool = False) -> Iterator[Browser]:
+    """For a browser that is steered by a program Superset draws all charts, for a person's those near the screen."""
     with sync_playwright() as playwright:
         # Root may not have Chromium's sandbox; all that it loads is this machine's own Superset.
-        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        arguments = ["--no-sandbox", *(["--disable-blink-features=AutomationControlled"] if as_a_persons else [])]
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
         try:
             yield chromium
         finally:
@@ -50,4 +52,4 @@ def log_in(page: Page, url: str, user: str, password: str) -> None:
 def open_dashboard(page: Page, url: str, slug: str) -> None:
     """Open a dashboard and return when the charts on the screen are drawn."""
     page.goto(f"{url}/superset/dashboard/{slug}/")
-    page.wait_for_function(_ALL_DRAWN, timeout=120_000)
+    page.wait_for_function(_ALL_DRAWN, timeout=120_000, polling=50)  # at each frame the asking would slow the drawing
