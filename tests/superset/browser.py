@@ -52,4 +52,16 @@ def log_in(page: Page, url: str, user: str, password: str) -> None:
 def open_dashboard(page: Page, url: str, slug: str) -> None:
     """Open a dashboard and return when the charts on the screen are drawn."""
     page.goto(f"{url}/superset/dashboard/{slug}/")
+    _wait_until_drawn(page)
+
+
+def open_tabs(page: Page) -> None:
+    """Open each tab of the dashboard that is open. The charts of a tab stay when another one is opened."""
+    for tab in page.locator(".dashboard-component-tabs [role=tab]").all():
+        tab.click()
+        page.wait_for_selector(f".ant-tabs-tabpane-active {CHART}")
+        _wait_until_drawn(page)
+
+
+def _wait_until_drawn(page: Page) -> None:
     page.wait_for_function(_ALL_DRAWN, timeout=120_000, polling=50)  # at each frame the asking would slow the drawing

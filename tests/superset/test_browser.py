@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, Request, Response, expect
 
 from tests.superset.assets import ASSETS, charts_of
-from tests.superset.browser import CHART, DRAWN, browser, find_chromium, log_in, open_dashboard
+from tests.superset.browser import CHART, DRAWN, browser, find_chromium, log_in, open_dashboard, open_tabs
 from tests.superset.conftest import Superset
 
 COLOURS = re.compile(r"/api/v1/dashboard/\d+/colors\b")
@@ -50,6 +50,8 @@ def test_every_chart_of_a_dashboard_is_drawn(superset: Superset, page: Page, slu
     page.on("response", on_response)
     open_dashboard(page, superset.url, slug)
     page.screenshot(path=tmp_path / f"{slug}.png")
+    open_tabs(page)
+    page.screenshot(path=tmp_path / f"{slug}-last-tab.png")
     count = len(charts_of(ASSETS.dashboards[slug]))
     assert page.locator(CHART).count() == count
     assert page.locator(f"{CHART} :is({DRAWN})").count() >= count
