@@ -85,7 +85,7 @@ test-dashboards: $(READY) $(SUPERSET_READY)  ## The tests of the dashboards, on 
 lint: $(READY)  ## All checkers
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash .ci/lint
 
-bench: $(READY) $(SUPERSET_READY)  ## Measure
+bench: $(READY) $(if $(or $(findstring dashboards,$(ARGS)),$(if $(ARGS),,all)),$(SUPERSET_READY))  ## Measure
 	@sh infrastructure/local/setup.sh . --group bench
 	@$(PYTHON) -m tests.bench $(ARGS); ended=$$?; sh infrastructure/local/setup.sh; exit $$ended
 

@@ -60,9 +60,7 @@ class SecurityManager(SupersetSecurityManager):
 
     def exist_permission_on_roles(self, view_name: str, permission_name: str, role_ids: list[int]) -> bool:
         """Each question goes to the database once in a request: for one chart Superset asks some of them four times."""
-        if not has_request_context():
-            return bool(super().exist_permission_on_roles(view_name, permission_name, role_ids))
-        known: dict[Any, bool] = g.setdefault("permissions_on_roles", {})
+        known: dict[Any, bool] = g.setdefault("permissions_on_roles", {}) if has_request_context() else {}
         question = (view_name, permission_name, *role_ids)
         if question not in known:
             known[question] = bool(super().exist_permission_on_roles(view_name, permission_name, role_ids))

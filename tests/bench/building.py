@@ -89,6 +89,7 @@ def measure() -> list[tuple[str, str, str, str]]:
         _run(short, "data_gen/generate.py", "--day", str(FOUNDED), "--days", str(DAYS))
         after_few = _days_after(short, SHORT)
         after_many = _days_after(long, DAYS - MEASURED)
+        _tell_growth(_seconds_by_node(short), _seconds_by_node(long))
         slowest = max((_milliseconds(long, query), name) for name, query in QUERIES.items())
         rows = _rows(long, "core.fact_events")
         nothing, full = _build(long), _build(long, "--full-refresh")
@@ -129,6 +130,23 @@ def _days_after(settings: Settings, history: int) -> Cost:
         _land(settings, position, 1)
         costs.append(_build(settings))
     return _median(costs)
+
+
+def _seconds_by_node(settings: Settings) -> dict[str, float]:
+    """What each node took in the measured builds: the median."""
+    newest = "select run_id from quality.dbt_results group by run_id order by max(finished_at) desc limit %s"
+    seconds = "percentile_cont(0.5) within group (order by seconds)"
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        query = f"select node_id, {seconds} from quality.dbt_results where run_id in ({newest}) group by node_id"
+        return dict(connection.execute(query, [MEASURED]).fetchall())
+
+
+def _tell_growth(after_few: dict[str, float], after_many: dict[str, float], most: int = 8) -> None:
+    """The nodes that grow most with the history."""
+    grown = sorted(after_many, key=lambda node: after_few.get(node, 0.0) - after_many[node])[:most]
+    for node in grown:
+        few, many = after_few.get(node, 0.0), after_many[node]
+        print(f"  {node.split('.')[-1]}: {few:.2f} s after few days, {many:.2f} s after many", file=sys.stderr)
 
 
 def _land(settings: Settings, position: int, days: int) -> None:

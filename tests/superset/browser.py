@@ -14,7 +14,7 @@ DRAWN = "canvas, table, svg.datamap, .header-line"
 _ALL_DRAWN = f"""
     () => {{
         const charts = [...document.querySelectorAll("{CHART}")].filter(
-            (chart) => chart.getBoundingClientRect().top < window.innerHeight
+            (chart) => chart.getClientRects().length > 0 && chart.getBoundingClientRect().top < window.innerHeight
         );
         return charts.length > 0 && charts.every(
             (chart) => !chart.querySelector(".loading, [data-test=loading-indicator]")
@@ -56,7 +56,7 @@ def open_dashboard(page: Page, url: str, slug: str) -> None:
 
 
 def open_tabs(page: Page) -> None:
-    """Open each tab of the dashboard that is open. The charts of a tab stay when another one is opened."""
+    """Open each tab of the dashboard that is open; a browser that is steered keeps the charts of the others."""
     for tab in page.locator(".dashboard-component-tabs [role=tab]").all():
         tab.click()
         page.wait_for_selector(f".ant-tabs-tabpane-active {CHART}")

@@ -24,7 +24,9 @@ if find_chromium() is None:
 @pytest.fixture(scope="module")
 def page(superset: Superset) -> Iterator[Page]:
     with browser() as chromium:
-        page = chromium.new_page(viewport={"width": 1600, "height": 3200})  # charts are drawn when they are seen
+        page = chromium.new_page(
+            viewport={"width": 1600, "height": 3200}
+        )  # as high as a dashboard: what is on the screen is waited for
         log_in(page, superset.url, "viewer", superset.password("viewer"))
         yield page
 

@@ -102,7 +102,7 @@ def check_indexes_of_unknown_members(connection: psycopg.Connection) -> None:
     )
     indexes = (
         "select indexname from pg_indexes where schemaname = 'core' and tablename ~ '^fact_[a-z_]+$'"
-        " and indexname ~ '_unknown_' and indexdef ~ 'unknown.*NOT NULL' order by 1"
+        " and indexname ~ '_unknown_' and indexdef ~ '= ''unknown''.*NOT NULL' order by 1"
     )
     found = connection.execute(indexes).fetchall()
     assert found and found == connection.execute(members).fetchall()
