@@ -117,12 +117,19 @@ def kill(stack: Stack, victim: str, backend: int) -> None:
         server.send_signal(signal.SIGQUIT)  # an immediate stop
         return
     scheduler = psutil.Process(next(p.pid for p in supervision.programs(layout) if p.name == "airflow-scheduler"))
-    workers = [worker for worker in scheduler.children() if worker.children()]
-    victims = {
-        "back end": [backend],
-        "scheduler": [scheduler.pid],
-        "supervisor of the task": [worker.pid for worker in workers],
-        "process of the task": [process.pid for worker in workers for process in worker.children()],
-    }
-    (pid,) = victims[victim]
-    os.kill(pid, signal.SIGKILL)
+    if victim in ("back end", "scheduler"):
+        os.kill(backend if victim == "back end" else scheduler.pid, signal.SIGKILL)
+        return
+    # That of the task before this one, which has ended, may still be ending itself.
+    wait_until(lambda: len(_running_tasks(scheduler)) == 1, 60)
+    ((supervisor, task),) = _running_tasks(scheduler)
+    (supervisor if victim == "supervisor of the task" else task).kill()
+
+
+def _running_tasks(scheduler: psutil.Process) -> list[tuple[psutil.Process, psutil.Process]]:
+    """The tasks that run: the supervisor of each, which Airflow's executor forks, and its process."""
+    tasks = []
+    for supervisor in scheduler.children():
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            tasks += [(supervisor, task) for task in supervisor.children()]
+    return tasks
