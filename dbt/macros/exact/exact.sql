@@ -46,16 +46,17 @@
         {{ return(none) }}
     {% endif %}
     {% do run_query("analyze touched") %}
-    {% set days = touched_days() %}
+    {% set days = touched_days() if config.get("partition_by") else {} %}
+    {% set upstream_days = touched_days() if reads_partitions() else {} %}
     {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
         ~ " where " ~ in_units("touched", unit, unit, days)) %}
-    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, days) ~ "\n)") %}
+    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, upstream_days) ~ "\n)") %}
     {% do run_query(compare(target)) %}
     {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
         {% do nothing_to_write("nothing changed") %}
         {{ return(none) }}
     {% endif %}
-    {% do run_query("analyze changed; analyze incoming") %}
+    {% do run_query("analyze changed (" ~ units ~ "); analyze incoming (" ~ units ~ ")") %}
     {% set seq = next_seq() %}
     {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by")) %}{% endif %}
     {% call statement("main") %}
@@ -95,7 +96,7 @@
 
 {#-
   Condition: the unit that stands in `columns` is one of the temporary table `chosen`. `days` are named besides: the planner then
-  leaves out the partitions of other months.
+  leaves out the partitions of other months. Of a table without partitions it would expect too few rows.
 -#}
 {% macro in_units(chosen, unit, columns, days) -%}
     {%- set conditions = ["(" ~ columns | join(", ") ~ ") in (select " ~ unit | join(", ") ~ " from " ~ chosen ~ ")"] -%}
@@ -105,21 +106,22 @@
     {{ return(conditions | join(" and ")) }}
 {%- endmacro %}
 
-{#-
-  The days of each date column of the touched units, where they are few: {column: days}. Only for a model that is partitioned or
-  reads one that is; elsewhere naming them makes a lookup by index seem dearer than it is.
--#}
+{#- The days of each date column of the touched units, where they are few: {column: days}. -#}
 {% macro touched_days(most=40) -%}
-    {%- set ns = namespace(partitioned=config.get("partition_by") is not none) -%}
-    {%- for parent in model.depends_on.nodes if parent.startswith("model.") and graph.nodes[parent].config.get("partition_by") -%}
-        {%- set ns.partitioned = true -%}
-    {%- endfor -%}
     {%- set few = {} -%}
-    {%- for name, type in columns_of("pg_temp.touched") if ns.partitioned and type == "date" -%}
+    {%- for name, type in columns_of("pg_temp.touched") if type == "date" -%}
         {%- set days = run_query("select distinct cast(" ~ name ~ " as text) from touched limit " ~ (most + 1)).columns[0].values() -%}
         {%- if days | length <= most -%}{%- do few.update({name: days}) -%}{%- endif -%}
     {%- endfor -%}
     {{ return(few) }}
+{%- endmacro %}
+
+{#- True where the model reads a table that is partitioned. -#}
+{% macro reads_partitions() -%}
+    {%- for parent in model.depends_on.nodes if parent.startswith("model.") and graph.nodes[parent].config.get("partition_by") -%}
+        {{ return(true) }}
+    {%- endfor -%}
+    {{ return(false) }}
 {%- endmacro %}
 
 {#- The units touched since the last build, as a query. -#}

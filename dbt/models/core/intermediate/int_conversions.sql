@@ -1,7 +1,7 @@
 {{
     config(
         unit=['kind', 'source_id'],
-        feed=['kind', 'source_id', 'conversion_id'],
+        feed=['converted_on', 'conversion_id'],
         indexes=[
             {'columns': ['kind', 'source_id'], 'unique': true},
             {'columns': ['conversion_id'], 'unique': true},

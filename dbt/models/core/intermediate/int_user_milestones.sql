@@ -1,35 +1,44 @@
 {{
     config(
-        unit=['user_id'],
+        unit=['user_id', 'event_type'],
         feed=['user_id', 'event_date'],
         indexes=[{'columns': ['user_id', 'event_id'], 'unique': true}],
     )
 }}
 
-{{ touched_by('int_feature_adoption', ['user_id']) }}
-{{ touched_by('dim_users', ['user_id']) }}
+{#- A user's own milestone is touched by other changes than those of its account: to ask for the first event of
+    everybody whose account changed would be to look through the days of all the past. -#}
+{% set of_the_account = ['trial_started', 'subscription_paid'] %}
 
 -- On the day of the first use of a feature another event may be the first.
 {% call touched_when() %}
-    select changes.user_id
+    select changes.user_id, 'activated'
+    from {{ changes('int_feature_adoption') }}
+    union
+    select changes.user_id, 'activated'
     from {{ changes('fact_events') }}
     inner join {{ ref('int_feature_adoption') }} as adoption
         on changes.user_id = adoption.user_id and changes.event_date = adoption.first_date
     where changes.event_type in ({{ quoted(var("features")) }})
 {% endcall %}
 
+{% for milestone in of_the_account %}
 {% call touched_when() %}
-    select users.user_id
+    select changes.user_id, '{{ milestone }}'
+    from {{ changes('dim_users') }}
+    union
+    select users.user_id, '{{ milestone }}'
     from {{ changes('fact_subscription_periods') }}
     inner join {{ ref('dim_users') }} as users on changes.customer_id = users.customer_id
 {% endcall %}
+{% endfor %}
 
 with first_dates as (
     select
         user_id,
         min(first_date) as first_date
     from {{ ref('int_feature_adoption') }}
-    where {{ touched('user_id') }}
+    where {{ touched('user_id', "'activated'") }}
     group by user_id
 ),
 
@@ -47,7 +56,7 @@ periods as (
     select * from {{ ref('fact_subscription_periods') }}
     where {{ when_touched(
         "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
-        ~ " where users.user_id in (select user_id from touched))"
+        ~ " where users.user_id in (select user_id from touched where event_type <> 'activated'))"
     ) }}
 ),
 
@@ -103,4 +112,4 @@ select
 from starts
 inner join {{ ref('dim_users') }} as users
     on starts.customer_id = users.customer_id and {{ valid_at('users', 'starts.started_at') }}
-where {{ touched('users.user_id') }}
+where {{ touched('users.user_id', 'starts.milestone') }}

@@ -1,12 +1,8 @@
 {{
     config(
-        unit=['conversion_id'],
-        feed=['converted_on', 'channel'],
-        indexes=[
-            {'columns': ['conversion_id', 'touch_index'], 'unique': true},
-            {'columns': ['converted_on', 'channel']},
-            {'columns': ['customer_id']},
-        ],
+        unit=['converted_on', 'conversion_id'],
+        partition_by='converted_on',
+        indexes=[{'columns': ['converted_on', 'conversion_id', 'touch_index'], 'unique': true}],
     )
 }}
 
@@ -14,12 +10,12 @@
 {% set reach_hours = 30 * 24 %}
 {% set half_life_seconds = 7 * 24 * 3600 %}
 
-{{ touched_by('int_conversions', ['conversion_id']) }}
+{{ touched_by('int_conversions', ['converted_on', 'conversion_id']) }}
 
 -- A visit reaches the conversions of its customer in the 30 days from its beginning.
 {% for visits in ['fact_sessions', 'int_recognised_sessions'] %}
 {% call touched_when() %}
-    select conversions.conversion_id
+    select conversions.converted_on, conversions.conversion_id
     from {{ changes(visits) }}
     inner join {{ ref('int_conversions') }} as conversions
         on
@@ -70,7 +66,7 @@ touches as (
             conversions.customer_id = visits.customer_id
             and {{ plus_hours('conversions.converted_at', -reach_hours) }} <= visits.started_at
             and conversions.converted_at >= visits.started_at
-    where {{ touched('conversions.conversion_id') }}
+    where {{ touched('conversions.converted_on', 'conversions.conversion_id') }}
 ),
 
 -- What each model weighs a touch with; the one row of a conversion without any has all.

@@ -5,7 +5,7 @@
     )
 }}
 
-{{ touched_by('attribution_touches', ['converted_on', 'channel']) }}
+{{ touched_by('conversion_channels', ['converted_on', 'channel']) }}
 
 select
     converted_on,
@@ -14,6 +14,6 @@ select
     cast(sum({{ model }}_conversions) as numeric(38, 8)) as {{ model }}_conversions,
     cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{% if not loop.last %},{% endif %}
     {%- endfor %}
-from {{ ref('attribution_touches') }}
+from {{ ref('conversion_channels') }}
 where {{ touched('converted_on', 'channel') }}
 group by converted_on, channel
