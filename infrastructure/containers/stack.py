@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
-from infrastructure.containers.compose import IMAGE_USER, compose, compose_program, containers, remove_image
+from infrastructure.containers.compose import IMAGE_USER, Container, compose, compose_program, containers, remove_image
 from infrastructure.containers.production import database_elsewhere, is_pinned
 from infrastructure.local.airflow import airflow_url
 from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step
 from infrastructure.local.dotenv import ensure_dotenv
 from infrastructure.local.layout import PIPELINE, Layout, StackError
-from infrastructure.local.stack import locked, settle_ports
+from infrastructure.local.stack import locked, settle_ports, taking_ports
 from infrastructure.local.status import print_addresses, print_columns, print_contents
 from infrastructure.settings import Settings, load_settings, read_dotenv
 
@@ -38,12 +38,13 @@ def up(root: Path) -> Settings:
         for text in ensure_dotenv(root):
             note(text)
         settings = load_settings(root)
-        if not any(container.state == "running" for container in containers(project_name(root))):
-            settings = settle_ports(layout, settings)
         _make_shared_directories(settings)
         _build(root, "STACK_IMAGE", INIT)
-        with step("The containers are started"):
-            _start(settings, layout)
+        with taking_ports():
+            if not _running(root):
+                settings = settle_ports(layout, settings)
+            with step("The containers are started"):
+                _start(settings, layout)
         _wait_until_healthy(settings)
     return settings
 
@@ -64,13 +65,16 @@ def dashboards(root: Path) -> Settings:
     layout = Layout(root)
     with locked(layout):
         _build(root, "SUPERSET_IMAGE", SUPERSET_INIT)
-        with step("Superset is started"):
-            log = layout.log("docker-up")
-            if database_elsewhere({"WAREHOUSE_HOST": settings.host}) is None:
-                _quietly(root, ["up", "--detach", "--no-build"], log, _WITH_DASHBOARDS)
-            else:
-                _quietly(root, ["run", "--rm", "--no-deps", "-T", SUPERSET_INIT], log, _WITH_DASHBOARDS)
-                _quietly(root, ["up", "--detach", "--no-build", "--no-deps", "superset"], log, _WITH_DASHBOARDS)
+        log = layout.log("docker-up")
+        with taking_ports():
+            if not any(container.service == "superset" for container in _running(root)):
+                settings = settle_ports(layout, settings, only="SUPERSET_PORT")
+            with step("Superset is started"):
+                if database_elsewhere({"WAREHOUSE_HOST": settings.host}) is None:
+                    _quietly(root, ["up", "--detach", "--no-build"], log, _WITH_DASHBOARDS)
+                else:
+                    _quietly(root, ["run", "--rm", "--no-deps", "-T", SUPERSET_INIT], log, _WITH_DASHBOARDS)
+                    _quietly(root, ["up", "--detach", "--no-build", "--no-deps", "superset"], log, _WITH_DASHBOARDS)
         _wait_until_healthy(settings)
     return settings
 
@@ -128,6 +132,10 @@ def command() -> list[str]:
 def project_name(root: Path) -> str:
     """What Compose calls this checkout's containers, networks and volumes; no two checkouts have the same."""
     return os.environ.get("COMPOSE_PROJECT_NAME") or read_dotenv(root / ".env").get("COMPOSE_PROJECT_NAME", "none")
+
+
+def _running(root: Path) -> list[Container]:
+    return [container for container in containers(project_name(root)) if container.state == "running"]
 
 
 def _build(root: Path, key: str, service: str) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -85,16 +86,17 @@ def up(root: Path) -> Settings:
         home, notes = open_home(layout.postgres, root)
         for text in notes:
             note(text)
-        if not supervision.is_up(layout):
-            settings = _start_supervisor(layout, home, settings)
-        with step("PostgreSQL accepts queries"):
-            supervision.start(layout, (POSTGRES,))
-            _wait_for_postgres(layout, home, settings)
-        _prepare_databases(settings)
-        _migrate_airflow(layout, settings)
-        _read_models(settings)
-        supervision.start(layout, ALWAYS_ON)
-        _wait_for_airflow(layout, settings)
+        with taking_ports():
+            if not supervision.is_up(layout):
+                settings = _start_supervisor(layout, home, settings)
+            with step("PostgreSQL accepts queries"):
+                supervision.start(layout, (POSTGRES,))
+                _wait_for_postgres(layout, home, settings)
+            _prepare_databases(settings)
+            _migrate_airflow(layout, settings)
+            _read_models(settings)
+            supervision.start(layout, ALWAYS_ON)
+            _wait_for_airflow(layout, settings)
         return settings
 
 
@@ -138,11 +140,25 @@ def stray_processes(layout: Layout) -> list[psutil.Process]:
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
     """Only one command at a time brings this stack up or down; a second one waits."""
-    with (layout.run / "lock").open("a") as file:
+    with _alone(layout.run / "lock", "Another command is bringing this stack up or down; waiting for it."):
+        yield
+
+
+@contextmanager
+def taking_ports() -> Iterator[None]:
+    """Only one of a user's stacks at a time looks which ports are free and takes them: two would choose the same."""
+    path = Path(tempfile.gettempdir()) / f"saas-analytics-ports-{os.getuid()}.lock"
+    with _alone(path, "Another stack is starting; waiting until it has its ports."):
+        yield
+
+
+@contextmanager
+def _alone(path: Path, waiting: str) -> Iterator[None]:
+    with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            note("Another command is bringing this stack up or down; waiting for it.")
+            note(waiting)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -174,14 +190,16 @@ def _start_supervisor(layout: Layout, home: PostgresHome, settings: Settings) ->
     return settings
 
 
-def settle_ports(layout: Layout, settings: Settings) -> Settings:
-    """Move to a free port where another program has taken ours, and say so."""
+def settle_ports(layout: Layout, settings: Settings, only: str = "") -> Settings:
+    """Move to a free port where another program has taken ours, and say so: every port, or only that of one key."""
     for key, port, first in (
         ("WAREHOUSE_PORT", settings.port, FIRST_WAREHOUSE_PORT),
         ("AIRFLOW_PORT", settings.airflow_port or 0, FIRST_AIRFLOW_PORT),
         ("SUPERSET_PORT", settings.superset_port or 0, FIRST_SUPERSET_PORT),
         ("DOCS_PORT", settings.docs_port or 0, FIRST_DOCS_PORT),
     ):
+        if only not in ("", key):
+            continue
         if port_is_free(port) or (key == "WAREHOUSE_PORT" and database_elsewhere({"WAREHOUSE_HOST": settings.host})):
             continue
         taken_by = f"Port {port} is taken by {describe(listener(port))}"

@@ -16,10 +16,8 @@ from threading import Event
 from infrastructure.containers.choice import published_on
 from infrastructure.local import supervision
 from infrastructure.local.console import step
-from infrastructure.local.dotenv import port_is_free
 from infrastructure.local.layout import MARK_PROGRAM, MARK_ROOT, SUPERSET, Layout, StackError
-from infrastructure.local.processes import describe, listener
-from infrastructure.local.stack import gave_up, last_lines, locked, up
+from infrastructure.local.stack import gave_up, last_lines, locked, settle_ports, taking_ports, up
 from infrastructure.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 
 SUPERSET_DEADLINE = 120.0
@@ -86,20 +84,17 @@ def dashboards(root: Path) -> Settings:
     with locked(layout):
         # One that runs may be of another configuration, or of dashboards that were.
         supervision.stop(layout, (SUPERSET,))
-        if settings.superset_port and not port_is_free(settings.superset_port):
-            raise StackError(
-                f"Port {settings.superset_port} is taken by {describe(listener(settings.superset_port))}. "
-                "Empty SUPERSET_PORT in .env and run `make dashboards` again: it takes a free one."
-            )
         with step("Superset has the dashboards of this checkout"):
             bootstrap(settings, layout.log(BOOTSTRAP_LOG))
-        with step("Superset answers"):
-            supervision.start(layout, (SUPERSET,))
-            deadline = time.monotonic() + SUPERSET_DEADLINE
-            while not answers(settings):
-                if time.monotonic() > deadline or gave_up(layout, (SUPERSET,)):
-                    raise StackError(f"Superset does not answer.\n{last_lines(layout.log(SUPERSET))}")
-                Event().wait(0.2)
+        with taking_ports():
+            settings = settle_ports(layout, settings, only="SUPERSET_PORT")
+            with step("Superset answers"):
+                supervision.start(layout, (SUPERSET,))
+                deadline = time.monotonic() + SUPERSET_DEADLINE
+                while not answers(settings):
+                    if time.monotonic() > deadline or gave_up(layout, (SUPERSET,)):
+                        raise StackError(f"Superset does not answer.\n{last_lines(layout.log(SUPERSET))}")
+                    Event().wait(0.2)
     return settings
 
 

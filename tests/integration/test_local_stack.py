@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
@@ -21,13 +22,13 @@ import pytest
 
 from infrastructure.local import supervision
 from infrastructure.local.airflow import airflow_environment
-from infrastructure.local.dotenv import ensure_dotenv
+from infrastructure.local.dotenv import ensure_dotenv, set_value
 from infrastructure.local.layout import ALWAYS_ON, Layout
 from infrastructure.local.processes import marked
 from infrastructure.local.stack import stray_processes
-from infrastructure.settings import load_settings
+from infrastructure.settings import load_settings, read_dotenv
 from infrastructure.warehouse import connect
-from tests.conftest import Stack
+from tests.conftest import Stack, copy_of_project
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
@@ -143,6 +144,27 @@ def test_a_taken_port_is_left_to_its_owner(stack: Stack) -> None:
     assert f"Port {taken} is taken by" in said
     assert f"moves to port {stack.settings.port}" in said
     assert stack.settings.port != taken
+
+
+@pytest.mark.long
+def test_two_stacks_that_start_at_once_share_no_port(stack: Stack) -> None:
+    def ports(one: Stack) -> list[int | None]:
+        settings = one.settings
+        return [settings.port, settings.airflow_port, settings.superset_port, settings.docs_port]
+
+    stack.local("down")
+    with copy_of_project("local") as other:
+        for key in ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT", "DOCS_PORT"):
+            set_value(other.root, key, read_dotenv(stack.root / ".env")[key])
+        assert ports(other) == ports(stack)
+        try:
+            with ThreadPoolExecutor(2) as pool:
+                said = [done.stdout for done in pool.map(lambda one: one.local("up"), (stack, other))]
+            assert sum("Another stack is starting" in text for text in said) == 1
+            taken = [port_of for one in (stack, other) for port_of in ports(one)[:2] + ports(one)[3:]]
+            assert len(set(taken)) == len(taken)
+        finally:
+            other.local("down", check=False)
 
 
 def test_the_data_are_there_after_down_and_up(stack: Stack) -> None:
