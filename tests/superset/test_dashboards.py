@@ -329,6 +329,15 @@ result = dict(again=again, changed=changed, removed=removed, charts=charts, kept
     assert set(result["back"]) == {chart["uuid"] for chart in ASSETS.charts.values()}
 
 
+def test_a_channel_has_a_colour_of_its_own() -> None:
+    path = PROJECT_ROOT / "dbt/models/marts/attribution/conversion_channels.yml"
+    (model,) = yaml.safe_load(path.read_text("utf-8"))["models"]
+    (column,) = [column for column in model["columns"] if column["name"] == "channel"]
+    channels = column["data_tests"][0]["accepted_values"]["arguments"]["values"]
+    colours = ASSETS.dashboards["funnel-and-attribution"]["metadata"]["label_colors"]
+    assert len({colours[channel] for channel in channels}) == len(channels)
+
+
 def test_every_chart_lies_on_the_dashboard_of_its_folder() -> None:
     for slug, dashboard in ASSETS.dashboards.items():
         of_folder = {chart["uuid"] for name, chart in ASSETS.charts.items() if name.startswith(f"{slug}/")}
