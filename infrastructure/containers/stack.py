@@ -68,7 +68,7 @@ def dashboards(root: Path) -> Settings:
         log = layout.log("docker-up")
         with taking_ports():
             if not any(container.service == "superset" for container in _running(root)):
-                settings = settle_ports(layout, settings, only="SUPERSET_PORT")
+                settings = settle_ports(layout, settings, ["SUPERSET_PORT"])
             with step("Superset is started"):
                 if database_elsewhere({"WAREHOUSE_HOST": settings.host}) is None:
                     _quietly(root, ["up", "--detach", "--no-build"], log, _WITH_DASHBOARDS)

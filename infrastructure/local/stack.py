@@ -6,9 +6,8 @@ import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -96,7 +95,8 @@ def up(root: Path) -> Settings:
             _migrate_airflow(layout, settings)
             _read_models(settings)
             supervision.start(layout, ALWAYS_ON)
-            _wait_for_airflow(layout, settings)
+            _wait_for_ports(layout, settings)
+        _wait_for_airflow(layout, settings)
         return settings
 
 
@@ -147,14 +147,19 @@ def locked(layout: Layout) -> Iterator[None]:
 @contextmanager
 def taking_ports() -> Iterator[None]:
     """Only one of a user's stacks at a time looks which ports are free and takes them: two would choose the same."""
-    path = Path(tempfile.gettempdir()) / f"saas-analytics-ports-{os.getuid()}.lock"
+    # Not in TMPDIR, which another shell may have elsewhere.
+    path = Path(f"/tmp/saas-analytics-ports-{os.geteuid()}.lock")
     with _alone(path, "Another stack is starting; waiting until it has its ports."):
         yield
 
 
 @contextmanager
 def _alone(path: Path, waiting: str) -> Iterator[None]:
-    with path.open("a") as file:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise StackError(f"{path} cannot be opened ({error.strerror}): remove it, or ask its owner to.") from None
+    with os.fdopen(handle, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -190,15 +195,18 @@ def _start_supervisor(layout: Layout, home: PostgresHome, settings: Settings) ->
     return settings
 
 
-def settle_ports(layout: Layout, settings: Settings, only: str = "") -> Settings:
-    """Move to a free port where another program has taken ours, and say so: every port, or only that of one key."""
+PORTS = ("WAREHOUSE_PORT", "AIRFLOW_PORT", "SUPERSET_PORT", "DOCS_PORT")
+
+
+def settle_ports(layout: Layout, settings: Settings, keys: Collection[str] = PORTS) -> Settings:
+    """Move to a free port where another program has taken ours, and say so."""
     for key, port, first in (
         ("WAREHOUSE_PORT", settings.port, FIRST_WAREHOUSE_PORT),
         ("AIRFLOW_PORT", settings.airflow_port or 0, FIRST_AIRFLOW_PORT),
         ("SUPERSET_PORT", settings.superset_port or 0, FIRST_SUPERSET_PORT),
         ("DOCS_PORT", settings.docs_port or 0, FIRST_DOCS_PORT),
     ):
-        if only not in ("", key):
+        if key not in keys:
             continue
         if port_is_free(port) or (key == "WAREHOUSE_PORT" and database_elsewhere({"WAREHOUSE_HOST": settings.host})):
             continue
@@ -268,6 +276,14 @@ def _migrate_airflow(layout: Layout, settings: Settings) -> None:
             raise StackError(f"`airflow db migrate` failed.\n{last_lines(layout.log('airflow-migrate'))}")
         ensure_fab_admin(settings, environment)
         note_migration(settings, version)
+
+
+def _wait_for_ports(layout: Layout, settings: Settings) -> None:
+    """Until Airflow and the site have taken their ports, or will not; whether they are well is asked later."""
+    deadline = time.monotonic() + AIRFLOW_DEADLINE
+    ports = [port for port in (settings.airflow_port, settings.docs_port) if port]
+    while any(map(port_is_free, ports)) and time.monotonic() < deadline and not gave_up(layout, ALWAYS_ON):
+        Event().wait(0.1)
 
 
 def _wait_for_airflow(layout: Layout, settings: Settings) -> None:

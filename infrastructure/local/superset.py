@@ -84,10 +84,10 @@ def dashboards(root: Path) -> Settings:
     with locked(layout):
         # One that runs may be of another configuration, or of dashboards that were.
         supervision.stop(layout, (SUPERSET,))
-        with step("Superset has the dashboards of this checkout"):
-            bootstrap(settings, layout.log(BOOTSTRAP_LOG))
         with taking_ports():
-            settings = settle_ports(layout, settings, only="SUPERSET_PORT")
+            settings = settle_ports(layout, settings, ["SUPERSET_PORT"])
+            with step("Superset has the dashboards of this checkout"):
+                bootstrap(settings, layout.log(BOOTSTRAP_LOG))
             with step("Superset answers"):
                 supervision.start(layout, (SUPERSET,))
                 deadline = time.monotonic() + SUPERSET_DEADLINE

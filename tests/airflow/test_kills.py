@@ -121,8 +121,14 @@ def kill(stack: Stack, victim: str, backend: int) -> None:
         os.kill(backend if victim == "back end" else scheduler.pid, signal.SIGKILL)
         return
     # That of the task before this one, which has ended, may still be ending itself.
-    wait_until(lambda: len(_running_tasks(scheduler)) == 1, 60)
-    ((supervisor, task),) = _running_tasks(scheduler)
+    tasks: list[tuple[psutil.Process, psutil.Process]] = []
+
+    def one_runs() -> bool:
+        tasks[:] = _running_tasks(scheduler)
+        return len(tasks) == 1
+
+    wait_until(one_runs, 60)
+    ((supervisor, task),) = tasks
     (supervisor if victim == "supervisor of the task" else task).kill()
 
 

@@ -13,20 +13,22 @@
     where (changes.event_date, changes.event_type) not in (select held.event_date, held.event_type from {{ this }} as held)
 {% endcall %}
 
--- A type of which nothing may be left on a day: who had an event of it changed, and none of them has one now. Whether
--- another has one is for the definition to find; to ask that for every type would cost a reading of every changed day.
+-- A type of which nothing may be left on a day: somebody who had an event of it changed, and has none now. Whether another
+-- has one is for the definition to find; to ask that for every type would cost a reading of every day that changed.
 {% call touched_when() %}
     select chosen.event_date, chosen.event_type
-    from (select distinct changes.event_date, changes.event_type from {{ changes('fact_events') }}) as chosen
+    from (
+        select changes.event_date, changes.event_type, max(changes.user_id) as user_id
+        from {{ changes('fact_events') }}
+        group by changes.event_date, changes.event_type
+    ) as chosen
     left join lateral (
         select 1 as is_there
-        from {{ changes('fact_events') }}
-        inner join {{ ref('fact_events') }} as events
-            on
-                changes.user_id = events.user_id
-                and changes.event_date = events.event_date
-                and changes.event_type = events.event_type
-        where chosen.event_date = changes.event_date and chosen.event_type = changes.event_type
+        from {{ ref('fact_events') }} as events
+        where
+            chosen.user_id = events.user_id
+            and chosen.event_date = events.event_date
+            and chosen.event_type = events.event_type
         limit 1
     ) as left_over on true
     where left_over.is_there is null
