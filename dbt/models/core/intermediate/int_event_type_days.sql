@@ -13,8 +13,8 @@
     where (changes.event_date, changes.event_type) not in (select held.event_date, held.event_type from {{ this }} as held)
 {% endcall %}
 
--- A type of which nothing may be left on a day: somebody who had an event of it changed, and has none now. Whether another
--- has one is for the definition to find; to ask that for every type would cost a reading of every day that changed.
+-- A type of which nothing may be left on a day: somebody who had an event of it changed, and has none now. Whether
+-- another has one is for the definition to find; to ask that for every type would cost a reading of every changed day.
 {% call touched_when() %}
     select chosen.event_date, chosen.event_type
     from (
