@@ -87,7 +87,8 @@ def contents(stack: Stack, warehouse: str) -> dict[str, tuple[int, str]]:
     """Rows and digest of every table of core and marts: warehouses that are row for row the same give the same."""
     with connect(stack.settings, "owner", warehouse) as database:
         tables = database.execute(
-            "select schemaname || '.' || tablename from pg_tables where schemaname in ('core', 'marts')"
+            "select relnamespace::regnamespace || '.' || relname from pg_class where relkind in ('r', 'p')"
+            " and not relispartition and relnamespace::regnamespace::text in ('core', 'marts')"
         ).fetchall()
         found = {}
         for (table,) in tables:
