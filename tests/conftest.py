@@ -19,15 +19,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from infrastructure.local.dotenv import set_value
 from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, load_settings
 from infrastructure.warehouse import ensure_warehouse
 from tests.receivers import hook
-from tests.server import running_server
+from tests.server import drop_database, running_server
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -50,7 +48,7 @@ def _no_settings_of_the_developer() -> None:
 @pytest.fixture(scope="session")
 def postgres(_no_settings_of_the_developer: None) -> Iterator[Settings]:
     """Settings of a running server with all roles. Its warehouses are made by the fixture `warehouse`."""
-    with running_server() as settings:
+    with running_server(shared_buffers="256MB") as settings:
         yield settings
 
 
@@ -191,9 +189,3 @@ def _add_probe(root: Path) -> None:
     text = dag.read_text()
     assert '"retry_delay": timedelta(seconds=30)' in text
     dag.write_text(text.replace('"retry_delay": timedelta(seconds=30)', '"retry_delay": timedelta(seconds=1)'))
-
-
-def drop_database(settings: Settings, name: str) -> None:
-    # As the administrator: only one may end an autovacuum that is at work in it.
-    with psycopg.connect(settings.admin_dsn(), autocommit=True) as server:
-        server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))

@@ -15,24 +15,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from infrastructure.local.postgres import initialise, open_home, server_command, server_environment
 from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, is_secret, load_settings
 from infrastructure.warehouse import ensure_cluster
 
-# Nothing in a test's server has to survive a power cut.
+# Nothing in a test's server has to survive a power cut. The rest is as in the embedded stack.
 FAST = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "max_wal_size": "1GB",
-    "shared_buffers": "256MB",
 }
 
 
 @contextmanager
-def running_server() -> Iterator[Settings]:
-    """Settings of the server, which ends with the block. There is no warehouse in it yet."""
+def running_server(**options: str) -> Iterator[Settings]:
+    """Settings of the server, which ends with the block. There is no warehouse in it yet.
+
+    `options` are PostgreSQL's, beside those of FAST.
+    """
     place = Path(tempfile.mkdtemp(prefix="saas-analytics-test-"))
     place.chmod(0o755)  # the server's user is another one when tests run as root
     process = None
@@ -58,7 +61,7 @@ def running_server() -> Iterator[Settings]:
         log = place / "postgres.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                server_command(home, settings.port, FAST),
+                server_command(home, settings.port, FAST | options),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -74,6 +77,12 @@ def running_server() -> Iterator[Settings]:
             process.send_signal(signal.SIGINT)  # "fast": ends the sessions that a failed test left open
             process.wait(timeout=30)
         shutil.rmtree(place, ignore_errors=True)
+
+
+def drop_database(settings: Settings, name: str) -> None:
+    # As the administrator: only one may end an autovacuum that is at work in it.
+    with psycopg.connect(settings.admin_dsn(), autocommit=True) as server:
+        server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
 def _free_port() -> int:

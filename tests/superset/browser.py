@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ _ALL_DRAWN = f"""
         );
     }}
 """
+# Root may not have Chromium's sandbox; all that it loads is this machine's own Superset.
+_ROOTS = "--no-sandbox"
 
 
 def find_chromium() -> str | None:
@@ -29,14 +32,28 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def browser(as_a_persons: bool = False) -> Iterator[Browser]:
-    """For a browser that is steered by a program Superset draws all charts, for a person's those near the screen."""
+def browser() -> Iterator[Browser]:
+    """A browser that is steered by a program; for such a one Superset draws all charts at once."""
     with sync_playwright() as playwright:
-        # Root may not have Chromium's sandbox; all that it loads is this machine's own Superset.
-        arguments = ["--no-sandbox", *(["--disable-blink-features=AutomationControlled"] if as_a_persons else [])]
-        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=[_ROOTS])
         try:
             yield chromium
+        finally:
+            chromium.close()
+
+
+@contextmanager
+def persons_page(height: int = 1000) -> Iterator[Page]:
+    """A page of a browser as a person has it: Superset draws the charts near the screen, and a profile on disk keeps
+    compiled scripts. The profile is new, and goes with the block.
+    """
+    arguments = [_ROOTS, "--disable-blink-features=AutomationControlled"]
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory(prefix="chromium-") as profile:
+        chromium = playwright.chromium.launch_persistent_context(
+            profile, executable_path=find_chromium(), args=arguments, viewport={"width": 1600, "height": height}
+        )
+        try:
+            yield chromium.new_page()
         finally:
             chromium.close()
 

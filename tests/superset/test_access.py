@@ -169,6 +169,19 @@ def test_a_viewer_sees_charts(viewer: httpx.Client, segments: Chart, geography: 
     assert draw(viewer, geography) == 200
 
 
+def test_superset_keeps_who_opened_a_dashboard_and_not_each_answer_of_a_chart(
+    viewer: httpx.Client, admin: httpx.Client, segments: Chart, geography: Chart
+) -> None:
+    def kept() -> int:
+        return int(answer(admin.get("/api/v1/log/?q=(page_size:1)"))["count"])
+
+    before = kept()
+    assert ask(viewer, segments) == draw(viewer, geography) == 200
+    assert kept() == before
+    assert viewer.get("/superset/dashboard/revenue/").status_code == 200
+    assert kept() == before + 1
+
+
 def test_a_viewer_sees_charts_on_their_dashboard_alone(viewer: httpx.Client, segments: Chart, geography: Chart) -> None:
     for nowhere in ({"dashboardId": None}, {"dashboardId": segments.elsewhere}):
         assert ask(viewer, segments, form=nowhere) == 403

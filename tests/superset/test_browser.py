@@ -65,6 +65,15 @@ def test_every_chart_of_a_dashboard_is_drawn(superset: Superset, page: Page, slu
     assert all("csp" in (request.failure or "").lower() for request in left), [request.failure for request in left]
 
 
+def test_charts_are_drawn_once(superset: Superset, page: Page) -> None:
+    """Without animation: what Superset's pages are told of their theme."""
+    open_dashboard(page, superset.url, "revenue")
+    themes = page.evaluate("JSON.parse(document.querySelector('#app').dataset.bootstrap).common.theme")
+    for which in ("default", "dark"):
+        assert themes[which]["echartsOptionsOverrides"] == {"animation": False}
+        assert themes[which]["token"]["colorPrimary"]  # the rest is Superset's own
+
+
 def test_a_filter_that_is_set_narrows_the_charts(superset: Superset, page: Page, owner: psycopg.Connection) -> None:
     countries = "select country, count(*) from marts.customer_summary group by 1 order by 2 desc"
     counts: dict[str, int] = dict(owner.execute(countries).fetchall())

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.superset.assets import ASSETS, charts_of
-from tests.superset.browser import DRAWN, browser, find_chromium, log_in, open_dashboard, open_tabs
+from tests.superset.browser import DRAWN, find_chromium, log_in, open_dashboard, open_tabs, persons_page
 from tests.superset.conftest import Superset
 
 
@@ -14,14 +14,13 @@ from tests.superset.conftest import Superset
 def test_a_persons_browser_asks_for_the_rows_of_a_chart_when_it_comes_near(superset: Superset) -> None:
     """Far below the screen, and in a tab that is closed, nothing is asked for; then there are pictures."""
     asked: list[str] = []
-    with browser(as_a_persons=True) as chromium:
-        page = chromium.new_page(viewport={"width": 1600, "height": 500})
+    with persons_page(height=350) as page:
         log_in(page, superset.url, "viewer", superset.password("viewer"))
         page.on("request", lambda request: asked.append(request.url) if "slice_id" in request.url else None)
         open_dashboard(page, superset.url, "operations-and-data-quality")
         dashboard = ASSETS.dashboards["operations-and-data-quality"]
         assert 0 < len(asked) < len(charts_of(dashboard)) / 2
-        chart = page.locator("[data-test-chart-name='Net revenue by country']")
+        chart = page.locator("[data-test-chart-name='Failed payments by method']")
         expect(chart.locator(DRAWN)).to_have_count(0)
         chart.scroll_into_view_if_needed()
         expect(chart.locator(DRAWN).first).to_be_visible(timeout=60_000)

@@ -61,12 +61,12 @@ EXPECTED: dict[str, list[str]] = {
     "geography_sales": [
         """
         select month_start, country, net_revenue, orders,
-            (net_revenue + refunds) / nullif(orders, 0) as average_order_value
+            (net_revenue + refunds) / nullif(valued_orders, 0) as average_order_value
         from marts.geography_sales
         """,
         """
         select country, sum(net_revenue) as net_revenue, sum(orders) as orders,
-            sum(net_revenue + refunds) / nullif(sum(orders), 0) as average_order_value
+            sum(net_revenue + refunds) / nullif(sum(valued_orders), 0) as average_order_value
         from marts.geography_sales group by 1
         """,
     ],
@@ -193,7 +193,8 @@ EXPECTED: dict[str, list[str]] = {
         """
         select grain, sum(orders) as orders, sum(gross_revenue) as gross_revenue, -sum(discounts) as discounts,
             -sum(refunds) as refunds, sum(gross_revenue - discounts - refunds) as net_revenue,
-            sum(net_revenue - cost) as gross_profit, sum(net_revenue + refunds) / sum(orders) as average_order_value
+            sum(net_revenue - cost) as gross_profit,
+            sum(net_revenue + refunds) / sum(valued_orders) as average_order_value
         from marts.sales_summary group by 1
         """,
     ],

@@ -1,0 +1,25 @@
+"""`make dashboards` in the embedded stack: Superset beside the other processes, and with them down again."""
+
+from __future__ import annotations
+
+import pytest
+
+from infrastructure.local.superset import DIRECTORY, answers, superset_url
+from tests.conftest import new_stack
+from tests.superset.assets import ASSETS
+from tests.superset.conftest import Superset, answer
+
+
+@pytest.mark.timeout(900)
+def test_dashboards_stand_beside_the_embedded_stack() -> None:
+    with new_stack() as stack:
+        (stack.root / "infrastructure/superset/.venv").symlink_to(DIRECTORY / ".venv")
+        assert "superset " not in stack.local("status").stdout
+        for _ in range(2):  # and once more, as after a change of a dashboard
+            said = stack.local("dashboards").stdout
+            assert superset_url(stack.settings) in said and "SUPERSET_VIEWER_PASSWORD in .env" in said
+            listed = answer(Superset(stack.settings).browser_client("viewer").get("/api/v1/dashboard/"))["result"]
+            assert {dashboard["slug"] for dashboard in listed} == set(ASSETS.dashboards)
+            assert "superset " in stack.local("status").stdout
+        stack.local("down")
+        assert not answers(stack.settings)
