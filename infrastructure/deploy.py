@@ -7,32 +7,27 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from infrastructure.containers import stack
 from infrastructure.containers.choice import remember
+from infrastructure.containers.compose import settings_of
 from infrastructure.containers.production import Reason, reasons
 from infrastructure.local.airflow_api import AirflowApiError
 from infrastructure.local.console import console, errors, fail, note
 from infrastructure.local.dotenv import ensure_dotenv
 from infrastructure.local.layout import StackError
 from infrastructure.local.status import print_addresses
-from infrastructure.settings import KEYS, PROJECT_ROOT, SettingsError, read_dotenv
-
-
-def settings_of(root: Path) -> dict[str, str]:
-    """Every setting as Compose will see it: of `.env`, and of the environment, which wins."""
-    known = (*KEYS, "WAREHOUSE_CONTAINER_HOST")
-    return {**read_dotenv(root / ".env"), **{key: os.environ[key] for key in known if os.environ.get(key)}}
+from infrastructure.settings import PROJECT_ROOT, SettingsError
 
 
 def deploy(root: Path, *, production: bool, only_check: bool = False) -> bool:
     """Start the stack of the project at `root` in containers. False where it is not fit for production."""
-    for text in ensure_dotenv(root):
-        note(text)
+    if not only_check:
+        for text in ensure_dotenv(root):
+            note(text)
     if production:
         found = reasons(settings_of(root), root)
         if found:
@@ -66,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--check", action="store_true", help="only look whether the settings are fit, and start nothing"
     )
     arguments = parser.parse_args(argv)
+    if arguments.check and arguments.target == "dev":
+        parser.error("--check looks whether settings are fit for production: ./deploy.sh prod --check")
     try:
         done = deploy(PROJECT_ROOT, production=arguments.target == "prod", only_check=arguments.check)
     except KeyboardInterrupt:

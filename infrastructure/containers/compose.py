@@ -23,10 +23,19 @@ _HELP = "Start Docker, or take the stack that needs none: STACK=local make up."
 class Container:
     """A container of the stack, running or not."""
 
+    name: str
     service: str
     state: str  # as the engine says: running, exited, restarting, ...
     health: str  # healthy, unhealthy, starting, or empty where there is no check
+    exit_code: int  # of its last end
+    restarts: bool  # those of them that set up end, and are well then
     started_at: str
+
+    @property
+    def is_well(self) -> bool:
+        if self.state == "exited":
+            return not self.restarts and self.exit_code == 0
+        return self.state == "running" and (self.health == "healthy" or not self.restarts)
 
 
 def engine_answers() -> bool:
@@ -40,35 +49,50 @@ def engine_answers() -> bool:
 
 
 def compose(
-    root: Path, arguments: Sequence[str], *, quiet: bool = False, values: Mapping[str, str] | None = None
+    root: Path,
+    arguments: Sequence[str],
+    *,
+    quiet: bool = False,
+    values: Mapping[str, str] | None = None,
+    text: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of Compose on the project at `root`; `quiet` keeps what it says instead of showing it."""
+    """Run a command of Compose on the project at `root`; `quiet` keeps what it says instead of showing it, and then
+    `text` is what the command reads.
+    """
     return subprocess.run(
         [*compose_program(), *arguments],
         cwd=root,
         env={**os.environ, "STACK_USER": str(os.getuid() or IMAGE_USER), **_given(root), **(values or {})},
-        stdin=subprocess.DEVNULL if quiet else None,
+        input=text if quiet else None,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
         text=True,
     )
 
 
+def settings_of(root: Path) -> dict[str, str]:
+    """Every setting by its name: of `.env`, and of the environment, which wins."""
+    given = {key: value for key, value in os.environ.items() if value and key in KEYS}
+    return {**DEFAULTS, **read_dotenv(root / ".env"), **given}
+
+
 def _given(root: Path) -> dict[str, str]:
     """What the settings mean in containers: where PostgreSQL is, if it is none of theirs, and the files to mount."""
-    values = {**DEFAULTS, **read_dotenv(root / ".env"), **{key: os.environ[key] for key in KEYS if os.environ.get(key)}}
-    # Compose takes a path without a leading / or . for the name of a volume.
+    values = settings_of(root)
+    # Compose takes a path without a leading / or . for the name of a volume. What stands in .env is given too, as
+    # Compose would expand a $ in it and this project does not.
     given = {
+        **{key: os.environ.get(key) or value for key, value in read_dotenv(root / ".env").items()},
         "LANDING_ZONE_MOUNT": str(root / values["LANDING_ZONE"]),
         "WAREHOUSE_SSLROOTCERT": str(root / values["WAREHOUSE_SSLROOTCERT"]),
     }
     if values["SPECIAL_DAYS"] != "off":
         given |= {"SPECIAL_DAYS_FILE": str(root / values["SPECIAL_DAYS"]), "SPECIAL_DAYS_INSIDE": "special_days.csv"}
-    if database_elsewhere(values):
-        given |= {
-            "WAREHOUSE_CONTAINER_HOST": values["WAREHOUSE_HOST"],
-            "WAREHOUSE_CONTAINER_PORT": values["WAREHOUSE_PORT"],
-        }
+    elsewhere = database_elsewhere(values)
+    given |= {
+        "WAREHOUSE_CONTAINER_HOST": elsewhere or "postgres",
+        "WAREHOUSE_CONTAINER_PORT": values["WAREHOUSE_PORT"] if elsewhere else "5432",
+    }
     return given
 
 
@@ -92,15 +116,26 @@ def containers(project: str) -> list[Container]:
     return sorted(
         (
             Container(
+                name=entry["Name"].removeprefix("/"),
                 service=entry["Config"]["Labels"]["com.docker.compose.service"],
                 state=entry["State"]["Status"],
                 health=entry["State"].get("Health", {}).get("Status", ""),
+                exit_code=entry["State"]["ExitCode"],
+                restarts=entry["HostConfig"]["RestartPolicy"]["Name"] not in ("", "no"),
                 started_at=entry["State"]["StartedAt"],
             )
             for entry in found
         ),
         key=lambda container: container.service,
     )
+
+
+def last_words(container: Container, lines: int = 15) -> str:
+    """The end of what a container has written, indented."""
+    told = subprocess.run(
+        ["docker", "logs", "--tail", str(lines), container.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ).stdout.decode(errors="replace")
+    return "\n".join(f"  {line}" for line in told.splitlines())
 
 
 def remove_image(image: str) -> None:

@@ -41,12 +41,18 @@ def is_pinned(image: str) -> bool:
 
 
 def database_elsewhere(values: Mapping[str, str]) -> str | None:
-    """The host of the database where it is not this machine; `values` are the settings, by their names."""
-    for key in ("WAREHOUSE_CONTAINER_HOST", "WAREHOUSE_HOST"):
-        host = values.get(key, "")
-        if host not in _SAME_HOST and not host.startswith("/") and not _is_loopback(host):
-            return host
-    return None
+    """The host of the database where it is not this machine; `values` are the settings, by their names.
+
+    The address on which the stack's own PostgreSQL is published (WAREHOUSE_ADDRESS) is this machine's.
+    """
+    host = values.get("WAREHOUSE_HOST", "")
+    here = host in _SAME_HOST or host.startswith("/") or _is_loopback(host)
+    return None if here or host == values.get("WAREHOUSE_ADDRESS") else host
+
+
+def reaches_only_itself(address: str) -> bool:
+    """Whether what is published on an address is not to be had on 127.0.0.1."""
+    return not _is_loopback(address) and address not in ("0.0.0.0", "::", "[::]")
 
 
 def reasons(values: Mapping[str, str], root: Path) -> list[Reason]:
@@ -126,9 +132,10 @@ def _database(values: Mapping[str, str], root: Path) -> Iterator[Reason]:
 
 
 def _users(values: Mapping[str, str]) -> Iterator[Reason]:
-    if values["AIRFLOW_AUTH_MANAGER"] == "simple":
+    manager = values["AIRFLOW_AUTH_MANAGER"]
+    if manager == "simple" or manager.endswith(".SimpleAuthManager"):
         yield Reason(
-            "AIRFLOW_AUTH_MANAGER is simple: Airflow's SimpleAuthManager keeps one password in a file, and is "
+            f"AIRFLOW_AUTH_MANAGER is {manager}: Airflow's SimpleAuthManager keeps one password in a file, and is "
             "for development.",
             "Set AIRFLOW_AUTH_MANAGER=fab in .env for users and roles in Airflow's database, or to the class of "
             "your own.",

@@ -6,19 +6,29 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from threading import Event
 
-from infrastructure.containers.compose import IMAGE_USER, Container, compose, compose_program, containers, remove_image
-from infrastructure.containers.production import database_elsewhere, is_pinned
+from infrastructure.containers.compose import (
+    IMAGE_USER,
+    Container,
+    compose,
+    compose_program,
+    containers,
+    last_words,
+    remove_image,
+    settings_of,
+)
+from infrastructure.containers.production import database_elsewhere, is_pinned, reaches_only_itself
 from infrastructure.local.airflow import airflow_url
 from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
 from infrastructure.local.console import console, note, step
-from infrastructure.local.dotenv import ensure_dotenv
-from infrastructure.local.layout import PIPELINE, Layout, StackError
+from infrastructure.local.dotenv import PROJECT_NAME, ensure_dotenv, keep_project_name, kept_project_name
+from infrastructure.local.layout import PIPELINE, POSTGRES, Layout, StackError, zone_directories
 from infrastructure.local.stack import locked, settle_ports, taking_ports
 from infrastructure.local.status import print_addresses, print_columns, print_contents
-from infrastructure.settings import Settings, load_settings, read_dotenv
+from infrastructure.settings import Settings, load_settings
 
 WHERE_COMMANDS_RUN = "airflow-scheduler"
 INIT = "airflow-init"
@@ -28,6 +38,7 @@ SERVICES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", 
 # Compose leaves out the services of a profile that is not named here.
 _WITH_DASHBOARDS = {"COMPOSE_PROFILES": "dashboards"}
 AIRFLOW_DEADLINE = 300.0
+POSTGRES_DEADLINE = 120.0
 
 
 def up(root: Path) -> Settings:
@@ -38,6 +49,8 @@ def up(root: Path) -> Settings:
         for text in ensure_dotenv(root):
             note(text)
         settings = load_settings(root)
+        _check_address(root)
+        keep_project_name(root, project_name(root))
         _make_shared_directories(settings)
         _build(root, "STACK_IMAGE", INIT)
         with taking_ports():
@@ -51,12 +64,49 @@ def up(root: Path) -> Settings:
 
 def _start(settings: Settings, layout: Layout) -> None:
     arguments, log = ["up", "--detach", "--no-build"], layout.log("docker-up")
-    if database_elsewhere({"WAREHOUSE_HOST": settings.host}) is None:
+    if _own_database(settings.root):
+        _quietly(settings.root, [*arguments, POSTGRES], log)
+        _set_admin_password(settings)
         _quietly(settings.root, [*arguments, "--remove-orphans"], log)
         return
     # Everything but PostgreSQL, so Compose cannot be left to wait for it and for what comes after it.
     _quietly(settings.root, ["run", "--rm", "--no-deps", "-T", INIT, "init"], log)
     _quietly(settings.root, [*arguments, "--no-deps", "--remove-orphans", *SERVICES], log)
+
+
+def _own_database(root: Path) -> bool:
+    return database_elsewhere(settings_of(root)) is None
+
+
+def _check_address(root: Path) -> None:
+    """The commands of this machine must find PostgreSQL where it is published."""
+    values = settings_of(root)
+    address, host = values.get("WAREHOUSE_ADDRESS", "127.0.0.1"), values["WAREHOUSE_HOST"]
+    if _own_database(root) and reaches_only_itself(address) and address != host:
+        raise StackError(
+            f"WAREHOUSE_ADDRESS is {address}, so PostgreSQL would be published there alone, and WAREHOUSE_HOST, where "
+            f"`make psql` and the other commands look for it, is {host}. Set WAREHOUSE_HOST={address} in .env too."
+        )
+
+
+def _set_admin_password(settings: Settings) -> None:
+    """Give the superuser the password of `.env`, which may have been made anew: the image takes it at its first start
+    alone. Who is inside the container needs none for it.
+    """
+    quoted = settings.secret("WAREHOUSE_ADMIN_PASSWORD").replace("'", "''")
+    psql = ["psql", "--no-psqlrc", "--quiet", "--username=postgres", "--set=ON_ERROR_STOP=1"]
+    deadline = time.monotonic() + POSTGRES_DEADLINE
+    while not any(one.service == POSTGRES and one.health == "healthy" for one in _running(settings.root)):
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"PostgreSQL is not healthy after {POSTGRES_DEADLINE:.0f} s.{_what_is_wrong(settings.root)}"
+            )
+        Event().wait(0.5)
+    done = compose(
+        settings.root, ["exec", "-T", POSTGRES, *psql], quiet=True, text=f"alter role postgres password '{quoted}';\n"
+    )
+    if done.returncode:
+        raise StackError(f"PostgreSQL did not take its password from .env:\n{done.stdout.strip()[-500:]}")
 
 
 def dashboards(root: Path) -> Settings:
@@ -70,7 +120,7 @@ def dashboards(root: Path) -> Settings:
             if not any(container.service == "superset" for container in _running(root)):
                 settings = settle_ports(layout, settings, ["SUPERSET_PORT"])
             with step("Superset is started"):
-                if database_elsewhere({"WAREHOUSE_HOST": settings.host}) is None:
+                if _own_database(root):
                     _quietly(root, ["up", "--detach", "--no-build"], log, _WITH_DASHBOARDS)
                 else:
                     _quietly(root, ["run", "--rm", "--no-deps", "-T", SUPERSET_INIT], log, _WITH_DASHBOARDS)
@@ -102,18 +152,14 @@ def status(root: Path) -> bool:
         console.print("The stack is not running. `make up` starts it.")
         return False
     print_columns(
-        [("container", "state", "health", "since")]
-        + [(container.service, container.state, container.health, container.started_at[:19]) for container in there]
+        [("service", "state", "health", "since", "container")]
+        + [(one.service, one.state, one.health, one.started_at[:19], one.name) for one in there]
     )
     console.print()
     settings = load_settings(root)
     print_addresses(settings)
     print_contents(settings)
-    return all(
-        container.state == "running" and container.health == "healthy"
-        for container in there
-        if container.service not in SET_UP
-    )
+    return all(one.is_well for one in there)
 
 
 def run(root: Path, command: Sequence[str]) -> int:
@@ -131,7 +177,7 @@ def command() -> list[str]:
 
 def project_name(root: Path) -> str:
     """What Compose calls this checkout's containers, networks and volumes; no two checkouts have the same."""
-    return os.environ.get("COMPOSE_PROJECT_NAME") or read_dotenv(root / ".env").get("COMPOSE_PROJECT_NAME", "none")
+    return settings_of(root).get(PROJECT_NAME) or kept_project_name(root) or "none"
 
 
 def _running(root: Path) -> list[Container]:
@@ -146,17 +192,22 @@ def _build(root: Path, key: str, service: str) -> None:
 
 
 def _image(root: Path, key: str) -> str:
-    return os.environ.get(key) or read_dotenv(root / ".env").get(key, "")
+    return settings_of(root).get(key, "")
 
 
 def _make_shared_directories(settings: Settings) -> None:
-    """What containers and people share: made here, as the engine would make it for root alone."""
-    for path in (settings.landing_zone, *(settings.root / name for name in ("incoming", "site", ".local/reports"))):
+    """What containers and people share: made here, as the engine would make it for root alone. What of it the
+    containers work with becomes theirs, where root is who calls.
+    """
+    own = [settings.root / name for name in ("incoming", "site", ".local/reports")]
+    for path in (settings.landing_zone, *own):
         path.mkdir(parents=True, exist_ok=True)
-        if os.getuid() == 0 and path.stat().st_uid == 0:
-            for entry in (path, *path.rglob("*")):
-                if entry.lstat().st_uid == 0:  # what is another user's stays theirs
-                    os.chown(entry, IMAGE_USER, 0, follow_symlinks=False)
+    if os.getuid() == 0:
+        # Of the landing zone only what is laid out as one: it may be a directory that holds other things too.
+        parts = [*own, *zone_directories(settings.root, settings.landing_zone)]
+        for entry in chain([settings.landing_zone], parts, *(path.rglob("*") for path in parts)):
+            if entry.lstat().st_uid == 0:  # what is another user's stays theirs
+                os.chown(entry, IMAGE_USER, 0, follow_symlinks=False)
 
 
 def _quietly(root: Path, arguments: Sequence[str], log: Path, values: Mapping[str, str] | None = None) -> None:
@@ -165,9 +216,16 @@ def _quietly(root: Path, arguments: Sequence[str], log: Path, values: Mapping[st
     if done.returncode:
         lines = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-20:])
         raise StackError(
-            f"Compose could not do this: {' '.join(arguments)}\n{lines}\nAll of it is in {log}; `make down` stops what "
-            "was started. STACK=local make up needs no containers."
+            f"Compose could not do this: {' '.join(arguments)}\n{lines}\nAll of it is in {log}.{_what_is_wrong(root)}\n"
+            "`make down` stops what was started. STACK=local make up needs no containers."
         )
+
+
+def _what_is_wrong(root: Path) -> str:
+    """The last that each container has written which ended with an error or is not healthy; empty without any."""
+    started = [one for one in containers(project_name(root)) if one.state != "created" and one.health != "starting"]
+    wrong = [one for one in started if not one.is_well]
+    return "".join(f"\nThe last of {one.name} (docker logs {one.name} has all):\n{last_words(one)}" for one in wrong)
 
 
 def _wait_until_healthy(settings: Settings) -> None:
@@ -178,7 +236,8 @@ def _wait_until_healthy(settings: Settings) -> None:
             progress(f"waiting for {waiting_for}")
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}. What it says: docker logs CONTAINER."
+                    f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}.{_what_is_wrong(settings.root)}\n"
+                    "`make status` names the containers; docker logs NAME is what one of them says."
                 )
             Event().wait(1)
         if settings.knows_admin:

@@ -21,7 +21,7 @@ from infrastructure.local.airflow_api import AirflowApiError
 from infrastructure.local.console import console, errors, fail, step
 from infrastructure.local.dotenv import port_is_free
 from infrastructure.local.environment import export_lines
-from infrastructure.local.layout import Layout, StackError
+from infrastructure.local.layout import Layout, StackError, zone_directories
 from infrastructure.local.postgres import PostgresError, open_home
 from infrastructure.settings import LOGINS, PROJECT_ROOT, Settings, SettingsError, load_settings
 from infrastructure.warehouse import WarehouseError, ensure_warehouse
@@ -210,12 +210,8 @@ def _clean(arguments: argparse.Namespace) -> int:
 def _what_clean_removes(layout: Layout) -> list[Path]:
     paths = [layout.postgres.resolve()] if layout.postgres.is_symlink() else []
     paths += [layout.local, layout.root / "dbt/target", layout.root / "dbt/logs", layout.root / "site"]
-    # Of the landing zone only what is laid out as one: it may be a directory that holds other things too.
     settings = _settings_or_none()
-    zone = settings.landing_zone if settings else layout.root / "raw"
-    for contract in sorted((layout.root / "data_gen/contracts").glob("*.yaml")):
-        if any((zone / contract.stem).glob("dt=*")):
-            paths.append(zone / contract.stem)
+    paths += zone_directories(layout.root, settings.landing_zone if settings else layout.root / "raw")
     return [path for path in paths if path.exists()]
 
 

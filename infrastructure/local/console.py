@@ -9,8 +9,15 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from infrastructure.settings import Settings
+
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def login(settings: Settings, user: str, key: str) -> str:
+    """How to log in. The password is for eyes alone: what goes to a file or a log names its key instead."""
+    return f"user {user}, password {settings.secret(key) if console.is_terminal else f'{key} in .env'}"
 
 
 def note(text: str) -> None:

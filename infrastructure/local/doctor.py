@@ -13,11 +13,14 @@ from pathlib import Path
 
 import psutil
 
+from infrastructure.containers.choice import chosen_stack
+from infrastructure.containers.compose import containers
+from infrastructure.containers.stack import project_name
 from infrastructure.local import supervision
 from infrastructure.local.account import server_account
 from infrastructure.local.console import console
 from infrastructure.local.dotenv import port_is_free
-from infrastructure.local.layout import AIRFLOW_PROGRAMS, DOCS, POSTGRES, SUPERSET, Layout
+from infrastructure.local.layout import AIRFLOW_PROGRAMS, DOCS, POSTGRES, SUPERSET, Layout, StackError
 from infrastructure.local.processes import describe, listener
 from infrastructure.local.stack import GIGABYTE, stray_processes
 from infrastructure.settings import KEYS, SettingsError, load_settings, read_dotenv
@@ -58,11 +61,14 @@ def examine(root: Path) -> Iterator[Finding]:
     yield _uv()
     yield _memory()
     yield from _disk(layout)
-    yield _server_user()
     yield from _dotenv(layout)
-    yield from _ports(layout)
-    yield from _processes(layout)
     yield _docker()
+    if chosen_stack(root)[0] == "docker":
+        yield from _containers(root)
+    else:
+        yield _server_user()
+        yield from _ports(layout)
+        yield from _processes(layout)
 
 
 def _python() -> Finding:
@@ -204,4 +210,20 @@ def _docker() -> Finding:
         return Finding("Docker", Verdict.WARN, "the engine does not answer", "The embedded stack needs none.")
     if done.returncode:
         return Finding("Docker", Verdict.OK, "no engine answers; the embedded stack needs none")
-    return Finding("Docker", Verdict.OK, f"engine {done.stdout.strip()}; the embedded stack does not use it")
+    return Finding("Docker", Verdict.OK, f"engine {done.stdout.strip()}")
+
+
+def _containers(root: Path) -> Iterator[Finding]:
+    try:
+        there = containers(project_name(root))
+    except StackError as error:
+        yield Finding("containers", Verdict.FAIL, *str(error).split("\n", 1))
+        return
+    broken = [one for one in there if not one.is_well]
+    for one in broken:
+        found = f"{one.state} {one.health}".strip()
+        yield Finding(one.service, Verdict.FAIL, found, f"docker logs {one.name} says why; then `make up`.")
+    if not there:
+        yield Finding("containers", Verdict.OK, "the stack is down")
+    elif not broken:
+        yield Finding("containers", Verdict.OK, f"all {len(there)} are well")

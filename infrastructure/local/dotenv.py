@@ -14,6 +14,8 @@ from pathlib import Path
 from infrastructure.settings import PROJECT_ROOT, SettingsError, read_dotenv
 
 MODE = 0o600
+PROJECT_NAME = "COMPOSE_PROJECT_NAME"
+_PROJECT_NAME_NOTE = ".local/compose_project"
 FIRST_WAREHOUSE_PORT = 15432
 FIRST_AIRFLOW_PORT = 18080
 FIRST_SUPERSET_PORT = 18180
@@ -45,7 +47,7 @@ def ensure_dotenv(root: Path) -> list[str]:
             comments = []
             continue
         if not value and key in _GENERATORS:
-            value = _GENERATORS[key]()
+            value = (key == PROJECT_NAME and kept_project_name(root)) or _GENERATORS[key]()
         made[key] = value
         block += [*comments, f"{key}={value}"] if exists else [f"{key}={value}"]
         comments = []
@@ -60,6 +62,17 @@ def ensure_dotenv(root: Path) -> list[str]:
         notes.append(f"Made {path} with new passwords and keys, readable by this user only.")
     _write(path, "\n".join(block) + "\n")
     return notes
+
+
+def keep_project_name(root: Path, name: str) -> None:
+    """Note what Compose calls the volumes of this checkout, for a `.env` that is made anew: it would be other ones."""
+    (root / _PROJECT_NAME_NOTE).write_text(name + "\n")
+
+
+def kept_project_name(root: Path) -> str:
+    """The name that was noted; empty where none was."""
+    note = root / _PROJECT_NAME_NOTE
+    return note.read_text().strip() if note.exists() else ""
 
 
 def set_value(root: Path, key: str, value: str) -> None:
@@ -114,7 +127,7 @@ def _fernet_key() -> str:
 
 
 _GENERATORS: dict[str, Callable[[], str]] = {
-    "COMPOSE_PROJECT_NAME": lambda: f"analytics-{secrets.token_hex(3)}",
+    PROJECT_NAME: lambda: f"analytics-{secrets.token_hex(3)}",
     "STACK_IMAGE": lambda: f"saas-analytics:{secrets.token_hex(3)}",
     "SUPERSET_IMAGE": lambda: f"saas-analytics-dashboards:{secrets.token_hex(3)}",
     "WAREHOUSE_PORT": lambda: str(free_port(FIRST_WAREHOUSE_PORT)),

@@ -26,6 +26,19 @@ class StackError(Exception):
     """The stack cannot do what was asked. The message says what happened, where, and what to do."""
 
 
+def zone_directories(root: Path, zone: Path) -> list[Path]:
+    """What of a landing zone is laid out as one, by the contracts of the project at `root`: a directory for each
+    source, the corrected deliveries and the answer key. Other things may lie beside it.
+    """
+    names = [contract.stem for contract in sorted((root / "data_gen/contracts").glob("*.yaml"))]
+    laid_out = ("dt=*", "on=*")
+    return [
+        zone / name
+        for name in (*names, "_redelivered", "_truth")
+        if any(next((zone / name).glob(pattern), None) for pattern in laid_out)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The directories of one project's stack."""

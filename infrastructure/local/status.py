@@ -10,7 +10,7 @@ import psycopg
 from infrastructure.containers.choice import published_on
 from infrastructure.local import supervision
 from infrastructure.local.airflow import ADMIN, airflow_url
-from infrastructure.local.console import console
+from infrastructure.local.console import console, login
 from infrastructure.local.layout import Layout
 from infrastructure.local.stack import stray_processes
 from infrastructure.local.superset import superset_url
@@ -43,14 +43,13 @@ def status(root: Path) -> bool:
 
 def print_addresses(settings: Settings) -> None:
     """Where the parts of the stack are, and how to get in."""
-    password, reporter = settings.secret("AIRFLOW_ADMIN_PASSWORD"), settings.secret("WAREHOUSE_REPORTER_PASSWORD")
     print_columns(
         [
-            ("Airflow", airflow_url(settings), f"user {ADMIN}, password {password}"),
+            ("Airflow", airflow_url(settings), login(settings, ADMIN, "AIRFLOW_ADMIN_PASSWORD")),
             (
                 "PostgreSQL",
                 f"postgresql://{settings.host}:{settings.port}/{settings.database}",
-                f"user {LOGINS['reporter']} (reads marts), password {reporter}",
+                login(settings, f"{LOGINS['reporter']} (reads marts)", "WAREHOUSE_REPORTER_PASSWORD"),
             ),
             ("Dashboards", superset_url(settings), "`make dashboards` starts them and says who may log in"),
             ("Documentation", docs_url(settings), _docs_note(settings)),

@@ -15,7 +15,7 @@ from threading import Event
 
 from infrastructure.containers.choice import published_on
 from infrastructure.local import supervision
-from infrastructure.local.console import step
+from infrastructure.local.console import login, step
 from infrastructure.local.layout import MARK_PROGRAM, MARK_ROOT, SUPERSET, Layout, StackError
 from infrastructure.local.stack import gave_up, last_lines, locked, settle_ports, taking_ports, up
 from infrastructure.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
@@ -39,8 +39,8 @@ def superset_url(settings: Settings) -> str:
 
 def superset_login(settings: Settings) -> list[str]:
     """Who may log in, in words."""
-    admin, viewer = settings.secret("SUPERSET_ADMIN_PASSWORD"), settings.secret("SUPERSET_VIEWER_PASSWORD")
-    return [f"user viewer (sees dashboards), password {viewer}", f"user admin, password {admin}"]
+    users = {"viewer (sees dashboards)": "SUPERSET_VIEWER_PASSWORD", "admin": "SUPERSET_ADMIN_PASSWORD"}
+    return [login(settings, user, key) for user, key in users.items()]
 
 
 def superset_environment(settings: Settings) -> dict[str, str]:

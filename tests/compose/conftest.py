@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from infrastructure.containers.compose import engine_answers
+from infrastructure.local.dotenv import set_value
 from infrastructure.settings import PROJECT_ROOT, read_dotenv
 from tests.conftest import Stack, copy_of_project
 from tests.warehouse.conftest import build  # noqa: F401 - a fixture
+
+# A team's mirror, from the environment, before the tests forget what the developer has set.
+_BASE_IMAGES = {
+    key: os.environ.get(key) or value
+    for key, value in read_dotenv(PROJECT_ROOT / ".env.template").items()
+    if key in ("PYTHON_IMAGE", "POSTGRES_IMAGE")
+}
 
 
 @pytest.fixture(scope="session")
 def _images() -> None:
     """The two images that the stack's own is made from: here, or to be had."""
     if not engine_answers():
-        pytest.skip("no Docker engine answers, or Compose is not installed")
-    template = read_dotenv(PROJECT_ROOT / ".env.template")
-    for key in ("PYTHON_IMAGE", "POSTGRES_IMAGE"):
-        image = os.environ.get(key) or template[key]
+        pytest.fail("no Docker engine answers, or Compose is not installed: start it, or leave these tests out")
+    for image in _BASE_IMAGES.values():
         there = subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
         if not there and subprocess.run(["docker", "pull", "--quiet", image], capture_output=True).returncode:
             pytest.skip(f"the image {image} is not here, and no registry gives it")
@@ -31,6 +38,10 @@ def _images() -> None:
 def containers(_images: None) -> Iterator[Stack]:
     """A stack whose containers are up and healthy, those of the dashboards too."""
     with copy_of_project("docker") as stack:
+        for key, image in _BASE_IMAGES.items():
+            set_value(stack.root, key, image)
+        # Compose would take the dollars for variables of its own.
+        set_value(stack.root, "WAREHOUSE_OWNER_PASSWORD", f"a$HOME-$${secrets.token_urlsafe(16)}")
         try:
             stack.local("dashboards")
             yield stack

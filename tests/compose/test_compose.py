@@ -18,6 +18,7 @@ import pytest
 
 from infrastructure.containers.compose import compose_program
 from infrastructure.containers.stack import SET_UP, project_name
+from infrastructure.local.dotenv import set_value
 from infrastructure.settings import Settings
 from infrastructure.warehouse import ensure_warehouse
 from tests.conftest import Stack, copy_of_project
@@ -109,6 +110,17 @@ def test_nothing_is_published_but_on_this_machine(containers: Stack) -> None:
     }
 
 
+def test_only_what_needs_the_database_reaches_it(containers: Stack) -> None:
+    project = project_name(containers.root)
+    found = {
+        name: {network.removeprefix(f"{project}_") for network in entry["NetworkSettings"]["Networks"]}
+        for name, entry in inspected(containers).items()
+    }
+    assert found.pop("docs") == {"web"}
+    assert found.pop("postgres") == found.pop("superset-init") == {"database"}
+    assert all(networks == {"database", "web"} for networks in found.values())
+
+
 def test_no_secret_is_in_the_image(containers: Stack) -> None:
     image = inspected(containers)["airflow-scheduler"]["Image"]
     told = subprocess.run(["docker", "history", "--no-trunc", image], capture_output=True, text=True).stdout
@@ -156,6 +168,8 @@ def test_the_marts_are_those_of_a_stack_without_containers(
         pytest.param(("status",), "newest landed day", id="what is in the warehouse"),
         pytest.param(("psql", "--sql", "select count(*) as n from marts.mrr"), "(1 row)", id="psql"),
         pytest.param(("env",), "export WAREHOUSE_PORT", id="env"),
+        pytest.param(("doctor",), "are well", id="doctor"),
+        pytest.param(("kpis",), "The newest KPIs", id="kpis"),
         pytest.param(("dbt-test",), "ERROR=0", id="dbt-test"),
     ],
 )
@@ -178,8 +192,12 @@ def test_down_and_up_keep_the_data(containers: Stack) -> None:
         ).stdout.split()
         == []
     )
+    # As ./deploy.sh says of a password that is weak: the server, which has its data, gets the new one.
+    set_value(containers.root, "WAREHOUSE_ADMIN_PASSWORD", "")
     containers.local("dashboards")
     assert mart_rows(containers) == before
+    with psycopg.connect(containers.settings.admin_dsn()) as server:
+        assert server.info.user == "postgres"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -199,6 +217,11 @@ def test_a_second_checkout_stands_beside_the_first(containers: Stack) -> None:
     before = {name: entry["State"]["StartedAt"] for name, entry in inspected(containers).items()}
     with copy_of_project("docker") as other:
         try:
+            set_value(other.root, "AIRFLOW_AUTH_MANAGER", "there.is.none")
+            told = other.local("up", check=False)
+            assert told.returncode == 1 and f"docker logs {project_name(other.root)}" in told.stderr, told.stderr
+            assert "there.is.none" in told.stderr
+            set_value(other.root, "AIRFLOW_AUTH_MANAGER", "simple")
             other.local("up")
             assert project_name(other.root) != project_name(containers.root)
             assert {other.settings.port, other.settings.airflow_port}.isdisjoint(

@@ -26,7 +26,6 @@ from data_gen.landing.outcome import Outcome
 from data_gen.landing.zone import land_day
 from infrastructure.local.account import server_account
 from infrastructure.settings import Settings
-from tests.conftest import drop_database
 from tests.integration.landing_help import (
     DAY,
     MAPPINGS,
@@ -38,6 +37,7 @@ from tests.integration.landing_help import (
     query,
     statuses,
 )
+from tests.server import drop_database
 
 USERS = b"user_id,updated_at\nu1,2026-01-05\nu2,2026-01-05\n"
 When = Literal["before", "after"]

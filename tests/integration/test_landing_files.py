@@ -17,9 +17,9 @@ import pytest
 
 from data_gen.landing.errors import LandingError
 from infrastructure.settings import PROJECT_ROOT, Settings
-from tests.conftest import drop_database
 from tests.integration.landing_help import DATA, DAY, MAPPINGS, command, put, query, statuses
 from tests.integration.landing_help import land_foreign as land
+from tests.server import drop_database
 
 ORDERS = """
 source: orders

@@ -48,7 +48,7 @@ def test_status_shows_every_process_and_where_to_go(stack: Stack) -> None:
     shown = stack.local("status").stdout
     assert all(f"{program} " in shown for program in ALWAYS_ON)
     assert f"http://127.0.0.1:{stack.settings.airflow_port}" in shown
-    assert stack.settings.secret("AIRFLOW_ADMIN_PASSWORD") in shown
+    assert "AIRFLOW_ADMIN_PASSWORD in .env" in shown  # what is no terminal gets no password
 
 
 def test_doctor_finds_a_healthy_stack(stack: Stack) -> None:

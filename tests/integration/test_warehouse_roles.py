@@ -12,7 +12,7 @@ from psycopg import errors
 
 from infrastructure.settings import Role, Settings
 from infrastructure.warehouse import WarehouseError, connect, ensure_cluster, ensure_warehouse, main
-from tests.conftest import drop_database
+from tests.server import drop_database
 
 
 @pytest.fixture

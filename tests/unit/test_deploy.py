@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.containers.compose import settings_of
 from infrastructure.containers.production import reasons
-from infrastructure.deploy import settings_of
 from infrastructure.local.dotenv import ensure_dotenv
 from infrastructure.settings import KEYS, PROJECT_ROOT, is_secret
 
@@ -54,7 +54,6 @@ def refused(root: Path, **changes: str) -> list[str]:
         ),
         pytest.param(ELSEWHERE, id="a database elsewhere, with TLS"),
         pytest.param({**ELSEWHERE, "POSTGRES_IMAGE": "postgres:18"}, id="an image that is not used may be any"),
-        pytest.param({"WAREHOUSE_CONTAINER_HOST": "postgres"}, id="the database of the stack"),
     ],
 )
 def test_what_is_fit_is_accepted(root: Path, changes: dict[str, str]) -> None:
@@ -65,10 +64,11 @@ def test_what_is_fit_is_accepted(root: Path, changes: dict[str, str]) -> None:
     ("changes", "what"),
     [
         ({"AIRFLOW_AUTH_MANAGER": "simple"}, "SimpleAuthManager"),
+        ({"AIRFLOW_AUTH_MANAGER": "some.where.SimpleAuthManager"}, "keeps one password in a file"),
         ({**ELSEWHERE, "WAREHOUSE_SSLMODE": "require"}, "WAREHOUSE_SSLMODE is require"),
         ({**ELSEWHERE, "WAREHOUSE_SSLROOTCERT": "/dev/null"}, "WAREHOUSE_SSLROOTCERT is not set"),
         ({**ELSEWHERE, "WAREHOUSE_SSLROOTCERT": "lost.pem"}, "there is no such file"),
-        ({"WAREHOUSE_CONTAINER_HOST": "10.0.0.9", "WAREHOUSE_SSLROOTCERT": "ca.pem"}, "The database is on 10.0.0.9"),
+        ({"WAREHOUSE_HOST": "10.0.0.9", "WAREHOUSE_SSLROOTCERT": "ca.pem"}, "The database is on 10.0.0.9"),
         ({"STACK_ADDRESS": "0.0.0.0"}, "published to everybody"),
         ({"STACK_ADDRESS": "0.0.0.0", "STACK_URL": "https://a.example.com"}, "published to everybody"),
         ({"STACK_ADDRESS": "93.184.216.34", "STACK_URL": "https://a.example.com"}, "STACK_ADDRESS is 93.184.216.34"),
@@ -136,9 +136,19 @@ def test_the_command_tells_all_reasons_at_once_and_starts_nothing(tmp_path: Path
 
 
 def test_the_command_accepts_what_is_fit(tmp_path: Path) -> None:
-    done = deploy(copy_of_project(tmp_path), "prod", "--check", **FIT)
+    project = copy_of_project(tmp_path)
+    ensure_dotenv(project)
+    done = deploy(project, "prod", "--check", **FIT)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Every setting is fit for production" in done.stdout
+
+
+def test_a_check_writes_nothing(tmp_path: Path) -> None:
+    project = copy_of_project(tmp_path)
+    done = deploy(project, "prod", "--check", **FIT)
+    assert done.returncode == 1 and "AIRFLOW_ADMIN_PASSWORD is not set" in done.stderr
+    assert not (project / ".env").exists()
+    assert deploy(project, "dev", "--check").returncode == 2
 
 
 def test_the_command_wants_to_know_what_for(tmp_path: Path) -> None:
@@ -149,7 +159,7 @@ def test_the_command_wants_to_know_what_for(tmp_path: Path) -> None:
 
 def copy_of_project(place: Path) -> Path:
     for name in ("infrastructure", "data_gen"):
-        shutil.copytree(PROJECT_ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PROJECT_ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", ".venv"))
     for name in (".env.template", "deploy.sh", "uv.lock"):
         shutil.copy2(PROJECT_ROOT / name, place / name)
     (place / ".venv").symlink_to(sys.prefix)

@@ -1,0 +1,126 @@
+"""What containers are told, and what commands find of them, where no engine is needed to see it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infrastructure.containers import compose as compose_module
+from infrastructure.containers.compose import Container, compose
+from infrastructure.containers.production import database_elsewhere, reaches_only_itself
+from infrastructure.local.dotenv import ensure_dotenv, keep_project_name, set_value
+from infrastructure.local.layout import zone_directories
+from infrastructure.settings import PROJECT_ROOT, read_dotenv
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    ensure_dotenv(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment that Compose gets; a program that prints its own stands in for it."""
+    set_value(root, "WAREHOUSE_OWNER_PASSWORD", "a$HOME-b$$c")
+    monkeypatch.setattr(compose_module, "compose_program", lambda: ("env", "-0"))
+    monkeypatch.setenv("COMPANY_SCALE", "3.5")
+    monkeypatch.setenv("COMPANY_SEED", "")
+    lines = compose(root, [], quiet=True).stdout.split("\0")
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def test_what_stands_in_the_dotenv_is_given_as_it_is(told: dict[str, str]) -> None:
+    assert told["WAREHOUSE_OWNER_PASSWORD"] == "a$HOME-b$$c"
+    assert (told["COMPANY_SCALE"], told["COMPANY_SEED"]) == ("3.5", "42")  # the environment wins unless it is empty
+
+
+def test_containers_go_to_the_database_that_was_checked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_module, "compose_program", lambda: ("printenv",))
+
+    def host(**values: str) -> str:
+        for key, value in values.items():
+            monkeypatch.setenv(key, value)
+        return compose(root, ["WAREHOUSE_CONTAINER_HOST"], quiet=True).stdout.strip()
+
+    assert host(WAREHOUSE_CONTAINER_HOST="db.example.com") == "postgres"
+    assert host(WAREHOUSE_HOST="10.1.2.3") == "10.1.2.3"
+    assert host(WAREHOUSE_ADDRESS="10.1.2.3") == "postgres"  # where PostgreSQL of this stack is published
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "elsewhere"),
+    [
+        ("127.0.0.1", "127.0.0.1", None),
+        ("127.0.0.1", "10.1.2.3", None),
+        ("10.1.2.3", "10.1.2.3", None),
+        ("10.1.2.3", "127.0.0.1", "10.1.2.3"),
+        ("db.example.com", "0.0.0.0", "db.example.com"),
+    ],
+)
+def test_where_the_database_is(host: str, address: str, elsewhere: str | None) -> None:
+    assert database_elsewhere({"WAREHOUSE_HOST": host, "WAREHOUSE_ADDRESS": address}) == elsewhere
+
+
+def test_what_is_published_for_all_is_there_for_this_machine() -> None:
+    assert reaches_only_itself("10.1.2.3")
+    assert not any(map(reaches_only_itself, ("127.0.0.1", "localhost", "0.0.0.0", "::")))
+
+
+def test_a_new_dotenv_finds_the_volumes_of_the_one_that_was_lost(root: Path) -> None:
+    (root / ".local").mkdir()
+    name = read_dotenv(root / ".env")["COMPOSE_PROJECT_NAME"]
+    keep_project_name(root, name)
+    (root / ".env").unlink()
+    ensure_dotenv(root)
+    assert read_dotenv(root / ".env")["COMPOSE_PROJECT_NAME"] == name
+
+
+def test_a_landing_zone_is_what_is_laid_out_as_one(tmp_path: Path) -> None:
+    ours = ("events/dt=2026-01-01", "_redelivered/on=2026-01-02/events/dt=2026-01-01", "_truth/dt=2026-01-01")
+    for name in (*ours, "events_of_others/dt=2026-01-01", "photos", "orders"):
+        (tmp_path / name).mkdir(parents=True)
+    found = zone_directories(PROJECT_ROOT, tmp_path)
+    assert [path.name for path in found] == ["events", "_redelivered", "_truth"]
+
+
+@pytest.mark.parametrize(
+    ("state", "health", "exit_code", "restarts", "well"),
+    [
+        ("running", "healthy", 0, True, True),
+        ("running", "starting", 0, True, False),
+        ("running", "unhealthy", 0, True, False),
+        ("exited", "", 0, True, False),
+        ("exited", "", 0, False, True),
+        ("exited", "", 1, False, False),
+        ("running", "", 0, False, True),
+        ("restarting", "", 1, True, False),
+    ],
+)
+def test_a_container_is_well(state: str, health: str, exit_code: int, restarts: bool, well: bool) -> None:
+    assert Container("name", "service", state, health, exit_code, restarts, "").is_well is well
+
+
+def test_a_terminal_shows_passwords_and_a_log_does_not(root: Path) -> None:
+    script = (
+        "from pathlib import Path; from infrastructure.settings import load_settings;"
+        "from infrastructure.local.status import print_addresses; from infrastructure.local.superset import *;"
+        f"settings = load_settings(Path({str(root)!r})); print_addresses(settings); print(superset_login(settings))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "TERM": "xterm"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    values = read_dotenv(root / ".env")
+    assert "password AIRFLOW_ADMIN_PASSWORD in .env" in done.stdout
+    assert not any(value in done.stdout for key, value in values.items() if key.endswith("_PASSWORD"))
+
+    here, there = pty.openpty()
+    subprocess.run(command, env=environment, stdout=there, check=True)
+    os.close(there)
+    assert values["AIRFLOW_ADMIN_PASSWORD"] in os.read(here, 100_000).decode()
+    os.close(here)
