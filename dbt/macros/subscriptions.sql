@@ -1,10 +1,19 @@
+{#- The statuses that say that a subscription is over: it pays until then, and nothing from then on. -#}
+{% macro ended_statuses() -%}
+    {{ return(["canceled", "cancelled", "ended", "expired"]) }}
+{%- endmacro %}
+
+{#- Whether the source says that the subscription of a period has ended: what runs on until it is cancelled is still active. -#}
+{% macro has_ended(status) -%}
+    coalesce({{ status }}, 'active') in ({{ quoted(ended_statuses()) }})
+{%- endmacro %}
+
 {#-
-  Whether a billing period brings revenue while it lasts. A source writes `canceled` when the last period is over, or when it is
-  known that no other follows: until its last day the period was active or past due. Without a status it is active.
-  Not among them: trialing, incomplete, incomplete_expired, unpaid, paused.
+  Whether a billing period brings revenue while it lasts. One that has ended does too: until its last day it was active or past
+  due. Without a status it is active. Not among them: trialing, incomplete, incomplete_expired, unpaid, paused.
 -#}
 {% macro is_paying_status(status) -%}
-    coalesce({{ status }}, 'active') in ('active', 'past_due', 'canceled', 'cancelled', 'ended', 'expired')
+    coalesce({{ status }}, 'active') in ({{ quoted(["active", "past_due"] + ended_statuses()) }})
 {%- endmacro %}
 
 {#-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -18,8 +19,21 @@ from infrastructure.transform import dbt_environment
 Build = Callable[..., None]
 
 
+# What PostgreSQL says where rows break a key or another rule that the database keeps.
+REFUSED_ROWS = re.compile(r"violates (unique|exclusion|check|not-null) constraint|could not create unique index")
+
+
 class BuildFailed(AssertionError):
     """dbt could not build. The message names the models and what went wrong."""
+
+    def __init__(self, command: str, nodes: list[str], exception: BaseException | None) -> None:
+        super().__init__("\n".join([f"dbt {command} failed", *nodes, str(exception or "")]))
+        self.nodes = nodes
+
+    @property
+    def is_of_refused_rows(self) -> bool:
+        """Whether the database refused the rows of every model that failed, and nothing else went wrong."""
+        return bool(self.nodes) and all(map(REFUSED_ROWS.search, self.nodes))
 
 
 BUILT_SCHEMAS = ("staging", "core", "marts")
@@ -49,7 +63,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
         nodes = getattr(result.result, "results", [])
         failed = [f"{node.node.name}: {node.message}" for node in nodes if node.status in ("error", "fail")]
         if not result.success:
-            raise BuildFailed("\n".join([f"dbt {' '.join(arguments)} failed", *failed, str(result.exception or "")]))
+            raise BuildFailed(" ".join(arguments), failed, result.exception)
 
     yield run
 

@@ -40,9 +40,7 @@ CASES = {
     "arithmetic": Case(
         "expression_is_true", rows("a, b", "1, 2", "1, null"), rows("a, b", "2, 2"), {"expression": "b = 2 * a"}
     ),
-    "negative": Case(
-        "not_negative", rows("a, b", "0, null", "1, 2"), rows("a, b", "1, -0.01"), {"columns": ["a", "b"]}
-    ),
+    "negative": Case("accepted_range", rows("n", "0", "null"), rows("n", "1", "-0.01"), {"min_value": 0}, "n"),
     "combination": Case(
         "unique_combination",
         rows("a, b", "1, 1", "1, 2"),
@@ -86,6 +84,12 @@ CASES = {
         rows("is_late", "true", "false", "false", "false"),
         rows("is_late", "true", "false", "false"),
         {"condition": "is_late", "maximum": 0.25},
+    ),
+    "share_of_enough_rows": Case(
+        "share_below",
+        rows("is_late", "true", "true"),
+        rows("is_late", "true", "true", "true"),
+        {"condition": "is_late", "maximum": 0.5, "minimum_rows": 3},
     ),
     "share_of_the_last_days": Case(
         "share_below",
@@ -135,6 +139,37 @@ CASES = {
     ),
     "card_without_spaces": Case(
         "no_personal_data", rows("doc", "'4111'"), rows("doc", """cast('["378282246310005"]' as jsonb)"""), {}, "doc"
+    ),
+    "card_in_a_list": Case(
+        "no_personal_data",
+        rows("doc", """cast('{"a": [5105105105105100, {"b": 4111111111111111}], "c": "0.4111 22"}' as jsonb)"""),
+        rows("doc", """cast('{"a": [1, {"b": "cards [5105105105105100]"}]}' as jsonb)"""),
+        {},
+        "doc",
+    ),
+    "card_with_dots_before_a_number": Case(
+        "no_personal_data",
+        rows("doc", """cast('{"version": "4111.11.11"}' as jsonb)"""),
+        rows("doc", """cast('{"note": "4111.1111.1111.1111, 2 pieces"}' as jsonb)"""),
+        {},
+        "doc",
+    ),
+    "card_in_a_name": Case(
+        "no_personal_data",
+        rows("doc", """cast('{"2220 0000 0000 0000": 1, "2721 0000 0000 0000": 2}' as jsonb)"""),
+        rows("doc", """cast('{"paid": {"2720 9999 9999 9999": true}}' as jsonb)"""),
+        {},
+        "doc",
+    ),
+    "phone_without_a_country": Case(
+        "no_personal_data",
+        rows("doc", "'order 415-55-0132, 4155550132, item x-415-555-0132'", "'2026-03-08 10:11:12'"),
+        rows("doc", "'(415) 555-0132'"),
+        {},
+        "doc",
+    ),
+    "phone_with_hyphens": Case(
+        "no_personal_data", rows("doc", "'115-555-0132'"), rows("doc", "'call 415-555-0132 today'"), {}, "doc"
     ),
     "totals": Case(
         "same_totals",

@@ -1,4 +1,4 @@
-"""What reaches far in recurring revenue and attribution, step by step: a month ends, a day passes, a rate comes late.
+"""What reaches far in recurring revenue, attribution and retries, step by step: a month ends, a rate comes late.
 
 After each step the marts must be as told here. A small fault in what a model follows changes that (LONG=1).
 """
@@ -255,6 +255,88 @@ ATTRIBUTION = (
             }
         },
     ),
+    Step(
+        "an order turns out to have been placed in the month before, within the reach of one visit more",
+        date(2026, 3, 6),
+        _order("o1", "2026-02-28T09:00:00Z", 60),
+        {
+            TOUCHES: {
+                "order:o0": "first_order unattributed 5",
+                "order:o1 earlier": "later_order display 15",
+                "order:o1 exact": "later_order display 15",
+                "order:o1 anonymous": "later_order newsletter 15",
+                "order:o1 known": "later_order direct 15",
+            },
+            SPENT: {
+                "Jan unattributed": "0 1",
+                "Feb display": "8 0.5",
+                "Feb newsletter": "0 0.25",
+                "Feb direct": "0 0.25",
+                "Mar display": "9 0",
+            },
+        },
+    ),
+)
+
+# month, failed bills and those of them that were paid in the end
+RETRIES = (
+    "select to_char(month_start, 'Mon'), coalesce(failed_orders, 0) || ' ' || coalesce(recovered_orders, 0)"
+    " from marts.payment_methods where method = 'card'"
+)
+
+
+def _charge(payment: str, moment: str, status: str) -> Row:
+    return {
+        "payment_id": payment,
+        "customer_id": "c1",
+        "order_id": None,
+        "subscription_id": "s1",
+        "amount": "10.00",
+        "currency": "USD",
+        "kind": "charge",
+        "method": "card",
+        "status": status,
+        "paid_at": moment,
+    }
+
+
+BILLS = (
+    Step(
+        "two bills of a subscription, of which the second is not paid yet",
+        date(2026, 3, 10),
+        {
+            "payments": [
+                _charge("p1", "2026-01-30T09:00:00Z", "failed"),
+                _charge("p2", "2026-02-20T09:00:00Z", "succeeded"),
+                _charge("p3", "2026-03-05T09:00:00Z", "failed"),
+            ]
+        },
+        {RETRIES: {"Jan": "1 1", "Feb": "0 0", "Mar": "1 0"}},
+    ),
+    Step(
+        "what paid the first turns out to have failed, so that all attempts are for one",
+        date(2026, 3, 11),
+        {"payments": [_charge("p2", "2026-02-20T09:00:00Z", "failed")]},
+        {RETRIES: {"Jan": "1 0", "Feb": "0 0", "Mar": "0 0"}},
+    ),
+    Step(
+        "another payment of it comes late",
+        date(2026, 3, 12),
+        {"payments": [_charge("p4", "2026-02-25T09:00:00Z", "succeeded")]},
+        {RETRIES: {"Jan": "1 1", "Feb": "0 0", "Mar": "1 0"}},
+    ),
+    Step(
+        "the second is paid",
+        date(2026, 4, 2),
+        {"payments": [_charge("p5", "2026-04-02T09:00:00Z", "succeeded")]},
+        {RETRIES: {"Jan": "1 1", "Feb": "0 0", "Mar": "1 1", "Apr": "0 0"}},
+    ),
+    Step(
+        "a payment before the attempt that failed makes it one of a bill between the two",
+        date(2026, 4, 3),
+        {"payments": [_charge("p6", "2026-02-01T09:00:00Z", "succeeded")]},
+        {RETRIES: {"Jan": "1 1", "Feb": "1 1", "Mar": "1 1", "Apr": "0 0"}},
+    ),
 )
 
 RATES = "select currency || ' ' || to_char(valid_from, 'Mon DD'), trim_scale(rate) from core.int_exchange_rates"
@@ -285,6 +367,7 @@ class Story:
 STORIES = {
     "revenue": Story(REVENUE, "+mrr_movements"),
     "attribution": Story(ATTRIBUTION, "+channel_performance"),
+    "bills": Story(BILLS, "+payment_methods"),
     "euros": Story(EUROS, "+int_exchange_rates", "{reporting_currency: EUR}"),
 }
 
@@ -340,6 +423,12 @@ FAULTS = {
         "models/core/intermediate/int_conversions.sql",
         "where held.conversion_type = 'first_order'",
         "where false",
+    ),
+    "a payment does not touch the months of the other attempts for its bill": (
+        "bills",
+        "models/core/intermediate/int_payment_retries.sql",
+        "        where changes.order_id is null\n",
+        "        where false\n",
     ),
     "cost does not touch its month": (
         "attribution",

@@ -3,8 +3,12 @@
   event_type, is_milestone and event_timestamp, in at most one row. That is the first one of the step's type within the window that
   is not earlier than the step before and is no step already; in a strict funnel the user's very next event, if it is of that type.
 
+  In which order the events of one moment came is not known, and their identifiers do not tell. Of those of one moment the one
+  of the step's type counts first. What else happened at the moment of the first step may have come before it; at that of a
+  later step, it came after the first one, and so between two steps if another one follows.
+
   A milestone stands beside the event that brought it about, at the same moment. In a strict funnel it never comes between two
-  steps: another than the step's own is passed over, and the events of its moment lie neither before nor after it.
+  steps: another than the step's own is passed over, and so are the events of its moment, unless one of them is the next step.
 
   A lookup for each attempt: how many events a user has is known from statistics, how many attempts get how far is not.
 -#}
@@ -17,20 +21,28 @@
             candidates.user_id = {{ attempt }}.user_id
             and candidates.event_timestamp >= {{ attempt }}.reached_at_{{ step - 1 }}
             and candidates.event_timestamp <= {{ attempt }}.window_end
-            and case
-                when {{ steps }}.mode = 'strict'
-                    then (candidates.event_timestamp, candidates.is_milestone, candidates.event_id) > (
-                        {{ attempt }}.reached_at_{{ step - 1 }},
-                        {{ attempt }}.is_milestone_{{ step - 1 }},
-                        {{ attempt }}.event_id_{{ step - 1 }}
+            and candidates.event_id not in (
+                {%- for earlier in range(1, step) %}{{ attempt }}.event_id_{{ earlier }}{{ ", " if not loop.last }}{% endfor -%}
+            )
+            and (
+                candidates.event_type = {{ steps }}.event_type
+                or (
+                    {{ steps }}.mode = 'strict'
+                    and not candidates.is_milestone
+                    and (
+                        candidates.event_timestamp > {{ attempt }}.reached_at_{{ step - 1 }}
+                        or (
+                            {{ attempt }}.reached_at_{{ step - 1 }} > {{ attempt }}.reached_at_1
+                            and not {{ attempt }}.is_milestone_{{ step - 1 }}
+                        )
                     )
-                    and (not candidates.is_milestone or candidates.event_type = {{ steps }}.event_type)
-                else candidates.event_type = {{ steps }}.event_type
-                    and candidates.event_id not in (
-                        {%- for earlier in range(1, step) %}{{ attempt }}.event_id_{{ earlier }}{{ ", " if not loop.last }}{% endfor -%}
-                    )
-            end
-        order by candidates.event_timestamp asc, candidates.is_milestone desc, candidates.event_id asc
+                )
+            )
+        order by
+            candidates.event_timestamp asc,
+            (candidates.event_type = {{ steps }}.event_type) desc,
+            candidates.is_milestone desc,
+            candidates.event_id asc
         limit 1
     )
 {%- endmacro %}

@@ -1,10 +1,11 @@
 {{
     config(
         unit=['payment_id'],
-        feed=['payment_id', 'order_id', 'customer_id', 'paid_date'],
+        feed=['payment_id', 'order_id', 'subscription_id', 'customer_id', 'paid_date'],
         indexes=[
             {'columns': ['payment_id'], 'unique': true},
             {'columns': ['order_id']},
+            {'columns': ['subscription_id']},
             {'columns': ['customer_id', 'paid_date']},
             {'columns': ['paid_date']},
         ],

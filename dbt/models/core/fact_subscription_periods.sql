@@ -37,11 +37,12 @@ with staged as (
 periods as (
     select
         *,
-        case
-            when period_end is not null then {{ plus_days(stated_day('period_end'), 1) }}
-            -- What is cancelled and has no end ended when the source said so.
-            when status in ('canceled', 'cancelled') then {{ day_of('updated_at') }}
-        end as stated_end,
+        -- What has ended did so when the source said so, however far it was billed: by the clock of the days that it
+        -- states, or a period that was over would lose its last day where clocks are behind. least() leaves NULLs out.
+        least(
+            {{ plus_days(stated_day('period_end'), 1) }},
+            case when {{ has_ended('status') }} then {{ stated_day('updated_at') }} end
+        ) as stated_end,
         lead(start_day) over (partition by subscription_id order by start_day) as next_start
     from staged
     where newness = 1

@@ -1,19 +1,22 @@
 {#-
   The share of rows for which `condition` holds is at most `maximum`: for what is expected now and then, but not often, such as
-  late rows. Shows the share where it is larger. Without rows it passes.
+  late rows. Shows the share where it is larger. Few rows pass: their share says little.
 
   Arguments
     condition: a condition on columns of the row
     maximum: the largest accepted share, from 0 to 1
+    minimum_rows: with fewer rows than these the test passes
     date_column, days: only the rows of the last `days` days of the data count, so that the test does not cost more each day
 -#}
-{% test share_below(model, condition, maximum, date_column=none, days=30) %}
+{% test share_below(model, condition, maximum, minimum_rows=1, date_column=none, days=30) %}
 
 select
     count(case when {{ condition }} then 1 end) as matching_rows,
     count(*) as all_rows
 from {{ model }}
 {% if date_column %}where {{ date_column }} > {{ days_before_today(days) }}{% endif %}
-having count(case when {{ condition }} then 1 end) > {{ maximum }} * count(*)
+having
+    count(*) >= {{ minimum_rows }}
+    and count(case when {{ condition }} then 1 end) > {{ maximum }} * count(*)
 
 {% endtest %}

@@ -13,6 +13,7 @@ with sales as (
     select
         customer_id,
         count(*) as orders,
+        count(net_sales) as valued_orders,
         sum(units) as units,
         sum(net_sales) as net_sales,
         min(order_date) as first_order_date,
@@ -37,6 +38,7 @@ refunds as (
 select
     sales.customer_id,
     cast(sales.orders as integer) as orders,
+    cast(sales.valued_orders as integer) as valued_orders,
     cast(sales.units as bigint) as units,
     -- What is in a currency without a rate has no value in the reporting currency.
     cast(coalesce(sales.net_sales, 0) as numeric(38, 4)) as net_sales,

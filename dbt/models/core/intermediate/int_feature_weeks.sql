@@ -16,12 +16,20 @@
     from {{ changes('int_feature_adoption') }}
 {% endcall %}
 
+-- Today moved: the days that the calendar gained count now, and those that it lost no longer do.
+{% call touched_when() %}
+    select {{ period_of('week', 'changes.date_day') }} from {{ changes('dim_date') }}
+{% endcall %}
+
 {% set in_touched_weeks -%}
     exists (
         select 1 from touched
         where dated.day >= touched.week_start and dated.day < {{ plus_periods('week', 'touched.week_start', 1) }}
     )
 {%- endset %}
+
+{#- As in int_user_periods, so that a week has no more users of a feature than active ones. -#}
+{% set until_today = "(select max(dates.date_day) from " ~ ref('dim_date') ~ " as dates)" %}
 
 with user_weeks as (
     select
@@ -31,7 +39,9 @@ with user_weeks as (
         sum(days.{{ feature }}) as {{ feature }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from {{ ref('int_user_days') }} as days
-    where {{ when_touched(in_touched_weeks | replace('dated.day', 'days.event_date')) }}
+    where
+        days.event_date <= {{ until_today }}
+        and {{ when_touched(in_touched_weeks | replace('dated.day', 'days.event_date')) }}
     group by {{ period_of('week', 'days.event_date') }}, days.user_id
 ),
 
@@ -56,7 +66,9 @@ adoptions as (
         adoption.feature,
         count(*) as new_users
     from {{ ref('int_feature_adoption') }} as adoption
-    where {{ when_touched(in_touched_weeks | replace('dated.day', 'adoption.first_date')) }}
+    where
+        adoption.first_date <= {{ until_today }}
+        and {{ when_touched(in_touched_weeks | replace('dated.day', 'adoption.first_date')) }}
     group by {{ period_of('week', 'adoption.first_date') }}, adoption.feature
 )
 

@@ -23,6 +23,17 @@
     select '{{ grain }}', {{ period_of(grain, 'changes.first_date') }}, changes.user_id
     from {{ changes('int_first_activity') }}
 {% endcall %}
+
+-- Today moved: the days that the calendar gained count now, and those that it lost no longer do.
+{% call touched_when() %}
+    select '{{ grain }}', {{ period_of(grain, 'days.event_date') }}, days.user_id
+    from {{ changes('dim_date') }}
+    inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
+    union
+    select '{{ grain }}', {{ plus_periods(grain, period_of(grain, 'days.event_date'), 1) }}, days.user_id
+    from {{ changes('dim_date') }}
+    inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
+{% endcall %}
 {% endfor %}
 
 with
@@ -35,7 +46,9 @@ with
         sum(days.returning_events) > 0 as is_returning
     from {{ ref('int_user_days') }} as days
     where
-        {{ when_touched(
+        -- What is dated ahead of today would count in a week that has begun, and in no day.
+        days.event_date <= (select max(dates.date_day) from {{ ref('dim_date') }} as dates)
+        and {{ when_touched(
             "exists (select 1 from touched where touched.grain = '" ~ grain ~ "' and touched.user_id = days.user_id"
             ~ " and days.event_date >= " ~ plus_periods(grain, 'touched.period_start', -1)
             ~ " and days.event_date < " ~ plus_periods(grain, 'touched.period_start', 1) ~ ")"

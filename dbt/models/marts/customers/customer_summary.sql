@@ -44,7 +44,7 @@ select
     cast(coalesce(sales.net_sales, 0) as numeric(38, 4)) as net_sales,
     cast(coalesce(sales.refunds, 0) as numeric(38, 4)) as refunds,
     cast(coalesce(sales.net_revenue, 0) as numeric(38, 4)) as net_revenue,
-    cast(sales.net_sales / sales.orders as numeric(38, 4)) as average_order_value,
+    cast(sales.net_sales / nullif(sales.valued_orders, 0) as numeric(38, 4)) as average_order_value,
     scores.recency_days,
     sales.orders as frequency,
     sales.net_revenue as monetary,

@@ -5,19 +5,13 @@
     )
 }}
 
+{{ touched_by('int_payment_retries', ['month_start']) }}
 {% call touched_when() %}
     select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 
 {% call touched_when() %}
     select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_order_settlements') }}
-{% endcall %}
-
--- A payment decides, for whatever month, whether a failed one of its order was made good.
-{% call touched_when() %}
-    select {{ period_of('month', 'others.paid_date') }}
-    from {{ changes('fact_payments') }}
-    inner join {{ ref('fact_payments') }} as others on changes.order_id = others.order_id
 {% endcall %}
 
 with payments as (
@@ -41,37 +35,6 @@ paid as (
         sum(refunded_goods_amount) as refunds
     from payments
     group by month_start, paid_by
-),
-
--- The attempts to pay an order, all of them, where one failed in the month.
-attempts as (
-    select
-        attempts.*,
-        row_number() over (partition by attempts.order_id order by attempts.paid_at, attempts.payment_id) as attempt,
-        max(case when attempts.is_settled then 1 else 0 end) over (
-            partition by attempts.order_id
-            order by attempts.paid_at, attempts.payment_id
-            rows between 1 following and unbounded following
-        ) as is_settled_later
-    from {{ ref('fact_payments') }} as attempts
-    where
-        attempts.kind = 'charge'
-        and attempts.order_id in (
-            select failed.order_id
-            from payments as failed
-            where failed.kind = 'charge' and failed.status = 'failed'
-        )
-),
-
-retries as (
-    select
-        {{ period_of('month', 'paid_date') }} as month_start,
-        coalesce(method, 'unknown') as method,
-        count(*) as failed_orders,
-        sum(is_settled_later) as recovered_orders
-    from attempts
-    where attempt = 1 and status = 'failed'
-    group by 1, 2
 ),
 
 sales as (
@@ -114,7 +77,8 @@ figures as (
         coalesce(paid.refunds, 0) as refunds
     from methods
     left join paid on methods.month_start = paid.month_start and methods.method = paid.method
-    left join retries on methods.month_start = retries.month_start and methods.method = retries.method
+    left join {{ ref('int_payment_retries') }} as retries
+        on methods.month_start = retries.month_start and methods.method = retries.method
     left join sales on methods.month_start = sales.month_start and methods.method = sales.method
 )
 

@@ -69,6 +69,25 @@ figures as (
         coalesce(paid.unconverted, 0) as unconverted
     from orders
     left join paid on orders.order_id = paid.order_id
+),
+
+compared as (
+    select
+        *,
+        case
+            when unconverted > 0 then 'unconverted'
+            when not is_due and abs(charged - refunded) <= {{ tolerance }} then 'cancelled'
+            when not is_due and charged > refunded then 'overpaid'
+            when not is_due then 'overrefunded'
+            when refunded - charged > {{ tolerance }} then 'overrefunded'
+            when refunded > 0 and charged - refunded <= {{ tolerance }} then 'refunded'
+            when charged = 0 and order_total > {{ tolerance }} then 'unpaid'
+            when charged - order_total < -{{ tolerance }} then 'underpaid'
+            when charged - refunded - order_total > {{ tolerance }} then 'overpaid'
+            when charged - refunded - order_total < -{{ tolerance }} then 'partially_refunded'
+            else 'paid'
+        end as status
+    from figures
 )
 
 select
@@ -79,19 +98,15 @@ select
     cast(order_total as numeric(38, 4)) as order_total,
     cast(charged as numeric(38, 4)) as charged,
     cast(refunded as numeric(38, 4)) as refunded,
-    -- Nothing is due for a cancelled order: what was charged has to go back.
-    cast(charged - case when is_due then order_total else refunded end as numeric(38, 4)) as difference,
-    case
-        when unconverted > 0 then 'unconverted'
-        when not is_due and abs(charged - refunded) <= {{ tolerance }} then 'cancelled'
-        when not is_due and charged > refunded then 'overpaid'
-        when not is_due then 'overrefunded'
-        when refunded - charged > {{ tolerance }} then 'overrefunded'
-        when refunded > 0 and charged - refunded <= {{ tolerance }} then 'refunded'
-        when charged = 0 and order_total > {{ tolerance }} then 'unpaid'
-        when charged - order_total < -{{ tolerance }} then 'underpaid'
-        when charged - refunded - order_total > {{ tolerance }} then 'overpaid'
-        when charged - refunded - order_total < -{{ tolerance }} then 'partially_refunded'
-        else 'paid'
-    end as status
-from figures
+    cast(
+        case
+            -- Nothing is due for a cancelled order: what was charged has to go back. No more than that may.
+            when not is_due or status = 'overrefunded' then charged - refunded
+            when status = 'refunded' then 0
+            when charged < order_total then charged - order_total
+            -- What went back of too much is settled. What went back beyond it is a refund of the order: nobody owes it.
+            else greatest(charged - refunded - order_total, 0)
+        end as numeric(38, 4)
+    ) as difference,
+    status
+from compared

@@ -21,6 +21,8 @@ with
     select
         {{ period_of(grain, 'order_date') }} as period_start,
         count(*) as orders,
+        -- An order in a currency without a rate has no value, and would make the others' average smaller.
+        count(gross_revenue) as valued_orders,
         count(distinct customer_id) as customers,
         sum(units) as units,
         sum(gross_revenue) as gross_revenue,
@@ -45,6 +47,7 @@ with
         '{{ grain }}' as grain,
         coalesce(orders.period_start, refunds.period_start) as period_start,
         coalesce(orders.orders, 0) as orders,
+        coalesce(orders.valued_orders, 0) as valued_orders,
         coalesce(orders.customers, 0) as customers,
         coalesce(orders.units, 0) as units,
         coalesce(orders.gross_revenue, 0) as gross_revenue,
@@ -67,6 +70,7 @@ select
     grain,
     period_start,
     cast(orders as integer) as orders,
+    cast(valued_orders as integer) as valued_orders,
     cast(customers as integer) as customers,
     cast(units as bigint) as units,
     cast(gross_revenue as numeric(38, 4)) as gross_revenue,
@@ -75,6 +79,6 @@ select
     cast(gross_revenue - discounts - refunds as numeric(38, 4)) as net_revenue,
     cast(cost as numeric(38, 4)) as cost,
     cast(gross_revenue - discounts - refunds - cost as numeric(38, 4)) as gross_profit,
-    cast((gross_revenue - discounts) / nullif(orders, 0) as numeric(38, 4)) as average_order_value
+    cast((gross_revenue - discounts) / nullif(valued_orders, 0) as numeric(38, 4)) as average_order_value
 from all_grains
 where {{ touched('grain', 'period_start') }}

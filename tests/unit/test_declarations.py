@@ -1,0 +1,91 @@
+"""What every model of core and marts and every dashboard declares, read from dbt's manifest: it needs no warehouse."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infrastructure.settings import PROJECT_ROOT
+
+PROJECT = PROJECT_ROOT / "dbt"
+Node = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """As `.ci/lint` has it made: dbt reads its profile although it connects to nothing."""
+    output = tmp_path_factory.mktemp("dbt")
+    places = {
+        "DBT_PROJECT_DIR": PROJECT,
+        "DBT_PROFILES_DIR": PROJECT,
+        "DBT_TARGET_PATH": output,
+        "DBT_LOG_PATH": output,
+    }
+    address = {"WAREHOUSE_HOST": "127.0.0.1", "WAREHOUSE_PORT": "1", "WAREHOUSE_DB": "none"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("dbt"), "--quiet", "parse"],
+        env={
+            **os.environ,
+            **address,
+            "WAREHOUSE_TRANSFORMER_PASSWORD": "none",
+            **{k: str(v) for k, v in places.items()},
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
+    read: dict[str, Any] = json.loads((output / "manifest.json").read_text())
+    return read
+
+
+def models(manifest: dict[str, Any], layer: str) -> dict[str, Node]:
+    """The models of a layer by name; there are some, so that no test passes for want of them."""
+    found = {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["fqn"][1] == layer
+    }
+    assert len(found) >= 20
+    return found
+
+
+@pytest.mark.parametrize(("layer", "access"), [("core", "protected"), ("marts", "public")])
+def test_models_say_whose_they_are_and_keep_a_contract(manifest: dict[str, Any], layer: str, access: str) -> None:
+    groups = {group["name"] for group in manifest["groups"].values()}
+    wrong = {
+        name: (node["access"], node["group"], node["meta"].get("owner"), node["contract"]["enforced"])
+        for name, node in models(manifest, layer).items()
+        if node["access"] != access
+        or node["group"] not in groups
+        or not node["meta"].get("owner")
+        or not node["contract"]["enforced"]
+    }
+    assert not wrong
+
+
+def test_a_mart_is_in_the_group_of_its_folder(manifest: dict[str, Any]) -> None:
+    """The group is whom to ask. What tells of the platform itself, and not of the company, is the platform's."""
+    groups = {name: node["group"] for name, node in models(manifest, "marts").items()}
+    folders = {name: node["fqn"][2] for name, node in models(manifest, "marts").items()}
+    assert groups == {name: "data_platform" if folder == "quality" else folder for name, folder in folders.items()}
+
+
+def test_every_group_has_an_owner(manifest: dict[str, Any]) -> None:
+    assert all(group["owner"]["name"] for group in manifest["groups"].values())
+
+
+def test_a_dashboard_has_an_owner_and_reads_marts_alone(manifest: dict[str, Any]) -> None:
+    marts = {node["unique_id"] for node in models(manifest, "marts").values()}
+    exposures = manifest["exposures"].values()
+    assert exposures
+    for exposure in exposures:
+        assert exposure["owner"]["name"], exposure["name"]
+        assert exposure["depends_on"]["nodes"], exposure["name"]
+        assert set(exposure["depends_on"]["nodes"]) <= marts, exposure["name"]
