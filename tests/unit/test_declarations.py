@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from infrastructure.documentation import metrics
+from infrastructure.documentation.project import Project
 from infrastructure.settings import PROJECT_ROOT
 
 PROJECT = PROJECT_ROOT / "dbt"
@@ -89,3 +91,10 @@ def test_a_dashboard_has_an_owner_and_reads_marts_alone(manifest: dict[str, Any]
         assert exposure["owner"]["name"], exposure["name"]
         assert exposure["depends_on"]["nodes"], exposure["name"]
         assert set(exposure["depends_on"]["nodes"]) <= marts, exposure["name"]
+
+
+def test_every_metric_of_the_documentation_agrees_with_its_model_and_its_unit_test(manifest: dict[str, Any]) -> None:
+    """The page raises where one does not; `make docs` writes it."""
+    read = metrics.read_metrics(PROJECT_ROOT / "docs/metrics.yml")
+    text = metrics.page(Project(manifest, catalog={}, contracts={}), read)["metric-examples.md"]
+    assert text.count("\n### ") == len(read)
