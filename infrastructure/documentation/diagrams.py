@@ -216,7 +216,15 @@ def _curve(
     else:
         ends = f'<path class="arrow" d="M{x2 - 8:.1f},{y2 - 4.5:.1f} l8,4.5 l-8,4.5 z"/>'
     kind = "edge dashed" if edge.dashed else "edge"
-    return f'<g class="{kind}"><path d="{" ".join(path)}"/>{ends}</g>'
+    return f'<g class="{kind}">{_title(edge)}<path d="{" ".join(path)}"/>{ends}</g>'
+
+
+def _title(edge: Edge) -> str:
+    """What a pointer on the line shows, and a screen reader says."""
+    left, right = (
+        f"{name}.{row}" if row else name for name, row in ((edge.left, edge.left_row), (edge.right, edge.right_row))
+    )
+    return f"<title>{escape(left)} → {escape(right)}</title>"
 
 
 def _label(boxes: Mapping[str, Box], places: Mapping[str, Place], edge: Edge) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from dataclasses import replace
+import urllib.request
 from datetime import date, timedelta
 from threading import Event
 from typing import Any
@@ -20,7 +20,6 @@ from infrastructure.containers.compose import compose_program
 from infrastructure.containers.stack import SET_UP, project_name
 from infrastructure.local.dotenv import set_value
 from infrastructure.settings import Settings
-from infrastructure.warehouse import ensure_warehouse
 from tests.conftest import Stack, copy_of_project
 from tests.warehouse.conftest import Build, built_tables, land_days, rows_of
 
@@ -143,19 +142,19 @@ def test_the_marts_are_those_of_a_stack_without_containers(
     last = first + timedelta(days=DAYS)
     assert "success" in containers.local("trigger", "--day", str(last)).stdout
 
-    # The same files, landed and built without containers.
-    local = replace(warehouse, landing_zone=containers.root / "raw")
-    ensure_warehouse(local)
-    land_days(local, *(first + timedelta(days=number) for number in range(DAYS + 1)))
-    build(local, "run")
+    # The same days of the same seed, made, landed and built without containers.
+    days = ("--day", str(first), "--days", str(DAYS + 1))
+    containers.run("data_gen/generate.py", *days, "--out", str(warehouse.landing_zone))
+    land_days(warehouse, *(first + timedelta(days=number) for number in range(DAYS + 1)))
+    build(warehouse, "run")
 
-    tables = built_tables(local)
+    tables = built_tables(warehouse)
     assert {table.partition(".")[0] for table in tables} == {"staging", "core", "marts"}
     differing = [
         table
         for table in tables
         if table.startswith(("core.", "marts."))
-        and rows_of(containers.settings, table, LOAD) != rows_of(local, table, LOAD)
+        and rows_of(containers.settings, table, LOAD) != rows_of(warehouse, table, LOAD)
     ]
     assert not differing
     assert mart_rows(containers) > 100
@@ -175,6 +174,14 @@ def test_the_marts_are_those_of_a_stack_without_containers(
 )
 def test_the_commands_mean_the_same(containers: Stack, command: tuple[str, ...], said: str) -> None:
     assert said in containers.local(*command).stdout
+
+
+def test_the_site_that_is_built_is_served(containers: Stack) -> None:
+    address = f"http://127.0.0.1:{containers.settings.docs_port}"
+    assert f"Served at {address}" in containers.local("docs").stdout
+    open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    with open_url(f"{address}/metric-examples.html") as answer:
+        assert answer.read() == (containers.root / "site/metric-examples.html").read_bytes()
 
 
 def test_a_backfill(containers: Stack) -> None:

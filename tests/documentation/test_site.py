@@ -145,6 +145,69 @@ def test_the_dictionary_has_every_model_and_column(site: Path, built_stack: Stac
     assert not missing
 
 
+def test_the_diagrams_have_every_table_and_what_a_fact_refers_to(site: Path, built_stack: Stack) -> None:
+    with connect(built_stack.settings, "owner") as warehouse:
+        core = warehouse.execute(
+            "select relname from pg_class where relnamespace = 'core'::regnamespace and relname ~ '^(dim|fact)_'"
+            " and relkind in ('r', 'p', 'v') and not relispartition"
+        ).fetchall()
+        keys = warehouse.execute(
+            "select attrelid::regclass::text || '.' || attname"
+            " from pg_attribute join pg_class on attrelid = pg_class.oid"
+            " where relnamespace = 'core'::regnamespace and relname ~ '^fact_' and relkind in ('r', 'p')"
+            " and not relispartition and attname ~ '_sk$' and not attisdropped"
+        ).fetchall()
+    warehouse_drawn, sources_drawn = BeautifulSoup((site / "erd.html").read_text(), "html.parser").select("svg.diagram")
+    assert {tag.get_text() for tag in warehouse_drawn.select("text.title")} == {name for (name,) in core}
+    ends = {tag.get_text().partition(" → ")[2] for tag in warehouse_drawn.select("g.edge:not(.dashed) > title")}
+    assert len(keys) > 10
+    assert {name.removeprefix("core.") for (name,) in keys} <= ends
+    contracts = {path.stem for path in (built_stack.root / "data_gen/contracts").glob("*.yaml")}
+    assert {tag.get_text() for tag in sources_drawn.select("text.title")} == contracts
+    assert {tag.get_text() for tag in sources_drawn.select("g.edge > title")} >= {
+        *("customers.customer_id → orders.customer_id", "orders.order_id → order_items.order_id"),
+        *("users.user_id → events.user_id", "products.product_id → order_items.product_id"),
+    }
+
+
+def test_the_performance_notes_tell_what_each_mart_costs_and_what_is_kept_in_which_order(
+    site: Path, built_stack: Stack
+) -> None:
+    with connect(built_stack.settings, "owner") as warehouse:
+        marts = warehouse.execute(
+            "select relname from pg_class where relnamespace = 'marts'::regnamespace"
+            " and relkind in ('r', 'p') and not relispartition and relname not like '%probe'"
+        ).fetchall()
+        partitioned = warehouse.execute(
+            "select relname from pg_class where relnamespace in ('core'::regnamespace, 'marts'::regnamespace)"
+            " and relkind = 'p' and relowner = 'transformer'::regrole"
+        ).fetchall()
+        indexes = warehouse.execute(
+            "select relname, (select string_agg(attname, ', ' order by place)"
+            " from unnest(indkey::int2[]) with ordinality as key (number, place)"
+            " join pg_attribute on attrelid = indrelid and attnum = number)"
+            " || case when indisunique then ' (unique)' else '' end"
+            " from pg_index join pg_class on indrelid = pg_class.oid"
+            " where relnamespace in ('staging'::regnamespace, 'core'::regnamespace, 'marts'::regnamespace)"
+            " and not relispartition"
+        ).fetchall()
+    page = BeautifulSoup((site / "performance.html").read_text(), "html.parser")
+    tables: dict[str, dict[str, list[str]]] = {}
+    for found in page.select("table"):
+        rows = [[cell.get_text() for cell in row.select("td")] for row in found.select("tbody tr")]
+        tables.setdefault(found.select("th")[-1].get_text(), {}).update({row[0]: row[1:] for row in rows})
+    costs, kept = tables["on disk"], tables["indexes"]
+    assert len(marts) > 20
+    for (name,) in marts:
+        first, median, last, _, _, size = costs[name]
+        assert float(first) > 0 and float(median) > 0 and float(last) > 0 and size.endswith(("kB", "MB")), name
+    assert set(tables["by months of"]) == {name for (name,) in partitioned}
+    there = {(name, columns) for name, columns in indexes}
+    said = {(name, columns) for name, (_, listed) in kept.items() for columns in listed.split("; ") if columns}
+    assert len(said) > 100
+    assert said <= there
+
+
 def test_the_server_shows_the_site_and_nothing_else(site: Path, built_stack: Stack) -> None:
     address = f"http://127.0.0.1:{built_stack.settings.docs_port}"
     open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
