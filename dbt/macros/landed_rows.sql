@@ -5,24 +5,34 @@
   The rules compare a typed column with its text, which the model keeps as raw_<column>.
 -#}
 
-{#- The sources, and what names a row of each in stg_rejects. -#}
+{#- The sources, and the columns that name a row of each. -#}
 {% macro landed_sources() -%}
     {{ return({
-        "events": "event_id",
-        "users": "user_id",
-        "customers": "customer_id",
-        "products": "product_id",
-        "subscriptions": "subscription_id",
-        "orders": "order_id",
-        "order_items": "order_item_id",
-        "payments": "payment_id",
-        "shipments": "shipment_id",
-        "returns": "return_id",
-        "inventory": "product_id",
-        "sessions": "session_id",
-        "ad_spend": "channel",
-        "fx_rates": "currency",
+        "events": ["event_id"],
+        "users": ["user_id"],
+        "customers": ["customer_id"],
+        "products": ["product_id"],
+        "subscriptions": ["subscription_id", "period_start"],
+        "orders": ["order_id"],
+        "order_items": ["order_item_id"],
+        "payments": ["payment_id"],
+        "shipments": ["shipment_id"],
+        "returns": ["return_id"],
+        "inventory": ["product_id", "stock_date"],
+        "sessions": ["session_id"],
+        "ad_spend": ["spend_date", "channel", "campaign"],
+        "fx_rates": ["rate_date", "currency"],
     }) }}
+{%- endmacro %}
+
+{#- What names a row as one text; a part that could not be read is missing, and where all of them are, so is the key. -#}
+{% macro key_of_row(columns) -%}
+    {%- set parts = [] -%}
+    {%- for column in columns -%}
+        {%- do parts.append("coalesce(cast(" ~ column ~ " as " ~ dbt.type_string() ~ "), '')") -%}
+        {%- do parts.append("'|'") if not loop.last -%}
+    {%- endfor -%}
+    nullif({{ dbt.concat(parts) }}, '{{ "|" * (columns | length - 1) }}')
 {%- endmacro %}
 
 {#- The columns of a raw table whose rows landed as columns, as text, of the loads that are taken in. -#}

@@ -10,14 +10,14 @@ select
 from {{ source('raw', 'rejects') }} as rejects
 inner join {{ source('raw', 'loads') }} as loads on rejects.load_id = loads.load_id
 where loads.superseded_by is null
-{% for source, key in landed_sources().items() %}
+{% for source, columns in landed_sources().items() %}
 union all
 select
     '{{ source }}' as source,
     _landed_on as landed_on,
     _file as file,
     _line as line,
-    {{ key }} as key,
+    {{ key_of_row(columns) }} as key,
     _reject_rule as rule,
     _original as original
 from {{ ref('base_' ~ source) }}
