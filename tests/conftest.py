@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -54,8 +53,11 @@ def postgres(_no_settings_of_the_developer: None) -> Iterator[Settings]:
 
 @pytest.fixture
 def warehouse(postgres: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """Settings of a fresh warehouse and an empty landing zone, for one test."""
-    settings = replace(postgres, database=f"test_{secrets.token_hex(6)}", landing_zone=tmp_path / "raw")
+    """Settings of a fresh warehouse and an empty landing zone, for one test.
+
+    They are all called the same: what dbt has parsed for one is good for the next.
+    """
+    settings = replace(postgres, database="test", landing_zone=tmp_path / "raw")
     ensure_warehouse(settings)
     yield settings
     drop_database(settings, settings.database)
@@ -67,7 +69,7 @@ def new_warehouse(postgres: Settings, tmp_path: Path) -> Iterator[Callable[[], S
     made: list[Settings] = []
 
     def make() -> Settings:
-        name = f"test_{secrets.token_hex(6)}"
+        name = f"test_{len(made) + 2}"
         settings = replace(postgres, database=name, landing_zone=tmp_path / name)
         ensure_warehouse(settings)
         made.append(settings)

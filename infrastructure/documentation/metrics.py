@@ -1,6 +1,6 @@
 """The page of metrics: definitions from the models, formulas from docs/metrics.yml, examples from dbt's unit tests.
 
-An example cannot rot: dbt runs its unit test with every build, and the formula is checked here against every row of it.
+An example cannot rot: `make dbt-build` runs its unit test, and the formula is checked here against every row of it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def page(project: Project, metrics: Sequence[Metric]) -> dict[str, str]:
         "",
         "Each figure is a column of one model. Its meaning is what the model says of it; the example is a unit "
         "test of the model, "
-        "which runs with every build. What people ask about is explained in [Metrics](metrics.md).",
+        "which `make dbt-build` runs. What people ask about is explained in [Metrics](metrics.md).",
         "",
     ]
     area = None

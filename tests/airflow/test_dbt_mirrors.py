@@ -21,7 +21,6 @@ from infrastructure.settings import PROJECT_ROOT
 
 RAW, ORDERS, SALES, REPORT = (f"model.shop.{name}" for name in ("raw_orders", "orders", "sales", "report"))
 UNIQUE, RELATED, ALONE, FRESH = (f"test.shop.{name}" for name in ("unique.1a", "related.2b", "alone", "fresh.3c"))
-ARITHMETIC = "unit_test.shop.sales.arithmetic"
 
 
 def node(kind: str, folder: str, name: str, parents: list[str], **more: Any) -> dict[str, Any]:
@@ -31,7 +30,9 @@ def node(kind: str, folder: str, name: str, parents: list[str], **more: Any) -> 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    """Four models, one of them ephemeral; a test of one model, of two, of none; one of a source; a unit test."""
+    """Four models, one of them ephemeral; a test of one model, of two, of none; one of a source; a unit test,
+    which no build runs.
+    """
     content = {
         "nodes": {
             RAW: node("model", "staging", "raw_orders", ["source.shop.raw.orders"]),
@@ -44,7 +45,7 @@ def manifest(tmp_path: Path) -> Path:
             FRESH: node("test", "staging", "fresh", ["source.shop.raw.orders"]),
             "operation.shop.hook": node("operation", "", "hook", []),
         },
-        "unit_tests": {ARITHMETIC: node("unit_test", "marts", "arithmetic", [SALES])},
+        "unit_tests": {"unit_test.shop.sales.arithmetic": node("unit_test", "marts", "arithmetic", [SALES])},
     }
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps(content))
@@ -60,7 +61,7 @@ def test_each_model_has_a_mirror_with_its_tests_and_the_edges_of_the_manifest(gr
     mirrors = {mirror.name: mirror for mirror in graph.mirrors}
     assert {name: mirror.nodes for name, mirror in mirrors.items()} == {
         RAW: (RAW,),
-        SALES: tuple(sorted([SALES, UNIQUE, RELATED, ARITHMETIC])),
+        SALES: tuple(sorted([SALES, UNIQUE, RELATED])),
         REPORT: (REPORT, ALONE),
         SOURCES: (FRESH,),
     }
@@ -73,7 +74,7 @@ def test_each_model_has_a_mirror_with_its_tests_and_the_edges_of_the_manifest(gr
 def test_above_the_limit_a_mirror_stands_for_a_folder(manifest: Path) -> None:
     mirrors = {mirror.name: mirror for mirror in read_graph(manifest, at_most=2).mirrors}
     assert set(mirrors) == {"staging", "marts", SOURCES}
-    assert set(mirrors["marts"].nodes) == {SALES, REPORT, UNIQUE, RELATED, ALONE, ARITHMETIC}
+    assert set(mirrors["marts"].nodes) == {SALES, REPORT, UNIQUE, RELATED, ALONE}
     assert mirrors["marts"].upstream == {"staging"}
 
 
@@ -128,19 +129,19 @@ def test_the_graph_of_this_project_has_every_node_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statuses", "left"),
     [
-        pytest.param({}, {RAW, SALES, REPORT, UNIQUE, RELATED, ALONE, FRESH, ARITHMETIC}, id="nothing has run"),
+        pytest.param({}, {RAW, SALES, REPORT, UNIQUE, RELATED, ALONE, FRESH}, id="nothing has run"),
         pytest.param(
-            {RAW: "success", FRESH: "pass", SALES: "error", ARITHMETIC: "pass", UNIQUE: "skipped"},
+            {RAW: "success", FRESH: "pass", SALES: "error", UNIQUE: "skipped"},
             {SALES, REPORT, UNIQUE, RELATED, ALONE},
             id="a model failed: it, and what was skipped or had not run",
         ),
         pytest.param(
-            {RAW: "success", FRESH: "pass", SALES: "success", UNIQUE: "fail", RELATED: "pass", ARITHMETIC: "pass"},
+            {RAW: "success", FRESH: "pass", SALES: "success", UNIQUE: "fail", RELATED: "pass"},
             {SALES, UNIQUE, REPORT, ALONE},
             id="a test failed: also the model that it looked at",
         ),
         pytest.param(
-            {RAW: "success", FRESH: "warn", SALES: "success", UNIQUE: "error", RELATED: "pass", ARITHMETIC: "pass"},
+            {RAW: "success", FRESH: "warn", SALES: "success", UNIQUE: "error", RELATED: "pass"},
             {UNIQUE, REPORT, ALONE},
             id="a test that lost its connection looked at nothing",
         ),
@@ -152,10 +153,10 @@ def test_another_try_runs_what_is_left(graph: Graph, statuses: dict[str, str], l
 
 def test_results_are_kept_in_a_small_form_and_come_back(graph: Graph) -> None:
     results = Results()
-    for key, status in ((RAW, "success"), (UNIQUE, "fail"), (ARITHMETIC, "pass")):
+    for key, status in ((RAW, "success"), (UNIQUE, "fail")):
         results.put(key, status)
     kept = json.loads(json.dumps(results.kept()))
-    assert kept == {"success": ["raw_orders"], "fail": ["unique.1a"], "pass": ["sales.arithmetic"]}
+    assert kept == {"success": ["raw_orders"], "fail": ["unique.1a"]}
     assert Results.from_kept(kept, graph).statuses == results.statuses
     assert Results.from_kept({"success": ["gone"]}, graph).statuses == {}
 
@@ -192,11 +193,11 @@ def test_how_a_mirror_ends(state: str | None, value: Any, began: int, end: str |
 def test_a_mirror_ends_with_all_of_its_nodes(graph: Graph) -> None:
     (mirror,) = (mirror for mirror in graph.mirrors if mirror.name == SALES)
     results = Results()
-    for key in (SALES, RELATED, ARITHMETIC):
+    for key in (SALES, RELATED):
         results.put(key, "success")
         assert results.of(mirror) is None
     results.put(UNIQUE, "warn")
-    assert results.of(mirror) == ("success", "4 nodes: related.2b, sales, sales.arithmetic, unique.1a")
+    assert results.of(mirror) == ("success", "3 nodes: related.2b, sales, unique.1a")
     results.put(UNIQUE, "fail", "Got 3 results, configured to fail if != 0")
     assert results.of(mirror) == ("failed", "unique.1a: fail. Got 3 results, configured to fail if != 0")
 
@@ -293,7 +294,7 @@ class Run:
 
 
 ALL = {RAW: "success", SALES: "success", REPORT: "success", UNIQUE: "pass", RELATED: "pass", ALONE: "pass"}
-GREEN = {node: (status, "") for node, status in {**ALL, FRESH: "pass", ARITHMETIC: "pass"}.items()}
+GREEN = {node: (status, "") for node, status in {**ALL, FRESH: "pass"}.items()}
 
 
 def test_a_try_after_a_node_that_the_graph_does_not_know_has_failed_builds_everything(manifest: Path) -> None:
@@ -301,7 +302,7 @@ def test_a_try_after_a_node_that_the_graph_does_not_know_has_failed_builds_every
     for _ in range(2):  # the second one too: it cannot choose what has failed
         with pytest.raises(BuildFailed):
             run.try_once(build)
-    assert build.runs == [["--no-use-colors", "build"]] * 2
+    assert build.runs == [["--no-use-colors", "build", "--exclude-resource-type", "unit_test"]] * 2
 
 
 def test_a_task_that_is_killed_after_its_last_node_runs_none_of_them_again(manifest: Path) -> None:

@@ -118,6 +118,7 @@ def test_a_run_lands_builds_and_publishes_its_day(stack: Stack) -> None:
     assert delivered == [(day,)]  # what arrived on it: its own files, and corrected ones of days before
     assert {entry["source"] for entry in summary["landed"]} >= {"events", "users", "orders", "products"}
     assert set(summary["dbt"]["model"]) == {"success"}
+    assert set(summary["dbt"]["test"]) == {"pass"} and "unit_test" not in summary["dbt"]
     assert summary["kpis"]["active_users"]["day"] == str(day)
     reports = stack.root / ".local/reports" / stack.settings.database
     sections = json.loads((reports / f"{day}.json").read_text())["sections"]

@@ -40,23 +40,28 @@ BUILT_SCHEMAS = ("staging", "core", "marts")
 MODELS_AND_SEEDS = ("build", "--resource-type", "model", "--resource-type", "seed")
 
 
+@pytest.fixture(scope="session")
+def dbt_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where dbt writes: for all tests, so that it parses the project once."""
+    return tmp_path_factory.mktemp("dbt")
+
+
 @pytest.fixture
-def build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
+def build(dbt_output: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
     """build(settings, "run", "--full-refresh"): one dbt command, which must succeed, in our project or a copy of it.
 
     "run" is all models, and the seeds that they read.
     """
     from dbt.cli.main import dbtRunner  # four seconds, which other tests need not pay
 
-    output = tmp_path_factory.mktemp("dbt")
-
     def run(settings: Settings, *arguments: str, project: Path = PROJECT_ROOT / "dbt") -> None:
         for key, value in dbt_environment(settings).items():
             monkeypatch.setenv(key, value)
         monkeypatch.setenv("DBT_PROJECT_DIR", str(project))
         monkeypatch.setenv("DBT_PROFILES_DIR", str(project))
-        monkeypatch.setenv("DBT_TARGET_PATH", str(output / settings.database))
-        monkeypatch.setenv("DBT_LOG_PATH", str(output / "logs"))
+        target = dbt_output / settings.database / str(project).strip("/").replace("/", "_")
+        monkeypatch.setenv("DBT_TARGET_PATH", str(target))
+        monkeypatch.setenv("DBT_LOG_PATH", str(dbt_output / "logs"))
         monkeypatch.chdir(project)
         command = [*MODELS_AND_SEEDS, *arguments[1:]] if arguments[0] == "run" else list(arguments)
         result = dbtRunner().invoke(["--quiet", *command])

@@ -13,7 +13,6 @@ from typing import Any
 
 # Nodes that dbt builds, and that others can depend on.
 _BUILT = ("model", "seed", "snapshot")
-_TESTS = ("test", "unit_test")
 SOURCES = "sources"  # the mirror of the tests that look at sources alone
 
 
@@ -30,10 +29,10 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The nodes of a project that `dbt build` runs, and their mirrors."""
+    """The nodes of a project that a build runs, and their mirrors. Unit tests are none of them: see operators.py."""
 
     mirrors: tuple[Mirror, ...]
-    selectors: Mapping[str, str]  # unique id: what selects it; with a model dbt takes its unit tests too
+    selectors: Mapping[str, str]  # unique id: what selects it
     tested: Mapping[str, frozenset[str]]  # test: the models, seeds and snapshots that it looks at
 
     def __contains__(self, node: str) -> bool:
@@ -82,8 +81,7 @@ def read_graph(manifest: Path, *, at_most: int = 200) -> Graph:
     """The graph of the project of a manifest. With more than `at_most` models, a mirror stands for a folder of them."""
     content = json.loads(manifest.read_bytes())
     nodes: dict[str, dict[str, Any]] = {
-        **{key: node for key, node in content["nodes"].items() if node["resource_type"] in (*_BUILT, "test")},
-        **content.get("unit_tests", {}),
+        key: node for key, node in content["nodes"].items() if node["resource_type"] in (*_BUILT, "test")
     }
     parents = _parents(nodes)
     built = [key for key, node in nodes.items() if node["resource_type"] in _BUILT and not _ephemeral(node)]
@@ -96,7 +94,7 @@ def read_graph(manifest: Path, *, at_most: int = 200) -> Graph:
         members[name_of[key]].append(key)
     tested = {}
     for key, node in nodes.items():
-        if node["resource_type"] in _TESTS:
+        if node["resource_type"] == "test":
             tested[key] = parents[key]
             members[name_of[_owner(node, parents[key], parents)] if parents[key] else SOURCES].append(key)
     upstream: dict[str, set[str]] = {name: set() for name in members}
