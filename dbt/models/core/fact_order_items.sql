@@ -23,6 +23,13 @@
         on items.order_id = orders.order_id and {{ valid_at('changes', 'orders.ordered_at') }}
 {% endcall %}
 
+{% call touched_when() %}
+    select orders.order_id
+    from {{ changes('dim_customers') }}
+    inner join {{ ref('stg_orders') }} as orders
+        on changes.customer_id = orders.customer_id and {{ valid_at('changes', 'orders.ordered_at') }}
+{% endcall %}
+
 -- A rate values what was ordered in its currency, and the costs of the products that are priced in it.
 {% call touched_when() %}
     select orders.order_id
@@ -66,6 +73,7 @@ ordered as (
         items.order_item_id,
         items.order_id,
         orders.customer_id,
+        coalesce(customers.customer_sk, {{ unknown_key() }}) as customer_sk,
         items.product_id,
         coalesce(products.product_sk, {{ unknown_key() }}) as product_sk,
         orders.order_currency as currency,
@@ -82,6 +90,8 @@ ordered as (
         orders.ordered_at
     from items
     inner join orders on items.order_id = orders.order_id
+    left join {{ ref('dim_customers') }} as customers
+        on orders.customer_id = customers.customer_id and {{ valid_at('customers', 'orders.ordered_at') }}
     left join products
         on items.product_id = products.product_id and {{ valid_at('products', 'orders.ordered_at') }}
     left join {{ ref('int_exchange_rates') }} as rates
@@ -101,6 +111,7 @@ select
     order_item_id,
     order_id,
     customer_id,
+    customer_sk,
     product_id,
     product_sk,
     currency,

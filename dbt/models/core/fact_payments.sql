@@ -14,6 +14,13 @@
 
 {{ touched_by('stg_payments', ['payment_id']) }}
 
+{% call touched_when() %}
+    select payments.payment_id
+    from {{ changes('dim_customers') }}
+    inner join {{ ref('stg_payments') }} as payments
+        on changes.customer_id = payments.customer_id and {{ valid_at('changes', 'payments.paid_at') }}
+{% endcall %}
+
 -- What of a refund is for goods depends on its order.
 {% call touched_when() %}
     select payments.payment_id
@@ -54,6 +61,7 @@ goods as (
 select
     goods.payment_id,
     goods.customer_id,
+    coalesce(customers.customer_sk, {{ unknown_key() }}) as customer_sk,
     goods.order_id,
     goods.subscription_id,
     goods.kind,
@@ -68,5 +76,7 @@ select
     goods.paid_date,
     goods.paid_at
 from goods
+left join {{ ref('dim_customers') }} as customers
+    on goods.customer_id = customers.customer_id and {{ valid_at('customers', 'goods.paid_at') }}
 left join {{ ref('int_exchange_rates') }} as rates
     on goods.currency = rates.currency and {{ valid_at('rates', 'goods.paid_date') }}

@@ -13,7 +13,7 @@
 
 {{ touched_by('stg_returns', ['return_id']) }}
 
--- A return that landed before its order line gets the line's product and order when it comes.
+-- A return that landed before its order line gets the line's product, customer and order when it comes.
 {% call touched_when() %}
     select returns.return_id
     from {{ changes('fact_order_items') }}
@@ -46,6 +46,7 @@ select
     returns.order_item_id,
     items.order_id,
     items.customer_id,
+    coalesce(items.customer_sk, {{ unknown_key() }}) as customer_sk,
     items.product_id,
     coalesce(items.product_sk, {{ unknown_key() }}) as product_sk,
     coalesce(items.is_sale, false) as is_sale,

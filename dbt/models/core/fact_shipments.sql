@@ -52,6 +52,7 @@ dated as (
     select
         shipments.*,
         orders.customer_id,
+        coalesce(orders.customer_sk, {{ unknown_key() }}) as customer_sk,
         orders.order_date,
         orders.ordered_at,
         case
@@ -71,6 +72,7 @@ select
     dated.shipment_id,
     dated.order_id,
     dated.customer_id,
+    dated.customer_sk,
     dated.carrier,
     case
         when dated.delivered_at is not null then 'delivered'

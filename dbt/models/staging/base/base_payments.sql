@@ -7,6 +7,7 @@
         indexes=[
             {'columns': ['payment_id']},
             {'columns': ['order_id']},
+            {'columns': ['customer_id', 'paid_at']},
             {'columns': ['paid_date']},
             {'columns': ['_load_id']},
         ],
