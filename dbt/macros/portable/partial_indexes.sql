@@ -9,7 +9,10 @@
     create index if not exists {{ this.identifier }}_rejected on {{ this }} (_landed_on, _reject_rule) where _row_status = 'rejected'
 {%- endmacro %}
 
-{#- Statements that let the rows of a fact be counted whose dimension has not arrived, by its references (macros/references.sql). -#}
+{#-
+  Statements that let the rows of a fact be counted whose dimension has not arrived, by its references (macros/references.sql).
+  PostgreSQL leaves out of a query what a constraint says already, and does not see then that an index with the same words fits.
+-#}
 {% macro index_unknown_members() -%}{{ adapter.dispatch("index_unknown_members")() }}{%- endmacro %}
 
 {% macro default__index_unknown_members() -%}
@@ -17,8 +20,14 @@
 {%- endmacro %}
 
 {% macro postgres__index_unknown_members() -%}
-    {% for fact, key, member, day in references() if fact == model.name -%}
+    {#- The contract is not there yet when dbt parses. -#}
+    {% for fact, key, member, day in references() if execute and fact == model.name -%}
     create index if not exists {{ fact }}_unknown_{{ member }} on {{ this }} ({{ day }})
-    where {{ member }} = {{ unknown_key() }} and {{ key }} is not null;
+    where {{ member }} = {{ unknown_key() }}{% if not is_required(key) %} and {{ key }} is not null{% endif %};
     {% endfor %}
+{%- endmacro %}
+
+{#- Whether the contract of this model says that a column is never NULL. -#}
+{% macro is_required(column) -%}
+    {{ return("not_null" in model.columns[column].constraints | map(attribute="type") | list) }}
 {%- endmacro %}
