@@ -64,7 +64,7 @@ kpis: $(READY)  ## The newest key figures, with sparklines
 docs: $(READY)  ## Build the documentation site, and say where it is served
 	@$(LOCAL) docs
 
-dashboards: $(READY) $(SUPERSET_READY)  ## Start the dashboards (Superset) beside the stack, and say where they are
+dashboards: $(READY)  ## Start the dashboards (Superset) beside the stack, and say where they are
 	@$(LOCAL) dashboards
 
 psql: $(READY)  ## A session in the warehouse as its owner: [SQL="select 1"]

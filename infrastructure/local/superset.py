@@ -79,6 +79,7 @@ def bootstrap(settings: Settings, log: Path) -> None:
 
 def dashboards(root: Path) -> Settings:
     """Bring the stack up, and Superset beside it with the dashboards of this checkout; return when it answers."""
+    _make_environment()
     settings = up(root)
     layout = Layout(root)
     with locked(layout):
@@ -96,6 +97,17 @@ def dashboards(root: Path) -> Settings:
                         raise StackError(f"Superset does not answer.\n{last_lines(layout.log(SUPERSET))}")
                     Event().wait(0.2)
     return settings
+
+
+def _make_environment() -> None:
+    """Superset's own, as its lock file says: it needs another SQLAlchemy than Airflow."""
+    made, lock = DIRECTORY / ".venv/.synced", [DIRECTORY / name for name in ("pyproject.toml", "uv.lock")]
+    if made.exists() and all(made.stat().st_mtime >= path.stat().st_mtime for path in lock):
+        return
+    script = [str(PROJECT_ROOT / "infrastructure/local/setup.sh"), str(DIRECTORY.relative_to(PROJECT_ROOT))]
+    with step("Superset's environment is made"):
+        if subprocess.run(["sh", *script]).returncode:
+            raise StackError("Superset's environment could not be made: what is above says why.")
 
 
 def answers(settings: Settings) -> bool:
