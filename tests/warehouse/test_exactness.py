@@ -162,6 +162,16 @@ MUTANTS = {
         "valid_at('changes', 'orders.ordered_at')",
         "valid_at('changes', 'orders.ordered_at') ~ ' and false'",
     ),
+    "payments do not follow a late version of their customer": (
+        "models/core/fact_payments.sql",
+        "valid_at('changes', 'payments.paid_at')",
+        "valid_at('changes', 'payments.paid_at') ~ ' and false'",
+    ),
+    "order lines do not follow a late version of their customer and product": (
+        "models/core/fact_order_items.sql",
+        "valid_at('changes', 'orders.ordered_at')",
+        "valid_at('changes', 'orders.ordered_at') ~ ' and false'",
+    ),
     "a period's activity does not touch the cohorts that it comes back to": (
         "models/marts/growth/retention_cohorts.sql",
         "['cohort_start', 'return_start']",
