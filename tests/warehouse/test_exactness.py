@@ -66,9 +66,13 @@ def history_of_edges() -> list[list[Delivery]]:
         "status": "active",
         "updated_at": "2026-01-15T00:00:00Z",
     }
+    small = {"customer_id": "edge", "updated_at": "2026-01-01T00:00:00Z", "name": "same", "segment": "small"}
+    paid = {**dict.fromkeys(("order_id", "subscription_id"), ""), "payment_id": "edge", "customer_id": "edge"}
+    paid |= {"amount": "5", "currency": "USD", "kind": "charge", "method": "card", "status": "succeeded"}
+    facts = {"users": [user], "customers": [small], "payments": [{**paid, "paid_at": f"{first}T09:00:00Z"}]}
     return [
         # The only login of the day ...
-        [(first, {"users": [user], "events": [*on_first_day, event("login_only", "login", f"{first}T09:00:00Z")]})],
+        [(first, {**facts, "events": [*on_first_day, event("login_only", "login", f"{first}T09:00:00Z")]})],
         # The window of a funnel ends at this moment; another event becomes the first use of a feature on its day.
         [
             (
@@ -95,9 +99,16 @@ def history_of_edges() -> list[list[Delivery]]:
                 },
             )
         ],
-        # The plan that the user was on when the funnel began; a day between on which another came back.
+        # The plan that the user was on when the funnel began, and the version of the customer that paid; a day between
+        # on which another came back.
         [
-            (next_day, {"subscriptions": [subscription]}),
+            (
+                next_day,
+                {
+                    "subscriptions": [subscription],
+                    "customers": [{**small, "updated_at": f"{first}T08:00:00Z", "segment": "large"}],
+                },
+            ),
             (
                 next_day + timedelta(days=1),
                 {"events": [event("walker", "login", f"{first + timedelta(days=3)}T12:00:00Z")]},
