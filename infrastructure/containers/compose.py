@@ -30,6 +30,7 @@ class Container:
     exit_code: int  # of its last end
     restarts: bool  # those of them that set up end, and are well then
     started_at: str
+    times_restarted: int = 0  # by the engine, after it ended by itself
 
     @property
     def is_well(self) -> bool:
@@ -123,6 +124,7 @@ def containers(project: str) -> list[Container]:
                 exit_code=entry["State"]["ExitCode"],
                 restarts=entry["HostConfig"]["RestartPolicy"]["Name"] not in ("", "no"),
                 started_at=entry["State"]["StartedAt"],
+                times_restarted=entry["RestartCount"],
             )
             for entry in found
         ),

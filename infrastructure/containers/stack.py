@@ -38,6 +38,7 @@ SERVICES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", 
 # Compose leaves out the services of a profile that is not named here.
 _WITH_DASHBOARDS = {"COMPOSE_PROFILES": "dashboards"}
 AIRFLOW_DEADLINE = 300.0
+_RESTARTS = 3  # after which a container is given up that is still not healthy
 POSTGRES_DEADLINE = 120.0
 
 
@@ -223,8 +224,9 @@ def _quietly(root: Path, arguments: Sequence[str], log: Path, values: Mapping[st
 
 def _what_is_wrong(root: Path) -> str:
     """The last that each container has written which ended with an error or is not healthy; empty without any."""
-    started = [one for one in containers(project_name(root)) if one.state != "created" and one.health != "starting"]
-    wrong = [one for one in started if not one.is_well]
+    started = [one for one in containers(project_name(root)) if one.state != "created"]
+    # One that starts for the first time may only need time.
+    wrong = [one for one in started if not one.is_well and (one.health != "starting" or one.times_restarted)]
     return "".join(f"\nThe last of {one.name} (docker logs {one.name} has all):\n{last_words(one)}" for one in wrong)
 
 
@@ -234,14 +236,22 @@ def _wait_until_healthy(settings: Settings) -> None:
     with step("Every container is healthy and Airflow knows the pipeline") as progress:
         while waiting_for := _not_ready(settings, api):
             progress(f"waiting for {waiting_for}")
-            if time.monotonic() > deadline:
+            late = time.monotonic() > deadline
+            if late or (failing := _failing(settings)):
+                what = f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}" if late else f"Fails: {failing}"
                 raise StackError(
-                    f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}.{_what_is_wrong(settings.root)}\n"
+                    f"{what}.{_what_is_wrong(settings.root)}\n"
                     "`make status` names the containers; docker logs NAME is what one of them says."
                 )
             Event().wait(1)
         if settings.knows_admin:
             api.warm_up()
+
+
+def _failing(settings: Settings) -> str:
+    """What has ended by itself again and again since it was started, and is not healthy: it will not be."""
+    there = containers(project_name(settings.root))
+    return ", ".join(one.service for one in there if one.times_restarted >= _RESTARTS and one.health != "healthy")
 
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:

@@ -69,11 +69,20 @@ def history_of_edges() -> list[list[Delivery]]:
     small = {"customer_id": "edge", "updated_at": "2026-01-01T00:00:00Z", "name": "same", "segment": "small"}
     paid = {**dict.fromkeys(("order_id", "subscription_id"), ""), "payment_id": "edge", "customer_id": "edge"}
     paid |= {"amount": "5", "currency": "USD", "kind": "charge", "method": "card", "status": "succeeded"}
-    facts = {"users": [user], "customers": [small], "payments": [{**paid, "paid_at": f"{first}T09:00:00Z"}]}
+    order = dict.fromkeys(("user_id", "status", "shipping_country", "discount_amount", "shipping_amount"), "")
+    order |= {"order_id": "edge", "customer_id": "edge", "currency": "USD", "ordered_at": f"{first}T09:00:00Z"}
+    facts = {
+        "users": [user],
+        "customers": [small],
+        "orders": [{**order, "updated_at": f"{first}T09:00:00Z"}],
+        "payments": [{**paid, "paid_at": f"{first}T09:00:00Z"}],
+    }
+    for_order = {**paid, "payment_id": "for the order", "order_id": "edge", "paid_at": f"{week_later}T09:00:00Z"}
     return [
         # The only login of the day ...
         [(first, {**facts, "events": [*on_first_day, event("login_only", "login", f"{first}T09:00:00Z")]})],
-        # The window of a funnel ends at this moment; another event becomes the first use of a feature on its day.
+        # The window of a funnel ends at this moment; another event becomes the first use of a feature on its day;
+        # an order of a week ago is paid.
         [
             (
                 week_later,
@@ -81,7 +90,8 @@ def history_of_edges() -> list[list[Delivery]]:
                     "events": [
                         event("walker", "add_to_cart", f"{week_later}T09:00:00Z"),
                         event("same_day", "export_run", f"{first}T08:00:00Z"),
-                    ]
+                    ],
+                    "payments": [for_order],
                 },
             )
         ],
