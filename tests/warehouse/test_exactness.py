@@ -70,7 +70,7 @@ def history_of_edges() -> list[list[Delivery]]:
     paid = {**dict.fromkeys(("order_id", "subscription_id"), ""), "payment_id": "edge", "customer_id": "edge"}
     paid |= {"amount": "5", "currency": "USD", "kind": "charge", "method": "card", "status": "succeeded"}
     order = dict.fromkeys(("user_id", "status", "shipping_country", "discount_amount", "shipping_amount"), "")
-    order |= {"order_id": "edge", "customer_id": "edge", "currency": "USD", "ordered_at": f"{first}T09:00:00Z"}
+    order |= {"order_id": "edge", "customer_id": "other", "currency": "USD", "ordered_at": f"{first}T09:00:00Z"}
     facts = {
         "users": [user],
         "customers": [small],
