@@ -96,12 +96,10 @@ def _set_admin_password(settings: Settings) -> None:
     """
     quoted = settings.secret("WAREHOUSE_ADMIN_PASSWORD").replace("'", "''")
     psql = ["psql", "--no-psqlrc", "--quiet", "--username=postgres", "--set=ON_ERROR_STOP=1"]
-    deadline = time.monotonic() + POSTGRES_DEADLINE
+    deadline, before = time.monotonic() + POSTGRES_DEADLINE, _restarts(settings.root)
     while not any(one.service == POSTGRES and one.health == "healthy" for one in _running(settings.root)):
-        if time.monotonic() > deadline:
-            raise StackError(
-                f"PostgreSQL is not healthy after {POSTGRES_DEADLINE:.0f} s.{_what_is_wrong(settings.root)}"
-            )
+        if _failing(settings.root, before) or time.monotonic() > deadline:
+            raise StackError(f"PostgreSQL does not get healthy.{_what_is_wrong(settings.root)}")
         Event().wait(0.5)
     done = compose(
         settings.root, ["exec", "-T", POSTGRES, *psql], quiet=True, text=f"alter role postgres password '{quoted}';\n"
@@ -166,7 +164,8 @@ def status(root: Path) -> bool:
 def run(root: Path, command: Sequence[str]) -> int:
     """Run a command where Airflow's tasks run; return its exit code."""
     terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
-    names = ("WAREHOUSE_DB", "COMPANY_SCALE", "COMPANY_SEED", "COMPANY_FOUNDED", "SYNTHETIC_COMPANY", "DBT_AS_OF")
+    company = ("COMPANY_SCALE", "COMPANY_SEED", "COMPANY_FOUNDED", "SYNTHETIC_COMPANY")
+    names = ("WAREHOUSE_DB", *company, "DBT_AS_OF", "DBT_LOG_LEVEL_FILE")
     given = [part for name in names if os.environ.get(name) for part in ("--env", f"{name}={os.environ[name]}")]
     return compose(root, ["exec", *terminal, *given, WHERE_COMMANDS_RUN, *command]).returncode
 
@@ -232,12 +231,12 @@ def _what_is_wrong(root: Path) -> str:
 
 def _wait_until_healthy(settings: Settings) -> None:
     api = AirflowApi(airflow_url(settings), settings.secret("AIRFLOW_ADMIN_PASSWORD"))
-    deadline = time.monotonic() + AIRFLOW_DEADLINE
+    deadline, before = time.monotonic() + AIRFLOW_DEADLINE, _restarts(settings.root)
     with step("Every container is healthy and Airflow knows the pipeline") as progress:
         while waiting_for := _not_ready(settings, api):
             progress(f"waiting for {waiting_for}")
             late = time.monotonic() > deadline
-            if late or (failing := _failing(settings)):
+            if late or (failing := _failing(settings.root, before)):
                 what = f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}" if late else f"Fails: {failing}"
                 raise StackError(
                     f"{what}.{_what_is_wrong(settings.root)}\n"
@@ -248,10 +247,14 @@ def _wait_until_healthy(settings: Settings) -> None:
             api.warm_up()
 
 
-def _failing(settings: Settings) -> str:
-    """What has ended by itself again and again since it was started, and is not healthy: it will not be."""
-    there = containers(project_name(settings.root))
-    return ", ".join(one.service for one in there if one.times_restarted >= _RESTARTS and one.health != "healthy")
+def _restarts(root: Path) -> dict[str, int]:
+    return {one.name: one.times_restarted for one in containers(project_name(root))}
+
+
+def _failing(root: Path, before: Mapping[str, int]) -> str:
+    """What has ended by itself again and again since it had done so `before`, and is not healthy."""
+    there = [one for one in containers(project_name(root)) if one.health != "healthy"]
+    return ", ".join(one.service for one in there if one.times_restarted - before.get(one.name, 0) >= _RESTARTS)
 
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:

@@ -32,7 +32,7 @@ BY_HAND = (
     ("data_gen/generate.py", "--day", str(DAY)),
     ("data_gen/land.py", "--day", str(DAY)),
     ("-m", "infrastructure.freshness"),
-    ("-m", "infrastructure.transform", "build"),
+    ("-m", "infrastructure.transform", "build", "--exclude-resource-type", "unit_test"),
     ("-m", "infrastructure.quality_report", "--day", str(DAY)),
     ("-m", "infrastructure.publish", "--day", str(DAY)),
 )

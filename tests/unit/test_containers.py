@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from infrastructure.containers import compose as compose_module
+from infrastructure.containers import stack
 from infrastructure.containers.compose import Container, compose
 from infrastructure.containers.production import database_elsewhere, reaches_only_itself
+from infrastructure.local import superset
 from infrastructure.local.dotenv import ensure_dotenv, keep_project_name, set_value
-from infrastructure.local.layout import zone_directories
+from infrastructure.local.layout import StackError, zone_directories
 from infrastructure.settings import PROJECT_ROOT, read_dotenv
 
 
@@ -124,3 +126,40 @@ def test_a_terminal_shows_passwords_and_a_log_does_not(root: Path) -> None:
     os.close(there)
     assert values["AIRFLOW_ADMIN_PASSWORD"] in os.read(here, 100_000).decode()
     os.close(here)
+
+
+@pytest.mark.parametrize(
+    ("health", "times_restarted", "failing"),
+    [("starting", 5, ""), ("starting", 8, "airflow-scheduler"), ("healthy", 8, ""), ("", 0, "")],
+)
+def test_a_container_fails_that_has_ended_three_times_since(
+    root: Path, monkeypatch: pytest.MonkeyPatch, health: str, times_restarted: int, failing: str
+) -> None:
+    one = Container("one", "airflow-scheduler", "running", health, 1, True, "", times_restarted)
+    monkeypatch.setattr(stack, "containers", lambda project: [one])
+    assert stack._failing(root, {"one": 5}) == failing
+
+
+@pytest.mark.parametrize(
+    ("made", "made_again"), [pytest.param(None, True, id="missing"), pytest.param(2, True, id="older"), (4, False)]
+)
+def test_the_environment_of_the_dashboards_is_made_where_it_is_not_that_of_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: int | None, made_again: bool
+) -> None:
+    project = tmp_path / "infrastructure/superset"
+    for name, moment in (("pyproject.toml", 1), ("uv.lock", 3), *([(".venv/.synced", made)] if made else [])):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).touch()
+        os.utime(project / name, (moment, moment))
+    script = tmp_path / "infrastructure/local/setup.sh"
+    script.parent.mkdir()
+    script.write_text(f'echo "$1" > {tmp_path}/told; exit 3\n')
+    monkeypatch.setattr(superset, "PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr(superset, "DIRECTORY", project)
+    if made_again:
+        with pytest.raises(StackError, match="could not be made"):
+            superset._make_environment()
+        assert (tmp_path / "told").read_text() == "infrastructure/superset\n"
+    else:
+        superset._make_environment()
+        assert not (tmp_path / "told").exists()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ from infrastructure.settings import PROJECT_ROOT
 
 PROJECT = PROJECT_ROOT / "dbt"
 Node = dict[str, Any]
+MOMENTS = ("updated_at", "period_start")
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +101,15 @@ def test_every_metric_of_the_documentation_agrees_with_its_model_and_its_unit_te
     read = metrics.read_metrics(PROJECT_ROOT / "docs/metrics.yml")
     text = metrics.page(Project(manifest, catalog={}, contracts={}), read)["metric-examples.md"]
     assert text.count("\n### ") == len(read)
+
+
+def test_rejected_rows_are_named_by_their_key(manifest: dict[str, Any]) -> None:
+    """But for the moments in it."""
+    macro = manifest["macros"]["macro.saas_analytics.landed_sources"]["macro_sql"]
+    (listed,) = re.findall(r"return\((.*)\) }}", macro, re.DOTALL)
+    keys = {
+        name.removeprefix("base_"): [column for column in node["config"]["key"] if column not in MOMENTS]
+        for name, node in models(manifest, "staging").items()
+        if name.startswith("base_")
+    }
+    assert ast.literal_eval(listed.strip()) == keys

@@ -71,10 +71,13 @@ def history_of_edges() -> list[list[Delivery]]:
     paid |= {"amount": "5", "currency": "USD", "kind": "charge", "method": "card", "status": "succeeded"}
     order = dict.fromkeys(("user_id", "status", "shipping_country", "discount_amount", "shipping_amount"), "")
     order |= {"order_id": "edge", "customer_id": "other", "currency": "USD", "ordered_at": f"{first}T09:00:00Z"}
+    order["updated_at"] = order["ordered_at"]
+    line = {"order_item_id": "edge", "order_id": "of edge", "product_id": "edge", "quantity": "1", "unit_price": "5"}
     facts = {
         "users": [user],
         "customers": [small],
-        "orders": [{**order, "updated_at": f"{first}T09:00:00Z"}],
+        "orders": [order, {**order, "order_id": "of edge", "customer_id": "edge"}],
+        "order_items": [{**line, "discount_amount": ""}],
         "payments": [{**paid, "paid_at": f"{first}T09:00:00Z"}],
     }
     for_order = {**paid, "payment_id": "for the order", "order_id": "edge", "paid_at": f"{week_later}T09:00:00Z"}
@@ -188,10 +191,15 @@ MUTANTS = {
         "valid_at('changes', 'payments.paid_at')",
         "valid_at('changes', 'payments.paid_at') ~ ' and false'",
     ),
-    "order lines do not follow a late version of their customer and product": (
+    "order lines do not follow a late version of their customer": (
         "models/core/fact_order_items.sql",
-        "valid_at('changes', 'orders.ordered_at')",
-        "valid_at('changes', 'orders.ordered_at') ~ ' and false'",
+        "on changes.customer_id = orders.customer_id and",
+        "on false and",
+    ),
+    "order lines do not follow a late version of their product": (
+        "models/core/fact_order_items.sql",
+        "on changes.product_id = items.product_id",
+        "on false",
     ),
     "a period's activity does not touch the cohorts that it comes back to": (
         "models/marts/growth/retention_cohorts.sql",

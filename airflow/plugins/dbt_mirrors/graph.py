@@ -45,7 +45,7 @@ def known_graph(manifest: Path, *, at_most: int) -> Graph | None:
 
     A small file beside the manifest keeps the graph of the last whole one, by the time of that.
     """
-    kept = manifest.with_name(f"dbt_mirrors.{at_most}.json")
+    kept = manifest.with_name(f"dbt_mirrors.2.{at_most}.json")
     kept_time = kept.stat().st_mtime_ns if kept.exists() else None
     try:
         manifest_time = manifest.stat().st_mtime_ns

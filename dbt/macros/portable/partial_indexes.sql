@@ -10,7 +10,7 @@
 {%- endmacro %}
 
 {#-
-  Statements that let the rows of a fact be counted whose dimension has not arrived, by its references (macros/references.sql).
+  Statements that let the rows of a fact be counted that carry the unknown member, by its references (macros/references.sql).
   PostgreSQL leaves out of a query what a constraint says already, and does not see then that an index with the same words fits.
 -#}
 {% macro index_unknown_members() -%}{{ adapter.dispatch("index_unknown_members")() }}{%- endmacro %}
