@@ -8,20 +8,14 @@ with counted as (
     group by feature
 ),
 
--- Who first did so by the end of the last week of the calendar, which may end before the events do.
-last_week as (
-    select max(week_start) as week_start
-    from {{ ref('feature_engagement') }}
-),
-
+-- A first use that is dated after today does not count yet.
 users as (
     select
-        adoption.feature,
+        feature,
         count(*) as users
-    from {{ ref('int_feature_adoption') }} as adoption
-    cross join last_week
-    where {{ period_of('week', 'adoption.first_date') }} <= last_week.week_start
-    group by adoption.feature
+    from {{ ref('int_feature_adoption') }}
+    where first_date <= (select today.as_of from {{ ref('as_of') }} as today)
+    group by feature
 )
 
 select

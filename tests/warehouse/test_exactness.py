@@ -513,8 +513,12 @@ def test_a_version_that_begins_a_moment_too_late_or_ends_one_too_late_is_found(
 def test_the_day_that_is_today_may_move(warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(11)
     days = [FIRST_DAY + timedelta(days=n) for n in range(4)]
-    for day in days:
-        write_delivery(warehouse.landing_zone, day, delivery(dice, day))
+    deliveries = [(day, delivery(dice, day)) for day in days]
+    # Who is first seen after the day that will be today, in the same week.
+    newcomer = {"event_id": "first", "user_id": "newcomer", "event_type": "export_run"}
+    deliveries[3][1].setdefault("events", []).append({**newcomer, "event_timestamp": f"{days[3]}T09:00:00Z"})
+    for day, rows in deliveries:
+        write_delivery(warehouse.landing_zone, day, rows)
     land_days(warehouse, *days)
     build(warehouse, "run")
     # Counted anew from the users' days: a week or month that has begun ends today.
@@ -527,6 +531,7 @@ def test_the_day_that_is_today_may_move(warehouse: Settings, build: Build, monke
     for today in (days[1], days[3] + timedelta(days=40), days[2]):
         monkeypatch.setenv("DBT_AS_OF", today.isoformat())
         build(warehouse, "run")
+        build(warehouse, "test", "--exclude-resource-type", "unit_test")
         tables = keep_copies(warehouse)
         assert rows_of(warehouse, "core.dim_date", frozenset())[-1].startswith(f"({today}")
         with psycopg.connect(warehouse.dsn("owner")) as connection:
