@@ -214,7 +214,7 @@ from (
         row_count,
         has_unknown
     from (
-        select btrim(event_time, e' \\t\\r\\n\\u00a0\\ufeff') as moment, row_count, has_unknown
+        select btrim(event_time, e' \\t\\r\\n\\u00a0\\u200b\\ufeff') as moment, row_count, has_unknown
         from (
             select
                 case

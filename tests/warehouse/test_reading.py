@@ -1,0 +1,45 @@
+"""Landing and staging read the same in a raw text: the days that a load is said to touch are those of its rows."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from datetime import timedelta
+
+import psycopg
+
+from infrastructure.settings import Settings
+from tests.warehouse.conftest import Build, land_days
+from tests.warehouse.random_company import FIRST_DAY, Row, write_delivery
+
+# What may stand unseen around a text: spaces, controls and format characters. NUL and surrogates never land.
+UNSEEN = [
+    character
+    for character in map(chr, range(1, sys.maxunicode + 1))
+    if unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf")
+]
+
+
+def test_an_accepted_row_lies_on_a_day_that_its_load_touched(warehouse: Settings, build: Build) -> None:
+    # One source whose rows land as documents, and one whose rows land as columns.
+    rows: dict[str, list[Row]] = {"events": [], "users": []}
+    for number, character in enumerate(["", *UNSEEN]):
+        time = f"{character}{FIRST_DAY - timedelta(days=number)}T09:00:00Z{character}"
+        rows["events"].append(
+            {"event_id": f"e{number}", "user_id": "u", "event_type": "login", "event_timestamp": time}
+        )
+        rows["users"].append({"user_id": "u", "updated_at": time})
+    write_delivery(warehouse.landing_zone, FIRST_DAY, rows)
+    land_days(warehouse, FIRST_DAY)
+    build(warehouse, "run", "--select", "+stg_events", "+stg_users")
+    with psycopg.connect(warehouse.dsn("owner")) as connection:
+        for source, moment in (("events", "event_timestamp"), ("users", "updated_at")):
+            touched = connection.execute(
+                "select event_day from raw.touched_days where source = %s order by 1", [source]
+            ).fetchall()
+            accepted = connection.execute(
+                f"select cast({moment} at time zone 'UTC' as date) from staging.stg_{source} order by 1".encode()
+            ).fetchall()
+            # Some characters are trimmed, and others not: staging rejects their rows, and landing touches no day.
+            assert 1 < len(touched) < len(rows[source])
+            assert touched == accepted, source
