@@ -100,6 +100,12 @@ def built_tables(settings: Settings) -> list[str]:
     return [row[0] for row in rows]
 
 
+def last_rebuilt(settings: Settings) -> dict[str, int]:
+    """For each model that follows its upstreams: the number of the change with which it was last rebuilt whole."""
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        return dict(connection.execute("select model, rebuilt_seq from change_feed.models").fetchall())
+
+
 def mutant(project: Path, place: Path, file: str, text: str, instead: str) -> Path:
     """A copy of the dbt project under `place`, with another text in one of its files."""
     copy = place / "dbt"

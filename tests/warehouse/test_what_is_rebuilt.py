@@ -1,0 +1,164 @@
+"""Law 3: a build rebuilds what the new loads touched, reads what that needs, and nothing else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import psycopg
+
+from infrastructure.settings import PROJECT_ROOT, Settings
+from tests.warehouse.conftest import Build, land_days, last_rebuilt, mutant
+from tests.warehouse.random_company import FIRST_DAY, Row, delivery, write_delivery
+
+PROJECT = PROJECT_ROOT / "dbt"
+# The rows that events of the last day do not reach, by table.
+OUT_OF_REACH = {
+    "staging.base_events": "_landed_on <> %(day)s",
+    "core.fact_events": "event_date <> %(day)s",
+    "core.int_user_days": "event_date <> %(day)s",
+    "core.int_user_periods": "period_start < date_trunc(grain, %(day)s)",
+    "core.fact_daily_events": "event_date <> %(day)s",
+    "marts.active_users": "date_day <> %(day)s",
+    "marts.growth_accounting": "period_start < date_trunc(grain, %(day)s)",
+    "marts.sales_summary": "period_start < date_trunc(grain, %(day)s)",
+    **dict.fromkeys(
+        (
+            *("core.dim_customers", "core.dim_users", "core.dim_products"),
+            *("core.fact_orders", "core.fact_order_items", "core.fact_payments", "core.fact_sessions"),
+        ),
+        "%(day)s is not null",
+    ),
+}
+# Tables with a row for each event, of which a day needs few.
+EVENTS = {"base_events": "staging.base_events", "fact_events": "core.fact_events"}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the models have written."""
+
+    rebuilt: dict[str, int]  # when each model was last rebuilt whole
+    places: dict[str, list[tuple[str, ...]]]  # where the rows out of reach lie, and which transaction wrote them
+    events: dict[str, int]  # rows of the tables of events
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What was read until now."""
+
+    scans: dict[str, int]  # by partition of raw
+    rows: dict[str, int]  # of the tables of events
+
+
+def contents(settings: Settings, day: date) -> Contents:
+    with psycopg.connect(settings.dsn("transformer")) as connection:
+        places = {}
+        for table, condition in OUT_OF_REACH.items():
+            query = f"select tableoid::text, ctid::text, xmin::text from {table} where {condition} order by 1, 2"
+            places[table] = connection.execute(query.encode(), {"day": day}).fetchall()
+        events = {}
+        for name, table in EVENTS.items():
+            ((events[name],),) = connection.execute(f"select count(*) from {table}".encode()).fetchall()
+    return Contents(last_rebuilt(settings), places, events)
+
+
+def reads(settings: Settings) -> Reads:
+    with psycopg.connect(settings.dsn("transformer"), autocommit=True) as connection:
+        # A session tells what it has read at the latest when it ends: this waits until dbt's have.
+        connection.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
+            " where datname = current_database() and usename = current_user and pid <> pg_backend_pid()"
+        )
+        scans = connection.execute(
+            "select relname, seq_scan + coalesce(idx_scan, 0) from pg_stat_all_tables"
+            " where schemaname = 'raw' and relname ~ '_d[0-9]{8}_'"
+        ).fetchall()
+        rows = {}
+        for name in EVENTS:
+            ((rows[name],),) = connection.execute(
+                "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint from pg_stat_all_tables"
+                " where relname ~ ('^' || %s || '(_[0-9]{4}_[0-9]{2})?$')",
+                [name],
+            ).fetchall()
+    return Reads(dict(scans), rows)
+
+
+def unneeded_work(settings: Settings, day: date, build: Callable[[], None]) -> list[str]:
+    """What a build does that the events of the day, which has landed, do not call for."""
+    before, read_before = contents(settings, day), reads(settings)
+    assert all(before.places.values()), "a table has no rows out of reach"
+    build()
+    read, after = reads(settings), contents(settings, day)
+    return [
+        *(f"{model} was rebuilt whole" for model in after.rebuilt if after.rebuilt[model] != before.rebuilt[model]),
+        *(f"rows of {table} were written" for table in after.places if after.places[table] != before.places[table]),
+        *(
+            f"{partition} of raw was read"
+            for partition, scans in read.scans.items()
+            if scans > read_before.scans[partition] and f"_d{day:%Y%m%d}_" not in partition
+        ),
+        *(
+            f"{table} was read whole"
+            for table, rows in before.events.items()
+            if read.rows[table] - read_before.rows[table] >= rows
+        ),
+    ]
+
+
+# What makes a build do the work of a full refresh, or much of it, and gives the same rows; and what is then said.
+FAULTS = {
+    "every model is rebuilt whole": (
+        "macros/exact/exact.sql",
+        "not can_follow(definition, upstreams)",
+        "true",
+        "fact_events was rebuilt whole",
+    ),
+    "every unit is touched": (
+        "macros/exact/exact.sql",
+        'as " ~ touched_units(sql, unit)) %}',
+        'as " ~ touched_units(sql, unit) ~ " union select " ~ units ~ " from " ~ target) %}',
+        "fact_events was read whole",
+    ),
+    "new loads are looked for in all partitions": (
+        "macros/exact/landed.sql",
+        "_partition in ('\" ~ partitions ~ \"') and ",
+        "",
+        " of raw was read",
+    ),
+}
+
+
+def test_a_day_of_events_rebuilds_what_it_touches(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+    dice = random.Random(5)
+    days = [FIRST_DAY + timedelta(days=n) for n in range(8 + 1 + len(FAULTS))]
+    for day in days[:8]:
+        rows = delivery(dice, day)
+        many = [event(dice, day, number) for number in range(400)]
+        write_delivery(warehouse.landing_zone, day, {**rows, "events": [*rows.get("events", ()), *many]})
+    land_days(warehouse, *days[:8])
+    build(warehouse, "run")
+
+    def work_of(day: date, *options: str, project: Path = PROJECT) -> list[str]:
+        write_delivery(warehouse.landing_zone, day, {"events": [event(dice, day, number) for number in range(3)]})
+        land_days(warehouse, day)
+        return unneeded_work(warehouse, day, lambda: build(warehouse, "run", *options, project=project))
+
+    assert work_of(days[8]) == []
+    for day, (fault, (file, text, instead, expected)) in zip(days[9:], FAULTS.items(), strict=True):
+        project = mutant(PROJECT, tmp_path / str(day), file, text, instead)
+        found = work_of(day, "--select", "+fact_events", project=project)
+        assert any(expected in line for line in found), f"{fault}: {found}"
+
+
+def event(dice: random.Random, day: date, number: int) -> Row:
+    """One of a day, of one of many users."""
+    return {
+        "event_id": f"{day} {number}",
+        "user_id": f"w{dice.randrange(150)}",
+        "event_type": dice.choice(("login", "export_run", "view_product")),
+        "event_timestamp": f"{day}T{dice.randrange(24):02}:00:00Z",
+    }
