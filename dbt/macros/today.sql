@@ -2,3 +2,14 @@
 {% macro days_before_today(days) -%}
     (select {{ plus_days("today.as_of", -days) }} from {{ ref("as_of") }} as today)
 {%- endmacro %}
+
+{#-
+  Writes down which day was chosen to be "today", or that none was. It is a row and no part of the view's text, which the
+  definitions of models hold: another day then touches what depends on it, and rebuilds no model.
+-#}
+{% macro record_chosen_day() -%}
+    {%- set chosen = env_var("DBT_AS_OF", "") or var("as_of") -%}
+    create table if not exists change_feed.chosen_day (as_of date);
+    delete from change_feed.chosen_day;
+    insert into change_feed.chosen_day (as_of) values (cast(nullif('{{ chosen }}', '') as date));
+{%- endmacro %}

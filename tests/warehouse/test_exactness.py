@@ -21,6 +21,7 @@ from tests.warehouse.conftest import (
     differences,
     keep_copies,
     land_days,
+    last_rebuilt,
     mutant,
     rows_of,
 )
@@ -530,7 +531,9 @@ def test_the_day_that_is_today_may_move(warehouse: Settings, build: Build, monke
     )
     for today in (days[1], days[3] + timedelta(days=40), days[2]):
         monkeypatch.setenv("DBT_AS_OF", today.isoformat())
+        rebuilt = last_rebuilt(warehouse)
         build(warehouse, "run")
+        assert last_rebuilt(warehouse) == rebuilt
         build(warehouse, "test", "--exclude-resource-type", "unit_test")
         tables = keep_copies(warehouse)
         assert rows_of(warehouse, "core.dim_date", frozenset())[-1].startswith(f"({today}")

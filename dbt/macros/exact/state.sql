@@ -5,6 +5,7 @@
     consumed        how far each model has followed each upstream
     consumed_loads  which loads of the raw layer each `landed` model has taken in
     loads_at_start  which loads counted when the run began that is or was the last: what a build answers for
+    chosen_day      the day that was chosen to be "today", which model as_of reads
     <model>         the model's changes: `_seq` and the columns of its config `feed`
 -#}
 

@@ -1,12 +1,6 @@
 {#- The day that is "today" for every model, so that no model asks the clock. -#}
-{% set chosen = env_var("DBT_AS_OF", "") or var("as_of") %}
-
 select
-    {% if chosen -%}
-    cast('{{ chosen }}' as date) as as_of,
-    {% else -%}
-    max(landed_on) as as_of,
-    {% endif -%}
+    coalesce((select chosen.as_of from change_feed.chosen_day as chosen), max(landed_on)) as as_of,
     max(landed_on) as last_landed_on
 from {{ source("raw", "loads") }}
 where superseded_by is null
