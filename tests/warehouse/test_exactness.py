@@ -597,3 +597,41 @@ def test_a_changed_seed_rebuilds_the_models_above_it(warehouse: Settings, build:
     tables = keep_copies(warehouse)
     build(warehouse, "run", "--full-refresh", "--select", "funnels+", "rfm_segments+", project=changed)
     assert not differences(warehouse, tables)
+
+
+def test_changed_indexes_reach_a_table_that_is_there(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+    """Of a table that follows, one with partitions, and one that takes in loads."""
+    prepare(warehouse)
+    models = ("dim_date", "fact_events", "base_events")
+    run = ("run", "--select", *(f"+{model}" for model in models))
+    build(warehouse, *run)
+    before = indexes(warehouse, models)
+    project = PROJECT
+    for file, text, instead in (
+        (
+            "models/core/dim_date.sql",
+            "['date_day'], 'unique': true}",
+            "['date_day'], 'unique': true}, {'columns': ['week_start']}",
+        ),
+        (
+            "models/core/fact_events.sql",
+            "{'columns': ['user_id', 'event_date']}",
+            "{'columns': ['event_date', 'user_id']}",
+        ),
+        ("models/staging/base/base_events.sql", "{'columns': ['_load_id']},", ""),
+    ):
+        project = mutant(project, tmp_path / Path(file).stem, file, text, instead)
+    rebuilt = last_rebuilt(warehouse)
+    build(warehouse, *run, project=project)
+    assert last_rebuilt(warehouse) == rebuilt
+    after = indexes(warehouse, models)
+    build(warehouse, *run, "--full-refresh", project=project)
+    assert [model for model in models if before[model] == after[model]] == []
+    assert after == indexes(warehouse, models)
+
+
+def indexes(settings: Settings, models: tuple[str, ...]) -> dict[str, list[str]]:
+    """The indexes of each table, without their names, in which dbt puts the time."""
+    query = "select regexp_replace(indexdef, 'INDEX \\S+ ON', 'ON') from pg_indexes where tablename = %s order by 1"
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        return {model: [row[0] for row in connection.execute(query, [model])] for model in models}

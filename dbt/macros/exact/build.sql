@@ -101,6 +101,35 @@
 {%- endmacro %}
 
 {#-
+  Gives a table that is not rebuilt the indexes of its config, where these have changed. Rebuilding would cost more, and lose
+  the rows of a `landed` model that raw no longer has. Partial indexes are not of the config: post-hooks make them.
+-#}
+{% macro renew_indexes(target) -%}
+    {%- set wanted = [] -%}
+    {%- for index in config.get("indexes") or [] -%}
+        {%- do wanted.append(index.get("type", "btree") ~ (" unique " if index.get("unique") else " ") ~ index["columns"] | join(", ")) -%}
+    {%- endfor -%}
+    {%- set query -%}
+        select
+            am.amname || case when i.indisunique then ' unique ' else ' ' end || (
+                select string_agg(a.attname, ', ' order by k.position)
+                from unnest(i.indkey) with ordinality as k (number, position)
+                inner join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.number
+            )
+        from pg_index as i
+        inner join pg_class as named on i.indexrelid = named.oid
+        inner join pg_am as am on named.relam = am.oid
+        where i.indrelid = to_regclass('{{ target }}')
+            and i.indpred is null
+            and not exists (select from pg_constraint as c where c.conindid = i.indexrelid)
+    {%- endset -%}
+    {%- if run_query(query).columns[0].values() | sort != wanted | sort -%}
+        {%- do drop_indexes(target) -%}
+        {%- do create_indexes(target) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
   Compares the temporary tables `outgoing` and `incoming` as multisets, NULLs being equal, into the temporary table
   `changed`: the rows of which one side has more, and `_side`, which is positive where incoming has them.
 -#}

@@ -26,6 +26,7 @@
         {% do record_build(definition, positions, next_seq(), rebuilt=true) %}
     {% else %}
         {% do record_build(definition, positions, follow(target, sql, unit, feed, window), rebuilt=false) %}
+        {% do renew_indexes(target) %}
     {% endif %}
     {% do apply_grants(target, config.get("grants"), should_revoke=false) %}
     {% do persist_docs(target, model) %}

@@ -33,6 +33,7 @@
     {% else %}
         {% do nothing_to_write("nothing landed") %}
     {% endif %}
+    {% do renew_indexes(target) %}
     {% do persist_docs(target, model) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
