@@ -80,5 +80,10 @@ def open_tabs(page: Page) -> None:
         _wait_until_drawn(page)
 
 
+def troubles(page: Page) -> list[str]:
+    """What each chart says that has no picture, as it failed or has no rows."""
+    return page.locator(f"{CHART} :is(.ant-alert, .ant-empty, [role=alert])").all_inner_texts()
+
+
 def _wait_until_drawn(page: Page) -> None:
     page.wait_for_function(_ALL_DRAWN, timeout=120_000, polling=50)  # at each frame the asking would slow the drawing
