@@ -16,6 +16,7 @@ from infrastructure.local.layout import StackError
 from infrastructure.settings import DEFAULTS, KEYS, read_dotenv
 
 IMAGE_USER = 50000  # of the image, where root starts the stack
+_NO_CERTIFICATE = DEFAULTS["WAREHOUSE_SSLROOTCERT"]
 _HELP = "Start Docker, or take the stack that needs none: STACK=local make up."
 
 
@@ -86,6 +87,7 @@ def _given(root: Path) -> dict[str, str]:
         **{key: os.environ.get(key) or value for key, value in read_dotenv(root / ".env").items()},
         "LANDING_ZONE_MOUNT": str(root / values["LANDING_ZONE"]),
         "WAREHOUSE_SSLROOTCERT": str(root / values["WAREHOUSE_SSLROOTCERT"]),
+        "SSLROOTCERT_INSIDE": "none.crt" if values["WAREHOUSE_SSLROOTCERT"] == _NO_CERTIFICATE else "root.crt",
     }
     if values["SPECIAL_DAYS"] != "off":
         given |= {"SPECIAL_DAYS_FILE": str(root / values["SPECIAL_DAYS"]), "SPECIAL_DAYS_INSIDE": "special_days.csv"}

@@ -31,7 +31,7 @@ def _images() -> None:
     for image in _BASE_IMAGES.values():
         there = subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
         if not there and subprocess.run(["docker", "pull", "--quiet", image], capture_output=True).returncode:
-            pytest.skip(f"the image {image} is not here, and no registry gives it")
+            pytest.fail(f"the image {image} is not here, and no registry gives it")
 
 
 @pytest.fixture(scope="session")

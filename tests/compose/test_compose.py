@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -20,6 +23,7 @@ from infrastructure.containers.compose import compose_program
 from infrastructure.containers.stack import SET_UP, project_name
 from infrastructure.local.dotenv import set_value
 from infrastructure.settings import Settings
+from tests.certificates import certificate
 from tests.conftest import Stack, copy_of_project
 from tests.warehouse.conftest import Build, built_tables, land_days, rows_of
 
@@ -32,6 +36,7 @@ SERVICES = (
 DAYS = 4  # landed by hand; the pipeline runs for the day after them
 # Numbers of loads follow the order in which threads finish.
 LOAD = frozenset({"_load_id"})
+urlopen = urllib.request.build_opener(urllib.request.ProxyHandler({})).open  # no proxy stands before this machine
 
 
 def inspected(stack: Stack) -> dict[str, dict[str, Any]]:
@@ -179,8 +184,7 @@ def test_the_commands_mean_the_same(containers: Stack, command: tuple[str, ...],
 def test_the_site_that_is_built_is_served(containers: Stack) -> None:
     address = f"http://127.0.0.1:{containers.settings.docs_port}"
     assert f"Served at {address}" in containers.local("docs").stdout
-    open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-    with open_url(f"{address}/metric-examples.html") as answer:
+    with urlopen(f"{address}/metric-examples.html") as answer:
         assert answer.read() == (containers.root / "site/metric-examples.html").read_bytes()
 
 
@@ -220,25 +224,81 @@ def test_a_killed_container_comes_back_and_the_next_run_is_green(containers: Sta
     assert "success" in done.stdout
 
 
-def test_a_second_checkout_stands_beside_the_first(containers: Stack) -> None:
-    before = {name: entry["State"]["StartedAt"] for name, entry in inspected(containers).items()}
+@pytest.fixture
+def database_elsewhere(containers: Stack, tmp_path: Path) -> Iterator[tuple[str, int, Path, str]]:
+    """A PostgreSQL that is none of a stack and speaks TLS: address, port, certificate, and password of `postgres`."""
+    gateway = "{{(index .IPAM.Config 0).Gateway}}"  # an address of this machine that its containers reach
+    address = docker("network", "inspect", "bridge", "--format", gateway)
+    pem, password = certificate(tmp_path, address), secrets.token_urlsafe(16)
+    image = inspected(containers)["postgres"]["Image"]
+    # PostgreSQL takes a key only if nobody else may read it.
+    script = "install -o postgres -m 600 /run/given.pem /run/server.pem && exec docker-entrypoint.sh postgres"
+    for option in ("ssl=on", "ssl_cert_file=/run/server.pem", "ssl_key_file=/run/server.pem"):
+        script += f" -c {option}"
+    given = ("--env", f"POSTGRES_PASSWORD={password}", "--volume", f"{pem}:/run/given.pem:ro")
+    published = ("--publish", f"{address}::5432")
+    name = docker("run", "--detach", "--rm", *given, *published, "--entrypoint", "sh", image, "-c", script)
+    try:
+        port = int(docker("port", name, "5432").rpartition(":")[2])
+        yield address, port, pem, password
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stderr}"
+    return done.stdout.strip()
+
+
+def test_a_second_checkout_goes_to_production_beside_the_first(
+    containers: Stack, database_elsewhere: tuple[str, int, Path, str]
+) -> None:
+    first = inspected(containers)
     with copy_of_project("docker") as other:
         try:
             set_value(other.root, "AIRFLOW_AUTH_MANAGER", "there.is.none")
             told = other.local("up", check=False)
             assert told.returncode == 1 and f"docker logs {project_name(other.root)}" in told.stderr, told.stderr
             assert "airflow-api-server" in told.stderr and "there.is.none" in told.stderr
-            set_value(other.root, "AIRFLOW_AUTH_MANAGER", "simple")
-            other.local("up")
             assert project_name(other.root) != project_name(containers.root)
             assert {other.settings.port, other.settings.airflow_port}.isdisjoint(
                 {containers.settings.port, containers.settings.airflow_port}
             )
-            assert set(inspected(other)) == set(inspected(containers)) - {"superset", "superset-init"}
+            other.local("down")
+
+            host, port, pem, password = database_elsewhere
+            for key, value in {
+                "AIRFLOW_AUTH_MANAGER": "fab",
+                "STACK_IMAGE": first["airflow-scheduler"]["Image"],
+                "SUPERSET_IMAGE": first["superset"]["Image"],
+                "STACK_URL": "https://analytics.example.com",
+                "SUPERSET_BEHIND_PROXY": "on",
+                "WAREHOUSE_HOST": host,
+                "WAREHOUSE_PORT": str(port),
+                "WAREHOUSE_SSLMODE": "verify-full",
+                "WAREHOUSE_SSLROOTCERT": str(pem),
+                "WAREHOUSE_ADMIN_PASSWORD": password,
+            }.items():
+                set_value(other.root, key, value)
+            deployed = subprocess.run(
+                ["./deploy.sh", "prod"], cwd=other.root, env=other.environment, capture_output=True, text=True
+            )
+            assert deployed.returncode == 0, f"{deployed.stdout}\n{deployed.stderr}"
+            assert set(inspected(other)) == set(first) - {"postgres", *SET_UP}
+            assert "success" in other.local("trigger", "--day", str(founded(other))).stdout
+            with psycopg.connect(other.settings.admin_dsn()) as server:
+                spoken = "select ssl, count(*) from pg_stat_ssl join pg_stat_activity using (pid)"
+                connections = server.execute(f"{spoken} where client_addr is not null group by 1").fetchall()
+            assert [encrypted for encrypted, _ in connections] == [True]
+            with urlopen(f"http://127.0.0.1:{other.settings.airflow_port}/auth/login") as page:
+                assert b"csrf_token" in page.read()  # the form of Airflow's FAB auth manager
         finally:
             other.local("clean", "--yes", check=False)
     assert not inspected_names(other)
-    assert {name: entry["State"]["StartedAt"] for name, entry in inspected(containers).items()} == before
+    assert {name: entry["State"]["StartedAt"] for name, entry in inspected(containers).items()} == {
+        name: entry["State"]["StartedAt"] for name, entry in first.items()
+    }
 
 
 def inspected_names(stack: Stack) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from infrastructure.containers import compose as compose_module
 from infrastructure.containers import stack
@@ -17,7 +19,9 @@ from infrastructure.containers.production import database_elsewhere, reaches_onl
 from infrastructure.local import superset
 from infrastructure.local.dotenv import ensure_dotenv, keep_project_name, set_value
 from infrastructure.local.layout import StackError, zone_directories
-from infrastructure.settings import PROJECT_ROOT, read_dotenv
+from infrastructure.settings import PROJECT_ROOT, is_secret, read_dotenv
+
+SERVICES = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
 
 
 @pytest.fixture
@@ -53,6 +57,36 @@ def test_containers_go_to_the_database_that_was_checked(root: Path, monkeypatch:
     assert host(WAREHOUSE_CONTAINER_HOST="db.example.com") == "postgres"
     assert host(WAREHOUSE_HOST="10.1.2.3") == "10.1.2.3"
     assert host(WAREHOUSE_ADDRESS="10.1.2.3") == "postgres"  # where PostgreSQL of this stack is published
+
+
+def test_an_authority_is_where_libpq_looks_if_one_was_given(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_module, "compose_program", lambda: ("printenv",))
+
+    def given() -> list[str]:
+        names = ["WAREHOUSE_SSLROOTCERT", "SSLROOTCERT_INSIDE"]
+        return compose(root, names, quiet=True).stdout.split()
+
+    assert given() == ["/dev/null", "none.crt"]  # libpq refuses an empty file
+    set_value(root, "WAREHOUSE_SSLROOTCERT", "ours.pem")
+    assert given() == [str(root / "ours.pem"), "root.crt"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_secret_has_a_default_and_every_port_is_of_this_machine(name: str) -> None:
+    service = SERVICES[name]
+    secret = {key: value for key, value in service.get("environment", {}).items() if is_secret(key)}
+    assert all(re.fullmatch(r"\$\{\w+:\?run make up\}", value) for value in secret.values()), secret
+    assert secret or name == "docs"
+    ports = service.get("ports", [])
+    assert all(re.match(r"\$\{(STACK|WAREHOUSE)_ADDRESS:-127\.0\.0\.1\}:\$\{", port) for port in ports), ports
+
+
+def test_a_setting_publishes_the_ports_on_another_address() -> None:
+    addresses = {name: re.findall(r"\w+_ADDRESS", str(service.get("ports", ""))) for name, service in SERVICES.items()}
+    assert {name: found for name, found in addresses.items() if found} == {
+        "postgres": ["WAREHOUSE_ADDRESS"],
+        **{name: ["STACK_ADDRESS"] for name in ("airflow-api-server", "superset", "docs")},
+    }
 
 
 @pytest.mark.parametrize(
