@@ -27,6 +27,10 @@ RUNNABLE = re.compile(r"^( *)```sh runnable\n(.*?)^\1```$", re.DOTALL | re.MULTI
 DOCS = PROJECT_ROOT / "docs"
 
 
+def test_commands_that_are_run_are_on_the_pages_that_are_searched_for_them() -> None:
+    assert not [path.name for path in PROJECT_ROOT.glob("*.md") if RUNNABLE.search(path.read_text())]
+
+
 def pages_with_commands() -> list[Path]:
     order = [pattern for _, patterns in MENU for pattern in patterns]
     pages = [path for path in sorted(DOCS.rglob("*.md")) if RUNNABLE.search(path.read_text())]
