@@ -87,10 +87,11 @@ def measure() -> list[tuple[str, str, str, str]]:
         short = replace(server, database="short", landing_zone=zone, company_scale=SCALE, company_founded=FOUNDED)
         long = replace(short, database="long")
         _run(short, "data_gen/generate.py", "--day", str(FOUNDED), "--days", str(DAYS))
-        after_few, few_by_node = _days_after(short, SHORT), _seconds_by_node(short)
+        after_few, few_by_node, few_tested = _days_after(short, SHORT), _seconds_by_node(short), _test(short)
         drop_database(server, short.database)  # two histories at once take a fifth more disk
         after_many = _days_after(long, DAYS - MEASURED)
         _tell_growth(few_by_node, _seconds_by_node(long))
+        many_tested = _test(long)
         slowest = max((_milliseconds(long, query), name) for name, query in QUERIES.items())
         rows = _rows(long, "core.fact_events")
         nothing, full = _build(long), _build(long, "--full-refresh")
@@ -107,6 +108,7 @@ def measure() -> list[tuple[str, str, str, str]]:
             full.wall - nothing.wall,
         ),
         _compared("dbt's own CPU in it", after_many.dbt_cpu, "build of nothing", nothing.dbt_cpu),
+        _compared("all tests of the data", many_tested.wall, f"after {SHORT} days", few_tested.wall),
         (
             f"slowest query of a dashboard: {slowest[1]}",
             f"{slowest[0]:.1f} ms",
@@ -157,14 +159,22 @@ def _land(settings: Settings, position: int, days: int) -> None:
 
 def _build(settings: Settings, *options: str) -> Cost:
     """All models, without the tests; dbt's start included."""
-    command = ("build", "--resource-type", "model", "--resource-type", "seed")
+    return _dbt(settings, "build", "--resource-type", "model", "--resource-type", "seed", *options)
+
+
+def _test(settings: Settings) -> Cost:
+    """All tests of the data, some of which read all of it."""
+    return _dbt(settings, "test", "--exclude-resource-type", "unit_test")
+
+
+def _dbt(settings: Settings, *command: str) -> Cost:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     server_before, started = _server_cpu(settings), time.perf_counter()
-    _run(settings, "-m", "infrastructure.transform", "--quiet", *command, *options)
+    _run(settings, "-m", "infrastructure.transform", "--quiet", *command)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     dbt = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     cost = Cost(wall, dbt, _server_cpu(settings) - server_before)
-    told = " ".join(("build", *options, "of", settings.database))
+    told = f"{command[0]} of {settings.database}" + (", a full refresh" if "--full-refresh" in command else "")
     print(f"  {told}: {wall:.1f} s, CPU {dbt:.1f} s of dbt, {cost.server_cpu:.1f} s of PostgreSQL", file=sys.stderr)
     return cost
 
