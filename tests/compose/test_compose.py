@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import subprocess
 import time
 import urllib.request
@@ -23,8 +22,9 @@ from infrastructure.containers.compose import compose_program
 from infrastructure.containers.stack import SET_UP, project_name
 from infrastructure.local.dotenv import set_value
 from infrastructure.settings import Settings
-from tests.certificates import certificate
 from tests.conftest import Stack, copy_of_project
+from tests.server import running_server
+from tests.tls import certificate, tls_front
 from tests.warehouse.conftest import Build, built_tables, land_days, rows_of
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
@@ -225,34 +225,24 @@ def test_a_killed_container_comes_back_and_the_next_run_is_green(containers: Sta
 
 
 @pytest.fixture
-def database_elsewhere(containers: Stack, tmp_path: Path) -> Iterator[tuple[str, int, Path, str]]:
-    """A PostgreSQL that is none of a stack and speaks TLS: address, port, certificate, and password of `postgres`."""
-    gateway = "{{(index .IPAM.Config 0).Gateway}}"  # an address of this machine that its containers reach
-    address = docker("network", "inspect", "bridge", "--format", gateway)
-    pem, password = certificate(tmp_path, address), secrets.token_urlsafe(16)
-    image = inspected(containers)["postgres"]["Image"]
-    # PostgreSQL takes a key only if nobody else may read it.
-    script = "install -o postgres -m 600 /run/given.pem /run/server.pem && exec docker-entrypoint.sh postgres"
-    for option in ("ssl=on", "ssl_cert_file=/run/server.pem", "ssl_key_file=/run/server.pem"):
-        script += f" -c {option}"
-    given = ("--env", f"POSTGRES_PASSWORD={password}", "--volume", f"{pem}:/run/given.pem:ro")
-    published = ("--publish", f"{address}::5432")
-    name = docker("run", "--detach", "--rm", *given, *published, "--entrypoint", "sh", image, "-c", script)
-    try:
-        port = int(docker("port", name, "5432").rpartition(":")[2])
-        yield address, port, pem, password
-    finally:
-        docker("rm", "--force", "--volumes", name)
-
-
-def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stderr}"
-    return done.stdout.strip()
+def database_elsewhere(containers: Stack, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The settings of a stack whose PostgreSQL is one that no stack started, and that only TLS reaches."""
+    gateway = ["--format", "{{(index .IPAM.Config 0).Gateway}}"]  # an address of this machine that containers reach
+    asked = subprocess.run(["docker", "network", "inspect", "bridge", *gateway], capture_output=True, text=True)
+    address = asked.stdout.strip()
+    pem = certificate(tmp_path, address)
+    with running_server() as server, tls_front(pem, server.port, address) as port:
+        yield {
+            "WAREHOUSE_HOST": address,
+            "WAREHOUSE_PORT": str(port),
+            "WAREHOUSE_SSLMODE": "verify-full",
+            "WAREHOUSE_SSLROOTCERT": str(pem),
+            "WAREHOUSE_ADMIN_PASSWORD": server.secret("WAREHOUSE_ADMIN_PASSWORD"),
+        }
 
 
 def test_a_second_checkout_goes_to_production_beside_the_first(
-    containers: Stack, database_elsewhere: tuple[str, int, Path, str]
+    containers: Stack, database_elsewhere: dict[str, str]
 ) -> None:
     first = inspected(containers)
     with copy_of_project("docker") as other:
@@ -265,20 +255,15 @@ def test_a_second_checkout_goes_to_production_beside_the_first(
             assert {other.settings.port, other.settings.airflow_port}.isdisjoint(
                 {containers.settings.port, containers.settings.airflow_port}
             )
-            other.local("down")
+            other.local("clean", "--yes")  # its volumes, and the image that was built for it
 
-            host, port, pem, password = database_elsewhere
             for key, value in {
                 "AIRFLOW_AUTH_MANAGER": "fab",
                 "STACK_IMAGE": first["airflow-scheduler"]["Image"],
                 "SUPERSET_IMAGE": first["superset"]["Image"],
                 "STACK_URL": "https://analytics.example.com",
                 "SUPERSET_BEHIND_PROXY": "on",
-                "WAREHOUSE_HOST": host,
-                "WAREHOUSE_PORT": str(port),
-                "WAREHOUSE_SSLMODE": "verify-full",
-                "WAREHOUSE_SSLROOTCERT": str(pem),
-                "WAREHOUSE_ADMIN_PASSWORD": password,
+                **database_elsewhere,
             }.items():
                 set_value(other.root, key, value)
             deployed = subprocess.run(
@@ -287,10 +272,6 @@ def test_a_second_checkout_goes_to_production_beside_the_first(
             assert deployed.returncode == 0, f"{deployed.stdout}\n{deployed.stderr}"
             assert set(inspected(other)) == set(first) - {"postgres", *SET_UP}
             assert "success" in other.local("trigger", "--day", str(founded(other))).stdout
-            with psycopg.connect(other.settings.admin_dsn()) as server:
-                spoken = "select ssl, count(*) from pg_stat_ssl join pg_stat_activity using (pid)"
-                connections = server.execute(f"{spoken} where client_addr is not null group by 1").fetchall()
-            assert [encrypted for encrypted, _ in connections] == [True]
             with urlopen(f"http://127.0.0.1:{other.settings.airflow_port}/auth/login") as page:
                 assert b"csrf_token" in page.read()  # the form of Airflow's FAB auth manager
         finally:
