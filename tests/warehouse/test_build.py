@@ -13,6 +13,7 @@ import pytest
 
 from data_gen import generate
 from data_gen.landing.command import prepare
+from infrastructure.kpis import kpi_trends
 from infrastructure.local.kpi_table import print_kpis, sparkline
 from infrastructure.settings import Settings
 from infrastructure.warehouse import WarehouseError
@@ -127,6 +128,18 @@ def scans(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from scans(child)
 
 
+# The newest value of every figure of `make kpis`, in the order of the table.
+NEWEST = (
+    "select dau, wau, mau, stickiness from marts.active_users order by date_day desc limit 1",
+    "select new_users, retained_users, resurrected_users, churned_users, quick_ratio from marts.growth_accounting"
+    " where grain = 'week' and period_start + 6 <= %(last)s order by period_start desc limit 1",
+    "select orders, gross_revenue, net_revenue, gross_profit from marts.sales_summary where grain = 'day'"
+    " order by period_start desc limit 1",
+    "select sum(mrr), sum(greatest(0, mrr_change - fx_change)), -sum(least(0, mrr_change - fx_change)) from marts.mrr"
+    " where month_start = (select max(month_start) from marts.mrr)",
+)
+
+
 def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """Its newest figures, changes and sparklines are those of the marts."""
     capsys.readouterr()
@@ -148,6 +161,8 @@ def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> N
             " order by period_start desc limit 1",
             [last],
         ).fetchall()
+        rows = [connection.execute(query, {"last": last}).fetchall() for query in NEWEST]
+    assert [trend.points[-1][1] for trend in kpi_trends(settings)] == [value for (row,) in rows for value in row]
     before, newest = counts[-2:]
     *_, shown_day, shown_newest, shown_before, change, trend = shown["Daily active users"].split()
     assert (shown_day, shown_newest, shown_before) == (str(last), f"{newest:,}", f"{before:,}")
