@@ -207,10 +207,7 @@ _BROUGHT_BY_TIME = """
 select event_day, sum(row_count)::bigint as row_count, bool_or(has_unknown) as has_unknown
 from (
     select
-        case
-            when moment ~ '^\\d{{4}}-\\d{{2}}-\\d{{2}}' and pg_input_is_valid(moment, 'timestamptz')
-                then (cast(moment as timestamptz) at time zone 'UTC')::date
-        end as event_day,
+        case {event_day} end as event_day,
         row_count,
         has_unknown
     from (
@@ -233,6 +230,15 @@ from (
 ) as days
 group by event_day
 """
+_DAY_OF_TIME = """
+    when moment ~ '^\\d{4}-\\d{2}-\\d{2}' and pg_input_is_valid(moment, 'timestamptz')
+        then (cast(moment as timestamptz) at time zone 'UTC')::date
+"""
+# A date is what is written, whatever hour and offset stand behind it.
+_DAY_OF_DATE = """
+    when moment ~ '^\\d{4}-\\d{2}-\\d{2}' and pg_input_is_valid(left(moment, 10), 'date')
+        then cast(left(moment, 10) as date)
+"""
 _BROUGHT_BY_LANDING = """
 select {landed_on}::date as event_day, count(*) as row_count, false as has_unknown
 from {table} {where}
@@ -253,6 +259,8 @@ def _brought(contract: Contract, table: str, load_id: int, landed_on: date, whol
     else:
         source["unknown"] = sql.SQL("false")
         event_time = sql.SQL("{}").format(sql.Identifier(contract.event_time))
+    is_date = contract.column(contract.event_time).logical_type == "date"
+    source["event_day"] = sql.SQL(_DAY_OF_DATE if is_date else _DAY_OF_TIME)
     return sql.SQL(_BROUGHT_BY_TIME).format(event_time=event_time, **source)
 
 

@@ -20,6 +20,23 @@ UNSEEN = [
 ]
 
 
+def test_a_date_is_the_day_that_is_written(warehouse: Settings, build: Build) -> None:
+    written = {
+        "2026-01-10": "2026-01-10",
+        "2026-01-12T23:30:00-05:00": "2026-01-12",  # the next day in UTC
+        "2026-01-14T01:00:00+05:00": "2026-01-14",  # the day before in UTC
+        "2026-01-16T12:00:00Z": "2026-01-16",
+    }
+    rows: list[Row] = [{"product_id": "p", "stock_date": text, "on_hand": "1"} for text in written]
+    write_delivery(warehouse.landing_zone, FIRST_DAY, {"inventory": rows})
+    land_days(warehouse, FIRST_DAY)
+    build(warehouse, "run", "--select", "+stg_inventory")
+    with psycopg.connect(warehouse.dsn("owner")) as connection:
+        touched = connection.execute("select event_day::text from raw.touched_days order by 1").fetchall()
+        accepted = connection.execute("select stock_date::text from staging.stg_inventory order by 1").fetchall()
+    assert touched == accepted == [(day,) for day in written.values()]
+
+
 def test_an_accepted_row_lies_on_a_day_that_its_load_touched(warehouse: Settings, build: Build) -> None:
     # One source whose rows land as documents, and one whose rows land as columns.
     rows: dict[str, list[Row]] = {"events": [], "users": []}
