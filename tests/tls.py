@@ -54,13 +54,12 @@ def tls_front(pem: Path, server_port: int, address: str = "127.0.0.1") -> Iterat
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    started = asyncio.run_coroutine_threadsafe(_serve(pem, server_port, address), loop)
+    front = asyncio.run_coroutine_threadsafe(_serve(pem, server_port, address), loop).result(timeout=10)
     try:
-        front = started.result(timeout=10)
         port: int = front.sockets[0].getsockname()[1]
         yield port
-        loop.call_soon_threadsafe(front.close)
     finally:
+        loop.call_soon_threadsafe(front.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=10)
 
@@ -87,7 +86,8 @@ async def _serve(pem: Path, server_port: int, address: str) -> asyncio.Server:
         try:
             await writer.start_tls(context)
         except (ConnectionError, ssl.SSLError):
-            return  # the client did not like what it saw
+            writer.close()  # the client did not like what it saw
+            return
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server_port)
         await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
 

@@ -9,7 +9,6 @@
 -#}
 {% macro record_chosen_day() -%}
     {%- set chosen = env_var("DBT_AS_OF", "") or var("as_of") -%}
-    create table if not exists change_feed.chosen_day (as_of date);
-    delete from change_feed.chosen_day;
-    insert into change_feed.chosen_day (as_of) values (cast(nullif('{{ chosen }}', '') as date));
+    insert into change_feed.chosen_day (as_of) values (cast(nullif('{{ chosen }}', '') as date))
+    on conflict (only_row) do update set as_of = excluded.as_of
 {%- endmacro %}

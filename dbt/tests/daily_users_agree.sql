@@ -18,7 +18,7 @@ full join {{ ref('fact_daily_events') }} as daily on active_users.date_day = dai
 where
     -- An event may be dated a day after "today", by a clock that is fast; its day is not one of the calendar yet.
     coalesce(active_users.date_day, growth.date_day, daily.event_date)
-    <= (select today.as_of from {{ ref('as_of') }} as today)
+    <= (select max(calendar.date_day) from {{ ref('dim_date') }} as calendar)
     and (
         active_users.dau is null
         or growth.active_users is null

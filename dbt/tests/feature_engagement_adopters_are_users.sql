@@ -14,7 +14,7 @@ users as (
         feature,
         count(*) as users
     from {{ ref('int_feature_adoption') }}
-    where first_date <= (select today.as_of from {{ ref('as_of') }} as today)
+    where first_date <= (select max(calendar.date_day) from {{ ref('dim_date') }} as calendar)
     group by feature
 )
 

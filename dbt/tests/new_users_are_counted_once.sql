@@ -1,4 +1,7 @@
-{#- Every user is new in exactly one period of each grain; who is dated after today does not count yet. -#}
+{#-
+  Every user is new in exactly one period of each grain; who is dated after the calendar, which ends today, does not count yet.
+  The calendar is as it was built: "today" itself may have moved since, by what landed.
+-#}
 with counted as (
     select
         grain,
@@ -10,7 +13,7 @@ with counted as (
 users as (
     select count(*) as users
     from {{ ref('int_first_activity') }}
-    where first_date <= (select today.as_of from {{ ref('as_of') }} as today)
+    where first_date <= (select max(calendar.date_day) from {{ ref('dim_date') }} as calendar)
 )
 
 select

@@ -614,7 +614,11 @@ def test_a_changed_seed_rebuilds_the_models_above_it(warehouse: Settings, build:
 
 def test_changed_indexes_reach_a_table_that_is_there(warehouse: Settings, build: Build, tmp_path: Path) -> None:
     """Of a table that follows, one with partitions, and one that takes in loads."""
-    prepare(warehouse)
+    dice = random.Random(4)
+    months = [FIRST_DAY, FIRST_DAY + timedelta(days=31)]
+    for day in months:
+        write_delivery(warehouse.landing_zone, day, delivery(dice, day))
+    land_days(warehouse, *months)
     models = ("dim_date", "fact_events", "base_events")
     run = ("run", "--select", *(f"+{model}" for model in models))
     build(warehouse, *run)

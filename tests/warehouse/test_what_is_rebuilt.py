@@ -44,6 +44,7 @@ class Contents:
     rebuilt: dict[str, int]  # when each model was last rebuilt whole
     places: dict[str, list[tuple[str, ...]]]  # where the rows out of reach lie, and which transaction wrote them
     events: dict[str, int]  # rows of the tables of events
+    indexes: list[tuple[str, int]]  # of each table, those of partitions aside
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ def contents(settings: Settings, day: date) -> Contents:
         events = {}
         for name, table in EVENTS.items():
             ((events[name],),) = connection.execute(f"select count(*) from {table}".encode()).fetchall()
-    return Contents(last_rebuilt(settings), places, events)
+        indexes = connection.execute(
+            "select indrelid::regclass::text, indexrelid from pg_index join pg_class on indrelid = pg_class.oid"
+            " where relnamespace::regnamespace::text in ('staging', 'core', 'marts') and not relispartition"
+        ).fetchall()
+    return Contents(last_rebuilt(settings), places, events, indexes)
 
 
 def reads(settings: Settings) -> Reads:
@@ -81,7 +86,7 @@ def reads(settings: Settings) -> Reads:
         for name in EVENTS:
             ((rows[name],),) = connection.execute(
                 "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint from pg_stat_all_tables"
-                " where relname ~ ('^' || %s || '(_[0-9]{4}_[0-9]{2})?$')",
+                " where schemaname in ('staging', 'core') and relname ~ ('^' || %s || '(_[0-9]{4}_[0-9]{2})?$')",
                 [name],
             ).fetchall()
     return Reads(dict(scans), rows)
@@ -95,6 +100,7 @@ def unneeded_work(settings: Settings, day: date, build: Callable[[], None]) -> l
     read, after = reads(settings), contents(settings, day)
     return [
         *(f"{model} was rebuilt whole" for model in after.rebuilt if after.rebuilt[model] != before.rebuilt[model]),
+        *(f"an index of {table} was made" for table, index in after.indexes if (table, index) not in before.indexes),
         *(f"rows of {table} were written" for table in after.places if after.places[table] != before.places[table]),
         *(
             f"{partition} of raw was read"

@@ -102,31 +102,28 @@
 
 {#-
   Gives a table that is not rebuilt the indexes of its config, where these have changed. Rebuilding would cost more, and lose
-  the rows of a `landed` model that raw no longer has. Partial indexes are not of the config: post-hooks make them.
+  the rows of a `landed` model that raw no longer has. Those of post-hooks and of people stay: dbt names its own by a hash.
 -#}
 {% macro renew_indexes(target) -%}
-    {%- set wanted = [] -%}
-    {%- for index in config.get("indexes") or [] -%}
-        {%- do wanted.append(index.get("type", "btree") ~ (" unique " if index.get("unique") else " ") ~ index["columns"] | join(", ")) -%}
-    {%- endfor -%}
     {%- set query -%}
         select
             am.amname || case when i.indisunique then ' unique ' else ' ' end || (
-                select string_agg(a.attname, ', ' order by k.position)
-                from unnest(i.indkey) with ordinality as k (number, position)
-                inner join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.number
-            )
+                select string_agg(pg_get_indexdef(i.indexrelid, k.position, true), ', ' order by k.position)
+                from generate_series(1, i.indnkeyatts) as k (position)
+            ),
+            i.indexrelid::regclass::text
         from pg_index as i
         inner join pg_class as named on i.indexrelid = named.oid
         inner join pg_am as am on named.relam = am.oid
-        where i.indrelid = to_regclass('{{ target }}')
-            and i.indpred is null
-            and not exists (select from pg_constraint as c where c.conindid = i.indexrelid)
+        where i.indrelid = to_regclass('{{ target }}') and named.relname ~ '^[0-9a-f]{32}$'
     {%- endset -%}
-    {%- if run_query(query).columns[0].values() | sort != wanted | sort -%}
-        {%- do drop_indexes(target) -%}
-        {%- do create_indexes(target) -%}
-    {%- endif -%}
+    {%- set there, wanted = {}, {} -%}
+    {%- for definition, name in run_query(query).rows -%}{%- do there.update({definition: name}) -%}{%- endfor -%}
+    {%- for index in config.get("indexes") or [] -%}
+        {%- do wanted.update({index.get("type", "btree") ~ (" unique " if index.get("unique") else " ") ~ index["columns"] | join(", "): index}) -%}
+    {%- endfor -%}
+    {%- for definition, name in there.items() if definition not in wanted -%}{%- do run_query("drop index " ~ name) -%}{%- endfor -%}
+    {%- for definition, index in wanted.items() if definition not in there -%}{%- do run_query(get_create_index_sql(target, index)) -%}{%- endfor -%}
 {%- endmacro %}
 
 {#-

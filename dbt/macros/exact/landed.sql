@@ -30,10 +30,11 @@
     {% elif loads["new"] or loads["gone"] %}
         {% do record_build(definition, {}, take_in(target, sql, key, latest_by, feed, loads), rebuilt=false) %}
         {% do record_loads(loads["new"], loads["gone"]) %}
+        {% do renew_indexes(target) %}
     {% else %}
         {% do nothing_to_write("nothing landed") %}
+        {% do renew_indexes(target) %}
     {% endif %}
-    {% do renew_indexes(target) %}
     {% do persist_docs(target, model) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}

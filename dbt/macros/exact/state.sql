@@ -23,6 +23,9 @@
     create table if not exists change_feed.loads_at_start (
         run_id text, load_id bigint, primary key (run_id, load_id)
     );
+    create table if not exists change_feed.chosen_day (
+        only_row boolean primary key default true check (only_row), as_of date
+    );
     {% if execute -%}
         {#- Another try of a run of the pipeline goes on where the one before ended, and answers for the same loads. -#}
         {%- set run_id = env_var("PIPELINE_RUN_ID", invocation_id) | replace("'", "''") -%}
