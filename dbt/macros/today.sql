@@ -3,6 +3,11 @@
     (select {{ plus_days("today.as_of", -days) }} from {{ ref("as_of") }} as today)
 {%- endmacro %}
 
+{#- The day that was chosen to be "today", as a subquery; NULL where none was. -#}
+{% macro chosen_day() -%}
+    (select chosen.as_of from change_feed.chosen_day as chosen)
+{%- endmacro %}
+
 {#-
   Writes down which day was chosen to be "today", or that none was. It is a row and no part of the view's text, which the
   definitions of models hold: another day then touches what depends on it, and rebuilds no model.
