@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHART = ".dashboard-component-chart-holder"
 DRAWN = "canvas, table, svg.datamap, .header-line"
@@ -75,7 +75,8 @@ def open_dashboard(page: Page, url: str, slug: str) -> None:
 def open_tabs(page: Page) -> None:
     """Open each tab of the dashboard that is open; a browser that is steered keeps the charts of the others."""
     for tab in page.locator(".dashboard-component-tabs [role=tab]").all():
-        tab.click()
+        tab.evaluate("tab => tab.click()")  # wherever it is: the page moves while its charts are drawn
+        expect(tab).to_have_attribute("aria-selected", "true")
         page.wait_for_selector(f".ant-tabs-tabpane-active {CHART}")
         _wait_until_drawn(page)
 
