@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from infrastructure.settings import PROJECT_ROOT
+from tests.bench.building import QUERIES
 from tests.superset.assets import ASSETS, Document, charts_of, filters_of, metrics_of
 
 # Its rows are of one dimension each: a filter for another would leave none.
@@ -24,6 +25,16 @@ def test_every_dashboard_is_an_exposure_with_an_owner() -> None:
         read = {table for chart in charts for table in tables_of(ASSETS.dataset_of(chart))}
         named = {text.split("'")[1] for text in entry["depends_on"]}
         assert named == read - {"landed_rows", "test_runs", "source_freshness"}, entry["name"]  # not models
+
+
+def test_the_bench_asks_every_mart_of_a_dashboard() -> None:
+    asked = set(re.findall(r"\bmarts\.(\w+)", " ".join(QUERIES.values())))
+    assert {table for chart in ASSETS.charts for table in tables_of(ASSETS.dataset_of(chart))} - asked == {
+        # no models, and read by the bench of the dashboards
+        "landed_rows",
+        "test_runs",
+        "source_freshness",
+    }
 
 
 def tables_of(dataset: Document) -> set[str]:
