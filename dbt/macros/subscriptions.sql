@@ -17,12 +17,12 @@
 {%- endmacro %}
 
 {#-
-  When the first paid day of a period of fact_subscription_periods begins; NULL where none is paid. A period that is paid from its
-  start begins at the time that the source gives; the day after a trial, like every day that a source states, at midnight in UTC.
+  When a period of fact_subscription_periods is first paid; NULL where no day of it is. One that is paid from its start is so when it
+  begins; the day after a trial is a day without a time, as in stated_moment().
 -#}
 {% macro paid_at(periods) -%}
     case
         when {{ periods }}.paid_from = {{ periods }}.period_start then {{ periods }}.started_at
-        else {{ start_of_stated_day(periods ~ ".paid_from") }}
+        else {{ end_of_day(periods ~ ".paid_from") }}
     end
 {%- endmacro %}

@@ -3,6 +3,14 @@
     (select {{ plus_days("today.as_of", -days) }} from {{ ref("as_of") }} as today)
 {%- endmacro %}
 
+{#-
+  The last day of the calendar, which is "today" or the last one that something landed for, as a subquery. What is foreseen for a later
+  day has not happened: a model that asks this follows the changes of dim_date.
+-#}
+{% macro last_day() -%}
+    (select max(dates.date_day) from {{ ref("dim_date") }} as dates)
+{%- endmacro %}
+
 {#- The day that was chosen to be "today", as a subquery; NULL where none was. -#}
 {% macro chosen_day() -%}
     (select chosen.as_of from change_feed.chosen_day as chosen)

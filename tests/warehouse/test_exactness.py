@@ -212,8 +212,8 @@ MUTANTS = {
     ),
     "order lines do not follow a late version of their product": (
         "models/core/fact_order_items.sql",
-        "on changes.product_id = items.product_id",
-        "on false",
+        "changes.product_id = items.product_id",
+        "false",
     ),
     "a period's activity does not touch the cohorts that it comes back to": (
         "models/marts/growth/retention_cohorts.sql",
@@ -249,6 +249,21 @@ MUTANTS = {
         "models/core/intermediate/int_user_milestones.sql",
         "changes.customer_id = users.customer_id",
         "changes.customer_id = users.user_id",
+    ),
+    "a trial that was foreseen does not begin when its day comes": (
+        "models/core/intermediate/int_user_milestones.sql",
+        "on changes.date_day = periods.",
+        "on false and changes.date_day = periods.",
+    ),
+    "a payment that was foreseen does not come when its day does": (
+        "models/core/intermediate/int_conversions.sql",
+        "changes.date_day = periods.paid_from",
+        "false",
+    ),
+    "who comes back is compared with no period before the first that is touched": (
+        "models/core/intermediate/int_user_periods.sql",
+        "earlier=1",
+        "earlier=0",
     ),
     "a user's account does not touch its milestones": (
         "models/core/intermediate/int_user_milestones.sql",

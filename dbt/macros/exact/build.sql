@@ -57,7 +57,10 @@
             to_char(months.month_start, '"{{ target.identifier }}_"YYYY_MM') as partition,
             cast(months.month_start as text),
             cast(cast(months.month_start + interval '1 month' as date) as text)
-        from (select distinct cast(date_trunc('month', {{ partition_by }}) as date) as month_start from incoming) as months
+        from (
+            select distinct cast(date_trunc('month', days.day) as date) as month_start
+            from (select distinct {{ partition_by }} as day from incoming) as days
+        ) as months
         where to_regclass('{{ target.schema }}.' || to_char(months.month_start, '"{{ target.identifier }}_"YYYY_MM')) is null
         order by months.month_start
     {%- endset -%}

@@ -47,11 +47,14 @@
         {{ return(none) }}
     {% endif %}
     {% do run_query("analyze touched") %}
-    {% set days = touched_days() if config.get("partition_by") else {} %}
-    {% set upstream_days = touched_days() if reads_partitions() else {} %}
+    {% set months = touched_months() if config.get("partition_by") else {} %}
+    {% set upstream_months = touched_months() if reads_partitions() else {} %}
+    {% set looked_up = are_few("touched", target) %}
+    {% do look_up(looked_up) %}
     {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
-        ~ " where " ~ in_units("touched", unit, unit, days)) %}
-    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, upstream_days) ~ "\n)") %}
+        ~ " where " ~ in_units("touched", unit, unit, months)) %}
+    {% do look_up(false) %}
+    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, upstream_months) ~ "\n)") %}
     {% do run_query(compare(target)) %}
     {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
         {% do nothing_to_write("nothing changed") %}
@@ -60,8 +63,10 @@
     {% do run_query("analyze changed (" ~ units ~ "); analyze incoming (" ~ units ~ ")") %}
     {% set seq = next_seq() %}
     {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by")) %}{% endif %}
+    {% do look_up(looked_up) %}
+    {% do run_query("delete from " ~ target ~ " where " ~ in_units("changed", unit, unit, months)) %}
+    {% do look_up(false) %}
     {% call statement("main") %}
-        delete from {{ target }} where {{ in_units("changed", unit, unit, days) }};
         insert into {{ target }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }} from incoming where ({{ units }}) in (select {{ units }} from changed)
     {% endcall %}
@@ -87,34 +92,83 @@
 {%- endmacro %}
 
 {#- The definition with the conditions of `touched` and `when_touched` put in. -#}
-{% macro with_touched(sql, unit, days) -%}
+{% macro with_touched(sql, unit, months) -%}
     {%- set ns = namespace(sql=modules.re.sub("\\(true /\\*when_touched ([\\s\\S]*?)\\*/\\)", "(\\1)", sql)) -%}
     {%- for columns in modules.re.findall("\\(true /\\*touched (.*?)\\*/\\)", sql) | unique -%}
-        {%- set ns.sql = ns.sql | replace("(true /*touched " ~ columns ~ "*/)", "(" ~ in_units("touched", unit, columns.split("|"), days) ~ ")") -%}
+        {%- set ns.sql = ns.sql | replace("(true /*touched " ~ columns ~ "*/)", "(" ~ in_units("touched", unit, columns.split("|"), months) ~ ")") -%}
     {%- endfor -%}
     {{ return(ns.sql) }}
 {%- endmacro %}
 
 {#-
-  Condition: the unit that stands in `columns` is one of the temporary table `chosen`. `days` are named besides: the planner then
-  leaves out the partitions of other months. Of a table without partitions it would expect too few rows.
+  Condition: the unit that stands in `columns` is one of the temporary table `chosen`. `months` are named besides: the planner then
+  leaves out the partitions of others. Of a table without partitions it would expect too few rows. Were the days named, it would
+  rather read all of each than look up the few units that late rows touch.
 -#}
-{% macro in_units(chosen, unit, columns, days) -%}
+{% macro in_units(chosen, unit, columns, months) -%}
     {%- set conditions = ["(" ~ columns | join(", ") ~ ") in (select " ~ unit | join(", ") ~ " from " ~ chosen ~ ")"] -%}
-    {%- for name, some in days.items() -%}
-        {%- do conditions.append(columns[unit.index(name)] ~ " in ('" ~ some | join("', '") ~ "')") -%}
+    {%- for name, spans in months.items() -%}
+        {%- set column, alternatives = columns[unit.index(name)], [] -%}
+        {%- for first, next in spans -%}
+            {%- do alternatives.append(column ~ " >= '" ~ first ~ "' and " ~ column ~ " < '" ~ next ~ "'") -%}
+        {%- endfor -%}
+        {%- do conditions.append("(" ~ alternatives | join(" or ") ~ ")") -%}
     {%- endfor -%}
     {{ return(conditions | join(" and ")) }}
 {%- endmacro %}
 
-{#- The days of each date column of the touched units, where they are few: {column: days}. -#}
-{% macro touched_days(most=40) -%}
-    {%- set few = {} -%}
+{#- For each date column of the touched units the months that they lie in, as spans of months that follow each other: {column: [first day, day after]}. -#}
+{% macro touched_months() -%}
+    {%- set spans = {} -%}
     {%- for name, type in columns_of("pg_temp.touched") if type == "date" -%}
-        {%- set days = run_query("select distinct cast(" ~ name ~ " as text) from touched limit " ~ (most + 1)).columns[0].values() -%}
-        {%- if days | length <= most -%}{%- do few.update({name: days}) -%}{%- endif -%}
+        {%- set query -%}
+            select
+                cast(cast(min(month_start) as date) as text),
+                cast(cast(max(month_start) + interval '1 month' as date) as text)
+            from (
+                select
+                    month_start,
+                    month_start - interval '1 month' * row_number() over (order by month_start) as span
+                from (
+                    select date_trunc('month', days.day) as month_start
+                    from (select distinct cast({{ name }} as timestamp) as day from touched) as days
+                    group by 1
+                ) as months
+            ) as numbered
+            group by span
+            order by 1
+        {%- endset -%}
+        {%- do spans.update({name: run_query(query).rows}) -%}
     {%- endfor -%}
-    {{ return(few) }}
+    {{ return(spans) }}
+{%- endmacro %}
+
+{#- Whether the units of the temporary table `chosen`, which is analyzed, are few beside the rows of the model's table. -#}
+{% macro are_few(chosen, target) -%}
+    {%- set query -%}
+        select
+            (select c.reltuples from pg_class as c where c.oid = to_regclass('pg_temp.{{ chosen }}')) * 20
+            < sum(greatest(c.reltuples, 0))
+        from pg_class as c
+        where
+            c.relkind = 'r'
+            and c.oid in (
+                select to_regclass('{{ target }}')
+                union all
+                select inhrelid from pg_inherits where inhparent = to_regclass('{{ target }}')
+            )
+    {%- endset -%}
+    {{ return(run_query(query).rows[0][0]) }}
+{%- endmacro %}
+
+{#-
+  Has units found by the index that every model has on its unit, one by one, or leaves the choice to the planner. Of a table with
+  partitions it thinks that one lookup is a lookup in each, and would read all rows to find a few, however many have come together.
+-#}
+{% macro look_up(always) -%}
+    {%- for method in ["hashjoin", "mergejoin", "seqscan"] -%}
+        {%- do run_query("set local enable_" ~ method ~ " = " ~ ("off" if always else "on")) -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 {#- True where the model reads a table that is partitioned. -#}

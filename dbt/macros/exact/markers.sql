@@ -21,11 +21,30 @@
     (true /*when_touched {{ condition }}*/)
 {%- endmacro %}
 
-{#- Condition for a model whose unit is (grain, period_start): `day` lies between the first and the last touched period. -#}
-{% macro within_touched_periods(grain, day) -%}
+{#-
+  Condition for a model whose unit has (grain, period_start): `day` lies between the first and the last touched period, or in
+  the `earlier` periods before them. An index on `day` serves it, so the history before them is not read.
+-#}
+{% macro within_touched_periods(grain, day, earlier=0) -%}
     {{ when_touched(
-        day ~ " >= (select min(period_start) from touched where grain = '" ~ grain ~ "') and "
+        day ~ " >= (select " ~ plus_periods(grain, "min(period_start)", -earlier) ~ " from touched where grain = '" ~ grain ~ "') and "
         ~ day ~ " < (select " ~ plus_periods(grain, "max(period_start)", 1) ~ " from touched where grain = '" ~ grain ~ "')"
+    ) }}
+{%- endmacro %}
+
+{#-
+  Condition for a model that is rebuilt by weeks or months (unit column `week_start` or `month_start`): `day` lies in a touched
+  one, or in one of the `earlier` ones before it. The limits come first, for the index on `day`.
+-#}
+{% macro within_touched(grain, day, earlier=0) -%}
+    {%- set start, periods = grain ~ "_start", [] -%}
+    {%- for back in range(earlier + 1) -%}
+        {%- do periods.append("select " ~ plus_periods(grain, start, -back) ~ " from touched") -%}
+    {%- endfor -%}
+    {{ when_touched(
+        day ~ " >= (select " ~ plus_periods(grain, "min(" ~ start ~ ")", -earlier) ~ " from touched) and "
+        ~ day ~ " < (select " ~ plus_periods(grain, "max(" ~ start ~ ")", 1) ~ " from touched) and "
+        ~ period_of(grain, day) ~ " in (" ~ periods | join(" union all ") ~ ")"
     ) }}
 {%- endmacro %}
 

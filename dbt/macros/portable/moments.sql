@@ -7,15 +7,31 @@
 {% macro stated_day(timestamp) -%}{{ adapter.dispatch("day_in_zone")(timestamp, "UTC") }}{%- endmacro %}
 
 {#- The point in time at which a day that a source states begins: the inverse of stated_day. -#}
-{% macro start_of_stated_day(day) -%}{{ adapter.dispatch("start_of_day_in_zone")(day, "UTC") }}{%- endmacro %}
+{% macro start_of_stated_day(day) -%}{{ adapter.dispatch("start_of_day_in_utc")(day) }}{%- endmacro %}
+{% macro postgres__start_of_day_in_utc(day) -%}(cast({{ day }} as timestamp) at time zone 'UTC'){%- endmacro %}
 
 {#- The point in time at which a day begins where the company reports: day_of() of it is the day. -#}
-{% macro start_of_day(day) -%}{{ adapter.dispatch("start_of_day_in_zone")(day, var("reporting_timezone")) }}{%- endmacro %}
+{% macro start_of_day(day) -%}{{ plus_seconds(end_of_day(plus_days(day, -1)), "0.000001") }}{%- endmacro %}
 
 {#- The last point in time of a day where the company reports, to the microsecond. -#}
-{% macro end_of_day(day) -%}{{ plus_seconds(start_of_day(plus_days(day, 1)), "-0.000001") }}{%- endmacro %}
-{% macro postgres__start_of_day_in_zone(day, zone) -%}
-    (cast({{ day }} as timestamp) at time zone '{{ zone }}')
+{% macro end_of_day(day) -%}{{ adapter.dispatch("end_of_day_in_zone")(day, var("reporting_timezone")) }}{%- endmacro %}
+{#-
+  Of a time that a clock shows twice PostgreSQL takes the later one. That is right at the end of a day; where clocks go back over
+  midnight, the beginning of the next day would be an hour late.
+-#}
+{% macro postgres__end_of_day_in_zone(day, zone) -%}
+    ((cast({{ plus_days(day, 1) }} as timestamp) - interval '1 microsecond') at time zone '{{ zone }}')
+{%- endmacro %}
+
+{#-
+  When something happened whose time a source states. Where it gives a day alone, that is when the day ends where the company
+  reports: what else happened on that day came before it, and day_of() of it is the day.
+-#}
+{% macro stated_moment(timestamp) -%}
+    case
+        when {{ timestamp }} = {{ start_of_stated_day(stated_day(timestamp)) }} then {{ end_of_day(stated_day(timestamp)) }}
+        else {{ timestamp }}
+    end
 {%- endmacro %}
 
 {#- A point in time that lies so many seconds later. -#}

@@ -9,6 +9,17 @@
     create index if not exists {{ this.identifier }}_rejected on {{ this }} (_landed_on, _reject_rule) where _row_status = 'rejected'
 {%- endmacro %}
 
+{#- Statement that lets the few rows be found that had personal data in their JSON. -#}
+{% macro index_redacted_rows() -%}{{ adapter.dispatch("index_redacted_rows")() }}{%- endmacro %}
+
+{% macro default__index_redacted_rows() -%}
+    {{ exceptions.raise_compiler_error("index_redacted_rows() is not implemented for " ~ target.type) }}
+{%- endmacro %}
+
+{% macro postgres__index_redacted_rows() -%}
+    create index if not exists {{ this.identifier }}_redacted on {{ this }} (_landed_on) where personal_data is not null
+{%- endmacro %}
+
 {#-
   Statements that let the rows of a fact be counted that carry the unknown member, by its references (macros/references.sql).
   PostgreSQL leaves out of a query what a constraint says already, and does not see then that an index with the same words fits.

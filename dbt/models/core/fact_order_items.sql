@@ -15,12 +15,15 @@
 {{ touched_by('stg_order_items', ['order_id']) }}
 {{ touched_by('stg_orders', ['order_id']) }}
 
+-- Another version of a product, such as a new price, moves the lines of its time. Lines that are new are touched already.
 {% call touched_when() %}
     select items.order_id
     from {{ changes('dim_products') }}
-    inner join {{ ref('stg_order_items') }} as items on changes.product_id = items.product_id
-    inner join {{ ref('stg_orders') }} as orders
-        on items.order_id = orders.order_id and {{ valid_at('changes', 'orders.ordered_at') }}
+    inner join {{ this }} as items
+        on
+            changes.product_id = items.product_id
+            and items.order_date >= {{ day_of('changes.valid_from') }}  -- for the index
+            and {{ valid_at('changes', 'items.ordered_at') }}
 {% endcall %}
 
 {% call touched_when() %}

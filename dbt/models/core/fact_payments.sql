@@ -26,6 +26,7 @@
     select payments.payment_id
     from {{ changes('fact_orders') }}
     inner join {{ ref('stg_payments') }} as payments on changes.order_id = payments.order_id
+    where payments.kind = 'refund'
 {% endcall %}
 
 {% call touched_when() %}

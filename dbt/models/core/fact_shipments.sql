@@ -40,7 +40,10 @@
 {% endfor %}
 
 with shipments as (
-    select * from {{ ref('stg_shipments') }}
+    select
+        *,
+        {{ stated_moment('promised_at') }} as promised_until
+    from {{ ref('stg_shipments') }}
     where {{ touched('shipment_id') }}
 ),
 
@@ -56,12 +59,12 @@ dated as (
         orders.order_date,
         orders.ordered_at,
         case
-            when shipments.delivered_at is null then {{ plus_days(day_of('shipments.promised_at'), 1) }}
+            when shipments.delivered_at is null then {{ plus_days(day_of('shipments.promised_until'), 1) }}
         end as late_from,
         case
             when shipments.delivered_at is null and shipments.shipped_at is not null
                 then {{ plus_days(
-                    day_of('coalesce(shipments.promised_at, shipments.shipped_at)'), var('lost_after_days') + 1
+                    day_of('coalesce(shipments.promised_until, shipments.shipped_at)'), var('lost_after_days') + 1
                 ) }}
         end as lost_from
     from shipments
@@ -83,7 +86,7 @@ select
     dated.shipped_at,
     dated.promised_at,
     dated.delivered_at,
-    coalesce(dated.delivered_at > dated.promised_at, dated.late_from <= today.as_of, false) as is_late,
+    coalesce(dated.delivered_at > dated.promised_until, dated.late_from <= today.as_of, false) as is_late,
     dated.late_from,
     dated.lost_from,
     {{ hours_between('dated.ordered_at', 'dated.shipped_at') }} as hours_to_ship,

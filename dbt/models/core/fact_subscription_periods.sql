@@ -6,6 +6,7 @@
             {'columns': ['subscription_id', 'period_start'], 'unique': true},
             {'columns': ['customer_id', 'paid_from']},
             {'columns': ['plan_id', 'period_start']},
+            {'columns': ['period_start']},
             {'columns': ['paid_from']},
             {'columns': ['period_end']},
         ],
@@ -19,7 +20,7 @@
     select periods.subscription_id
     from {{ changes('dim_customers') }}
     inner join {{ ref('stg_subscriptions') }} as periods
-        on changes.customer_id = periods.customer_id and {{ valid_at('changes', 'periods.period_start') }}
+        on changes.customer_id = periods.customer_id and {{ valid_at('changes', stated_moment('periods.period_start')) }}
 {% endcall %}
 
 with staged as (
@@ -53,6 +54,7 @@ windows as (
     select
         *,
         greatest(least(stated_end, next_start), start_day) as end_day,
+        {{ stated_moment('period_start') }} as started_at,
         case
             when {{ is_paying_status('status') }}
                 then greatest(start_day, {{ plus_days(stated_day('trial_end'), 1) }})
@@ -77,7 +79,7 @@ select
     windows.status,
     windows.currency,
     windows.monthly_amount,
-    windows.period_start as started_at
+    windows.started_at
 from windows
 left join {{ ref('dim_customers') }} as customers
-    on windows.customer_id = customers.customer_id and {{ valid_at('customers', 'windows.period_start') }}
+    on windows.customer_id = customers.customer_id and {{ valid_at('customers', 'windows.started_at') }}

@@ -8,5 +8,5 @@ select
     month_start,
     cast(count(distinct order_id) as integer) as orders
 from {{ ref('int_baskets') }}
-where {{ within_touched_months('order_date') }}
+where {{ within_touched('month', 'order_date') }}
 group by month_start

@@ -45,6 +45,13 @@
         on changes.currency = periods.currency and {{ valid_at('changes', 'periods.paid_from') }}
 {% endcall %}
 
+-- Today moved: what was foreseen to be paid on a day is paid now, or no longer.
+{% call touched_when() %}
+    select 'subscription', periods.customer_id
+    from {{ changes('dim_date') }}
+    inner join {{ ref('fact_subscription_periods') }} as periods on changes.date_day = periods.paid_from
+{% endcall %}
+
 with orders as (
     select
         'order' as kind,
@@ -78,7 +85,7 @@ paid_periods as (
         row_number() over (partition by customer_id order by paid_from, subscription_id) as paid_period_number
     from {{ ref('fact_subscription_periods') }}
     where
-        paid_from is not null
+        paid_from <= {{ last_day() }}
         and monthly_amount > 0
         and {{ touched("'subscription'", 'customer_id') }}
 ),

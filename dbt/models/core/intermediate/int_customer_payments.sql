@@ -13,6 +13,7 @@
     select payments.paid_date
     from {{ changes('fact_orders') }}
     inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
+    where payments.customer_id is null
 {% endcall %}
 
 with charges as (

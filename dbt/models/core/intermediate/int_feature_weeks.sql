@@ -21,15 +21,8 @@
     select {{ period_of('week', 'changes.date_day') }} from {{ changes('dim_date') }}
 {% endcall %}
 
-{% set in_touched_weeks -%}
-    exists (
-        select 1 from touched
-        where dated.day >= touched.week_start and dated.day < {{ plus_periods('week', 'touched.week_start', 1) }}
-    )
-{%- endset %}
-
 {#- As in int_user_periods, so that a week has no more users of a feature than active ones. -#}
-{% set until_today = "(select max(dates.date_day) from " ~ ref('dim_date') ~ " as dates)" %}
+{% set until_today = last_day() %}
 
 with user_weeks as (
     select
@@ -41,7 +34,7 @@ with user_weeks as (
     from {{ ref('int_user_days') }} as days
     where
         days.event_date <= {{ until_today }}
-        and {{ when_touched(in_touched_weeks | replace('dated.day', 'days.event_date')) }}
+        and {{ within_touched('week', 'days.event_date') }}
     group by {{ period_of('week', 'days.event_date') }}, days.user_id
 ),
 
@@ -68,7 +61,7 @@ adoptions as (
     from {{ ref('int_feature_adoption') }} as adoption
     where
         adoption.first_date <= {{ until_today }}
-        and {{ when_touched(in_touched_weeks | replace('dated.day', 'adoption.first_date')) }}
+        and {{ within_touched('week', 'adoption.first_date') }}
     group by {{ period_of('week', 'adoption.first_date') }}, adoption.feature
 )
 

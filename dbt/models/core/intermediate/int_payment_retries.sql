@@ -59,7 +59,7 @@ with failures as (
         order_id,
         subscription_id
     from {{ ref('fact_payments') }}
-    where kind = 'charge' and status = 'failed' and {{ within_touched_months('paid_date') }}
+    where kind = 'charge' and status = 'failed' and {{ within_touched('month', 'paid_date') }}
 ),
 
 -- The attempts to pay what an attempt failed to pay in the month, all of them: those of the order, or those of the

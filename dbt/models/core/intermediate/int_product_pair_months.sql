@@ -17,7 +17,7 @@
 with baskets as (
     select *
     from {{ ref('int_baskets') }}
-    where {{ within_touched_months('order_date') }}
+    where {{ within_touched('month', 'order_date') }}
 )
 
 select

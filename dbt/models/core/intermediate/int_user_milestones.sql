@@ -31,6 +31,15 @@
     from {{ changes('fact_subscription_periods') }}
     inner join {{ ref('dim_users') }} as users on changes.customer_id = users.customer_id
 {% endcall %}
+
+-- Today moved: what was foreseen for a day has happened now, or no longer.
+{% call touched_when() %}
+    select users.user_id, '{{ milestone }}'
+    from {{ changes('dim_date') }}
+    inner join {{ ref('fact_subscription_periods') }} as periods
+        on changes.date_day = periods.{{ "period_start" if milestone == "trial_started" else "paid_from" }}
+    inner join {{ ref('dim_users') }} as users on periods.customer_id = users.customer_id
+{% endcall %}
 {% endfor %}
 
 with first_dates as (
@@ -68,7 +77,7 @@ milestones as (
         'trial_started' as milestone,
         started_at as reached_at
     from periods
-    where has_trial
+    where has_trial and period_start <= {{ last_day() }}
     union all
     select
         subscription_id,
@@ -76,7 +85,7 @@ milestones as (
         'subscription_paid' as milestone,
         {{ paid_at('periods') }} as reached_at
     from periods
-    where paid_from is not null and monthly_amount > 0
+    where paid_from <= {{ last_day() }} and monthly_amount > 0
 ),
 
 starts as (
@@ -87,6 +96,22 @@ starts as (
         min(reached_at) as started_at
     from milestones
     group by subscription_id, customer_id, milestone
+),
+
+users as (
+    select * from {{ ref('dim_users') }}
+    where {{ when_touched("user_id in (select user_id from touched where event_type <> 'activated')") }}
+),
+
+-- What an account does counts for everybody who belongs to it then. A subscription may pass from one to another.
+reached as (
+    select
+        starts.*,
+        users.user_id
+    from starts
+    inner join users
+        on starts.customer_id = users.customer_id and {{ valid_at('users', 'starts.started_at') }}
+    {{ evaluated_once() }}
 )
 
 select
@@ -100,16 +125,14 @@ select
 from first_uses
 where position = 1
 union all
--- What an account does counts for everybody who belongs to it then. A subscription may pass from one to another.
 select
-    starts.milestone || '|' || starts.subscription_id || '|' || starts.customer_id || '|' || users.user_id as event_id,
-    users.user_id,
-    starts.milestone as event_type,
+    -- A hash of them together: identifiers put side by side may be read in two ways.
+    {{ surrogate_key(['milestone', 'subscription_id', 'customer_id', 'user_id']) }} as event_id,
+    user_id,
+    milestone as event_type,
     cast(null as text) as device,
     cast(null as text) as country,
-    {{ day_of('starts.started_at') }} as event_date,
-    starts.started_at as event_timestamp
-from starts
-inner join {{ ref('dim_users') }} as users
-    on starts.customer_id = users.customer_id and {{ valid_at('users', 'starts.started_at') }}
-where {{ touched('users.user_id', 'starts.milestone') }}
+    {{ day_of('started_at') }} as event_date,
+    started_at as event_timestamp
+from reached
+where {{ touched('user_id', 'milestone') }}

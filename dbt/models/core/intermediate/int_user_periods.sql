@@ -47,7 +47,8 @@ with
     from {{ ref('int_user_days') }} as days
     where
         -- What is dated ahead of today would count in a week that has begun, and in no day.
-        days.event_date <= (select max(dates.date_day) from {{ ref('dim_date') }} as dates)
+        days.event_date <= {{ last_day() }}
+        and {{ within_touched_periods(grain, 'days.event_date', earlier=1) }}
         and {{ when_touched(
             "exists (select 1 from touched where touched.grain = '" ~ grain ~ "' and touched.user_id = days.user_id"
             ~ " and days.event_date >= " ~ plus_periods(grain, 'touched.period_start', -1)

@@ -31,7 +31,7 @@ with sales as (
         coalesce(sum(net_sales), 0) as net_sales,
         sum(cost) as cost
     from {{ ref('fact_order_items') }}
-    where is_sale and {{ within_touched_months('order_date') }}
+    where is_sale and {{ within_touched('month', 'order_date') }}
     group by 1, 2
 ),
 

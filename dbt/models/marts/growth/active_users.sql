@@ -4,7 +4,7 @@
 {% call touched_when() %}
     select spine.period_start
     from {{ ref('int_activity_spine') }} as spine
-    inner join {{ changes('int_user_days') }}
+    inner join (select distinct changes.event_date from {{ changes('int_user_days') }}) as changes
         on spine.period_start >= changes.event_date and spine.period_start <= {{ plus_days('changes.event_date', 29) }}
     where spine.grain = 'day'
 {% endcall %}

@@ -3,12 +3,12 @@
         unit=['grain', 'cohort_start', 'period_index'],
         looks_at=['int_retention_cells'],
         indexes=[{'columns': ['grain', 'cohort_start', 'period_index', 'retention_type'], 'unique': true}],
-        pre_hook="set local enable_nestloop = off",
+        pre_hook=['set local enable_nestloop = off', 'set local enable_sort = off'],
     )
 }}
 
--- The planner takes a few cells for a few users, where a cell stands for all of a period's: one lookup for each would
--- take longer than reading the periods once (pre_hook).
+-- The planner takes a few cells for a few users, where a cell stands for all of a period's. So it may neither look each
+-- user up, which takes longer than reading the periods once, nor sort all users to count them (pre_hook).
 
 -- Who is active in a period belongs to the cohort of that period, and has come back to the cohorts before it.
 {% for role in ['cohort_start', 'return_start'] %}

@@ -30,7 +30,7 @@ with sales as (
         sum(gross_revenue) as gross_revenue,
         sum(discounts) as discounts
     from {{ ref('fact_orders') }}
-    where is_sale and {{ within_touched_months('order_date') }}
+    where is_sale and {{ within_touched('month', 'order_date') }}
     group by 1, 2
 ),
 
@@ -41,7 +41,7 @@ refunds as (
         sum(payments.refunded_goods_amount) as refunds
     from {{ ref('fact_payments') }} as payments
     inner join {{ ref('fact_orders') }} as orders on payments.order_id = orders.order_id
-    where payments.refunded_goods_amount is not null and {{ within_touched_months('payments.paid_date') }}
+    where payments.refunded_goods_amount is not null and {{ within_touched('month', 'payments.paid_date') }}
     group by 1, 2
 ),
 

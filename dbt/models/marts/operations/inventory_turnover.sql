@@ -31,7 +31,7 @@ with levels as (
             partition by product_id, {{ period_of('month', 'stock_date') }} order by stock_date desc
         ) as position_from_end
     from {{ ref('fact_inventory_daily') }}
-    where {{ within_touched_months('stock_date', earlier=1) }}
+    where {{ within_touched('month', 'stock_date', earlier=1) }}
 ),
 
 months as (
@@ -55,7 +55,7 @@ sold as (
         sum(quantity) as units_sold,
         sum(cost) as cost_of_goods_sold
     from {{ ref('fact_order_items') }}
-    where is_sale and {{ within_touched_months('order_date') }}
+    where is_sale and {{ within_touched('month', 'order_date') }}
     group by 1, 2
 ),
 

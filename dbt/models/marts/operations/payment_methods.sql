@@ -20,7 +20,7 @@ with payments as (
         {{ period_of('month', 'paid_date') }} as month_start,
         coalesce(method, 'unknown') as paid_by
     from {{ ref('fact_payments') }}
-    where {{ within_touched_months('paid_date') }}
+    where {{ within_touched('month', 'paid_date') }}
 ),
 
 paid as (
@@ -44,7 +44,7 @@ sales as (
         count(*) as orders,
         sum(net_sales) as net_sales
     from {{ ref('int_order_settlements') }}
-    where {{ within_touched_months('order_date') }}
+    where {{ within_touched('month', 'order_date') }}
     group by 1, 2
 ),
 

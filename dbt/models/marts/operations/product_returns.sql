@@ -17,12 +17,13 @@ with returns as (
     select
         {{ period_of('month', 'returned_date') }} as month_start,
         coalesce(product_id, '') as product_id,
-        coalesce(reason, 'unknown') as reason,
+        -- 'all' is the row of all reasons, so a reason of that name is none.
+        coalesce(nullif(reason, 'all'), 'unknown') as reason,
         quantity as units_returned,
         coalesce(refund_revenue, 0) as refund_amount
     from {{ ref('fact_returns') }}
     -- What came back of an order that is not known (yet) did come back.
-    where (is_sale or order_id is null) and {{ within_touched_months('returned_date') }}
+    where (is_sale or order_id is null) and {{ within_touched('month', 'returned_date') }}
 ),
 
 moves as (
@@ -55,7 +56,7 @@ moves as (
         quantity as units_sold,
         0 as refund_amount
     from {{ ref('fact_order_items') }}
-    where is_sale and {{ within_touched_months('order_date') }}
+    where is_sale and {{ within_touched('month', 'order_date') }}
 ),
 
 reasons as (

@@ -6,7 +6,7 @@
         feed=['spend_date', 'channel', 'campaign'],
         indexes=[
             {'columns': ['spend_date', 'channel', 'campaign']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

@@ -6,7 +6,7 @@
         feed=['customer_id'],
         indexes=[
             {'columns': ['customer_id', 'updated_at']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

@@ -6,8 +6,9 @@
         feed=['event_date', 'event_id'],
         indexes=[
             {'columns': ['event_id']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
+        post_hook="{{ index_redacted_rows() }}",
     )
 }}
 

@@ -6,7 +6,7 @@
         feed=['rate_date', 'currency'],
         indexes=[
             {'columns': ['rate_date', 'currency']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

@@ -6,7 +6,7 @@
         feed=['product_id', 'stock_date'],
         indexes=[
             {'columns': ['product_id', 'stock_date']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

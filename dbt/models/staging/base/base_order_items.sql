@@ -8,7 +8,7 @@
             {'columns': ['order_item_id']},
             {'columns': ['order_id']},
             {'columns': ['product_id']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

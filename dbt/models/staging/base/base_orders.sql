@@ -10,7 +10,7 @@
             {'columns': ['user_id', 'ordered_at']},
             {'columns': ['customer_id', 'ordered_at']},
             {'columns': ['order_date']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

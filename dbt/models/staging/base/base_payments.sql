@@ -9,7 +9,7 @@
             {'columns': ['order_id']},
             {'columns': ['customer_id', 'paid_at']},
             {'columns': ['paid_date']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

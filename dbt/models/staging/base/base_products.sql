@@ -6,7 +6,7 @@
         feed=['product_id'],
         indexes=[
             {'columns': ['product_id', 'updated_at']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

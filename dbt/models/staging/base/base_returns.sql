@@ -7,7 +7,7 @@
         indexes=[
             {'columns': ['return_id']},
             {'columns': ['order_item_id']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

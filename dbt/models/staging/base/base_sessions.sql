@@ -8,7 +8,7 @@
             {'columns': ['session_id']},
             {'columns': ['customer_id', 'started_at']},
             {'columns': ['user_id', 'started_at']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

@@ -8,7 +8,7 @@
         indexes=[
             {'columns': ['shipment_id']},
             {'columns': ['order_id']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

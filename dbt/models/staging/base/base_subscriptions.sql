@@ -8,7 +8,7 @@
         indexes=[
             {'columns': ['subscription_id', 'period_start']},
             {'columns': ['customer_id']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}

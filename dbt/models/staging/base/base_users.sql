@@ -6,7 +6,7 @@
         feed=['user_id'],
         indexes=[
             {'columns': ['user_id', 'updated_at']},
-            {'columns': ['_load_id']},
+            {'columns': ['_load_id', '_row_status']},
         ],
     )
 }}
