@@ -96,6 +96,24 @@ def test_a_dashboard_has_an_owner_and_reads_marts_alone(manifest: dict[str, Any]
         assert set(exposure["depends_on"]["nodes"]) <= marts, exposure["name"]
 
 
+def test_an_exact_model_has_an_index_on_its_unit(manifest: dict[str, Any]) -> None:
+    """Few units are looked up by it: without one, each would cost a walk through the table."""
+    exact = {
+        node["name"]: node["config"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["config"]["materialized"] == "exact"
+    }
+    assert len(exact) >= 60
+    without = {
+        name
+        for name, config in exact.items()
+        if not any(
+            set(index["columns"][: len(config["unit"])]) == set(config["unit"]) for index in config.get("indexes") or []
+        )
+    }
+    assert not without
+
+
 def test_every_metric_of_the_documentation_agrees_with_its_model_and_its_unit_test(manifest: dict[str, Any]) -> None:
     """The page raises where one does not; `make docs` writes it."""
     read = metrics.read_metrics(PROJECT_ROOT / "docs/metrics.yml")

@@ -2,7 +2,7 @@
     config(
         unit=['user_id', 'event_type'],
         feed=['user_id', 'event_date'],
-        indexes=[{'columns': ['user_id', 'event_id'], 'unique': true}],
+        indexes=[{'columns': ['user_id', 'event_id'], 'unique': true}, {'columns': ['user_id', 'event_type']}],
     )
 }}
 
