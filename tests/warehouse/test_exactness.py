@@ -250,7 +250,7 @@ MUTANTS = {
         "changes.customer_id = users.customer_id",
         "changes.customer_id = users.user_id",
     ),
-    "a trial that was foreseen does not begin when its day comes": (
+    "milestones that were foreseen do not come when their day does": (
         "models/core/intermediate/int_user_milestones.sql",
         "on changes.date_day = periods.",
         "on false and changes.date_day = periods.",
@@ -650,7 +650,7 @@ def test_changed_indexes_reach_a_table_that_is_there(warehouse: Settings, build:
             "{'columns': ['user_id', 'event_date']}",
             "{'columns': ['event_date', 'user_id']}",
         ),
-        ("models/staging/base/base_events.sql", "{'columns': ['_load_id']},", ""),
+        ("models/staging/base/base_events.sql", "{'columns': ['_load_id', '_row_status']},", ""),
     ):
         project = mutant(project, tmp_path / Path(file).stem, file, text, instead)
     rebuilt = last_rebuilt(warehouse)

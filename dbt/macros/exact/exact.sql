@@ -49,11 +49,11 @@
     {% do run_query("analyze touched") %}
     {% set months = touched_months() if config.get("partition_by") else {} %}
     {% set upstream_months = touched_months() if reads_partitions() else {} %}
-    {% set looked_up = are_few("touched", target) %}
-    {% do look_up(looked_up) %}
+    {% set few = are_few("touched", target) %}
+    {% if few %}{% do look_up() %}{% endif %}
     {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
         ~ " where " ~ in_units("touched", unit, unit, months)) %}
-    {% do look_up(false) %}
+    {% if few %}{% do let_planner_choose() %}{% endif %}
     {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, upstream_months) ~ "\n)") %}
     {% do run_query(compare(target)) %}
     {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
@@ -63,9 +63,9 @@
     {% do run_query("analyze changed (" ~ units ~ "); analyze incoming (" ~ units ~ ")") %}
     {% set seq = next_seq() %}
     {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by")) %}{% endif %}
-    {% do look_up(looked_up) %}
+    {% if few %}{% do look_up() %}{% endif %}
     {% do run_query("delete from " ~ target ~ " where " ~ in_units("changed", unit, unit, months)) %}
-    {% do look_up(false) %}
+    {% if few %}{% do let_planner_choose() %}{% endif %}
     {% call statement("main") %}
         insert into {{ target }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }} from incoming where ({{ units }}) in (select {{ units }} from changed)
@@ -162,13 +162,15 @@
 {%- endmacro %}
 
 {#-
-  Has units found by the index that every model has on its unit, one by one, or leaves the choice to the planner. Of a table with
-  partitions it thinks that one lookup is a lookup in each, and would read all rows to find a few, however many have come together.
+  Has units found one by one, by the index that every model has on its unit. Of a table with partitions the planner thinks that one
+  lookup is a lookup in each, and would read all rows to find a few, however many have come together.
 -#}
-{% macro look_up(always) -%}
-    {%- for method in ["hashjoin", "mergejoin", "seqscan"] -%}
-        {%- do run_query("set local enable_" ~ method ~ " = " ~ ("off" if always else "on")) -%}
-    {%- endfor -%}
+{% macro look_up() -%}
+    {%- do run_query("set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off") -%}
+{%- endmacro %}
+
+{% macro let_planner_choose() -%}
+    {%- do run_query("reset enable_hashjoin; reset enable_mergejoin; reset enable_seqscan") -%}
 {%- endmacro %}
 
 {#- True where the model reads a table that is partitioned. -#}

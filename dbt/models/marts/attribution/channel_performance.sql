@@ -11,12 +11,9 @@
     select {{ period_of('month', 'changes.spend_date') }} from {{ changes('fact_ad_spend') }}
 {% endcall %}
 
-{% set within_touched_months = "exists (select 1 from touched where {day} >= touched.month_start and {day} < "
-    ~ plus_periods("month", "touched.month_start", 1) ~ ")" %}
-
 with daily as (
     select * from {{ ref('channel_conversions') }}
-    where {{ when_touched(within_touched_months | replace("{day}", "converted_on")) }}
+    where {{ within_touched('month', 'converted_on') }}
 ),
 
 -- One row for each model, so that channels can be compared by any of them.
@@ -41,7 +38,7 @@ spending as (
         -- What has no rate is no cost yet.
         coalesce(sum(spend), 0) as spend
     from {{ ref('fact_ad_spend') }}
-    where {{ when_touched(within_touched_months | replace("{day}", "spend_date")) }}
+    where {{ within_touched('month', 'spend_date') }}
     group by {{ period_of('month', 'spend_date') }}, channel
 ),
 
