@@ -16,13 +16,18 @@ with touched as (
     from {{ ref('attribution_touches') }}
     where converted_on > {{ since }}
     group by conversion_id
+),
+
+conversions as (
+    select * from {{ ref('int_conversions') }}
+    where converted_on > {{ since }}
 )
 
 select
     conversions.conversion_id,
     conversions.revenue as conversion_revenue,
     touched.*
-from (select * from {{ ref('int_conversions') }} where converted_on > {{ since }}) as conversions
+from conversions
 full join touched on conversions.conversion_id = touched.conversion_id
 where
     conversions.conversion_id is null

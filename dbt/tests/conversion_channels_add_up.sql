@@ -4,8 +4,9 @@ with divided as (
         conversion_id,
         {% for model in attribution_models() -%}
         sum({{ model }}_revenue) as {{ model }}_revenue,
-        sum({{ model }}_conversions) as {{ model }}_conversions{{ "," if not loop.last }}
-        {% endfor %}
+        sum({{ model }}_conversions) as {{ model }}_conversions,
+        {% endfor -%}
+        count(*) as channels
     from {{ ref('conversion_channels') }}
     group by conversion_id
 )

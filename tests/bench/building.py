@@ -27,8 +27,8 @@ from tests.server import drop_database, running_server
 FOUNDED = date(2026, 1, 1)
 DAYS = int(os.environ.get("BENCH_DAYS", "60"))
 SCALE = float(os.environ.get("BENCH_SCALE", "2"))
-# The short history: the days just before the others, so that both histories end with the same days. A day more is built before those
-# that are measured: a history that was just built as a whole has left nothing in memory of what days need.
+# The short history: the days just before the others, so that both histories end with the same days. A day more is
+# built before those that are measured: a history that was built as a whole leaves little in memory of what days need.
 SHORT = max(DAYS // 6, 4)
 WARMING = 1
 MEASURED = 3

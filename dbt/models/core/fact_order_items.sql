@@ -15,7 +15,7 @@
 {{ touched_by('stg_order_items', ['order_id']) }}
 {{ touched_by('stg_orders', ['order_id']) }}
 
--- Another version of a product, such as a new price, moves the lines of its time. Lines that are new are touched already.
+-- Another version of a product, such as a new price, moves the lines of its time. New lines are touched already.
 {% call touched_when() %}
     select items.order_id
     from {{ changes('dim_products') }}

@@ -86,7 +86,9 @@ select
     dated.shipped_at,
     dated.promised_at,
     dated.delivered_at,
-    coalesce({{ stated_moment('dated.delivered_at') }} > dated.promised_until, dated.late_from <= today.as_of, false) as is_late,
+    coalesce(
+        {{ stated_moment('dated.delivered_at') }} > dated.promised_until, dated.late_from <= today.as_of, false
+    ) as is_late,
     dated.late_from,
     dated.lost_from,
     {{ hours_between('dated.ordered_at', 'dated.shipped_at') }} as hours_to_ship,

@@ -34,10 +34,8 @@ shipments as (
     select
         order_id,
         -- 'all' is the row of all carriers, so a carrier of that name is none that is known.
-        case
-            when min(carrier) <> max(carrier) then 'several'
-            else coalesce(nullif(min(carrier), 'all'), 'unknown')
-        end as carrier,
+        case when min(carrier) <> max(carrier) then 'several' else coalesce(nullif(min(carrier), 'all'), 'unknown') end
+            as carrier,
         count(case when status = 'pending' then 1 end) as pending,
         count(case when status = 'in_transit' then 1 end) as in_transit,
         count(case when status = 'lost' then 1 end) as lost,

@@ -8,7 +8,6 @@
             {'columns': ['event_id']},
             {'columns': ['_load_id', '_row_status']},
         ],
-        post_hook="{{ index_redacted_rows() }}",
     )
 }}
 
