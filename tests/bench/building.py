@@ -95,6 +95,7 @@ def measure() -> list[tuple[str, str, str, str]]:
         _tell_growth(few_by_node, _seconds_by_node(long))
         many_tested = _test(long)
         slowest = max((_milliseconds(long, query), name) for name, query in QUERIES.items())
+        print(f"  slowest query of a dashboard, {slowest[1]}: {slowest[0]:.1f} ms", file=sys.stderr)
         rows = _rows(long, "core.fact_events")
         nothing, full = _build(long), _build(long, "--full-refresh")
     day = f"build of one more day after {DAYS - WARMING - MEASURED} days, {rows / DAYS:,.0f} events a day"
