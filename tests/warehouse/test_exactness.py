@@ -74,8 +74,12 @@ def history_of_edges() -> list[list[Delivery]]:
     order |= {"order_id": "edge", "customer_id": "other", "currency": "USD", "ordered_at": f"{first}T09:00:00Z"}
     order["updated_at"] = order["ordered_at"]
     line = {"order_item_id": "edge", "order_id": "of edge", "product_id": "edge", "quantity": "1", "unit_price": "5"}
+    # Paid from the day that is today a week later, when nothing of it lands.
+    foreseen = {**subscription, "subscription_id": "foreseen", "customer_id": "foreseen", "period_start": f"{first}"}
+    foreseen |= {"trial_end": f"{week_later - timedelta(days=1)}", "updated_at": f"{first}T00:00:00Z"}
     facts = {
-        "users": [user],
+        "users": [user, {**user, "user_id": "foreseen", "customer_id": "foreseen"}],
+        "subscriptions": [foreseen],
         "customers": [small],
         "orders": [order, {**order, "order_id": "of edge", "customer_id": "edge"}],
         "order_items": [{**line, "discount_amount": ""}],
