@@ -2,8 +2,3 @@
 {% macro attribution_models() -%}
     {{ return(["first_touch", "last_touch", "linear", "position_based", "time_decay"]) }}
 {%- endmacro %}
-
-{#- The part of a conversion that falls to a touch, to eight decimals, by the rounding of share_of: the parts sum to exactly 1. -#}
-{% macro conversion_share_of(weight) -%}
-    cast({{ share_of('cast(10000 as numeric(38, 4))', weight, 'conversion_id', 'touch_index') }} / 10000 as numeric(38, 8))
-{%- endmacro %}

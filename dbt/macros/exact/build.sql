@@ -23,7 +23,7 @@
         {% else %}
             {% do run_query(create_partitioned_sql(target, sql, partition_by)) %}
         {% endif %}
-        {% if partition_by %}{% do add_partitions(target, partition_by) %}{% endif %}
+        {% if partition_by %}{% do add_partitions(target, partition_by, "incoming") %}{% endif %}
         {% set columns = columns_of(target) | map("first") | join(", ") %}
         {% call statement("main") %}
             insert into {{ target }} ({{ columns }}) select {{ columns }} from incoming
@@ -50,8 +50,8 @@
     create table {{ target }} {{ get_table_columns_and_constraints() }} partition by range ({{ partition_by }})
 {%- endmacro %}
 
-{#- Adds the partitions that the rows of the temporary table `incoming` need. Attaching lets readers of the table go on. -#}
-{% macro add_partitions(target, partition_by) -%}
+{#- Adds the partitions for the days in the temporary table `dated`. Attaching lets readers of the table go on. -#}
+{% macro add_partitions(target, partition_by, dated) -%}
     {%- set query -%}
         select
             to_char(months.month_start, '"{{ target.identifier }}_"YYYY_MM') as partition,
@@ -59,7 +59,7 @@
             cast(cast(months.month_start + interval '1 month' as date) as text)
         from (
             select distinct cast(date_trunc('month', days.day) as date) as month_start
-            from (select distinct {{ partition_by }} as day from incoming) as days
+            from (select distinct {{ partition_by }} as day from {{ dated }}) as days
         ) as months
         where to_regclass('{{ target.schema }}.' || to_char(months.month_start, '"{{ target.identifier }}_"YYYY_MM')) is null
         order by months.month_start

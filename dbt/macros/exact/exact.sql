@@ -62,7 +62,7 @@
     {% endif %}
     {% do run_query("analyze changed (" ~ units ~ "); analyze incoming (" ~ units ~ ")") %}
     {% set seq = next_seq() %}
-    {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by")) %}{% endif %}
+    {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by"), "touched") %}{% endif %}
     {% if few %}{% do look_up() %}{% endif %}
     {% do run_query("delete from " ~ target ~ " where " ~ in_units("changed", unit, unit, months)) %}
     {% if few %}{% do let_planner_choose() %}{% endif %}

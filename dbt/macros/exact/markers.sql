@@ -76,3 +76,12 @@
 {% macro changes(upstream) -%}
     changes_of({{ upstream }})
 {%- endmacro %}
+
+{#-
+  Condition, in a touched_when that follows the windows of `upstream` by valid_at: `day` is not before all of those that changed, and
+  not after them. It goes without saying; but an index on `day` serves it, so that a new rate does not read all that was ever paid.
+-#}
+{% macro within_changed(upstream, day) -%}
+    {{ day }} >= (select min(changes.valid_from) from {{ changes(upstream) }})
+    and {{ day }} < (select max(coalesce(changes.valid_to, cast('9999-12-31' as date))) from {{ changes(upstream) }})
+{%- endmacro %}

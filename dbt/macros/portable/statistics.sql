@@ -3,3 +3,12 @@
 {% macro postgres__median(expression) -%}
     percentile_cont(0.5) within group (order by {{ expression }})
 {%- endmacro %}
+
+{#-
+  What is left of a weight of 1 that halves every `half_life` seconds: 2 to the power of -(seconds / half_life), as a whole
+  number of its parts of 10 to the power of -12. In floating point, as numeric powers take a hundred times as long.
+-#}
+{% macro weight_after(seconds, half_life) -%}{{ adapter.dispatch("weight_after")(seconds, half_life) }}{%- endmacro %}
+{% macro postgres__weight_after(seconds, half_life) -%}
+    cast(1e12 * power(cast(2 as float8), cast(-{{ seconds }} as float8) / {{ half_life }}) as bigint)
+{%- endmacro %}

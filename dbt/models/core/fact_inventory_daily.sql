@@ -26,6 +26,7 @@
     from {{ changes('int_exchange_rates') }}
     inner join {{ this }} as held
         on changes.currency = held.cost_currency and {{ valid_at('changes', 'held.stock_date') }}
+    where {{ within_changed('int_exchange_rates', 'held.stock_date') }}
 {% endcall %}
 
 with inventory as (

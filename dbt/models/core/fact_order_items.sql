@@ -39,6 +39,7 @@
     from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_orders') }} as orders
         on changes.currency = orders.currency and {{ valid_at('changes', 'orders.order_date') }}
+    where {{ within_changed('int_exchange_rates', 'orders.order_date') }}
     union
     select items.order_id
     from {{ changes('int_exchange_rates') }}
@@ -46,6 +47,7 @@
     inner join {{ ref('stg_order_items') }} as items on orders.order_id = items.order_id
     inner join {{ ref('dim_products') }} as products
         on items.product_id = products.product_id and changes.currency = products.currency
+    where {{ within_changed('int_exchange_rates', 'orders.order_date') }}
 {% endcall %}
 
 with items as (

@@ -32,6 +32,7 @@
     from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_orders') }} as orders
         on changes.currency = orders.currency and {{ valid_at('changes', 'orders.order_date') }}
+    where {{ within_changed('int_exchange_rates', 'orders.order_date') }}
 {% endcall %}
 
 with orders as (

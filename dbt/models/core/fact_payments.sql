@@ -34,6 +34,7 @@
     from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_payments') }} as payments
         on changes.currency = payments.currency and {{ valid_at('changes', 'payments.paid_date') }}
+    where {{ within_changed('int_exchange_rates', 'payments.paid_date') }}
 {% endcall %}
 
 with payments as (

@@ -26,6 +26,7 @@
     from {{ changes('int_exchange_rates') }}
     inner join {{ this }} as held
         on changes.currency = held.currency and {{ valid_at('changes', 'held.returned_date') }}
+    where {{ within_changed('int_exchange_rates', 'held.returned_date') }}
 {% endcall %}
 
 with returns as (

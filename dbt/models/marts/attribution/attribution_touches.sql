@@ -9,6 +9,7 @@
 {#- 30 days, in hours: a day has another length where clocks are changed. -#}
 {% set reach_hours = 30 * 24 %}
 {% set half_life_seconds = 7 * 24 * 3600 %}
+{% set weighing_models = ["linear", "position_based", "time_decay"] %}
 
 {{ touched_by('int_conversions', ['converted_on', 'conversion_id']) }}
 
@@ -75,19 +76,33 @@ weighted as (
         *,
         1 as linear,
         -- 40, 20 and 40 percent: of n touches, the first and the last weigh 2 (n - 2), each of the others 1.
-        case when touches > 2 and touch_index in (1, touches) then 2 * (touches - 2) else 1 end as position_based,
-        -- Half of it for each week: 2 to the power of the weeks, as a natural power, which is faster to compute.
+        cast(
+            case when touches > 2 and touch_index in (1, touches) then 2 * (touches - 2) else 1 end as integer
+        ) as position_based,
+        -- Half of it for each week; in whole numbers, which add up to the same in whatever order.
         case
             when touches = 0 then 1
-            else cast(
-                exp(
-                    -0.693147180559945309 * {{ seconds_between('touched_at', 'converted_at') }}
-                    / {{ half_life_seconds }}
-                ) as numeric(38, 12)
-            )
+            else {{ weight_after(seconds_between('touched_at', 'converted_at'), half_life_seconds) }}
         end as time_decay
     from touches
     {{ evaluated_once() }}
+),
+
+-- What falls to a touch and those before it. These running totals are rounded, and what falls to one touch is a
+-- difference of two of them: so all touches of a conversion always sum to it.
+accrued as (
+    select
+        {%- for model in weighing_models %}
+        round(revenue * sum({{ model }}) over until_touch / sum({{ model }}) over whole, 4) as {{ model }}_revenue,
+        round(
+            cast(sum({{ model }}) over until_touch as numeric(38, 0)) / sum({{ model }}) over whole, 8
+        ) as {{ model }}_conversions,
+        {%- endfor %}
+        *
+    from weighted
+    window
+        until_touch as (partition by conversion_id order by touched_at, session_id rows unbounded preceding),
+        whole as (partition by conversion_id)
 )
 
 select
@@ -107,8 +122,11 @@ select
     cast(case when touch_index = 1 then 1 else 0 end as numeric(38, 8)) as first_touch_conversions,
     cast(case when touch_index = greatest(touches, 1) then revenue else 0 end as numeric(38, 4)) as last_touch_revenue,
     cast(case when touch_index = greatest(touches, 1) then 1 else 0 end as numeric(38, 8)) as last_touch_conversions,
-    {%- for model in ["linear", "position_based", "time_decay"] %}
-    {{ share_of('revenue', model, 'conversion_id', 'touch_index') }} as {{ model }}_revenue,
-    {{ conversion_share_of(model) }} as {{ model }}_conversions{% if not loop.last %},{% endif %}
-    {%- endfor %}
-from weighted
+    {%- for model in weighing_models %}{% for part, decimals in [("revenue", 4), ("conversions", 8)] %}
+    cast(
+        {{ model }}_{{ part }} - coalesce(lag({{ model }}_{{ part }}) over each_touch, 0) as numeric(38, {{ decimals }})
+    ) as {{ model }}_{{ part }}
+    {%- if not (loop.last and model == weighing_models[-1]) %},{% endif %}
+    {%- endfor %}{% endfor %}
+from accrued
+window each_touch as (partition by conversion_id order by touched_at, session_id)

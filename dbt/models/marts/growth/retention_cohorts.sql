@@ -52,26 +52,72 @@ periods as (
     where {{ not_before_touched('cohort_start', 'period_start', var('retention_periods')) }}
 ),
 
+spans as (
+    select
+        grain,
+        cohort_start,
+        min(return_start) as first_return,
+        max(return_start) as last_return
+    from cells
+    group by grain, cohort_start
+),
+
+members as (
+    select
+        spans.*,
+        periods.user_id,
+        periods.status
+    from spans
+    inner join periods on spans.grain = periods.grain and spans.cohort_start = periods.period_start
+),
+
+sizes as (
+    select
+        grain,
+        cohort_start,
+        count(*) as active_users,
+        count(case when status = 'new' then 1 end) as new_users
+    from members
+    group by grain, cohort_start
+),
+
+-- A member finds its own periods: far fewer than the cells of its cohort, in most of which it did not come back.
+returns as (
+    select
+        members.grain,
+        members.cohort_start,
+        periods.period_start as return_start,
+        count(*) as active_users,
+        count(case when members.status = 'new' then 1 end) as new_users
+    from members
+    inner join periods
+        on
+            members.grain = periods.grain
+            and members.user_id = periods.user_id
+            and members.first_return <= periods.period_start
+            and members.last_return >= periods.period_start
+    -- In its own period a cohort is whole, whatever made it one.
+    where periods.is_returning or members.cohort_start = periods.period_start
+    group by members.grain, members.cohort_start, periods.period_start
+),
+
 counted as (
     select
         cells.grain,
         cells.cohort_start,
         cells.period_index,
-        count(cohort.user_id) as active_users,
-        count(case when cohort.status = 'new' then 1 end) as new_users,
-        count(returned.user_id) as returned_users,
-        count(case when cohort.status = 'new' then returned.user_id end) as returned_new_users
+        coalesce(sizes.active_users, 0) as active_users,
+        coalesce(sizes.new_users, 0) as new_users,
+        coalesce(returns.active_users, 0) as returned_users,
+        coalesce(returns.new_users, 0) as returned_new_users
     from cells
-    left join periods as cohort
-        on cells.grain = cohort.grain and cells.cohort_start = cohort.period_start
-    left join periods as returned
+    left join sizes
+        on cells.grain = sizes.grain and cells.cohort_start = sizes.cohort_start
+    left join returns
         on
-            cells.grain = returned.grain
-            and cells.return_start = returned.period_start
-            and cohort.user_id = returned.user_id
-            -- In its own period a cohort is whole, whatever made it one.
-            and (returned.is_returning or cells.period_index = 0)
-    group by cells.grain, cells.cohort_start, cells.period_index
+            cells.grain = returns.grain
+            and cells.cohort_start = returns.cohort_start
+            and cells.return_start = returns.return_start
 ),
 
 cohorts as (

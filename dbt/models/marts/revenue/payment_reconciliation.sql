@@ -24,6 +24,7 @@
         on payments.currency <> changes.currency and {{ valid_at('changes', 'payments.paid_date') }}
     inner join {{ ref('fact_orders') }} as orders
         on payments.order_id = orders.order_id and changes.currency = orders.currency
+    where {{ within_changed('int_exchange_rates', 'payments.paid_date') }}
 {% endcall %}
 
 with orders as (
