@@ -246,8 +246,23 @@ MUTANTS = {
     ),
     "the first event of a feature changes on the day of its adoption": (
         "models/core/intermediate/int_user_milestones.sql",
-        "changes.event_date = adoption.first_date",
-        "changes.event_date > adoption.first_date",
+        "earlier.first_date < uses.first_date",
+        "earlier.first_date <= uses.first_date",
+    ),
+    "a step touches the entries of the last days alone": (
+        "models/core/intermediate/int_funnel_entries.sql",
+        "max(longest.window_days) + 1",
+        "1",
+    ),
+    "the last day of what changed is not read": (
+        "macros/exact/markers.sql",
+        "{{ day }} <= (select max({{ last }})",
+        "{{ day }} < (select max({{ last }})",
+    ),
+    "a new unit is no change": (
+        "macros/exact/build.sql",
+        "from incoming where not exists (",
+        "from incoming where false and not exists (",
     ),
     "a subscription does not touch the milestones of its users": (
         "models/core/intermediate/int_user_milestones.sql",

@@ -409,8 +409,14 @@ FAULTS = {
     "who is recognised in a browser does not tell who its visitors were": (
         "attribution",
         "models/core/intermediate/int_recognised_sessions.sql",
-        "    where changes.customer_id is not null\n{% endcall %}",
-        "    where false\n{% endcall %}",
+        "        changes.customer_id is not null\n",
+        "        false\n",
+    ),
+    "a visit is nearer to an unknown one than itself": (
+        "attribution",
+        "models/core/intermediate/int_recognised_sessions.sql",
+        "nearer.started_at < greatest(",
+        "nearer.started_at <= greatest(",
     ),
     "sessions do not follow a late version of their user": (
         "attribution",

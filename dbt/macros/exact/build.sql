@@ -130,26 +130,33 @@
 {%- endmacro %}
 
 {#-
-  Compares the temporary tables `outgoing` and `incoming` as multisets, NULLs being equal, into the temporary table
-  `changed`: the rows of which one side has more, and `_side`, which is positive where incoming has them.
+  Compares the temporary tables `outgoing` and `incoming` as multisets, NULLs being equal, into the temporary table `changed`: the
+  columns `kept`, once each, of the rows of which one side has more. A `unit` that outgoing has not got is new: nothing to compare.
 -#}
-{% macro compare(relation, without=[]) -%}
+{% macro compare(relation, unit, kept, without=[]) -%}
     {%- set columns, distinct_by = [], [] -%}
     {%- for column, type in columns_of(relation) if column not in without -%}
         {%- do columns.append(column) -%}
         {#- JSON that is equal may still be written otherwise (1 and 1.0), and what is derived from it then differs. -#}
         {%- do distinct_by.append("cast(" ~ column ~ " as text)" if type == "jsonb" else column) -%}
     {%- endfor -%}
-    {%- set columns = columns | join(", ") -%}
+    {%- set same_unit = [] -%}
+    {%- for column in unit -%}{%- do same_unit.append("incoming." ~ column ~ " = outgoing." ~ column) -%}{%- endfor -%}
+    {%- set same_unit, columns, kept = same_unit | join(" and "), columns | join(", "), kept | unique | join(", ") -%}
     create temporary table changed on commit drop as
-    select {{ columns }}, sum(_side) as _side
+    select distinct {{ kept }}
     from (
-        select {{ columns }}, 1 as _side from incoming
+        select {{ kept }}
+        from (
+            select {{ columns }}, 1 as _side from incoming where exists (select 1 from outgoing where {{ same_unit }})
+            union all
+            select {{ columns }}, -1 as _side from outgoing
+        ) as both_sides
+        group by {{ columns }}, {{ distinct_by | join(", ") }}
+        having sum(_side) <> 0
         union all
-        select {{ columns }}, -1 as _side from outgoing
-    ) as both_sides
-    group by {{ columns }}, {{ distinct_by | join(", ") }}
-    having sum(_side) <> 0
+        select {{ kept }} from incoming where not exists (select 1 from outgoing where {{ same_unit }})
+    ) as differences
 {%- endmacro %}
 
 {#- Ends a build in which nothing was touched or nothing changed. -#}

@@ -4,7 +4,8 @@
 
   Config: `unit` (the columns by which the model is rebuilt), `feed` (the columns its change feed carries; default: unit),
   `window` (for versions that are valid for a time: {from, to, derived}; the feed then tells for which time another version, or
-  none, has become valid), `looks_at` (upstreams whose changes its touched_when finds by comparing, without a feed), `indexes`, `partition_by` (a date column of the unit: one partition a month).
+  none, has become valid), `looks_at` (upstreams whose changes its touched_when finds by comparing, without a feed), `indexes`, `partition_by` (a date column of the unit: one partition a month),
+  `looks_up` (true: its upstreams have an index by which few units are looked up, as its own table has).
   docs/incremental.md explains the mechanism, markers.sql what a model says of itself.
 -#}
 {% materialization exact, adapter="postgres" %}
@@ -53,9 +54,10 @@
     {% if few %}{% do look_up() %}{% endif %}
     {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
         ~ " where " ~ in_units("touched", unit, unit, months)) %}
-    {% if few %}{% do let_planner_choose() %}{% endif %}
+    {% if few and not config.get("looks_up") %}{% do let_planner_choose() %}{% endif %}
     {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, upstream_months) ~ "\n)") %}
-    {% do run_query(compare(target)) %}
+    {% if few %}{% do let_planner_choose() %}{% endif %}
+    {% do run_query(compare(target, unit, kept=columns if window else unit + feed)) %}
     {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
         {% do nothing_to_write("nothing changed") %}
         {{ return(none) }}

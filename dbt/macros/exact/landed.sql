@@ -133,7 +133,7 @@
     {% do run_query("create temporary view outgoing as select * from held where _row_status = 'accepted'") %}
     {% do run_query("create temporary view incoming as select * from judged where _row_status = 'accepted'") %}
     {#- Where a row stood is nothing that another model reads: the same row in a corrected file is no change. -#}
-    {% do run_query(compare(target, without=["_row_status", "_load_id", "_file", "_line"])) %}
+    {% do run_query(compare(target, key, kept=feed, without=["_row_status", "_load_id", "_file", "_line"])) %}
     {% do run_query("drop view outgoing, incoming") %}
     {% call statement("main") %}
         delete from {{ target }} where _load_id in ({{ gone }});

@@ -78,10 +78,12 @@
 {%- endmacro %}
 
 {#-
-  Condition, in a touched_when that follows the windows of `upstream` by valid_at: `day` is not before all of those that changed, and
-  not after them. It goes without saying; but an index on `day` serves it, so that a new rate does not read all that was ever paid.
+  Condition, in a touched_when that joins changes by their days: `day` is not before the first of these and not after the last. That
+  goes without saying; but an index on `day` serves it, so that a new rate does not read all that was ever paid.
 -#}
-{% macro within_changed(upstream, day) -%}
-    {{ day }} >= (select min(changes.valid_from) from {{ changes(upstream) }})
-    and {{ day }} < (select max(coalesce(changes.valid_to, cast('9999-12-31' as date))) from {{ changes(upstream) }})
+{% macro within_changed(
+    upstream, day, first="changes.valid_from", last="coalesce(changes.valid_to, cast('9999-12-31' as date))"
+) -%}
+    {{ day }} >= (select min({{ first }}) from {{ changes(upstream) }})
+    and {{ day }} <= (select max({{ last }}) from {{ changes(upstream) }})
 {%- endmacro %}

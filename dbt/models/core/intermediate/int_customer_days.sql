@@ -16,11 +16,13 @@
 {% call touched_when() %}
     select days.event_date, members.customer_id
     from (select * from {{ changes('int_user_customers') }}) as members
-    inner join (
-        select event_date, user_id from {{ ref('int_user_days') }}
-        union all
-        select event_date, user_id from {{ changes('int_user_days') }}
-    ) as days on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
+    inner join {{ ref('int_user_days') }} as days
+        on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
+    union
+    select days.event_date, members.customer_id
+    from (select * from {{ changes('int_user_customers') }}) as members
+    inner join (select * from {{ changes('int_user_days') }}) as days
+        on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
 {% endcall %}
 
 select

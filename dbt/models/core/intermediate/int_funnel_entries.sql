@@ -9,6 +9,9 @@
     )
 }}
 
+{#- In days, and one more as a window may begin on the day before. -#}
+{% set longest_window_back = "-(select max(longest.window_days) + 1 from " ~ ref('int_funnel_steps') ~ " as longest)" %}
+
 -- An event with which a funnel may begin: its day.
 {% call touched_when() %}
     select steps.funnel_id, changes.user_id, changes.event_date
@@ -28,6 +31,8 @@
             and (changes.event_type = steps.event_type or (steps.mode = 'strict' and not changes.is_milestone))
     where
         held.entry_date <= changes.event_date
+        -- The longest window besides, for the index: it is known before the funnel is.
+        and held.entry_date >= {{ plus_days('changes.event_date', longest_window_back) }}
         and held.entry_date >= {{ day_of(plus_seconds('changes.event_timestamp', '-86400 * steps.window_days')) }}
 {% endcall %}
 

@@ -14,7 +14,18 @@
     from {{ changes('fact_sessions') }}
     inner join {{ ref('fact_sessions') }} as visits
         on changes.anonymous_id = visits.anonymous_id and visits.customer_id is null
-    where changes.customer_id is not null
+    where
+        changes.customer_id is not null
+        -- A visit between the two was nearer to the unknown one than this one, before and after.
+        and not exists (
+            select 1
+            from {{ ref('fact_sessions') }} as nearer
+            where
+                changes.anonymous_id = nearer.anonymous_id
+                and nearer.customer_id is not null
+                and nearer.started_at > least(changes.started_at, visits.started_at)
+                and nearer.started_at < greatest(changes.started_at, visits.started_at)
+        )
 {% endcall %}
 
 with visits as (

@@ -10,16 +10,23 @@
     everybody whose account changed would be to look through the days of all the past. -#}
 {% set of_the_account = ['trial_started', 'subscription_paid'] %}
 
--- On the day of the first use of a feature another event may be the first.
+-- On the day of the first use of any feature another event may be the first. What came later decides nothing.
 {% call touched_when() %}
-    select changes.user_id, 'activated'
-    from {{ changes('int_feature_adoption') }}
-    union
-    select changes.user_id, 'activated'
-    from {{ changes('fact_events') }}
-    inner join {{ ref('int_feature_adoption') }} as adoption
-        on changes.user_id = adoption.user_id and changes.event_date = adoption.first_date
-    where changes.event_type in ({{ quoted(var("features")) }})
+    select uses.user_id, 'activated'
+    from (
+        select changes.user_id, changes.first_date
+        from {{ changes('int_feature_adoption') }}
+        union
+        select changes.user_id, changes.event_date
+        from {{ changes('fact_events') }}
+        where changes.event_type in ({{ quoted(var("features")) }})
+    ) as uses
+    where
+        not exists (
+            select 1
+            from {{ ref('int_feature_adoption') }} as earlier
+            where uses.user_id = earlier.user_id and earlier.first_date < uses.first_date
+        )
 {% endcall %}
 
 {% for milestone in of_the_account %}

@@ -29,10 +29,12 @@
     select '{{ grain }}', {{ period_of(grain, 'days.event_date') }}, days.user_id
     from {{ changes('dim_date') }}
     inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
+    where {{ within_changed('dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day') }}
     union
     select '{{ grain }}', {{ plus_periods(grain, period_of(grain, 'days.event_date'), 1) }}, days.user_id
     from {{ changes('dim_date') }}
     inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
+    where {{ within_changed('dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day') }}
 {% endcall %}
 {% endfor %}
 

@@ -2,6 +2,7 @@
     config(
         unit=['converted_on', 'conversion_id'],
         partition_by='converted_on',
+        looks_up=true,
         indexes=[{'columns': ['converted_on', 'conversion_id', 'touch_index'], 'unique': true}],
     )
 }}
@@ -9,7 +10,15 @@
 {#- 30 days, in hours: a day has another length where clocks are changed. -#}
 {% set reach_hours = 30 * 24 %}
 {% set half_life_seconds = 7 * 24 * 3600 %}
-{% set weighing_models = ["linear", "position_based", "time_decay"] %}
+
+{#- What each model weighs a touch with; the one row of a conversion without any has all. -#}
+{#- 40, 20 and 40 percent: of n touches, the first and the last weigh 2 (n - 2), each of the others 1. -#}
+{% set position_based =
+    "cast(case when touches > 2 and touch_index in (1, touches) then 2 * (touches - 2) else 1 end as integer)" %}
+{#- Half of it for each week; in whole numbers, which add up to the same in whatever order. -#}
+{% set time_decay = "case when touches = 0 then 1 else "
+    ~ weight_after(seconds_between("touched_at", "converted_at"), half_life_seconds) ~ " end" %}
+{% set weights = {"linear": "1", "position_based": position_based, "time_decay": time_decay} %}
 
 {{ touched_by('int_conversions', ['converted_on', 'conversion_id']) }}
 
@@ -34,7 +43,6 @@ with visits as (
         campaign,
         started_at
     from {{ ref('fact_sessions') }}
-    where customer_id is not null
     union all
     select
         session_id,
@@ -70,36 +78,18 @@ touches as (
     where {{ touched('conversions.converted_on', 'conversions.conversion_id') }}
 ),
 
--- What each model weighs a touch with; the one row of a conversion without any has all.
-weighted as (
-    select
-        *,
-        1 as linear,
-        -- 40, 20 and 40 percent: of n touches, the first and the last weigh 2 (n - 2), each of the others 1.
-        cast(
-            case when touches > 2 and touch_index in (1, touches) then 2 * (touches - 2) else 1 end as integer
-        ) as position_based,
-        -- Half of it for each week; in whole numbers, which add up to the same in whatever order.
-        case
-            when touches = 0 then 1
-            else {{ weight_after(seconds_between('touched_at', 'converted_at'), half_life_seconds) }}
-        end as time_decay
-    from touches
-    {{ evaluated_once() }}
-),
-
 -- What falls to a touch and those before it. These running totals are rounded, and what falls to one touch is a
 -- difference of two of them: so all touches of a conversion always sum to it.
 accrued as (
     select
-        {%- for model in weighing_models %}
-        round(revenue * sum({{ model }}) over until_touch / sum({{ model }}) over whole, 4) as {{ model }}_revenue,
+        {%- for model, weight in weights.items() %}
+        round(revenue * sum({{ weight }}) over until_touch / sum({{ weight }}) over whole, 4) as {{ model }}_revenue,
         round(
-            cast(sum({{ model }}) over until_touch as numeric(38, 0)) / sum({{ model }}) over whole, 8
+            cast(sum({{ weight }}) over until_touch as numeric(38, 0)) / sum({{ weight }}) over whole, 8
         ) as {{ model }}_conversions,
         {%- endfor %}
         *
-    from weighted
+    from touches
     window
         until_touch as (partition by conversion_id order by touched_at, session_id rows unbounded preceding),
         whole as (partition by conversion_id)
@@ -122,11 +112,11 @@ select
     cast(case when touch_index = 1 then 1 else 0 end as numeric(38, 8)) as first_touch_conversions,
     cast(case when touch_index = greatest(touches, 1) then revenue else 0 end as numeric(38, 4)) as last_touch_revenue,
     cast(case when touch_index = greatest(touches, 1) then 1 else 0 end as numeric(38, 8)) as last_touch_conversions,
-    {%- for model in weighing_models %}{% for part, decimals in [("revenue", 4), ("conversions", 8)] %}
+    {%- for model in weights %}{% for part, decimals in [("revenue", 4), ("conversions", 8)] %}
     cast(
         {{ model }}_{{ part }} - coalesce(lag({{ model }}_{{ part }}) over each_touch, 0) as numeric(38, {{ decimals }})
     ) as {{ model }}_{{ part }}
-    {%- if not (loop.last and model == weighing_models[-1]) %},{% endif %}
+    {%- if not (loop.last and model == "time_decay") %},{% endif %}
     {%- endfor %}{% endfor %}
 from accrued
 window each_touch as (partition by conversion_id order by touched_at, session_id)
