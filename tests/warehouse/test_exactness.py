@@ -78,7 +78,11 @@ def history_of_edges() -> list[list[Delivery]]:
     foreseen = {**subscription, "subscription_id": "foreseen", "customer_id": "foreseen", "period_start": f"{first}"}
     foreseen |= {"trial_end": f"{week_later - timedelta(days=1)}", "updated_at": f"{first}T00:00:00Z"}
     facts = {
-        "users": [user, {**user, "user_id": "foreseen", "customer_id": "foreseen"}],
+        "users": [
+            user,
+            {**user, "user_id": "foreseen", "customer_id": "foreseen"},
+            {**user, "user_id": "login_only", "customer_id": "left"},
+        ],
         "subscriptions": [foreseen],
         "customers": [small],
         "orders": [order, {**order, "order_id": "of edge", "customer_id": "edge"}],
@@ -90,7 +94,7 @@ def history_of_edges() -> list[list[Delivery]]:
         # The only login of the day ...
         [(first, {**facts, "events": [*on_first_day, event("login_only", "login", f"{first}T09:00:00Z")]})],
         # The window of a funnel ends at this moment; another event becomes the first use of a feature on its day;
-        # an order of a week ago is paid.
+        # an order of a week ago is paid. Somebody's clock is ahead, on a day that has come when the next lands.
         [
             (
                 week_later,
@@ -98,13 +102,17 @@ def history_of_edges() -> list[list[Delivery]]:
                     "events": [
                         event("walker", "add_to_cart", f"{week_later}T09:00:00Z"),
                         event("same_day", "export_run", f"{first}T08:00:00Z"),
+                        event("ahead", "login", f"{next_day}T09:00:00Z"),
                     ],
                     "payments": [for_order],
                 },
             )
         ],
-        # ... is withdrawn.
-        [(first, {"events": on_first_day})],
+        # ... is withdrawn, and who logged in had moved to another customer before.
+        [
+            (first, {"events": on_first_day}),
+            (week_later, {"users": [{**user, "user_id": "login_only", "updated_at": "2026-01-02T00:00:00Z"}]}),
+        ],
         # One used a feature a day earlier than known, and of one nothing was known two weeks ago.
         [
             (
@@ -252,12 +260,17 @@ MUTANTS = {
     "a step touches the entries of the last days alone": (
         "models/core/intermediate/int_funnel_entries.sql",
         "max(longest.window_days) + 1",
-        "1",
+        "max(1)",
     ),
     "the last day of what changed is not read": (
         "macros/exact/markers.sql",
         "{{ day }} <= (select max({{ last }})",
         "{{ day }} < (select max({{ last }})",
+    ),
+    "the first day of what changed is not read": (
+        "macros/exact/markers.sql",
+        "{{ day }} >= (select min({{ first }})",
+        "{{ day }} > (select min({{ first }})",
     ),
     "a new unit is no change": (
         "macros/exact/build.sql",
@@ -310,6 +323,11 @@ MUTANTS = {
         "valid_at('members', 'changes.event_date') ~ ' and false'",
     ),
     "a user who changes the customer leaves its days behind": (
+        "models/core/intermediate/int_customer_days.sql",
+        "valid_at('members', 'days.event_date') }}\n    union",
+        "valid_at('members', 'days.event_date') }} and false\n    union",
+    ),
+    "a user who changes the customer leaves behind a day that went in the same build": (
         "models/core/intermediate/int_customer_days.sql",
         "valid_at('members', 'days.event_date') }}\n{% endcall %}",
         "valid_at('members', 'days.event_date') }} and false\n{% endcall %}",

@@ -128,6 +128,7 @@
     {#- `held`: the rows of these keys as the table has them; `judged`: the same keys and all fresh rows as they are to be. -#}
     {% do run_query("create temporary table held on commit drop as select * from " ~ target ~ " where (" ~ keys
         ~ ") in (select " ~ keys ~ " from keys) and _reject_rule is null") %}
+    {% do run_query("analyze held") %}
     {% set contenders = "select " ~ names ~ " from held where _load_id not in (" ~ gone ~ ") union all select " ~ names ~ " from fresh" %}
     {% do run_query("create temporary table judged on commit drop as " ~ with_verdict(contenders, key, latest_by)) %}
     {% do run_query("create temporary view outgoing as select * from held where _row_status = 'accepted'") %}

@@ -79,7 +79,8 @@
 
 {#-
   Condition, in a touched_when that joins changes by their days: `day` is not before the first of these and not after the last. That
-  goes without saying; but an index on `day` serves it, so that a new rate does not read all that was ever paid.
+  goes without saying; but an index on `day` serves it, so that a new rate does not read all that was ever paid. `first` and `last`
+  are days: a day is before the moment at which a version of it begins.
 -#}
 {% macro within_changed(
     upstream, day, first="changes.valid_from", last="coalesce(changes.valid_to, cast('9999-12-31' as date))"

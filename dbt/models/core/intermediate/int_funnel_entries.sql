@@ -9,7 +9,7 @@
     )
 }}
 
-{#- In days, and one more as a window may begin on the day before. -#}
+{#- In days, and one more as a day may have 23 hours, where clocks are changed. -#}
 {% set longest_window_back = "-(select max(longest.window_days) + 1 from " ~ ref('int_funnel_steps') ~ " as longest)" %}
 
 -- An event with which a funnel may begin: its day.
