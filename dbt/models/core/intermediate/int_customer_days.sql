@@ -12,8 +12,8 @@
         on changes.user_id = members.user_id and {{ valid_at('members', 'changes.event_date') }}
 {% endcall %}
 
--- A user who comes or goes takes along the days of its window, also those that it has lost in the meantime. Each by itself,
--- for the index on the days.
+-- A user who comes or goes takes along the days of its window, also those that it has lost in the meantime. The two are
+-- joined each by itself, for the index on the days.
 {% call touched_when() %}
     select days.event_date, members.customer_id
     from (select * from {{ changes('int_user_customers') }}) as members

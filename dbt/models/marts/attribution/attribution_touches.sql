@@ -113,11 +113,12 @@ select
     cast(case when touch_index = 1 then 1 else 0 end as numeric(38, 8)) as first_touch_conversions,
     cast(case when touch_index = greatest(touches, 1) then revenue else 0 end as numeric(38, 4)) as last_touch_revenue,
     cast(case when touch_index = greatest(touches, 1) then 1 else 0 end as numeric(38, 8)) as last_touch_conversions,
-    {%- for model in weights %}{% set last_model = loop.last %}{% for part, decimals in [("revenue", 4), ("conversions", 8)] %}
+    {%- for model in weights %}{% set is_last = loop.last %}
+    {%- for part, decimals in [("revenue", 4), ("conversions", 8)] %}
     cast(
         {{ model }}_{{ part }} - coalesce(lag({{ model }}_{{ part }}) over each_touch, 0) as numeric(38, {{ decimals }})
     ) as {{ model }}_{{ part }}
-    {%- if not (loop.last and last_model) %},{% endif %}
+    {%- if not (loop.last and is_last) %},{% endif %}
     {%- endfor %}{% endfor %}
 from accrued
 window each_touch as (partition by conversion_id order by touched_at, session_id)
