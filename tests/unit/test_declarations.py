@@ -97,7 +97,7 @@ def test_a_dashboard_has_an_owner_and_reads_marts_alone(manifest: dict[str, Any]
 
 
 def test_an_exact_model_has_an_index_on_its_unit(manifest: dict[str, Any]) -> None:
-    """Few units are looked up by it: without one, each would cost a walk through the table."""
+    """And those in which another looks up: without one, each lookup would cost a walk through the table."""
     exact = {
         node["name"]: node["config"]
         for node in manifest["nodes"].values()
@@ -112,6 +112,13 @@ def test_an_exact_model_has_an_index_on_its_unit(manifest: dict[str, Any]) -> No
         )
     }
     assert not without
+    unindexed = {
+        (name, upstream)
+        for name, config in exact.items()
+        for upstream, columns in (config.get("looks_up") or {}).items()
+        if not any(index["columns"][: len(columns)] == columns for index in exact[upstream].get("indexes") or [])
+    }
+    assert not unindexed
 
 
 def test_every_metric_of_the_documentation_agrees_with_its_model_and_its_unit_test(manifest: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@
   Config: `unit` (the columns by which the model is rebuilt), `feed` (the columns its change feed carries; default: unit),
   `window` (for versions that are valid for a time: {from, to, derived}; the feed then tells for which time another version, or
   none, has become valid), `looks_at` (upstreams whose changes its touched_when finds by comparing, without a feed), `indexes`, `partition_by` (a date column of the unit: one partition a month),
-  `looks_up` (true: its upstreams have an index by which few units are looked up, as its own table has).
+  `looks_up` (upstream tables in which few units are looked up, as in its own, each with the columns that an index of it begins with).
   docs/incremental.md explains the mechanism, markers.sql what a model says of itself.
 -#}
 {% materialization exact, adapter="postgres" %}

@@ -1,7 +1,7 @@
 {{
     config(
         unit=['event_date', 'user_id'],
-        looks_up=true,
+        looks_up={'fact_events': ['user_id', 'event_date'], 'int_user_milestones': ['user_id']},
         feed=['user_id', 'event_type', 'is_milestone', 'event_date', 'event_timestamp'],
         indexes=[{'columns': ['user_id', 'event_timestamp']}, {'columns': ['user_id', 'event_date']}],
     )

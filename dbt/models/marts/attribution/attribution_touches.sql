@@ -2,7 +2,11 @@
     config(
         unit=['converted_on', 'conversion_id'],
         partition_by='converted_on',
-        looks_up=true,
+        looks_up={
+            'int_conversions': ['conversion_id'],
+            'fact_sessions': ['customer_id', 'started_at'],
+            'int_recognised_sessions': ['customer_id', 'started_at'],
+        },
         indexes=[{'columns': ['converted_on', 'conversion_id', 'touch_index'], 'unique': true}],
     )
 }}
