@@ -73,8 +73,8 @@ psql: $(READY)  ## A session in the warehouse as its owner: [SQL="select 1"]
 env: $(READY)  ## Addresses and credentials for a shell: eval "$(make -s env)"
 	@$(LOCAL) env
 
-test: $(READY)  ## All tests: [ARGS="-k landing"]
-	@$(PYTHON) -m pytest $(ARGS)
+test: $(READY)  ## All tests, side by side: [ARGS="-k landing"]
+	@$(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope $(ARGS)
 
 test-compose: $(READY)  ## The tests of the stack in containers; needs a Docker engine
 	@COMPOSE=1 $(PYTHON) -m pytest tests/compose $(ARGS)

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from infrastructure.local.dotenv import set_value
 from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, load_settings
@@ -29,12 +31,36 @@ from tests.server import drop_database, running_server
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+# Tests that share a stack. They, and those of each other file, run in one of the processes of `make test`.
+STACK_IS_SHARED = ("tests/airflow/", "tests/documentation/", "tests/integration/test_local_stack.py")
+# In these folders a test has all it needs to itself, and may take as long as a file elsewhere.
+TESTS_ARE_FREE = "tests/warehouse/"
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Which tests `make test` keeps together, and in which order it begins them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(STACK_IS_SHARED):
+            return "stack"
+        return nodeid if nodeid.startswith(TESTS_ARE_FREE) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
+    config.option.loadscopereorder = False  # as collected: the stack, which takes longest, first
+    return Scheduler(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "LONG" not in os.environ and item.get_closest_marker("long"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: LONG=1 runs it"))
         if "COMPOSE" not in os.environ and item.get_closest_marker("compose"):
             item.add_marker(pytest.mark.skip(reason="needs a Docker engine: make test-compose runs it"))
+        if "stack" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith(STACK_IS_SHARED):
+            raise pytest.UsageError(
+                f"{item.nodeid} uses the stack, but its file is not in STACK_IS_SHARED of {__file__}."
+            )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,7 +22,7 @@ from infrastructure.warehouse import connect, ensure_warehouse
 from tests.airflow.conftest import Pipeline, contents, wait_until
 from tests.conftest import Stack
 
-# The scheduler is killed every time in test_pipeline.py, and dbt in test_transform.py.
+# dbt is killed every time in test_transform.py.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 VICTIMS = ("scheduler", "supervisor of the task", "process of the task", "back end", "postgres")

@@ -211,7 +211,13 @@ def test_down_and_up_keep_the_data(containers: Stack) -> None:
         assert server.info.user == "postgres"
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    "service",
+    [
+        service if service in ("postgres", "airflow-scheduler") else pytest.param(service, marks=pytest.mark.long)
+        for service in SERVICES
+    ],
+)
 def test_a_killed_container_comes_back_and_the_next_run_is_green(containers: Stack, service: str) -> None:
     before = inspected(containers)[service]
     # `docker kill` would count as a wish that it stays down. The first process is the engine's, its child the program.
@@ -241,6 +247,7 @@ def database_elsewhere(containers: Stack, tmp_path: Path) -> Iterator[dict[str, 
         }
 
 
+@pytest.mark.long
 def test_a_second_checkout_goes_to_production_beside_the_first(
     containers: Stack, database_elsewhere: dict[str, str]
 ) -> None:

@@ -109,7 +109,9 @@ def test_processor_without_its_features(expected: dict[str, str], tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "other", [company(seed=43), company(scale="0.31"), company(founded=FOUNDED - timedelta(days=1))], ids=str
+    "other",
+    [company(seed=43), company(scale="0.31"), company(founded=FOUNDED - timedelta(days=1))],
+    ids=["seed", "scale", "founded"],
 )
 def test_what_the_bytes_do_depend_on(expected: dict[str, str], tmp_path: Path, other: Company) -> None:
     day = DAYS[3]
