@@ -664,7 +664,9 @@ def test_a_changed_seed_rebuilds_the_models_above_it(warehouse: Settings, build:
     assert not differences(warehouse, tables)
 
 
-def test_changed_indexes_reach_a_table_that_is_there(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+def test_changed_indexes_and_descriptions_reach_a_table_that_is_there(
+    warehouse: Settings, build: Build, tmp_path: Path
+) -> None:
     """Of a table that follows, one with partitions, and one that takes in loads."""
     dice = random.Random(4)
     months = [FIRST_DAY, FIRST_DAY + timedelta(days=31)]
@@ -674,7 +676,7 @@ def test_changed_indexes_reach_a_table_that_is_there(warehouse: Settings, build:
     models = ("dim_date", "fact_events", "base_events")
     run = ("run", "--select", *(f"+{model}" for model in models))
     build(warehouse, *run)
-    before = indexes(warehouse, models)
+    before, told = indexes(warehouse, models), descriptions(warehouse, models)
     project = PROJECT
     for file, text, instead in (
         (
@@ -688,15 +690,18 @@ def test_changed_indexes_reach_a_table_that_is_there(warehouse: Settings, build:
             "{'columns': ['event_date', 'user_id']}",
         ),
         ("models/staging/base/base_events.sql", "{'columns': ['_load_id', '_row_status']},", ""),
+        ("models/core/dim_date.yml", "The calendar:", "The days:"),
+        ("models/core/fact_events.yml", "What users did in the product:", "What was done in the product:"),
+        ("models/staging/base/base_events.yml", "description: The user who did it.", "description: Who did it."),
     ):
-        project = mutant(project, tmp_path / Path(file).stem, file, text, instead)
+        project = mutant(project, tmp_path / Path(file).name, file, text, instead)
     rebuilt = last_rebuilt(warehouse)
     build(warehouse, *run, project=project)
     assert last_rebuilt(warehouse) == rebuilt
-    after = indexes(warehouse, models)
+    after, told_after = indexes(warehouse, models), descriptions(warehouse, models)
     build(warehouse, *run, "--full-refresh", project=project)
-    assert [model for model in models if before[model] == after[model]] == []
-    assert after == indexes(warehouse, models)
+    assert [model for model in models if before[model] == after[model] or told[model] == told_after[model]] == []
+    assert (after, told_after) == (indexes(warehouse, models), descriptions(warehouse, models))
 
 
 def indexes(settings: Settings, models: tuple[str, ...]) -> dict[str, list[str]]:
@@ -704,3 +709,17 @@ def indexes(settings: Settings, models: tuple[str, ...]) -> dict[str, list[str]]
     query = "select regexp_replace(indexdef, 'INDEX \\S+ ON', 'ON') from pg_indexes where tablename = %s order by 1"
     with psycopg.connect(settings.dsn("owner")) as connection:
         return {model: [row[0] for row in connection.execute(query, [model])] for model in models}
+
+
+def descriptions(settings: Settings, models: tuple[str, ...]) -> dict[str, list[str]]:
+    """What the database says of each table and its columns."""
+    query = """
+        select coalesce(attname, ''), description
+        from pg_class
+        inner join pg_description on pg_class.oid = objoid and classoid = 'pg_class'::regclass
+        left join pg_attribute on objoid = attrelid and objsubid = attnum
+        where relname = %s and relnamespace = any (array['staging', 'core', 'marts']::regnamespace[])
+        order by 1
+    """
+    with psycopg.connect(settings.dsn("owner")) as connection:
+        return {model: [": ".join(row) for row in connection.execute(query, [model])] for model in models}

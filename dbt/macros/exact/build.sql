@@ -130,6 +130,22 @@
 {%- endmacro %}
 
 {#-
+  Writes the descriptions of the table and of its columns where they are not those written last. dbt asks twice for the columns and
+  writes all of them: done for every table in every build, that was a quarter of its time.
+-#}
+{% macro renew_descriptions(target, rebuilt) -%}
+    {%- set described = [model.description] -%}
+    {%- for column in model.columns.values() -%}{%- do described.append([column.name, column.description]) -%}{%- endfor -%}
+    {%- set descriptions = local_md5(tojson(described)) -%}
+    {%- set written = run_query("select 1 from change_feed.described where model = '" ~ model.name ~ "' and descriptions = '" ~ descriptions ~ "'").rows -%}
+    {%- if rebuilt or not written -%}
+        {%- do persist_docs(target, model) -%}
+        {%- do run_query("insert into change_feed.described (model, descriptions) values ('" ~ model.name ~ "', '" ~ descriptions ~ "')"
+            ~ " on conflict (model) do update set descriptions = excluded.descriptions") -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
   Compares the temporary tables `outgoing` and `incoming` as multisets, NULLs being equal, into the temporary table `changed`: the
   columns `kept`, once each, of the rows of which one side has more. A `unit` that outgoing has not got is new: nothing to compare.
 -#}

@@ -22,7 +22,8 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {% set positions = upstream_positions(upstreams) %}
-    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, upstreams) %}
+    {% set rebuilt = existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, upstreams) %}
+    {% if rebuilt %}
         {% do rebuild(existing, target, sql, feed) %}
         {% do record_build(definition, positions, next_seq(), rebuilt=true) %}
     {% else %}
@@ -30,7 +31,7 @@
         {% do renew_indexes(target) %}
     {% endif %}
     {% do apply_grants(target, config.get("grants"), should_revoke=false) %}
-    {% do persist_docs(target, model) %}
+    {% do renew_descriptions(target, rebuilt) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}

@@ -20,7 +20,8 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {% set loads = load_changes() %}
-    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, []) %}
+    {% set rebuilt = existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, []) %}
+    {% if rebuilt %}
         {#- The loads that were listed, and not one that is committed while this reads: it would be taken in a second time. -#}
         {% set listed = from_loads(sql, "_load_id in (" ~ load_ids(loads["live"]) ~ ")") %}
         {% do rebuild(existing, target, with_verdict(listed, key, latest_by), feed) %}
@@ -35,7 +36,7 @@
         {% do nothing_to_write("nothing landed") %}
         {% do renew_indexes(target) %}
     {% endif %}
-    {% do persist_docs(target, model) %}
+    {% do renew_descriptions(target, rebuilt) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}
