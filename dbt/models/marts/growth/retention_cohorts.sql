@@ -28,77 +28,92 @@
         coalesce(cells.period_index, held.period_index)
     from {{ ref('int_retention_cells') }} as cells
     full join (select * from {{ this }} where retention_type = 'recurring') as held
-        on
-            cells.grain = held.grain
-            and cells.cohort_start = held.cohort_start
-            and cells.period_index = held.period_index
+        on cells.grain = held.grain and cells.cohort_start = held.cohort_start and cells.period_index = held.period_index
     where cells.grain is null or held.grain is null
 {% endcall %}
 
 with cells as (
-    select *
-    from {{ ref('int_retention_cells') }}
-    where {{ touched('grain', 'cohort_start', 'period_index') }}
+    select
+        cells.*,
+        case when {{ touched('grain', 'cohort_start', 'period_index') }} then 1 else 0 end as is_touched
+    from {{ ref('int_retention_cells') }} as cells
+),
+
+-- Every cell of these cohorts is counted: from the members of the cohort to when they came back.
+whole_cohorts as (
+    select
+        grain,
+        cohort_start,
+        max(return_start) as last_return
+    from cells
+    group by grain, cohort_start
+    having min(is_touched) = 1
+),
+
+-- A cell of another cohort is counted from who was there in its later period, back to the cohorts they belong to: a new
+-- period, or one that a late row touches, has a cell in each cohort before it.
+late_periods as (
+    select
+        cells.grain,
+        cells.return_start,
+        min(cells.cohort_start) as first_cohort
+    from cells
+    left join whole_cohorts on cells.grain = whole_cohorts.grain and cells.cohort_start = whole_cohorts.cohort_start
+    where cells.is_touched = 1 and whole_cohorts.grain is null
+    group by cells.grain, cells.return_start
 ),
 
 periods as (
     select
-        grain,
-        period_start,
-        user_id,
-        status,
-        is_returning
-    from {{ ref('int_user_periods') }}
-    where {{ not_before_touched('cohort_start', 'period_start', var('retention_periods')) }}
-),
-
-spans as (
-    select
-        grain,
-        cohort_start,
-        min(return_start) as first_return,
-        max(return_start) as last_return
-    from cells
-    group by grain, cohort_start
-),
-
-members as (
-    select
-        spans.*,
-        periods.user_id,
-        periods.status
-    from spans
-    inner join periods on spans.grain = periods.grain and spans.cohort_start = periods.period_start
+        periods.*,
+        whole_cohorts.last_return,
+        late_periods.first_cohort
+    from (
+        select * from {{ ref('int_user_periods') }}
+        where {{ not_before_touched('cohort_start', 'period_start', var('retention_periods')) }}
+    ) as periods
+    left join whole_cohorts on periods.grain = whole_cohorts.grain and periods.period_start = whole_cohorts.cohort_start
+    left join late_periods on periods.grain = late_periods.grain and periods.period_start = late_periods.return_start
 ),
 
 sizes as (
     select
         grain,
-        cohort_start,
+        period_start as cohort_start,
         count(*) as active_users,
         count(case when status = 'new' then 1 end) as new_users
-    from members
-    group by grain, cohort_start
+    from periods
+    group by grain, period_start
 ),
 
--- A member finds its own periods: far fewer than the cells of its cohort, in most of which it did not come back.
+pairs as (
+    select
+        one.grain,
+        least(one.period_start, other.period_start) as cohort_start,
+        greatest(one.period_start, other.period_start) as return_start,
+        case when one.period_start < other.period_start then one.status else other.status end as status
+    from periods as one
+    inner join periods as other on one.grain = other.grain and one.user_id = other.user_id
+    where
+        (one.last_return is not null or one.first_cohort is not null)
+        and case
+            when one.period_start < other.period_start then other.period_start <= one.last_return and other.is_returning
+            when one.period_start > other.period_start
+                then one.first_cohort <= other.period_start and one.is_returning and other.last_return is null
+            -- In its own period a cohort is whole, whatever made it one.
+            else true
+        end
+),
+
 returns as (
     select
-        members.grain,
-        members.cohort_start,
-        periods.period_start as return_start,
+        grain,
+        cohort_start,
+        return_start,
         count(*) as active_users,
-        count(case when members.status = 'new' then 1 end) as new_users
-    from members
-    inner join periods
-        on
-            members.grain = periods.grain
-            and members.user_id = periods.user_id
-            and members.first_return <= periods.period_start
-            and members.last_return >= periods.period_start
-    -- In its own period a cohort is whole, whatever made it one.
-    where periods.is_returning or members.cohort_start = periods.period_start
-    group by members.grain, members.cohort_start, periods.period_start
+        count(case when status = 'new' then 1 end) as new_users
+    from pairs
+    group by grain, cohort_start, return_start
 ),
 
 counted as (
@@ -111,13 +126,12 @@ counted as (
         coalesce(returns.active_users, 0) as returned_users,
         coalesce(returns.new_users, 0) as returned_new_users
     from cells
-    left join sizes
-        on cells.grain = sizes.grain and cells.cohort_start = sizes.cohort_start
+    left join sizes on cells.grain = sizes.grain and cells.cohort_start = sizes.cohort_start
     left join returns
         on
-            cells.grain = returns.grain
-            and cells.cohort_start = returns.cohort_start
+            cells.grain = returns.grain and cells.cohort_start = returns.cohort_start
             and cells.return_start = returns.return_start
+    where cells.is_touched = 1
 ),
 
 cohorts as (
