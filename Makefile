@@ -74,7 +74,7 @@ env: $(READY)  ## Addresses and credentials for a shell: eval "$(make -s env)"
 	@$(LOCAL) env
 
 test: $(READY)  ## All tests, side by side: [ARGS="-k landing"]
-	@$(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
 test-compose: $(READY)  ## The tests of the stack in containers; needs a Docker engine
 	@COMPOSE=1 $(PYTHON) -m pytest tests/compose $(ARGS)

@@ -31,14 +31,17 @@ from tests.server import drop_database, running_server
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-# Tests that share a stack. They, and those of each other file, run in one of the processes of `make test`.
-STACK_IS_SHARED = ("tests/airflow/", "tests/documentation/", "tests/integration/test_local_stack.py")
-# In these folders a test has all it needs to itself, and may take as long as a file elsewhere.
+# The fixture `stack` is used by these files: in another process they would start one more.
+STACK_IS_SHARED = (
+    *(f"tests/airflow/test_{name}.py" for name in ("kills", "pipeline", "retries", "run_assets", "run_page", "runs")),
+    *("tests/documentation/", "tests/integration/test_local_stack.py"),
+)
+# In this folder a test has all it needs to itself, and may take as long as a file elsewhere.
 TESTS_ARE_FREE = "tests/warehouse/"
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
-    """Which tests `make test` keeps together, and in which order it begins them."""
+    """Which tests `make test` runs in the same process, one after the other."""
 
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(STACK_IS_SHARED):
@@ -46,8 +49,8 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
         return nodeid if nodeid.startswith(TESTS_ARE_FREE) else nodeid.partition("::")[0]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
-    config.option.loadscopereorder = False  # as collected: the stack, which takes longest, first
     return Scheduler(config, log)
 
 
@@ -57,10 +60,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="takes minutes: LONG=1 runs it"))
         if "COMPOSE" not in os.environ and item.get_closest_marker("compose"):
             item.add_marker(pytest.mark.skip(reason="needs a Docker engine: make test-compose runs it"))
-        if "stack" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith(STACK_IS_SHARED):
-            raise pytest.UsageError(
-                f"{item.nodeid} uses the stack, but its file is not in STACK_IS_SHARED of {__file__}."
-            )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,24 +77,25 @@ def postgres(_no_settings_of_the_developer: None) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def warehouse(postgres: Settings, tmp_path: Path) -> Iterator[Settings]:
+def warehouse(postgres: Settings, tmp_path: Path, worker_id: str) -> Iterator[Settings]:
     """Settings of a fresh warehouse and an empty landing zone, for one test.
 
-    They are all called the same: what dbt has parsed for one is good for the next.
+    Those of a process are all called the same: what dbt has parsed for one is good for the next. Another process has
+    another name, as dbt writes into a folder of the project that has it.
     """
-    settings = replace(postgres, database="test", landing_zone=tmp_path / "raw")
+    settings = replace(postgres, database=f"test_{worker_id}", landing_zone=tmp_path / "raw")
     ensure_warehouse(settings)
     yield settings
     drop_database(settings, settings.database)
 
 
 @pytest.fixture
-def new_warehouse(postgres: Settings, tmp_path: Path) -> Iterator[Callable[[], Settings]]:
+def new_warehouse(postgres: Settings, tmp_path: Path, worker_id: str) -> Iterator[Callable[[], Settings]]:
     """A function that makes one more fresh warehouse for a test that compares several."""
     made: list[Settings] = []
 
     def make() -> Settings:
-        name = f"test_{len(made) + 2}"
+        name = f"test_{worker_id}_{len(made) + 2}"
         settings = replace(postgres, database=name, landing_zone=tmp_path / name)
         ensure_warehouse(settings)
         made.append(settings)

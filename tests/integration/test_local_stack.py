@@ -1,6 +1,6 @@
 """The embedded stack for real: up, what it tells, what it survives, down, and up again with its data.
 
-The tests are in the order of a stack's life and share one; killing the scheduler is in tests/airflow.
+The tests are in the order of a stack's life and share one; the long tests in tests/airflow kill the scheduler.
 """
 
 from __future__ import annotations

@@ -97,12 +97,13 @@ def test_a_dashboard_has_an_owner_and_reads_marts_alone(manifest: dict[str, Any]
 
 
 def test_an_exact_model_has_an_index_on_its_unit(manifest: dict[str, Any]) -> None:
-    """And those in which another looks up: without one, each lookup would cost a walk through the table."""
-    exact = {
-        node["name"]: node["config"]
+    """And where it looks units up, its upstreams have: without one, each lookup would cost a walk through the table."""
+    nodes = {
+        node["name"]: node
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model" and node["config"]["materialized"] == "exact"
     }
+    exact = {name: node["config"] for name, node in nodes.items()}
     assert len(exact) >= 60
     without = {
         name
@@ -112,13 +113,14 @@ def test_an_exact_model_has_an_index_on_its_unit(manifest: dict[str, Any]) -> No
         )
     }
     assert not without
-    unindexed = {
-        (name, upstream)
-        for name, config in exact.items()
-        for upstream, columns in (config.get("looks_up") or {}).items()
-        if not any(index["columns"][: len(columns)] == columns for index in exact[upstream].get("indexes") or [])
-    }
-    assert not unindexed
+    looking_up = {name: config["looks_up"] for name, config in exact.items() if config.get("looks_up")}
+    assert looking_up
+    for name, looked_up in looking_up.items():
+        upstreams = {key.rpartition(".")[2] for key in nodes[name]["depends_on"]["nodes"]} & exact.keys()
+        assert looked_up.keys() == upstreams, name
+        for upstream, columns in looked_up.items():
+            indexes = exact[upstream].get("indexes") or []
+            assert any(index["columns"][: len(columns)] == columns for index in indexes), f"{upstream} of {name}"
 
 
 def test_every_metric_of_the_documentation_agrees_with_its_model_and_its_unit_test(manifest: dict[str, Any]) -> None:

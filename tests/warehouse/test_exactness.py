@@ -237,6 +237,21 @@ MUTANTS = {
         "['cohort_start', 'return_start']",
         "['return_start']",
     ),
+    "the last period to which a cohort comes back is not counted": (
+        "models/marts/growth/retention_cohorts.sql",
+        "other.period_start <= one.last_return",
+        "other.period_start < one.last_return",
+    ),
+    "a new period is counted beside the last cohort before it alone": (
+        "models/marts/growth/retention_cohorts.sql",
+        "min(cells.cohort_start)",
+        "max(cells.cohort_start)",
+    ),
+    "a cell is counted from both of its periods": (
+        "models/marts/growth/retention_cohorts.sql",
+        "other.last_return is null and ",
+        "",
+    ),
     "a week's first uses count in that week's adopters only": (
         "models/marts/growth/feature_engagement.sql",
         "weeks.period_start >= changes.week_start",

@@ -130,19 +130,20 @@
 {%- endmacro %}
 
 {#-
-  Writes the descriptions of the table and of its columns where they are not those written last. dbt asks twice for the columns and
-  writes all of them: done for every table in every build, that was a quarter of its time.
+  Writes the descriptions of the table and of its columns where the database has others. dbt asks twice for the columns and writes all
+  of them: done for every table in every build, that was a quarter of its time.
 -#}
-{% macro renew_descriptions(target, rebuilt) -%}
-    {%- set described = [model.description] -%}
-    {%- for column in model.columns.values() -%}{%- do described.append([column.name, column.description]) -%}{%- endfor -%}
-    {%- set descriptions = local_md5(tojson(described)) -%}
-    {%- set written = run_query("select 1 from change_feed.described where model = '" ~ model.name ~ "' and descriptions = '" ~ descriptions ~ "'").rows -%}
-    {%- if rebuilt or not written -%}
-        {%- do persist_docs(target, model) -%}
-        {%- do run_query("insert into change_feed.described (model, descriptions) values ('" ~ model.name ~ "', '" ~ descriptions ~ "')"
-            ~ " on conflict (model) do update set descriptions = excluded.descriptions") -%}
-    {%- endif -%}
+{% macro renew_descriptions(target) -%}
+    {%- set query -%}
+        select coalesce(a.attname, ''), d.description
+        from pg_description as d
+        left join pg_attribute as a on d.objoid = a.attrelid and d.objsubid = a.attnum
+        where d.objoid = to_regclass('{{ target }}') and d.classoid = 'pg_class'::regclass
+    {%- endset -%}
+    {%- set there, wanted = {}, {"": model.description} -%}
+    {%- for name, description in run_query(query).rows -%}{%- do there.update({name or "": description}) -%}{%- endfor -%}
+    {%- for column in model.columns.values() -%}{%- do wanted.update({column.name: column.description}) -%}{%- endfor -%}
+    {%- if wanted != there -%}{%- do persist_docs(target, model) -%}{%- endif -%}
 {%- endmacro %}
 
 {#-

@@ -5,7 +5,8 @@
   Config: `unit` (the columns by which the model is rebuilt), `feed` (the columns its change feed carries; default: unit),
   `window` (for versions that are valid for a time: {from, to, derived}; the feed then tells for which time another version, or
   none, has become valid), `looks_at` (upstreams whose changes its touched_when finds by comparing, without a feed), `indexes`, `partition_by` (a date column of the unit: one partition a month),
-  `looks_up` (upstream tables in which few units are looked up, as in its own, each with the columns that an index of it begins with).
+  `looks_up` (its exact upstreams, each with the columns by which few units are looked up there, and with which an index of it begins:
+  the planner may then do nothing else in the definition).
   docs/incremental.md explains the mechanism, markers.sql what a model says of itself.
 -#}
 {% materialization exact, adapter="postgres" %}
@@ -22,8 +23,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {% set positions = upstream_positions(upstreams) %}
-    {% set rebuilt = existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, upstreams) %}
-    {% if rebuilt %}
+    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, upstreams) %}
         {% do rebuild(existing, target, sql, feed) %}
         {% do record_build(definition, positions, next_seq(), rebuilt=true) %}
     {% else %}
@@ -31,7 +31,7 @@
         {% do renew_indexes(target) %}
     {% endif %}
     {% do apply_grants(target, config.get("grants"), should_revoke=false) %}
-    {% do renew_descriptions(target, rebuilt) %}
+    {% do renew_descriptions(target) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}

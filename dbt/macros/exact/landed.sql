@@ -20,8 +20,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {% set loads = load_changes() %}
-    {% set rebuilt = existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, []) %}
-    {% if rebuilt %}
+    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, []) %}
         {#- The loads that were listed, and not one that is committed while this reads: it would be taken in a second time. -#}
         {% set listed = from_loads(sql, "_load_id in (" ~ load_ids(loads["live"]) ~ ")") %}
         {% do rebuild(existing, target, with_verdict(listed, key, latest_by), feed) %}
@@ -36,7 +35,7 @@
         {% do nothing_to_write("nothing landed") %}
         {% do renew_indexes(target) %}
     {% endif %}
-    {% do renew_descriptions(target, rebuilt) %}
+    {% do renew_descriptions(target) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}

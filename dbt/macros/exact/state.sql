@@ -5,7 +5,6 @@
     consumed        how far each model has followed each upstream
     consumed_loads  which loads of the raw layer each `landed` model has taken in
     loads_at_start  which loads counted when the run began that is or was the last: what a build answers for
-    described       the hash of the descriptions that each model's table has been given
     chosen_day      the day that was chosen to be "today", which model as_of reads
     <model>         the model's changes: `_seq` and the columns of its config `feed`
 -#}
@@ -23,9 +22,6 @@
     );
     create table if not exists change_feed.loads_at_start (
         run_id text, load_id bigint, primary key (run_id, load_id)
-    );
-    create table if not exists change_feed.described (
-        model text primary key, descriptions text not null
     );
     create table if not exists change_feed.chosen_day (
         only_row boolean primary key default true check (only_row), as_of date

@@ -99,7 +99,7 @@ pairs as (
         and case
             when one.period_start < other.period_start then other.period_start <= one.last_return and other.is_returning
             when one.period_start > other.period_start
-                then one.first_cohort <= other.period_start and one.is_returning and other.last_return is null
+                then other.last_return is null and one.first_cohort <= other.period_start and one.is_returning
             -- In its own period a cohort is whole, whatever made it one.
             else true
         end
