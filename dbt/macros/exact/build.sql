@@ -131,7 +131,7 @@
 
 {#-
   Writes the descriptions of the table and of its columns where the database has others. dbt asks twice for the columns and writes all
-  of them: done for every table in every build, that was a quarter of its time.
+  of them: done for every table in every build, that was a fifth of its time.
 -#}
 {% macro renew_descriptions(target) -%}
     {%- set query -%}
