@@ -26,7 +26,7 @@ from data_gen.landing.contracts import load_contract
 from infrastructure.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import command, deliver, query, state
 
-FIRST, DAYS = date(2023, 3, 1), 40
+FOUNDED, FIRST, DAYS = date(2023, 1, 1), date(2023, 3, 1), 40
 # Classes of the answer key that landing rejects, and the reasons that it may give.
 OF_LANDING = {
     "invalid_utf8": {"bad_utf8"},
@@ -55,7 +55,8 @@ def zone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [sys.executable, "data_gen/generate.py", *days, "--out", str(zone), "--rules", str(path)],
         cwd=PROJECT_ROOT,
-        env={**os.environ, "SYNTHETIC_COMPANY": "on"},
+        # Said here, as the checkout may have an .env: `make demo` writes when its company was founded.
+        env={**os.environ, "SYNTHETIC_COMPANY": "on", "COMPANY_FOUNDED": str(FOUNDED)},
         stdout=subprocess.DEVNULL,
         check=True,
     )
