@@ -4,27 +4,30 @@
   Builds the whole table from `sql` and starts an empty change feed. A table of the same shape (columns, types, constraints and
   partitions) is emptied and filled, so that views on it and grants stay; another shape is dropped and made new.
 -#}
-{% macro rebuild(existing, target, sql, feed) -%}
+{% macro rebuild(existing, target, sql, feed, state) -%}
     {% set partition_by = config.get("partition_by") %}
     {% set is_table = existing is not none and existing.is_table %}
     {% set replaceable = false %}
     {% if is_table or partition_by %}
-        {% do run_query("create temporary table incoming on commit drop as (" ~ sql ~ "\n)") %}
+        {% do execute_sql("create temporary table incoming on commit drop as (" ~ sql ~ "\n)") %}
         {% set sql = "select * from incoming" %}
-        {% set replaceable = is_table and built_with_shape(contract_shape())
-            and columns_of("pg_temp.incoming") | map("join", " ") | list == columns_of(target) | map("join", " ") | list %}
+        {% set replaceable = is_table and (state["definition"] or "").endswith("/" ~ contract_shape())
+            and columns_of("pg_temp.incoming") == state["columns"] %}
     {% endif %}
-    {% if existing is not none and not replaceable %}{% do adapter.drop_relation(existing) %}{% endif %}
+    {% if existing is not none and not replaceable %}
+        {% do adapter.drop_relation(existing) %}
+        {% do state.update({"descriptions": {}}) %}
+    {% endif %}
     {% if replaceable or partition_by %}
         {% if replaceable %}
             {#- Filled without indexes and indexed afterwards: faster, and dbt would add its indexes once more under new names. -#}
             {% do drop_indexes(target) %}
             {% do empty(target) %}
         {% else %}
-            {% do run_query(create_partitioned_sql(target, sql, partition_by)) %}
+            {% do execute_sql(create_partitioned_sql(target, sql, partition_by)) %}
         {% endif %}
         {% if partition_by %}{% do add_partitions(target, partition_by, "incoming") %}{% endif %}
-        {% set columns = columns_of(target) | map("first") | join(", ") %}
+        {% set columns = (state["columns"] if replaceable else columns_of(target)) | map("first") | join(", ") %}
         {% call statement("main") %}
             insert into {{ target }} ({{ columns }}) select {{ columns }} from incoming
         {% endcall %}
@@ -65,7 +68,7 @@
         order by months.month_start
     {%- endset -%}
     {%- for name, first, next in run_query(query).rows -%}
-        {%- do run_query("create table " ~ target.schema ~ "." ~ name ~ " (like " ~ target ~ " including defaults including constraints);"
+        {%- do execute_sql("create table " ~ target.schema ~ "." ~ name ~ " (like " ~ target ~ " including defaults including constraints);"
             ~ "alter table " ~ target ~ " attach partition " ~ target.schema ~ "." ~ name
             ~ " for values from ('" ~ first ~ "') to ('" ~ next ~ "')") -%}
     {%- endfor -%}
@@ -74,8 +77,8 @@
 {#- Takes all rows out of the table; its partitions go with them. -#}
 {% macro empty(target) -%}
     {%- set partitions = run_query("select cast(inhrelid::regclass as text) from pg_inherits where inhparent = to_regclass('" ~ target ~ "')").columns[0].values() -%}
-    {%- if partitions -%}{%- do run_query("drop table " ~ partitions | join(", ")) -%}
-    {%- else -%}{%- do run_query("truncate table " ~ target) -%}{%- endif -%}
+    {%- if partitions -%}{%- do execute_sql("drop table " ~ partitions | join(", ")) -%}
+    {%- else -%}{%- do execute_sql("truncate table " ~ target) -%}{%- endif -%}
 {%- endmacro %}
 
 {#-
@@ -88,7 +91,7 @@
     {%- for column in unit -%}{%- do expressions.append("(cast(" ~ column ~ " as text) || '') with =") -%}{%- endfor -%}
     {%- set range = "daterange" if types[window["from"]] == "date" else "tstzrange" -%}
     {%- set name = target.identifier ~ "_do_not_overlap" -%}
-    {%- do run_query("alter table " ~ target ~ " drop constraint if exists " ~ name ~ "; alter table " ~ target ~ " add constraint " ~ name
+    {%- do execute_sql("alter table " ~ target ~ " drop constraint if exists " ~ name ~ "; alter table " ~ target ~ " add constraint " ~ name
         ~ " exclude using gist (" ~ expressions | join(", ") ~ ", " ~ range ~ "(" ~ window["from"] ~ ", " ~ window["to"] ~ ") with &&)") -%}
 {%- endmacro %}
 
@@ -100,59 +103,63 @@
         where i.indrelid = to_regclass('{{ relation }}')
             and not exists (select from pg_constraint as c where c.conindid = i.indexrelid)
     {%- endset -%}
-    {%- for row in run_query(query).rows -%}{%- do run_query(row[0]) -%}{%- endfor -%}
+    {%- for row in run_query(query).rows -%}{%- do execute_sql(row[0]) -%}{%- endfor -%}
 {%- endmacro %}
 
 {#-
   Gives a table that is not rebuilt the indexes of its config, where these have changed. Rebuilding would cost more, and lose
   the rows of a `landed` model that raw no longer has. Those of post-hooks and of people stay: dbt names its own by a hash.
+  `there` are the indexes that it has: {what is indexed: name}.
 -#}
-{% macro renew_indexes(target) -%}
-    {%- set query -%}
-        select
-            am.amname || case when i.indisunique then ' unique ' else ' ' end || (
-                select string_agg(pg_get_indexdef(i.indexrelid, k.position, true), ', ' order by k.position)
-                from generate_series(1, i.indnkeyatts) as k (position)
-            ),
-            i.indexrelid::regclass::text
-        from pg_index as i
-        inner join pg_class as named on i.indexrelid = named.oid
-        inner join pg_am as am on named.relam = am.oid
-        where i.indrelid = to_regclass('{{ target }}') and named.relname ~ '^[0-9a-f]{32}$'
-    {%- endset -%}
-    {%- set there, wanted = {}, {} -%}
-    {%- for definition, name in run_query(query).rows -%}{%- do there.update({definition: name}) -%}{%- endfor -%}
+{% macro renew_indexes(target, there) -%}
+    {%- set wanted = {} -%}
     {%- for index in config.get("indexes") or [] -%}
         {%- do wanted.update({index.get("type", "btree") ~ (" unique " if index.get("unique") else " ") ~ index["columns"] | join(", "): index}) -%}
     {%- endfor -%}
-    {%- for definition, name in there.items() if definition not in wanted -%}{%- do run_query("drop index " ~ name) -%}{%- endfor -%}
-    {%- for definition, index in wanted.items() if definition not in there -%}{%- do run_query(get_create_index_sql(target, index)) -%}{%- endfor -%}
+    {%- for definition, name in there.items() if definition not in wanted -%}{%- do execute_sql("drop index " ~ name) -%}{%- endfor -%}
+    {%- for definition, index in wanted.items() if definition not in there -%}{%- do execute_sql(get_create_index_sql(target, index)) -%}{%- endfor -%}
+{%- endmacro %}
+
+{% macro indexes_sql(relation) -%}
+    select jsonb_object_agg(
+        am.amname || case when i.indisunique then ' unique ' else ' ' end || (
+            select string_agg(pg_get_indexdef(i.indexrelid, k.position, true), ', ' order by k.position)
+            from generate_series(1, i.indnkeyatts) as k (position)
+        ),
+        cast(i.indexrelid::regclass as text)
+    )
+    from pg_index as i
+    inner join pg_class as named on i.indexrelid = named.oid
+    inner join pg_am as am on named.relam = am.oid
+    where i.indrelid = to_regclass('{{ relation }}') and named.relname ~ '^[0-9a-f]{32}$'
 {%- endmacro %}
 
 {#-
-  Writes the descriptions of the table and of its columns where the database has others. dbt asks twice for the columns and writes all
-  of them: done for every table in every build, that was a fifth of its time.
+  Writes the descriptions of a table or view and of its columns where the database has others. dbt asks twice for the columns and
+  writes all of them: done for every table in every build, that was a fifth of its time. `there` are the descriptions that it has:
+  {column: text}, and that of the whole under the empty name.
 -#}
-{% macro renew_descriptions(target) -%}
-    {%- set query -%}
-        select coalesce(a.attname, ''), d.description
-        from pg_description as d
-        left join pg_attribute as a on d.objoid = a.attrelid and d.objsubid = a.attnum
-        where d.objoid = to_regclass('{{ target }}') and d.classoid = 'pg_class'::regclass
-    {%- endset -%}
-    {%- set there, wanted = {}, {"": model.description} -%}
-    {%- for name, description in run_query(query).rows -%}{%- do there.update({name or "": description}) -%}{%- endfor -%}
+{% macro renew_descriptions(target, there) -%}
+    {%- set wanted = {"": model.description} -%}
     {%- for column in model.columns.values() -%}{%- do wanted.update({column.name: column.description}) -%}{%- endfor -%}
     {%- if wanted != there -%}{%- do persist_docs(target, model) -%}{%- endif -%}
 {%- endmacro %}
 
+{% macro descriptions_sql(relation) -%}
+    select jsonb_object_agg(coalesce(a.attname, ''), d.description)
+    from pg_description as d
+    left join pg_attribute as a on d.objoid = a.attrelid and d.objsubid = a.attnum
+    where d.objoid = to_regclass('{{ relation }}') and d.classoid = 'pg_class'::regclass
+{%- endmacro %}
+
 {#-
-  Compares the temporary tables `outgoing` and `incoming` as multisets, NULLs being equal, into the temporary table `changed`: the
-  columns `kept`, once each, of the rows of which one side has more. A `unit` that outgoing has not got is new: nothing to compare.
+  Statement that compares the temporary tables `outgoing` and `incoming`, whose columns are given as [name, type], as multisets, NULLs
+  being equal, into the temporary table `changed`: the columns `kept`, once each, of the rows of which one side has more. A `unit` that
+  outgoing has not got is new: nothing to compare.
 -#}
-{% macro compare(relation, unit, kept, without=[]) -%}
+{% macro compare(columns_and_types, unit, kept, without=[]) -%}
     {%- set columns, distinct_by = [], [] -%}
-    {%- for column, type in columns_of(relation) if column not in without -%}
+    {%- for column, type in columns_and_types if column not in without -%}
         {%- do columns.append(column) -%}
         {#- JSON that is equal may still be written otherwise (1 and 1.0), and what is derived from it then differs. -#}
         {%- do distinct_by.append("cast(" ~ column ~ " as text)" if type == "jsonb" else column) -%}

@@ -16,22 +16,22 @@
     {% set window = config.get("window") %}
     {% set feed = config.get("feed") or (unit + [window["from"], window["to"]] if window else unit) %}
     {% set upstreams = followed_upstreams(sql) %}
-    {% set definition = definition_of(sql, [unit, feed, window, config.get("looks_at")]) %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {% do lock_model() %}
+    {% set state = locked_state(target, upstreams) %}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {% set positions = upstream_positions(upstreams) %}
-    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, upstreams) %}
-        {% do rebuild(existing, target, sql, feed) %}
-        {% do record_build(definition, positions, next_seq(), rebuilt=true) %}
+    {% set definition = definition_of(sql, [unit, feed, window, config.get("looks_at")], state) %}
+    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, state, upstreams) %}
+        {% do rebuild(existing, target, sql, feed, state) %}
+        {% do record_build(definition, state, next_seq(), upstreams, rebuilt=true) %}
     {% else %}
-        {% do record_build(definition, positions, follow(target, sql, unit, feed, window), rebuilt=false) %}
-        {% do renew_indexes(target) %}
+        {% set seq = follow(target, sql, unit, feed, window, state, upstreams) %}
+        {% do record_build(definition, state, seq, upstreams) %}
+        {% do renew_indexes(target, state["indexes"]) %}
     {% endif %}
     {% do apply_grants(target, config.get("grants"), should_revoke=false) %}
-    {% do renew_descriptions(target) %}
+    {% do renew_descriptions(target, state["descriptions"]) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}
@@ -40,34 +40,40 @@
 {% endmaterialization %}
 
 {#- Rebuilds the touched units. Returns the sequence number under which its changes stand in the feed, or none. -#}
-{% macro follow(target, sql, unit, feed, window) -%}
-    {% set units = unit | join(", ") %}
-    {% set columns = columns_of(target) | map("first") | list %}
-    {% do run_query("create temporary table touched on commit drop as " ~ touched_units(sql, unit)) %}
-    {% if not run_query("select exists (select 1 from touched)").rows[0][0] %}
+{% macro follow(target, sql, unit, feed, window, state, upstreams) -%}
+    {% if follows_all(upstreams) and upstreams | reject("in", unchanged_since(state)) | list == [] %}
         {% do nothing_to_write("nothing touched") %}
         {{ return(none) }}
     {% endif %}
-    {% do run_query("analyze touched") %}
+    {% set units = unit | join(", ") %}
+    {% set columns = state["columns"] | map("first") | list %}
+    {% set touched_anything = run_query("create temporary table touched on commit drop as " ~ touched_units(sql, unit)
+        ~ "; select exists (select 1 from touched)") %}
+    {% if not touched_anything.rows[0][0] %}
+        {% do nothing_to_write("nothing touched") %}
+        {{ return(none) }}
+    {% endif %}
+    {% do execute_sql("analyze touched") %}
     {% set months = touched_months() if config.get("partition_by") else {} %}
     {% set upstream_months = touched_months() if reads_partitions() else {} %}
     {% set few = are_few("touched", target) %}
     {% if few %}{% do look_up() %}{% endif %}
-    {% do run_query("create temporary table outgoing on commit drop as select * from " ~ target
+    {% do execute_sql("create temporary table outgoing on commit drop as select * from " ~ target
         ~ " where " ~ in_units("touched", unit, unit, months)) %}
     {% if few and not config.get("looks_up") %}{% do let_planner_choose() %}{% endif %}
-    {% do run_query("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, upstream_months) ~ "\n)") %}
+    {% do execute_sql("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, upstream_months) ~ "\n)") %}
     {% if few %}{% do let_planner_choose() %}{% endif %}
-    {% do run_query(compare(target, unit, kept=columns if window else unit + feed)) %}
-    {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}
+    {% set changed_anything = run_query(compare(state["columns"], unit, kept=columns if window else unit + feed)
+        ~ "; select exists (select 1 from changed)") %}
+    {% if not changed_anything.rows[0][0] %}
         {% do nothing_to_write("nothing changed") %}
         {{ return(none) }}
     {% endif %}
-    {% do run_query("analyze changed (" ~ units ~ "); analyze incoming (" ~ units ~ ")") %}
+    {% do execute_sql("analyze changed (" ~ units ~ "); analyze incoming (" ~ units ~ ")") %}
     {% set seq = next_seq() %}
     {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by"), "touched") %}{% endif %}
     {% if few %}{% do look_up() %}{% endif %}
-    {% do run_query("delete from " ~ target ~ " where " ~ in_units("changed", unit, unit, months)) %}
+    {% do execute_sql("delete from " ~ target ~ " where " ~ in_units("changed", unit, unit, months)) %}
     {% if few %}{% do let_planner_choose() %}{% endif %}
     {% call statement("main") %}
         insert into {{ target }} ({{ columns | join(", ") }})
@@ -169,11 +175,11 @@
   lookup is a lookup in each, and would read all rows to find a few, however many have come together.
 -#}
 {% macro look_up() -%}
-    {%- do run_query("set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off") -%}
+    {%- do execute_sql("set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off") -%}
 {%- endmacro %}
 
 {% macro let_planner_choose() -%}
-    {%- do run_query("reset enable_hashjoin; reset enable_mergejoin; reset enable_seqscan") -%}
+    {%- do execute_sql("reset enable_hashjoin; reset enable_mergejoin; reset enable_seqscan") -%}
 {%- endmacro %}
 
 {#- True where the model reads a table that is partitioned. -#}
@@ -200,6 +206,24 @@
     {{ return(queries | join("\nunion\n")) }}
 {%- endmacro %}
 
+{#- The upstreams that have not changed since the model has followed them. -#}
+{% macro unchanged_since(state) -%}
+    {%- set unchanged = [] -%}
+    {%- for upstream, seq in state["consumed"].items() if state["last_seq"].get(upstream) == seq -%}
+        {%- do unchanged.append(upstream) -%}
+    {%- endfor -%}
+    {{ return(unchanged) }}
+{%- endmacro %}
+
+{#- True where everything that the model reads has a feed that it follows: where none of them has changed, neither has the model. -#}
+{% macro follows_all(upstreams) -%}
+    {%- for parent in model.depends_on.nodes if not parent.startswith("seed.") -%}
+        {%- set feeds = feeds_of(name_of(parent)) if parent.startswith("model.") else [] -%}
+        {%- if feeds == [] or feeds | reject("in", upstreams) | list -%}{{ return(false) }}{%- endif -%}
+    {%- endfor -%}
+    {{ return(true) }}
+{%- endmacro %}
+
 {#- The feeds that the model follows. An exact upstream that it reads but neither follows nor looks at would go stale: an error. -#}
 {% macro followed_upstreams(sql) -%}
     {%- set followed = [] -%}
@@ -208,7 +232,7 @@
         {%- if feed not in followed -%}{%- do followed.append(feed) -%}{%- endif -%}
     {%- endfor -%}
     {%- for parent in model.depends_on.nodes if parent.startswith("model.") -%}
-        {%- set name = graph.nodes[parent].name -%}
+        {%- set name = name_of(parent) -%}
         {%- for feed in feeds_of(name) if feed not in followed and name not in (config.get("looks_at") or []) -%}
             {{ exceptions.raise_compiler_error(model.name ~ " reads " ~ name ~ " but does not say what a change of " ~ feed
                 ~ " touches: add touched_by('" ~ feed ~ "', ...), or look at it in touched_when and name " ~ name ~ " in looks_at.") }}

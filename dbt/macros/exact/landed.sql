@@ -13,29 +13,29 @@
     {% set key = config.require("key") %}
     {% set latest_by = config.get("latest_by") or [] %}
     {% set feed = config.get("feed") or key %}
-    {% set definition = definition_of(with_verdict(sql, key, latest_by), [config.require("source"), feed]) %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {% do lock_model() %}
+    {% set state = locked_state(target) %}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
+    {% set definition = definition_of(with_verdict(sql, key, latest_by), [config.require("source"), feed], state) %}
     {% set loads = load_changes() %}
-    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, []) %}
+    {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, state) %}
         {#- The loads that were listed, and not one that is committed while this reads: it would be taken in a second time. -#}
         {% set listed = from_loads(sql, "_load_id in (" ~ load_ids(loads["live"]) ~ ")") %}
-        {% do rebuild(existing, target, with_verdict(listed, key, latest_by), feed) %}
-        {% do record_build(definition, {}, next_seq(), rebuilt=true) %}
-        {% do run_query("delete from change_feed.consumed_loads where model = '" ~ model.name ~ "'") %}
+        {% do rebuild(existing, target, with_verdict(listed, key, latest_by), feed, state) %}
+        {% do record_build(definition, state, next_seq(), rebuilt=true) %}
+        {% do execute_sql("delete from change_feed.consumed_loads where model = '" ~ model.name ~ "'") %}
         {% do record_loads(loads["live"], []) %}
     {% elif loads["new"] or loads["gone"] %}
-        {% do record_build(definition, {}, take_in(target, sql, key, latest_by, feed, loads), rebuilt=false) %}
+        {% do record_build(definition, state, take_in(target, sql, key, latest_by, feed, loads, state)) %}
         {% do record_loads(loads["new"], loads["gone"]) %}
-        {% do renew_indexes(target) %}
+        {% do renew_indexes(target, state["indexes"]) %}
     {% else %}
         {% do nothing_to_write("nothing landed") %}
-        {% do renew_indexes(target) %}
+        {% do renew_indexes(target, state["indexes"]) %}
     {% endif %}
-    {% do renew_descriptions(target) %}
+    {% do renew_descriptions(target, state["descriptions"]) %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}
@@ -68,11 +68,11 @@
 
 {% macro record_loads(taken_in, dropped) -%}
     {% if dropped %}
-        {% do run_query("delete from change_feed.consumed_loads where model = '" ~ model.name
+        {% do execute_sql("delete from change_feed.consumed_loads where model = '" ~ model.name
             ~ "' and load_id in (" ~ dropped | map("first") | join(", ") ~ ")") %}
     {% endif %}
     {% if taken_in %}
-        {% do run_query("insert into change_feed.consumed_loads (model, load_id) select '" ~ model.name
+        {% do execute_sql("insert into change_feed.consumed_loads (model, load_id) select '" ~ model.name
             ~ "', load_id from " ~ source("raw", "loads") ~ " where load_id in (" ~ taken_in | map("first") | join(", ") ~ ")") %}
     {% endif %}
 {%- endmacro %}
@@ -106,36 +106,33 @@
 {%- endmacro %}
 
 {#- Takes in the new loads. Returns the sequence number of the changes in the feed, or none. -#}
-{% macro take_in(target, sql, key, latest_by, feed, loads) -%}
+{% macro take_in(target, sql, key, latest_by, feed, loads, state) -%}
     {% set keys = key | join(", ") %}
-    {% set columns = columns_of(target) | map("first") | reject("equalto", "_row_status") | list %}
+    {% set columns = state["columns"] | map("first") | reject("equalto", "_row_status") | list %}
     {% set names = columns | join(", ") %}
     {% set gone = load_ids(loads["gone"]) %}
     {% set new = load_ids(loads["new"]) %}
     {#- The partitions are named for the planner, which then reads no other. -#}
     {% set partitions = (loads["new"] | map(attribute=1) | unique | list + [""]) | join("', '") %}
     {% set fresh = from_loads(sql, "_partition in ('" ~ partitions ~ "') and _load_id in (" ~ new ~ ")") %}
-    {% do run_query("create temporary table fresh on commit drop as (" ~ fresh ~ "\n)") %}
-    {% do run_query("analyze fresh") %}
+    {% do execute_sql("create temporary table fresh on commit drop as (" ~ fresh ~ "\n); analyze fresh") %}
     {% set keys_query %}
         create temporary table keys on commit drop as
         select {{ keys }} from fresh where _reject_rule is null
         union
         select {{ keys }} from {{ target }} where _load_id in ({{ gone }}) and _reject_rule is null
     {% endset %}
-    {% do run_query(keys_query) %}
-    {% do run_query("analyze keys") %}
+    {% do execute_sql(keys_query ~ "; analyze keys") %}
     {#- `held`: the rows of these keys as the table has them; `judged`: the same keys and all fresh rows as they are to be. -#}
-    {% do run_query("create temporary table held on commit drop as select * from " ~ target ~ " where (" ~ keys
-        ~ ") in (select " ~ keys ~ " from keys) and _reject_rule is null") %}
-    {% do run_query("analyze held") %}
+    {% do execute_sql("create temporary table held on commit drop as select * from " ~ target ~ " where (" ~ keys
+        ~ ") in (select " ~ keys ~ " from keys) and _reject_rule is null; analyze held") %}
     {% set contenders = "select " ~ names ~ " from held where _load_id not in (" ~ gone ~ ") union all select " ~ names ~ " from fresh" %}
-    {% do run_query("create temporary table judged on commit drop as " ~ with_verdict(contenders, key, latest_by)) %}
-    {% do run_query("create temporary view outgoing as select * from held where _row_status = 'accepted'") %}
-    {% do run_query("create temporary view incoming as select * from judged where _row_status = 'accepted'") %}
+    {% do execute_sql("create temporary table judged on commit drop as " ~ with_verdict(contenders, key, latest_by)
+        ~ "; create temporary view outgoing as select * from held where _row_status = 'accepted'"
+        ~ "; create temporary view incoming as select * from judged where _row_status = 'accepted'") %}
     {#- Where a row stood is nothing that another model reads: the same row in a corrected file is no change. -#}
-    {% do run_query(compare(target, key, kept=feed, without=["_row_status", "_load_id", "_file", "_line"])) %}
-    {% do run_query("drop view outgoing, incoming") %}
+    {% do execute_sql(compare(state["columns"], key, kept=feed, without=["_row_status", "_load_id", "_file", "_line"])
+        ~ "; drop view outgoing, incoming") %}
     {% call statement("main") %}
         delete from {{ target }} where _load_id in ({{ gone }});
         update {{ target }} as t

@@ -6,6 +6,7 @@
     consumed_loads  which loads of the raw layer each `landed` model has taken in
     loads_at_start  which loads counted when the run began that is or was the last: what a build answers for
     chosen_day      the day that was chosen to be "today", which model as_of reads
+    views           what each view was made from, and what the database made of it
     <model>         the model's changes: `_seq` and the columns of its config `feed`
 -#}
 
@@ -26,6 +27,9 @@
     create table if not exists change_feed.chosen_day (
         only_row boolean primary key default true check (only_row), as_of date
     );
+    create table if not exists change_feed.views (
+        view text primary key, query text not null, definition text not null
+    );
     {% if execute -%}
         {#- Another try of a run of the pipeline goes on where the one before ended, and answers for the same loads. -#}
         {%- set run_id = env_var("PIPELINE_RUN_ID", invocation_id) | replace("'", "''") -%}
@@ -41,7 +45,7 @@
 {#- Deletes what every consumer has followed, so that the feed holds days and not history. -#}
 {% macro prune_change_feed() -%}
     {%- if execute and flags.WHICH in ("build", "run") -%}
-        {%- set models = exact_models() | map(attribute="name") | list -%}
+        {%- set models = exact_models() -%}
         {%- set feeds = run_query("select model from change_feed.models where to_regclass('change_feed.' || model) is not null").columns[0].values() -%}
         delete from change_feed.consumed where model not in ('{{ models | join("', '") }}');
         {% for feed in feeds if feed in models -%}
@@ -51,25 +55,39 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The models that keep a change feed. -#}
+{#- The names of the models that keep a change feed. -#}
 {% macro exact_models() -%}
-    {{ return(graph.nodes.values() | selectattr("resource_type", "equalto", "model")
-        | selectattr("config.materialized", "in", ["exact", "landed"]) | list) }}
+    {%- set names = [] -%}
+    {%- for key in graph.nodes if key.startswith("model.") -%}
+        {%- set node = graph.nodes[key] -%}
+        {%- if node.config.materialized in ("exact", "landed") -%}{%- do names.append(node.name) -%}{%- endif -%}
+    {%- endfor -%}
+    {{ return(names) }}
 {%- endmacro %}
 
-{#- The feeds that tell of changes in `name`: its own, or, for a view, those of the exact models that it reads. -#}
+{#-
+  The feeds that tell of changes in `name`: its own, or, for a view, those of the exact models that it reads. dbt makes a
+  dictionary of a node each time that one is looked up, so they are not searched: a model of this package is found by its key.
+-#}
 {% macro feeds_of(name) -%}
+    {%- set ns = namespace(node=graph.nodes.get("model." ~ model.package_name ~ "." ~ name)) -%}
+    {%- if not ns.node -%}
+        {%- for key in graph.nodes if key.startswith("model.") and name_of(key) == name -%}{%- set ns.node = graph.nodes[key] -%}{%- endfor -%}
+    {%- endif -%}
     {%- set feeds = [] -%}
-    {%- for node in graph.nodes.values() if node.resource_type == "model" and node.name == name -%}
-        {%- if node.config.materialized in ("exact", "landed") -%}
-            {%- do feeds.append(name) -%}
-        {%- else -%}
-            {%- for parent in node.depends_on.nodes if parent.startswith("model.") -%}
-                {%- for feed in feeds_of(graph.nodes[parent].name) if feed not in feeds -%}{%- do feeds.append(feed) -%}{%- endfor -%}
-            {%- endfor -%}
-        {%- endif -%}
-    {%- endfor -%}
+    {%- if ns.node and ns.node.config.materialized in ("exact", "landed") -%}
+        {%- do feeds.append(name) -%}
+    {%- elif ns.node -%}
+        {%- for parent in ns.node.depends_on.nodes if parent.startswith("model.") -%}
+            {%- for feed in feeds_of(name_of(parent)) if feed not in feeds -%}{%- do feeds.append(feed) -%}{%- endfor -%}
+        {%- endfor -%}
+    {%- endif -%}
     {{ return(feeds) }}
+{%- endmacro %}
+
+{#- The name of the model with this unique id. -#}
+{% macro name_of(key) -%}
+    {{ return(key.split(".")[-1]) }}
 {%- endmacro %}
 
 {#- The one feed that changes('name') stands for. -#}
@@ -83,61 +101,95 @@
 {%- endmacro %}
 
 {#- Takes the model's lock until the end of the transaction: two builds at once then do the work one after the other. -#}
-{% macro lock_model() -%}
-    {% call statement("lock") %}
-        select pg_advisory_xact_lock(hashtextextended('exact model {{ this.schema }}.{{ this.identifier }}', 0))
-    {% endcall %}
+{% macro lock_sql() -%}
+    select pg_advisory_xact_lock(hashtextextended('exact model {{ this.schema }}.{{ this.identifier }}', 0))
 {%- endmacro %}
 
-{#- Records in the model's own transaction what it is, how far it has followed, and that it changed at `seq`. -#}
-{% macro record_build(definition, positions, seq, rebuilt) -%}
-    {% set name = model.name %}
-    {% call statement("record_build") %}
-        {% if seq %}
-        insert into change_feed.models (model, definition, rebuilt_seq, last_seq)
-        values ('{{ name }}', '{{ definition }}', {{ seq }}, {{ seq }})
-        on conflict (model) do update
-        set definition = excluded.definition, last_seq = excluded.last_seq
-            {%- if rebuilt %}, rebuilt_seq = excluded.rebuilt_seq{% endif %};
+{#-
+  Takes the model's lock, and then reads all that decides what is to be done. It is one trip to the database: most models of most
+  builds have nothing to do, and each trip costs dbt milliseconds. `upstreams` are the feeds that the model follows. Returns:
+    definition        what the table was built by; none where it was never built
+    view_definitions  those of the views that the model reads, as one text; none where there are none
+    seed_rows         a hash of the rows of each seed that it reads
+    last_seq, rebuilt_seq, consumed   by upstream: its last change, when it was last rebuilt whole, how far the model has followed it
+    columns           [name, type] of the table, in order
+    indexes, descriptions   see renew_indexes, renew_descriptions
+-#}
+{% macro locked_state(target, upstreams=[]) -%}
+    {%- set views, seeds = views_above(model.depends_on.nodes), seeds_above(model.depends_on.nodes) -%}
+    {%- set followed = "('" ~ (upstreams + [""]) | join("', '") ~ "')" -%}
+    {%- set query -%}
+        {{ lock_sql() }};
+        select cast(jsonb_build_object(
+            'definition', (select definition from change_feed.models where model = '{{ model.name }}'),
+            'view_definitions', {% if views %}(
+                select string_agg(pg_get_viewdef(to_regclass(name)), ';' order by name)
+                from unnest(array['{{ views | join("', '") }}']) as views (name)
+            ){% else %}null{% endif %},
+            'seed_rows', jsonb_build_array(
+                {%- for seed in seeds %}
+                (select md5(string_agg(cast(seed as text), ',' order by cast(seed as text))) from {{ seed }} as seed)
+                {%- if not loop.last %},{% endif -%}
+                {%- endfor %}
+            ),
+            'last_seq', (select jsonb_object_agg(model, last_seq) from change_feed.models where model in {{ followed }}),
+            'rebuilt_seq', (select jsonb_object_agg(model, rebuilt_seq) from change_feed.models where model in {{ followed }}),
+            'consumed', (select jsonb_object_agg(upstream, seq) from change_feed.consumed where model = '{{ model.name }}'),
+            'columns', ({{ columns_sql(target) }}),
+            'indexes', ({{ indexes_sql(target) }}),
+            'descriptions', ({{ descriptions_sql(target) }})
+        ) as text)
+    {%- endset -%}
+    {%- set state = read_state(query) -%}
+    {%- for name in ("last_seq", "rebuilt_seq", "consumed", "indexes", "descriptions") if state[name] is none -%}
+        {%- do state.update({name: {}}) -%}
+    {%- endfor -%}
+    {{ return(state) }}
+{%- endmacro %}
+
+{#-
+  Records in the model's own transaction what it is, how far it has followed each upstream, and that it changed at `seq`, which is none
+  where it did not.
+-#}
+{% macro record_build(definition, state, seq, upstreams=[], rebuilt=false) -%}
+    {% set name, statements = model.name, [] %}
+    {% if seq %}
+        {% do statements.append("insert into change_feed.models (model, definition, rebuilt_seq, last_seq) values ('" ~ name ~ "', '"
+            ~ definition ~ "', " ~ seq ~ ", " ~ seq ~ ") on conflict (model) do update set definition = excluded.definition, "
+            ~ "last_seq = excluded.last_seq" ~ (", rebuilt_seq = excluded.rebuilt_seq" if rebuilt else "")) %}
+    {% endif %}
+    {% if rebuilt %}{% do statements.append("delete from change_feed.consumed where model = '" ~ name ~ "'") %}{% endif %}
+    {% for upstream in upstreams %}
+        {% set position = state["last_seq"].get(upstream, 0) %}
+        {% if rebuilt or state["consumed"].get(upstream) != position %}
+            {% do statements.append("insert into change_feed.consumed (model, upstream, seq) values ('" ~ name ~ "', '" ~ upstream ~ "', "
+                ~ position ~ ") on conflict (model, upstream) do update set seq = excluded.seq") %}
         {% endif %}
-        {% if rebuilt %}delete from change_feed.consumed where model = '{{ name }}';{% endif %}
-        {% for upstream, position in positions.items() %}
-        insert into change_feed.consumed (model, upstream, seq) values ('{{ name }}', '{{ upstream }}', {{ position }})
-        on conflict (model, upstream) do update set seq = excluded.seq;
-        {% endfor %}
-        select 1
-    {% endcall %}
+    {% endfor %}
+    {% if statements %}{% do execute_sql(statements | join("; ")) %}{% endif %}
 {%- endmacro %}
 
-{#- How far each upstream has changed by now: {upstream: seq}. -#}
-{% macro upstream_positions(upstreams) -%}
-    {%- set positions = {} -%}
-    {%- for upstream in upstreams -%}{%- do positions.update({upstream: 0}) -%}{%- endfor -%}
-    {%- if upstreams -%}
-        {%- for row in run_query("select model, last_seq from change_feed.models where model in ('" ~ upstreams | join("', '") ~ "')").rows -%}
-            {%- do positions.update({row[0]: row[1] | int}) -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {{ return(positions) }}
+{#- Executes statements whose rows nobody reads: for those of run_query dbt makes a table of agate, which takes a millisecond. -#}
+{% macro execute_sql(sql) -%}
+    {%- do adapter.execute(sql, auto_begin=true, fetch=false) -%}
+{%- endmacro %}
+
+{#- Begins the model's transaction with statements of which the last gives one JSON text. Unlike run_query, which begins none. -#}
+{% macro read_state(statements) -%}
+    {%- set response, table = adapter.execute(statements, auto_begin=true, fetch=true) -%}
+    {{ return(fromjson(table.rows[0][0])) }}
 {%- endmacro %}
 
 {#- True if the table was built by this definition and every upstream still has the changes that came since. -#}
-{% macro can_follow(definition, upstreams) -%}
-    {%- set query -%}
-        select
-            exists (
-                select 1 from change_feed.models where model = '{{ model.name }}' and definition = '{{ definition }}'
-            )
-            {%- for upstream in upstreams %}
-            and exists (
-                select 1
-                from change_feed.consumed as c
-                inner join change_feed.models as m on c.upstream = m.model
-                where c.model = '{{ model.name }}' and c.upstream = '{{ upstream }}' and m.rebuilt_seq <= c.seq
-            )
-            {%- endfor %}
-    {%- endset -%}
-    {{ return(run_query(query).rows[0][0]) }}
+{% macro can_follow(definition, state, upstreams=[]) -%}
+    {%- set ns = namespace(can=state["definition"] == definition) -%}
+    {%- for upstream in upstreams -%}
+        {%- if upstream not in state["consumed"] or upstream not in state["rebuilt_seq"]
+            or state["rebuilt_seq"][upstream] > state["consumed"][upstream] -%}
+            {%- set ns.can = false -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(ns.can) }}
 {%- endmacro %}
 
 {% macro next_seq() -%}
@@ -148,20 +200,8 @@
   What a model is, as two hashes: of everything that its rows follow from (its own query, those of the views that it reads, and
   the rows of seeds, which have no change feed), and of the shape that its contract gives the table.
 -#}
-{% macro definition_of(sql, settings) -%}
-    {%- set views = views_above(model.depends_on.nodes) -%}
-    {%- if views -%}
-        {%- set query -%}
-            select string_agg(pg_get_viewdef(to_regclass(name)), ';' order by name)
-            from unnest(array['{{ views | join("', '") }}']) as views (name)
-        {%- endset -%}
-        {%- set view_definitions = run_query(query).rows[0][0] -%}
-    {%- endif -%}
-    {%- set seed_rows = [] -%}
-    {%- for seed in seeds_above(model.depends_on.nodes) -%}
-        {%- do seed_rows.append(run_query("select md5(string_agg(cast(seed as text), ',' order by cast(seed as text))) from " ~ seed ~ " as seed").rows[0][0]) -%}
-    {%- endfor -%}
-    {{ return(local_md5(sql ~ tojson(settings) ~ (view_definitions or "") ~ seed_rows | join) ~ "/" ~ contract_shape()) }}
+{% macro definition_of(sql, settings, state) -%}
+    {{ return(local_md5(sql ~ tojson(settings) ~ (state["view_definitions"] or "") ~ state["seed_rows"] | join) ~ "/" ~ contract_shape()) }}
 {%- endmacro %}
 
 {#- The seeds that a model reads, itself or through views. -#}
@@ -198,13 +238,13 @@
     {{ return(local_md5(tojson(shape))) }}
 {%- endmacro %}
 
-{% macro built_with_shape(shape) -%}
-    {{ return(run_query("select exists (select 1 from change_feed.models where model = '" ~ model.name
-        ~ "' and definition like '%/" ~ shape ~ "')").rows[0][0]) }}
+{#- The columns of a table or temporary table, in order, as [name, type]. -#}
+{% macro columns_of(relation) -%}
+    {{ return(fromjson(run_query("select cast((" ~ columns_sql(relation) ~ ") as text)").rows[0][0])) }}
 {%- endmacro %}
 
-{#- The columns of a table or temporary table, in order. -#}
-{% macro columns_of(relation) -%}
-    {{ return(run_query("select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = to_regclass('"
-        ~ relation ~ "') and attnum > 0 and not attisdropped order by attnum").rows) }}
+{% macro columns_sql(relation) -%}
+    select coalesce(jsonb_agg(jsonb_build_array(attname, format_type(atttypid, atttypmod)) order by attnum), '[]')
+    from pg_attribute
+    where attrelid = to_regclass('{{ relation }}') and attnum > 0 and not attisdropped
 {%- endmacro %}
