@@ -23,7 +23,7 @@ from data_gen.landing.contracts import SOURCES, load_contract
 from infrastructure.settings import Settings
 from infrastructure.warehouse import connect
 
-FIRST = 5  # rows of a test
+FIRST = 5  # rows of a test; of one that has several rules, a row of each
 # What dbt's own tests of a column (unique, accepted_values, relationships) call its values.
 _NAMES_IN_TESTS = frozenset({"unique_field", "value_field", "from_field"})
 # Columns that hold a row as it was delivered, or what of it no contract knows.
@@ -94,7 +94,8 @@ def keep_failing_rows(session: psycopg.Connection, run_id: str, results: Iterabl
             continue
         try:
             column = getattr(result.node, "column_name", None)
-            rows = [masked_row(row, column) for row in _first_rows(session, result.node.compiled_code)]
+            found = _first_rows(session, result.node.compiled_code, of_each_rule=_has_rules(result.node))
+            rows = [masked_row(row, column) for row in found]
             session.execute(
                 "insert into quality.failing_rows (run_id, node_id, rows) values (%s, %s, %s)",
                 [run_id, node_id, Jsonb(rows)],
@@ -104,11 +105,18 @@ def keep_failing_rows(session: psycopg.Connection, run_id: str, results: Iterabl
             print(f"The rows that {node_id} found are not in quality.failing_rows: {why}", file=sys.stderr)
 
 
-def _first_rows(session: psycopg.Connection, query: str) -> list[dict[str, Any]]:
+def _has_rules(node: Any) -> bool:
+    """Whether the test is of several rules, the one that a row breaks being its column `_rule`."""
+    metadata = getattr(node, "test_metadata", None)
+    return metadata is not None and metadata.name == "every_row"
+
+
+def _first_rows(session: psycopg.Connection, query: str, *, of_each_rule: bool) -> list[dict[str, Any]]:
+    chosen = "distinct on (_rule) *" if of_each_rule else "*"
     with session.transaction(), session.cursor(row_factory=dict_row) as cursor:
         cursor.execute(sql.SQL("set local statement_timeout = {}").format(sql.Literal(f"{_SECONDS}s")))
         # dbt's own text: a test is a query of the rows that should not be there.
-        cursor.execute(f"select * from (\n{query}\n) as failing limit {FIRST}".encode())
+        cursor.execute(f"select {chosen} from (\n{query}\n) as failing limit {FIRST}".encode())
         return cursor.fetchall()
 
 

@@ -103,18 +103,13 @@ def _rules(project: Project, name: str, column: str, about: Mapping[str, Any]) -
     for test in project.tests[name]:
         metadata = test.get("test_metadata") or {}
         arguments = metadata.get("kwargs") or {}
+        if metadata.get("name") == "every_row":
+            rules += _rules_of_every_row(arguments, column)
         if arguments.get("column_name") != column:
             continue
         match metadata["name"]:
             case "relationships" | "relationships_where":
                 pass  # below
-            case "accepted_values":
-                rules.append("one of " + ", ".join(str(value) for value in arguments["values"]))
-            case "accepted_range":
-                low, high = arguments.get("min_value"), arguments.get("max_value")
-                rules.append(
-                    " and ".join([f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None))
-                )
             case other:
                 rules.append(str(other).replace("_", " "))
     words = [text(rule) for rule in dict.fromkeys(rules)]
@@ -124,6 +119,18 @@ def _rules(project: Project, name: str, column: str, about: Mapping[str, Any]) -
         if (reference.table, reference.column) == (name, column)
     ]
     return "; ".join(words)
+
+
+def _rules_of_every_row(arguments: Mapping[str, Any], column: str) -> list[str]:
+    """What a test `every_row` says of a column by itself."""
+    rules = ["not null"] if column in arguments.get("not_null", ()) else []
+    if (least := arguments.get("at_least", {}).get(column)) is not None:
+        rules.append(f"at least {least}")
+    if limits := arguments.get("between", {}).get(column):
+        rules.append(f"at least {limits[0]} and at most {limits[1]}")
+    if values := arguments.get("one_of", {}).get(column):
+        rules.append("one of " + ", ".join(map(str, values)))
+    return rules
 
 
 def diagrams(project: Project) -> Pages:

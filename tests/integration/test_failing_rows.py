@@ -12,9 +12,12 @@ from infrastructure.failing_rows import keep_failing_rows, masked_row, masked_te
 from infrastructure.settings import Settings
 
 
-def result(name: str, status: str, query: str, column: str | None = None) -> Any:
+def result(name: str, status: str, query: str, column: str | None = None, test: str = "unique") -> Any:
     """What dbt gives for a node."""
-    node = SimpleNamespace(unique_id=f"test.shop.{name}", compiled_code=query, column_name=column)
+    metadata = SimpleNamespace(name=test)
+    node = SimpleNamespace(
+        unique_id=f"test.shop.{name}", compiled_code=query, column_name=column, test_metadata=metadata
+    )
     return SimpleNamespace(status=status, node=node)
 
 
@@ -41,6 +44,14 @@ def test_the_first_rows_are_kept_and_what_is_personal_is_not(
         keep_failing_rows(session, "run", [result("unique_email", "pass", "select 1")])
         assert session.execute("select count(*) from quality.failing_rows").fetchone() == (0,)
     assert "no_such_column" in capsys.readouterr().err
+
+
+def test_of_a_test_with_several_rules_a_row_is_kept_for_each_rule(warehouse: Settings) -> None:
+    query = "select 'n >= 0' as _rule, n from generate_series(1, 100) as n union all select 'n is odd', 8"
+    with psycopg.connect(warehouse.dsn("transformer"), autocommit=True) as session:
+        keep_failing_rows(session, "run", [result("every_row_of_orders", "fail", query, test="every_row")])
+        ((rows,),) = session.execute("select rows from quality.failing_rows").fetchall()
+    assert {row["_rule"] for row in rows} == {"n >= 0", "n is odd"} and len(rows) == 2
 
 
 def test_a_test_of_a_personal_column_shows_none_of_its_values() -> None:

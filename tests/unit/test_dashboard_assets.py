@@ -46,8 +46,8 @@ def tables_of(dataset: Document) -> set[str]:
 def test_a_channel_has_a_colour_of_its_own() -> None:
     path = PROJECT_ROOT / "dbt/models/marts/attribution/conversion_channels.yml"
     (model,) = yaml.safe_load(path.read_text("utf-8"))["models"]
-    (column,) = [column for column in model["columns"] if column["name"] == "channel"]
-    channels = column["data_tests"][0]["accepted_values"]["arguments"]["values"]
+    (rules,) = [test["every_row"]["arguments"] for test in model["data_tests"] if "every_row" in test]
+    channels = rules["one_of"]["channel"]
     colours = ASSETS.dashboards["funnel-and-attribution"]["metadata"]["label_colors"]
     assert len({colours[channel] for channel in channels}) == len(channels)
 
