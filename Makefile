@@ -7,7 +7,7 @@ READY  := .venv/.synced
 SUPERSET_READY := infrastructure/superset/.venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill kpis docs dashboards status doctor psql env test test-compose test-dashboards lint bench clean
+.PHONY: help up down demo generate land dbt-build dbt-test trigger backfill kpis docs dashboards status doctor psql env check test test-long test-compose test-dashboards lint bench clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -73,8 +73,18 @@ psql: $(READY)  ## A session in the warehouse as its owner: [SQL="select 1"]
 env: $(READY)  ## Addresses and credentials for a shell: eval "$(make -s env)"
 	@$(LOCAL) env
 
-test: $(READY)  ## All tests, side by side: [ARGS="-k landing"]
-	@$(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder $(ARGS)
+# In processes side by side; `CHECKED` are the tests that need no more than one PostgreSQL.
+PYTEST  := $(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
+CHECKED := tests/unit tests/integration --ignore=tests/integration/test_local_stack.py
+
+check: $(READY)  ## The quick tests, in three minutes: [ARGS="-k landing"]
+	@$(PYTEST) $(CHECKED) $(ARGS)
+
+test: $(READY)  ## The tests of a commit: [ARGS="-k landing"]
+	@$(PYTEST) $(ARGS)
+
+test-long: $(READY)  ## All tests, the long ones too, as every night: hours [ARGS="-k histories"] [HISTORIES=40]
+	@LONG=1 $(PYTEST) $(ARGS)
 
 test-compose: $(READY)  ## The tests of the stack in containers; needs a Docker engine
 	@COMPOSE=1 $(PYTHON) -m pytest tests/compose $(ARGS)

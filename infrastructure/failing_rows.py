@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from data_gen.landing.contracts import SOURCES, load_contract
+from infrastructure.dbt_process import NodeEnd
 from infrastructure.settings import Settings
 from infrastructure.warehouse import connect
 
@@ -77,25 +78,24 @@ def passed(settings: Settings, run_id: str) -> set[str]:
         return {node_id for (node_id,) in session.execute(query, [run_id])}
 
 
-def keep_failing_rows(session: psycopg.Connection, run_id: str, results: Iterable[Any]) -> None:
-    """Ask for the first rows of each test of `results` (of dbt) that found some, and keep them for the run.
+def keep_failing_rows(session: psycopg.Connection, run_id: str, ended: Iterable[NodeEnd]) -> None:
+    """Ask for the first rows of each test that found some, and keep them for the run.
 
     `session` is in autocommit mode. What cannot be asked is told, and stops nothing.
     """
-    tests = {result.node.unique_id: result for result in results if result.node.unique_id.startswith("test.")}
+    tests = {end.node: end for end in ended if end.node.startswith("test.")}
     try:
         query = "delete from quality.failing_rows where run_id = %s and node_id = any(%s)"
         session.execute(query, [run_id, list(tests)])
     except psycopg.Error as error:
         print(f"quality.failing_rows cannot be written: {error}", file=sys.stderr)
         return
-    for node_id, result in tests.items():
-        if result.status not in ("fail", "warn") or not result.node.compiled_code:
+    for node_id, end in tests.items():
+        if end.status not in ("fail", "warn") or not end.query:
             continue
         try:
-            column = getattr(result.node, "column_name", None)
-            found = _first_rows(session, result.node.compiled_code, of_each_rule=_has_rules(result.node))
-            rows = [masked_row(row, column) for row in found]
+            found = _first_rows(session, end.query, of_each_rule=end.test == "every_row")
+            rows = [masked_row(row, end.column) for row in found]
             session.execute(
                 "insert into quality.failing_rows (run_id, node_id, rows) values (%s, %s, %s)",
                 [run_id, node_id, Jsonb(rows)],
@@ -105,13 +105,8 @@ def keep_failing_rows(session: psycopg.Connection, run_id: str, results: Iterabl
             print(f"The rows that {node_id} found are not in quality.failing_rows: {why}", file=sys.stderr)
 
 
-def _has_rules(node: Any) -> bool:
-    """Whether the test is of several rules, the one that a row breaks being its column `_rule`."""
-    metadata = getattr(node, "test_metadata", None)
-    return metadata is not None and metadata.name == "every_row"
-
-
 def _first_rows(session: psycopg.Connection, query: str, *, of_each_rule: bool) -> list[dict[str, Any]]:
+    """The rows that a test finds; one of each rule where it has several, which its column `_rule` names."""
     chosen = "distinct on (_rule) *" if of_each_rule else "*"
     with session.transaction(), session.cursor(row_factory=dict_row) as cursor:
         cursor.execute(sql.SQL("set local statement_timeout = {}").format(sql.Literal(f"{_SECONDS}s")))

@@ -28,15 +28,15 @@ def check_freshness(settings: Settings) -> list[dict[str, Any]]:
     """
     path = target_path(settings) / "sources.json"
     path.unlink(missing_ok=True)  # so that what is read is what this dbt wrote
-    result = run_dbt(settings, ["--quiet", "source", "freshness"])
+    outcome = run_dbt(settings, ["--quiet", "source", "freshness"])
     if not path.exists():
-        raise WarehouseError(f"dbt source freshness wrote no {path}: {result.exception}")
+        raise WarehouseError(f"dbt source freshness wrote no {path}: {outcome.error}")
     entries = json.loads(path.read_text(encoding="utf-8"))["results"]
     measured = {entry["unique_id"] for entry in entries}
     unknown = [
-        f"{entry.node.unique_id}: {masked_text(entry.message or '')}"
-        for entry in getattr(result.result, "results", None) or []
-        if entry.status != "success" and entry.node.unique_id not in measured  # dbt leaves them out of the file
+        f"{end.node}: {masked_text(end.message)}"
+        for end in outcome.nodes
+        if end.status != "success" and end.node not in measured  # dbt leaves them out of the file
     ]
     if unknown or not entries:
         raise WarehouseError(

@@ -9,10 +9,10 @@ import os
 import signal
 import sys
 from threading import Lock
-from typing import Any
 
 import psycopg
 
+from infrastructure.dbt_process import NodeEnd
 from infrastructure.failing_rows import masked_text
 
 
@@ -32,30 +32,22 @@ class NodeResults:
         # What is lost with the server's last moment is lost with the models built in it too.
         session.execute("set synchronous_commit to off")
 
-    def on_event(self, event: Any) -> None:
-        """A callback for dbt's events."""
-        if event.info.name != "NodeFinished":
-            return
-        node, result = event.data.node_info, event.data.run_result
-        # Hooks are dbt's own business, and nothing happens to an exposure: dbt only counts it as a node.
-        if node.unique_id.startswith(("operation.", "exposure.")):
-            return
-        response = dict(result.adapter_response)
-        rows = response.get("rows_affected")
+    def on_node(self, end: NodeEnd) -> None:
+        """A listener of dbt_process.run."""
         row = [
             self._run_id,
-            node.unique_id,
-            result.status,
-            round(result.execution_time, 3),
-            rows if rows is not None and rows >= 0 else None,  # PostgreSQL's -1: a statement that counts none
-            result.num_failures,
-            masked_text(result.message or "") or None,  # a message of the server quotes values
+            end.node,
+            end.status,
+            end.seconds,
+            end.rows,
+            end.failures,
+            masked_text(end.message) or None,  # a message of the server quotes values
         ]
         with self._lock:
             try:
                 self._session.execute(_WRITE, row)
             except psycopg.OperationalError as error:
-                print(f"The result of {node.unique_id} is not in quality.dbt_results: {error}", file=sys.stderr)
+                print(f"The result of {end.node} is not in quality.dbt_results: {error}", file=sys.stderr)
                 if self._session.closed and self.lost is None:
                     self.lost = error
                     os.kill(os.getpid(), signal.SIGTERM)  # dbt cancels its queries, at the command line and in Airflow

@@ -14,7 +14,7 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,8 @@ from typing import Any, TextIO
 
 import psycopg
 
+from infrastructure import dbt_process
+from infrastructure.dbt_process import Listener, Outcome
 from infrastructure.failing_rows import keep_failing_rows, masked_text
 from infrastructure.lineage import tell_lineage
 from infrastructure.node_results import NodeResults
@@ -47,8 +49,6 @@ _PATIENCE = 30_000  # milliseconds in which a session that was told to end must 
 # The pool in Airflow whose one slot every task that runs dbt takes.
 TRANSFORM_POOL = "transform"
 
-Callback = Callable[[Any], None]
-
 
 def target_path(settings: Settings) -> Path:
     """Where dbt leaves manifest.json, run_results.json and the compiled models of this warehouse."""
@@ -73,12 +73,12 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Callback] = ()) -> Any:
+def run_dbt(settings: Settings, arguments: Sequence[str], listeners: Sequence[Listener] = ()) -> Outcome:
     """Run one dbt command on the warehouse of the settings, which is made with its raw tables where it is missing.
 
-    dbt runs in this process and tells each of its events to `callbacks`. What became of each node is kept in
-    quality.dbt_results under `run_id_of_process`, and what dbt prints of it is without personal data. Returns dbt's own
-    `dbtRunnerResult`. WarehouseError where the server ended the session that holds the lock: dbt is stopped then.
+    dbt runs in this process and tells the end of each node to `listeners`. What became of each node is kept in
+    quality.dbt_results under `run_id_of_process`, and what dbt prints of it is without personal data. WarehouseError
+    where the server ended the session that holds the lock: dbt is stopped then.
     """
     from data_gen.landing.command import prepare  # Airflow's DAG files import this module, over and over
 
@@ -90,12 +90,12 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
     ):
         _end_left_overs(session)
         if not NodeResults.COMMANDS.intersection(arguments):
-            return _invoke(arguments, callbacks)
+            return dbt_process.run(arguments, listeners)
         run_id = run_id_of_process()
         kept = NodeResults(session, run_id)
         try:
             with redirect_stdout(_Masked(sys.stdout)):
-                result = _invoke(arguments, [*callbacks, kept.on_event])
+                outcome = dbt_process.run(arguments, [*listeners, kept.on_node])
         except (KeyboardInterrupt, SystemExit):
             if kept.lost is None:
                 raise
@@ -104,11 +104,10 @@ def run_dbt(settings: Settings, arguments: Sequence[str], callbacks: Sequence[Ca
                 f"another one could have begun beside it. {kept.lost}\n"
                 "Did the server restart? Run this again; what was built stays."
             ) from kept.lost
-        results = getattr(result.result, "results", None) or []
-        keep_failing_rows(session, run_id, results)
-        if results:  # otherwise the files in the target path are those of the run before
+        keep_failing_rows(session, run_id, outcome.nodes)
+        if outcome.nodes:  # otherwise the files in the target path are those of the run before
             tell_lineage(settings, str(target_path(settings)))
-        return result
+        return outcome
 
 
 def run_id_of_process() -> str:
@@ -188,9 +187,9 @@ def ensure_manifest(settings: Settings) -> Path:
     made = manifest.stat().st_mtime if manifest.exists() else 0.0
     if any(path.stat().st_mtime > made for path in _project_files(settings)):
         with _environment(dbt_environment(settings)):
-            result = _invoke(["--quiet", "parse"], [])
-        if not result.success:
-            raise WarehouseError(f"dbt cannot read its project in {settings.root / 'dbt'}: {result.exception}")
+            outcome = dbt_process.run(["--quiet", "parse"])
+        if not outcome.success:
+            raise WarehouseError(f"dbt cannot read its project in {settings.root / 'dbt'}: {outcome.error}")
         manifest.touch()  # dbt leaves the file alone where nothing in it changes
     return manifest
 
@@ -199,15 +198,6 @@ def _project_files(settings: Settings) -> list[Path]:
     """Everything that the manifest is made of. Folders too: their time says that a file went."""
     project = settings.root / "dbt"
     return [*project.glob("*.yml"), *(path for part in _PROJECT_PARTS for path in (project / part).rglob("*"))]
-
-
-def _invoke(arguments: Sequence[str], callbacks: Sequence[Callback]) -> Any:
-    from dbt.cli.main import dbtRunner  # takes seconds, and not everything here needs it
-
-    result = dbtRunner(callbacks=list(callbacks)).invoke(list(arguments))
-    if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
-        raise result.exception  # dbt has cancelled its queries
-    return result
 
 
 class _Masked:
@@ -289,17 +279,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0 if arguments else 2
     try:
-        result = run_dbt(load_settings(), arguments)
+        outcome = run_dbt(load_settings(), arguments)
     except (SettingsError, WarehouseError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped. What was built stays; the same command goes on from there.", file=sys.stderr)
         return 130
-    if result.exception:
-        print(f"error: {result.exception}", file=sys.stderr)
+    if outcome.error:
+        print(f"error: {outcome.error}", file=sys.stderr)
         return 2
-    return 0 if result.success else 1
+    return 0 if outcome.success else 1
 
 
 if __name__ == "__main__":

@@ -7,33 +7,41 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
+import psutil
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from infrastructure.local import supervision
 from infrastructure.local.dotenv import set_value
+from infrastructure.local.layout import Layout
 from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, load_settings
 from infrastructure.warehouse import ensure_warehouse
 from tests.receivers import hook
 from tests.server import drop_database, running_server
+from tests.waiting import patience
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-# The fixture `stack` is used by these files: in another process they would start one more.
+# The fixture `stack` is used by these files: in another process they would start one more. There are two of them.
+SMALL_STACK = "tests/airflow/orchestration/"
 STACK_IS_SHARED = (
-    *(f"tests/airflow/test_{name}.py" for name in ("kills", "pipeline", "retries", "run_assets", "run_page", "runs")),
+    *(f"tests/airflow/test_{name}.py" for name in ("kills", "pipeline", "runs")),
     *("tests/documentation/", "tests/integration/test_local_stack.py"),
 )
 # In this folder a test has all it needs to itself, and may take as long as a file elsewhere.
@@ -44,6 +52,8 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
     """Which tests `make test` runs in the same process, one after the other."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(SMALL_STACK):
+            return "small stack"
         if nodeid.startswith(STACK_IS_SHARED):
             return "stack"
         return nodeid if nodeid.startswith(TESTS_ARE_FREE) else nodeid.partition("::")[0]
@@ -60,6 +70,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="takes minutes: LONG=1 runs it"))
         if "COMPOSE" not in os.environ and item.get_closest_marker("compose"):
             item.add_marker(pytest.mark.skip(reason="needs a Docker engine: make test-compose runs it"))
+
+
+# Processor time of the stacks of this process, in seconds: their supervisors are children of none of ours.
+USED_BY_STACKS: list[float] = []
+_BEGUN = time.monotonic()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["used_by_stacks"] = sum(USED_BY_STACKS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    USED_BY_STACKS.append(getattr(node, "workeroutput", {}).get("used_by_stacks", 0.0))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """What the run cost, so that growth is seen. Its slowest tests are above."""
+    if hasattr(config, "workerinput"):
+        return
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    ours, stacks = sum(one.ru_utime + one.ru_stime for one in used), sum(USED_BY_STACKS)
+    terminalreporter.write_line(
+        f"Wall time {time.monotonic() - _BEGUN:.0f} s, processor time {ours + stacks:.0f} s"
+        f" ({stacks:.0f} s of them in stacks)."
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -130,7 +167,7 @@ class Stack:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=patience(900),
         )
         if check:
             assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
@@ -171,9 +208,11 @@ def copy_of_project(kind: str) -> Iterator[Stack]:
 
 
 @contextmanager
-def new_stack() -> Iterator[Stack]:
-    """An embedded stack of a copy of this project; up, and removed at the end."""
+def new_stack(change: Callable[[Path], None] | None = None) -> Iterator[Stack]:
+    """An embedded stack of a copy of this project; up, and removed at the end. `change` is made in the copy before."""
     with copy_of_project("local") as stack, hook() as receiver:
+        if change:
+            change(stack.root)
         _add_probe(stack.root)
         set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
         stack.told = receiver.got
@@ -181,7 +220,20 @@ def new_stack() -> Iterator[Stack]:
             stack.local("up")
             yield stack
         finally:
+            USED_BY_STACKS.append(_processor_time(stack))
             stack.local("down", check=False)
+
+
+def _processor_time(stack: Stack) -> float:
+    """Of the processes that run in the stack, and of those that have ended in them."""
+    supervisor = supervision.supervisord_process(Layout(stack.root))
+    if supervisor is None:
+        return 0.0
+    used = 0.0
+    for process in [supervisor, *supervisor.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            used += sum(process.cpu_times()[:4])
+    return used
 
 
 @pytest.fixture(scope="session")

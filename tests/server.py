@@ -20,6 +20,7 @@ from psycopg import sql
 from infrastructure.local.postgres import initialise, open_home, server_command, server_environment
 from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, is_secret, load_settings
 from infrastructure.warehouse import ensure_cluster
+from tests.waiting import patience
 
 # Nothing in a test's server has to survive a power cut. The rest is as in the embedded stack.
 FAST = {
@@ -91,8 +92,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def _wait_until_ready(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + patience(120)
     while time.monotonic() < deadline:
         try:
             psycopg.connect(settings.admin_dsn()).close()

@@ -28,6 +28,7 @@ from dbt_mirrors import BuildFailed, DbtBuild, DbtMirror, TestsFailed
 from deadlines import RunIsMade
 from infrastructure.alerts import open_causes, raise_alert, raise_alerts, settle_alert, settle_alerts
 from infrastructure.changed_marts import changed_marts, note_told
+from infrastructure.dbt_process import Outcome
 from infrastructure.failing_rows import failures, masked_text, passed
 from infrastructure.lineage import PARENT
 from infrastructure.settings import Settings, load_settings
@@ -117,11 +118,11 @@ class WarehouseBuild(DbtBuild):
         self.frugal = frugal
         self.changed_marts: dict[str, int] = {}  # in the process that has built them
 
-    def invoke(self, context: Mapping[str, Any], arguments: list[str], callbacks: list[Any]) -> Any:
+    def invoke(self, context: Mapping[str, Any], arguments: list[str], listeners: list[Any]) -> Outcome:
         from airflow.providers.openlineage.plugins.macros import lineage_parent_id  # much, and for this process alone
 
         os.environ[PARENT] = lineage_parent_id(context["ti"])
-        return run_dbt(enter_warehouse(context), arguments, callbacks)
+        return run_dbt(enter_warehouse(context), arguments, listeners)
 
     def fingerprint(self, context: Mapping[str, Any]) -> str:
         return fingerprint(enter_warehouse(context))

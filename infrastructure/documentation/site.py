@@ -103,7 +103,7 @@ def build(settings: Settings) -> Path:
 def _generate_dbt_docs(settings: Settings) -> str:
     """dbt's manifest, catalogue and page of this project; why there is no catalogue, or nothing where there is one."""
     try:
-        result = run_dbt(settings, ["--quiet", "docs", "generate", "--static"])
+        outcome = run_dbt(settings, ["--quiet", "docs", "generate", "--static"])
     except WarehouseError as error:
         ensure_manifest(settings)
         (target_path(settings) / "catalog.json").unlink(missing_ok=True)
@@ -118,8 +118,8 @@ def _generate_dbt_docs(settings: Settings) -> str:
         if done.returncode:
             raise SiteError(f"dbt cannot describe its models:\n{done.stdout}{done.stderr}") from error
         return str(error)
-    if not result.success:
-        raise SiteError(f"dbt cannot describe its models: {result.exception or 'see above'}")
+    if not outcome.success:
+        raise SiteError(f"dbt cannot describe its models: {outcome.error or 'see above'}")
     return ""
 
 

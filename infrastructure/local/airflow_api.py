@@ -129,9 +129,12 @@ class AirflowApi:
                 return runs
 
     def wait(self, dag_id: str, run_id: str, tell: Callable[[str], None], seconds: float | None = None) -> bool:
-        """Wait for the end of a run, telling each change of a step and each model that fails. True if it succeeded."""
-        seen: dict[str, tuple[str | None, int]] = {}
-        deadline = None if seconds is None else time.monotonic() + seconds
+        """Wait for the end of a run, telling each change of a step and each model that fails. True if it succeeded.
+
+        AirflowApiError where no task of it has changed for `seconds`: a run that still moves is waited for.
+        """
+        known: dict[str, tuple[str | None, int]] = {}
+        moved = time.monotonic()
         unheard = None  # since when Airflow, or the server under it, has not answered
         heard = None  # when it was last asked and answered
         while True:
@@ -147,15 +150,19 @@ class AirflowApi:
                 Event().wait(1)
                 continue
             for task in tasks:
-                is_news = task.state and (task.is_step or task.state in ("failed", "skipped"))
-                if is_news and seen.get(task.task_id) != (task.state, task.try_number):
-                    seen[task.task_id] = (task.state, task.try_number)
+                if known.get(task.task_id) == (task.state, task.try_number):
+                    continue
+                known[task.task_id] = (task.state, task.try_number)
+                moved = time.monotonic()
+                if task.state and (task.is_step or task.state in ("failed", "skipped")):
                     again = f" (try {task.try_number})" if task.try_number > 1 else ""
                     tell(f"{task.task_id}: {str(task.state).replace('_', ' ')}{again}")
             if state in FINISHED:
                 return state == "success"
-            if deadline is not None and time.monotonic() > deadline:
-                raise AirflowApiError(f"The run {run_id} of {dag_id} is still {state} after {seconds:.0f} s.")
+            if seconds is not None and time.monotonic() - moved > seconds:
+                raise AirflowApiError(
+                    f"The run {run_id} of {dag_id} is {state}, and has not moved for {seconds:.0f} s."
+                )
             # Airflow, which the run needs, answers in a tenth of the time at most.
             Event().wait(max(0.5, 9 * (datetime.now(UTC) - asked).total_seconds()))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from threading import Event
 
 import pytest
 
@@ -14,11 +13,13 @@ from infrastructure.local.airflow_api import AirflowApi, Task
 from infrastructure.local.layout import PIPELINE
 from infrastructure.warehouse import connect
 from tests.conftest import Stack
+from tests.waiting import patience
 
 Probe = Callable[[str], None]
 
 
-@pytest.fixture(scope="session")
+# Of a module, and not of the session: the modules of a folder have another stack than those of the one above it.
+@pytest.fixture(scope="module")
 def api(stack: Stack) -> AirflowApi:
     return AirflowApi(airflow_url(stack.settings), stack.settings.secret("AIRFLOW_ADMIN_PASSWORD"))
 
@@ -56,9 +57,9 @@ class Pipeline:
         """Trigger a run of `day`, or of one that has landed before, so that it costs little; its id."""
         return self.api.trigger(PIPELINE, day or self._day, conf)
 
-    def finish(self, run_id: str, seconds: float = 500, dag_id: str = PIPELINE) -> bool:
-        told: list[str] = []
-        return self.api.wait(dag_id, run_id, told.append, seconds)
+    def finish(self, run_id: str, dag_id: str = PIPELINE) -> bool:
+        """Wait for the end of the run, as long as it moves. True if it succeeded."""
+        return self.api.wait(dag_id, run_id, lambda change: None, patience(300))
 
     def ended_run(self) -> str:
         """A run that has succeeded, whichever."""
@@ -101,14 +102,6 @@ def contents(stack: Stack, warehouse: str) -> dict[str, tuple[int, str]]:
     return found
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    waited = 0.0
-    while not condition():
-        assert waited < seconds, "it did not come to this"
-        Event().wait(0.25)
-        waited += 0.25
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pipeline(stack: Stack, api: AirflowApi) -> Pipeline:
     return Pipeline(stack, api)

@@ -17,6 +17,7 @@ from dbt_mirrors import BuildFailed, DbtBuild
 from dbt_mirrors.graph import SOURCES, Graph, known_graph, read_graph
 from dbt_mirrors.progress import Reporter, Snapshot, ending
 from dbt_mirrors.results import Results, remaining
+from infrastructure.dbt_process import NodeEnd, Outcome, run
 from infrastructure.settings import PROJECT_ROOT
 
 RAW, ORDERS, SALES, REPORT = (f"model.shop.{name}" for name in ("raw_orders", "orders", "sales", "report"))
@@ -224,14 +225,8 @@ def test_the_reporter_starts_with_nothing_and_survives_a_receiver_that_refuses(
 ) -> None:
     values, results, asked = told_values
     assert values == [{"began": 7, "is_last": False, "mirrors": {}}]
-    # dbt tells its events from threads of its own.
-    event = SimpleNamespace(
-        info=SimpleNamespace(name="NodeFinished"),
-        data=SimpleNamespace(
-            node_info=SimpleNamespace(unique_id=RAW), run_result=SimpleNamespace(status="success", message="")
-        ),
-    )
-    thread = Thread(target=results.on_event, args=[event])
+    # dbt tells of its nodes from threads of its own.
+    thread = Thread(target=results.on_node, args=[NodeEnd(RAW, "success")])
     thread.start()
     thread.join()
     for _ in range(100):
@@ -256,16 +251,10 @@ class ScriptedBuild(DbtBuild):
         self.told: list[str] = []
         self.killed_in_built = False
 
-    def invoke(self, context: Any, arguments: list[str], callbacks: list[Any]) -> Any:
+    def invoke(self, context: Any, arguments: list[str], listeners: list[Any]) -> Outcome:
         self.runs.append(arguments)
-        ended = [
-            SimpleNamespace(
-                node=SimpleNamespace(unique_id=node), status=SimpleNamespace(value=status), message=f"{node} {message}"
-            )
-            for node, (status, message) in self.script.items()
-        ]
-        success = all(status in ("success", "pass") for status, _ in self.script.values())
-        return SimpleNamespace(result=SimpleNamespace(results=ended), success=success, exception=None)
+        ended = (NodeEnd(node, status, f"{node} {message}") for node, (status, message) in self.script.items())
+        return Outcome(all(status in ("success", "pass") for status, _ in self.script.values()), tuple(ended))
 
     def message(self, text: str) -> str:
         return text.replace("Ann Lee", "***")
@@ -332,14 +321,12 @@ def test_what_a_mirror_shows_of_a_message_is_up_to_the_build(manifest: Path) -> 
 
 def parsed_project(place: Path) -> Path:
     """The manifest of the real project, which needs no database."""
-    from dbt.cli.main import dbtRunner
-
     settings = {"HOST": "127.0.0.1", "PORT": "1", "DB": "none", "TRANSFORMER_PASSWORD": "none"}
     with pytest.MonkeyPatch.context() as patch:
         for key, value in settings.items():
             patch.setenv(f"WAREHOUSE_{key}", value)
         project = str(PROJECT_ROOT / "dbt")
         arguments = ["--quiet", "parse", "--project-dir", project, "--profiles-dir", project]
-        result = dbtRunner().invoke([*arguments, "--target-path", str(place), "--log-path", os.fspath(place)])
-    assert result.success, result.exception
+        outcome = run([*arguments, "--target-path", str(place), "--log-path", os.fspath(place)])
+    assert outcome.success, outcome.error
     return place / "manifest.json"

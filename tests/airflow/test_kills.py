@@ -19,11 +19,12 @@ from infrastructure.local.layout import Layout
 from infrastructure.local.postgres import postmaster
 from infrastructure.settings import Settings
 from infrastructure.warehouse import connect, ensure_warehouse
-from tests.airflow.conftest import Pipeline, contents, wait_until
+from tests.airflow.conftest import Pipeline, contents
 from tests.conftest import Stack
+from tests.waiting import wait_until
 
 # dbt is killed every time in test_transform.py.
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long]
 
 VICTIMS = ("scheduler", "supervisor of the task", "process of the task", "back end", "postgres")
 MOMENTS = ("in a landing", "in a model", "in a test")
@@ -53,7 +54,7 @@ def test_a_run_of_which_something_is_killed_ends_by_itself(
         run_id = pipeline.start(day, warehouse=killed.database)
         wait_until(lambda: backend() is not None, 600)
         kill(stack, victim, backend() or 0)
-    assert pipeline.finish(run_id, 900)
+    assert pipeline.finish(run_id)
     assert set(pipeline.mirrors(run_id).values()) == {"success"}
     assert all(program.state == supervision.RUNNING for program in supervision.programs(Layout(stack.root)))
 

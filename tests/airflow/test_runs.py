@@ -20,8 +20,9 @@ from infrastructure.local.environment import shell_environment
 from infrastructure.local.layout import PIPELINE, Layout
 from infrastructure.settings import PROJECT_ROOT
 from infrastructure.warehouse import connect
-from tests.airflow.conftest import Pipeline, contents, wait_until
+from tests.airflow.conftest import Pipeline, contents
 from tests.conftest import Stack
+from tests.waiting import wait_until
 
 MICROBATCH, MAINTENANCE = "saas_analytics_microbatch", "maintenance"
 CHROMIUM = "/usr/bin/chromium"
@@ -158,7 +159,6 @@ def test_airflow_dags_test_runs_the_dag_without_scheduler_and_triggerer(stack: S
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
 def test_runs_side_by_side_double_nothing_and_lose_nothing(stack: Stack, pipeline: Pipeline, api: AirflowApi) -> None:
     """The same day twice at once, and a backfill of that day and another beside them, in a warehouse of their own."""
     days = [FOUNDED, FOUNDED + timedelta(days=1)]
@@ -166,7 +166,7 @@ def test_runs_side_by_side_double_nothing_and_lose_nothing(stack: Stack, pipelin
     runs = [pipeline.start(days[0], warehouse=warehouse) for _ in range(2)]
     api.backfill(PIPELINE, days[0], days[1], {"warehouse": warehouse})
     for run_id in runs:
-        assert pipeline.finish(run_id, 900)
+        assert pipeline.finish(run_id)
     wait_until(lambda: {state for _, state in api.backfill_states(PIPELINE, *days).values()} == {"success"}, 900)
     with connect(stack.settings, "owner", warehouse) as database:
         loads = database.execute(
@@ -182,7 +182,6 @@ def test_runs_side_by_side_double_nothing_and_lose_nothing(stack: Stack, pipelin
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
 def test_a_backfill_of_a_week_ends_as_day_by_day(stack: Stack, api: AirflowApi) -> None:
     days = [FOUNDED + timedelta(days=n) for n in range(7)]
     done = stack.local(

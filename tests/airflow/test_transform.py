@@ -6,10 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from threading import Event
 
 import psycopg
 import pytest
@@ -18,6 +16,7 @@ from data_gen.landing.command import prepare
 from infrastructure import freshness
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.transform import APPLICATION_NAME, built_by, fingerprint, record_build
+from tests.waiting import patience, wait_until
 
 MODEL = "base_orders"
 
@@ -42,23 +41,22 @@ def sessions(server: psycopg.Connection) -> list[int]:
     return [pid for (pid,) in server.execute(query, [APPLICATION_NAME])]
 
 
-def wait_for_a_session_that_waits(server: psycopg.Connection, seconds: float = 120) -> None:
+def wait_for_a_session_that_waits(server: psycopg.Connection) -> None:
     query = """
         select exists (
             select from pg_stat_activity
             where datname = current_database() and application_name = %s and wait_event_type = 'Lock'
         )
     """
-    deadline = time.monotonic() + seconds
-    while server.execute(query, [APPLICATION_NAME]).fetchone() != (True,):
-        assert time.monotonic() < deadline, "dbt never came to the lock"
-        Event().wait(0.1)
+    wait_until(
+        lambda: server.execute(query, [APPLICATION_NAME]).fetchone() == (True,), 240, "dbt never came to the lock"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["term", "int", "kill"])
 def test_a_dbt_that_is_ended_leaves_no_session_to_the_next(warehouse: Settings, number: signal.Signals) -> None:
     first = start(warehouse, PIPELINE_RUN_ID="the run")
-    assert first.communicate(timeout=240)[0].count("Completed successfully") == 1
+    assert first.communicate(timeout=patience(240))[0].count("Completed successfully") == 1
     with (
         psycopg.connect(warehouse.dsn("owner"), autocommit=True) as server,
         psycopg.connect(warehouse.dsn("owner")) as blocker,
@@ -69,7 +67,7 @@ def test_a_dbt_that_is_ended_leaves_no_session_to_the_next(warehouse: Settings, 
         second = start(warehouse, PIPELINE_RUN_ID="the run")
         wait_for_a_session_that_waits(server)
         second.send_signal(number)
-        second.communicate(timeout=60)
+        second.communicate(timeout=patience(60))
         assert second.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[number]
         if number != signal.SIGKILL:
             assert sessions(server) == []
@@ -78,7 +76,7 @@ def test_a_dbt_that_is_ended_leaves_no_session_to_the_next(warehouse: Settings, 
             # What the killed one left is ended, whether the server has missed its client by then or not.
             assert third.poll() is None
         blocker.rollback()
-        said = third.communicate(timeout=240)[0]
+        said = third.communicate(timeout=patience(240))[0]
         assert third.returncode == 0, said
         assert sessions(server) == []
         kept = server.execute("select node_id, status from quality.dbt_results where run_id = 'the run'").fetchall()
@@ -94,12 +92,12 @@ def test_a_dbt_that_has_lost_the_lock_stops(warehouse: Settings) -> None:
     ):
         blocker.execute("lock table raw.orders in access exclusive mode")
         dbt = start(warehouse)
-        wait_for_a_session_that_waits(server, 240)
+        wait_for_a_session_that_waits(server)
         lock = "application_name = 'transform lock' and datname = current_database()"
         ended = server.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {lock}").fetchall()
         assert ended == [(True,)]
         blocker.rollback()
-        said = dbt.communicate(timeout=240)[0]
+        said = dbt.communicate(timeout=patience(240))[0]
     assert dbt.returncode == 1, said
     assert f"The session that held the lock of warehouse {warehouse.database} has ended" in said
 
@@ -115,7 +113,7 @@ def test_what_a_dbt_from_the_command_line_found_is_kept_and_printed_without_what
             " from (values ('users', 'Ann Lee'), ('users', 'Ann Lee')) as v (source, name)"
         )
     dbt = start(warehouse, "test", "--select", "rejected_rows,test_type:data")
-    said = dbt.communicate(timeout=240)[0]
+    said = dbt.communicate(timeout=patience(240))[0]
     assert dbt.returncode == 1, said
     assert "invalid input syntax for type bigint: ***" in said
     assert "Ann Lee" not in said

@@ -27,7 +27,7 @@ from tests.server import running_server
 from tests.tls import certificate, tls_front
 from tests.warehouse.conftest import Build, built_tables, land_days, rows_of
 
-pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.compose]
 
 SERVICES = (
     *("postgres", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),

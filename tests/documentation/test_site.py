@@ -21,6 +21,7 @@ from infrastructure.documentation.site import MENU
 from infrastructure.settings import PROJECT_ROOT
 from infrastructure.warehouse import connect
 from tests.conftest import Stack
+from tests.waiting import patience
 
 DAYS = 6
 RUNNABLE = re.compile(r"^( *)```sh runnable\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
@@ -234,7 +235,7 @@ def test_runnable_commands_run(built_stack: Stack, page: Path) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=patience(300),
         )
         assert done.returncode == 0, f"{page.name}, block {number}:\n{script}\n{done.stdout}\n{done.stderr}"
 

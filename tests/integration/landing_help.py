@@ -21,6 +21,7 @@ from data_gen.landing.outcome import Outcome
 from data_gen.landing.zone import land_day
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.warehouse import connect
+from tests.waiting import patience
 
 DAY = date(2026, 1, 5)
 DATA = PROJECT_ROOT / "tests" / "data"
@@ -104,7 +105,7 @@ def command(settings: Settings, *arguments: object) -> subprocess.CompletedProce
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=patience(300),
     )
 
 

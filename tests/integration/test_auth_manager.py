@@ -14,7 +14,6 @@ from tests.conftest import Stack, new_stack
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
 def test_users_are_those_of_the_fab_auth_manager() -> None:
     with new_stack() as stack:  # begun with the simple one: what fab needs is added to Airflow's database
         set_value(stack.root, "AIRFLOW_AUTH_MANAGER", "fab")

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import psycopg
 import pytest
 
+from infrastructure.dbt_process import NodeEnd
 from infrastructure.failing_rows import keep_failing_rows, masked_row, masked_text
 from infrastructure.settings import Settings
 
 
-def result(name: str, status: str, query: str, column: str | None = None, test: str = "unique") -> Any:
-    """What dbt gives for a node."""
-    metadata = SimpleNamespace(name=test)
-    node = SimpleNamespace(
-        unique_id=f"test.shop.{name}", compiled_code=query, column_name=column, test_metadata=metadata
-    )
-    return SimpleNamespace(status=status, node=node)
+def result(name: str, status: str, query: str, test: str = "unique") -> NodeEnd:
+    return NodeEnd(f"test.shop.{name}", status, query=query, test=test)
 
 
 def test_the_first_rows_are_kept_and_what_is_personal_is_not(

@@ -30,6 +30,7 @@ from data_gen.landing.zone import land_day
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.warehouse import connect
 from tests.integration.landing_help import DAY, MAPPINGS, command, deliver, land, query
+from tests.waiting import patience
 
 USERS = b"user_id,updated_at,email\nu1,2026-01-05T08:00:00Z,a@x.org\nu2,2026-01-04T23:30:00-05:00,\n"
 
@@ -431,7 +432,7 @@ def test_killed_at_any_point_leaves_the_old_day_or_the_new_one(warehouse: Settin
         [sys.executable, "-c", KILLED, step],
         cwd=PROJECT_ROOT,
         env={**os.environ, **warehouse.environment()},
-        timeout=60,
+        timeout=patience(60),
     )
 
     assert killed.returncode == -signal.SIGKILL

@@ -20,6 +20,7 @@ from infrastructure.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import DATA, DAY, MAPPINGS, command, put, query, statuses
 from tests.integration.landing_help import land_foreign as land
 from tests.server import drop_database
+from tests.waiting import patience
 
 ORDERS = """
 source: orders
@@ -305,7 +306,7 @@ def test_killed_at_any_point_and_run_again_ends_as_if_undisturbed(
         [sys.executable, "-c", KILLED, step, str(mapping), str(path)],
         cwd=PROJECT_ROOT,
         env={**os.environ, **warehouse.environment()},
-        timeout=60,
+        timeout=patience(60),
     )
 
     assert killed.returncode == -signal.SIGKILL

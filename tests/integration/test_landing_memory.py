@@ -16,6 +16,7 @@ import pytest
 from data_gen.landing.contracts import load_contract
 from infrastructure.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import DAY, deliver
+from tests.waiting import patience
 
 BOUND = 120  # MB
 # land.py as a script, and at its end the most memory that it had. A child's rusage would begin with that of pytest.
@@ -69,7 +70,7 @@ def test_the_memory_that_landing_takes(warehouse: Settings, name: str) -> None:
         env={**os.environ, **warehouse.environment()},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=patience(300),
     )
 
     assert done.returncode == 0, done.stderr

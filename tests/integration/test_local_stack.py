@@ -10,11 +10,8 @@ import shlex
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 
 import psutil
 import psycopg
@@ -29,15 +26,7 @@ from infrastructure.local.stack import stray_processes
 from infrastructure.settings import load_settings, read_dotenv
 from infrastructure.warehouse import connect
 from tests.conftest import Stack, copy_of_project
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        Event().wait(0.2)
-    return True
+from tests.waiting import patience, wait_until
 
 
 def test_up_again_says_that_it_runs(stack: Stack) -> None:
@@ -113,7 +102,7 @@ def test_a_killed_postgres_comes_back_with_its_data(stack: Stack) -> None:
         except psycopg.OperationalError:
             return False
 
-    assert eventually(lambda: before.pid not in [p.pid for p in supervision.programs(layout)] and is_back())
+    wait_until(lambda: before.pid not in [p.pid for p in supervision.programs(layout)] and is_back())
     stack.local("up")  # waits until Airflow is healthy again
 
 
@@ -122,7 +111,7 @@ def test_what_runs_without_its_supervisor_is_found_and_ended(stack: Stack) -> No
     supervisor = supervision.supervisord_process(layout)
     assert supervisor is not None
     supervisor.kill()
-    supervisor.wait(10)
+    supervisor.wait(patience(60))
 
     found = stack.local("doctor", check=False)
     assert found.returncode == 1

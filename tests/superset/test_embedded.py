@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from infrastructure.local.superset import DIRECTORY, answers, superset_url
 from tests.conftest import new_stack
 from tests.superset.assets import ASSETS
 from tests.superset.conftest import Superset, answer
 
 
-@pytest.mark.timeout(900)
 def test_dashboards_stand_beside_the_embedded_stack() -> None:
     with new_stack() as stack:
         (stack.root / "infrastructure/superset/.venv").symlink_to(DIRECTORY / ".venv")

@@ -16,6 +16,7 @@ import pytest
 from infrastructure.documentation import metrics
 from infrastructure.documentation.project import Project
 from infrastructure.settings import PROJECT_ROOT
+from tests.waiting import patience
 
 PROJECT = PROJECT_ROOT / "dbt"
 Node = dict[str, Any]
@@ -43,7 +44,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=patience(300),
     )
     assert done.returncode == 0, done.stdout
     read: dict[str, Any] = json.loads((output / "manifest.json").read_text())

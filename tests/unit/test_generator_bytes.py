@@ -18,6 +18,7 @@ import pytest
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.making import write_day
 from data_gen.company.rules import load_rules
+from tests.waiting import patience
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUNDED = date(2026, 1, 1)
@@ -82,7 +83,9 @@ def fresh_process(out: Path, days: list[date], **variables: str) -> None:
     for day in days:
         command = [sys.executable, "data_gen/generate.py", "--day", day.isoformat()]
         command += ["--scale", SCALE, "--seed", "42", "--out", str(out)]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True, timeout=60)
+        subprocess.run(
+            command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True, timeout=patience(60)
+        )
 
 
 def test_fresh_processes_with_other_thread_counts(expected: dict[str, str], tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from data_gen.company.reading import Share
 from data_gen.company.rule_sections import DirtyFileRules, DirtyRowRules
 from data_gen.company.rules import DEFAULT_RULES, Rules, load_rules
 from data_gen.company.schemas import SOURCES
+from tests.waiting import patience
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUNDED = date(2026, 1, 1)
@@ -310,7 +311,7 @@ def test_both_ways_to_run_it(tmp_path: Path, command: list[str]) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patience(60),
         check=True,
     )
     assert len(run.stdout.splitlines()) == 2 * (len(SOURCES) + 2)
@@ -384,7 +385,7 @@ def test_killed_in_the_middle_and_run_again(
 def test_two_at_once(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     both = [start(["data_gen/generate.py", *arguments(tmp_path)]) for _ in range(2)]
     for process in both:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=patience(60))
         assert (process.returncode, errors) == (0, "")
     assert contents(tmp_path) == undisturbed
 
@@ -396,7 +397,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     with start(["data_gen/generate.py", *arguments(tmp_path)], preexec_fn=small_files) as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=patience(60))
     assert process.returncode == 1
     assert errors.startswith("generate: cannot write: ") and errors.count("\n") == 1
     assert contents(tmp_path) == {}
@@ -449,7 +450,7 @@ print("slow", sorted({"pandas", "polars", "faker", "rich"} & set(sys.modules)))
 def test_memory_and_what_is_loaded(tmp_path: Path, days: int, scale: str, events: int) -> None:
     """A million events at once in less than 400 MB; no library that takes longer to load than a day takes to make."""
     with start(["-c", OBSERVED, *arguments(tmp_path, scale, "--days", str(days))]) as process:
-        told, errors = process.communicate(timeout=300)
+        told, errors = process.communicate(timeout=patience(300))
     assert (process.returncode, errors) == (0, "")
     lines = {words[0]: words[1:] for words in map(str.split, told.splitlines())}
     assert int(lines["events"][1].replace(",", "")) >= events

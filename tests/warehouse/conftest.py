@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -46,28 +48,77 @@ def dbt_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("dbt")
 
 
+class Parsed:
+    """dbt's manifests of the projects that tests build: parsed once, as that takes as long as a small build.
+
+    A copy of the project is parsed from what dbt keeps of ours (partial_parse.msgpack): only its other files are read.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._manifests: dict[tuple[str, ...], tuple[list[tuple[str, int, int]], Any]] = {}
+
+    def target(self, settings: Settings, project: Path, variables: str) -> Path:
+        """Where dbt writes for this project, warehouse and variables; with what it has parsed of ours, where it may."""
+        name = f"{project}|{variables}".strip("/").replace("/", "_") if variables else str(project).strip("/")
+        target = self._output / settings.database / hashlib.sha256(name.encode()).hexdigest()[:16]
+        ours = PROJECT_ROOT / "dbt"
+        if project != ours and not target.exists():
+            known = self.target(settings, ours, variables) / "partial_parse.msgpack"
+            if known.exists():
+                target.mkdir(parents=True)
+                shutil.copy2(known, target)
+        return target
+
+    def manifest(self, settings: Settings, project: Path, options: Sequence[str]) -> Any:
+        """What `dbt parse` gives for the project as it is now. Needs the environment that dbt runs in."""
+        from dbt.cli.main import dbtRunner  # four seconds, which other tests need not pay
+
+        files = [
+            (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+            for part in ("models", "macros", "seeds", "tests", "dbt_project.yml")
+            for path in sorted([project / part, *(project / part).rglob("*")])
+        ]
+        key = (settings.database, str(project), *options)
+        known = self._manifests.get(key)
+        if known is None or known[0] != files:
+            result = dbtRunner().invoke(["--quiet", "parse", *options])
+            if not result.success:
+                raise BuildFailed("parse", [], result.exception)
+            known = self._manifests[key] = (files, result.result)
+        return known[1]
+
+
+@pytest.fixture(scope="session")
+def parsed(dbt_output: Path) -> Parsed:
+    return Parsed(dbt_output)
+
+
 @pytest.fixture
-def build(dbt_output: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
+def build(dbt_output: Path, parsed: Parsed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
     """build(settings, "run", "--full-refresh"): one dbt command, which must succeed, in our project or a copy of it.
 
     "run" is all models, and the seeds that they read.
     """
-    from dbt.cli.main import dbtRunner  # four seconds, which other tests need not pay
+    from dbt.cli.main import dbtRunner
 
     def run(settings: Settings, *arguments: str, project: Path = PROJECT_ROOT / "dbt") -> None:
+        variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
         for key, value in dbt_environment(settings).items():
             monkeypatch.setenv(key, value)
         monkeypatch.setenv("DBT_PROJECT_DIR", str(project))
         monkeypatch.setenv("DBT_PROFILES_DIR", str(project))
-        target = dbt_output / settings.database / str(project).strip("/").replace("/", "_")
-        monkeypatch.setenv("DBT_TARGET_PATH", str(target))
-        # What nobody reads here takes an eighth of dbt's time.
+        monkeypatch.setenv("DBT_TARGET_PATH", str(parsed.target(settings, project, variables)))
+        monkeypatch.setenv("DBT_LOG_PATH", str(dbt_output / "logs"))
+        # Files that hardly any test reads take an eighth of dbt's time; `--write-json` has them written.
         monkeypatch.setenv("DBT_WRITE_JSON", "false")
         monkeypatch.setenv("DBT_LOG_LEVEL_FILE", "none")
-        monkeypatch.setenv("DBT_LOG_PATH", str(dbt_output / "logs"))
         monkeypatch.chdir(project)
         command = [*MODELS_AND_SEEDS, *arguments[1:]] if arguments[0] == "run" else list(arguments)
-        result = dbtRunner().invoke(["--quiet", *command])
+        manifest = None
+        if "--write-json" not in arguments:
+            manifest = parsed.manifest(settings, project, ["--vars", variables] if variables else [])
+        result = dbtRunner(manifest=manifest).invoke(["--quiet", *command])
         nodes = getattr(result.result, "results", [])
         failed = [f"{node.node.name}: {node.message}" for node in nodes if node.status in ("error", "fail")]
         if not result.success:

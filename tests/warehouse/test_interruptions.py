@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,9 +17,12 @@ from psycopg import sql
 
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.transform import dbt_environment, target_path
-from tests.warehouse.conftest import MODELS_AND_SEEDS, Build, differences, keep_copies, land_days
+from tests.waiting import patience, wait_until
+from tests.warehouse.conftest import MODELS_AND_SEEDS, Build, Parsed, differences, keep_copies, land_days
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 
+# What is built: the models in which builds are killed, and what they need. LONG=1: everything.
+SOME = () if "LONG" in os.environ else ("--select", "+fact_events", "+sales_summary")
 # Where a build is stopped and killed: before a model writes its rows, and after that, before it tells its feed.
 AIMS = (
     "change_feed.base_events",
@@ -29,15 +31,17 @@ AIMS = (
 )
 
 
-def _start(settings: Settings, target: Path) -> subprocess.Popen[bytes]:
+def _start(settings: Settings, target: Path, parsed: Parsed) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         **dbt_environment(settings),
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target),
     }
+    target.mkdir()
+    shutil.copy2(parsed.target(settings, PROJECT_ROOT / "dbt", "") / "partial_parse.msgpack", target)
     return subprocess.Popen(
-        [str(Path(sys.executable).with_name("dbt")), "--quiet", *MODELS_AND_SEEDS],
+        [str(Path(sys.executable).with_name("dbt")), "--quiet", *MODELS_AND_SEEDS, *SOME],
         cwd=PROJECT_ROOT / "dbt",
         env=environment,
         start_new_session=True,
@@ -53,21 +57,23 @@ def _land_some(settings: Settings, seed: int) -> None:
 
 
 @pytest.mark.parametrize("table", AIMS)
-def test_a_killed_build_is_taken_up_by_the_next(warehouse: Settings, build: Build, tmp_path: Path, table: str) -> None:
+def test_a_killed_build_is_taken_up_by_the_next(
+    warehouse: Settings, build: Build, parsed: Parsed, tmp_path: Path, table: str
+) -> None:
     _land_some(warehouse, 1)
-    build(warehouse, "run")
+    build(warehouse, "run", *SOME)
     _land_some(warehouse, 2)
     with psycopg.connect(warehouse.dsn("owner")) as blocker:
         blocker.execute(sql.SQL("lock table {} in share mode").format(sql.Identifier(*table.split("."))))
-        process = _start(warehouse, tmp_path / "target")
+        process = _start(warehouse, tmp_path / "target", parsed)
         try:
             _wait_until_blocked(blocker, process)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    build(warehouse, "run")
+    build(warehouse, "run", *SOME)
     tables = keep_copies(warehouse)
-    build(warehouse, "run", "--full-refresh")
+    build(warehouse, "run", "--full-refresh", *SOME)
     assert not differences(warehouse, tables)
 
 
@@ -76,36 +82,32 @@ def test_two_builds_at_once_do_the_work_of_one(warehouse: Settings, build: Build
     environment = {**os.environ, **warehouse.environment()}
     builds = [
         subprocess.Popen(
-            [sys.executable, "-m", "infrastructure.transform", "--quiet", *MODELS_AND_SEEDS],
+            [sys.executable, "-m", "infrastructure.transform", "--quiet", *MODELS_AND_SEEDS, *SOME],
             cwd=PROJECT_ROOT,
             env={**environment, "DBT_LOG_PATH": str(tmp_path)},
             stderr=subprocess.PIPE,
         )
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=300)[1].decode() for process in builds]
+    said = [process.communicate(timeout=patience(300))[1].decode() for process in builds]
     shutil.rmtree(target_path(warehouse))
     assert [process.returncode for process in builds] == [0, 0], said
     assert sum("waiting for its end" in text for text in said) == 1
     tables = keep_copies(warehouse)
-    build(warehouse, "run", "--full-refresh")
+    build(warehouse, "run", "--full-refresh", *SOME)
     assert not differences(warehouse, tables)
 
 
-def _wait_until_blocked(connection: psycopg.Connection, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
+def _wait_until_blocked(connection: psycopg.Connection, process: subprocess.Popen[bytes]) -> None:
     """Until a session of dbt waits for a lock, which `connection` holds."""
     query = (
         "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
     )
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+
+    def is_blocked_or_ended() -> bool:
         # A snapshot of the sessions stays as it is until it is cleared.
         connection.execute("select pg_stat_clear_snapshot()")
-        if connection.execute(query).fetchone() == (True,):
-            return
-        try:
-            process.wait(timeout=0.1)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    pytest.fail(f"dbt never came to the table (exit code {process.poll()})")
+        return connection.execute(query).fetchone() == (True,) or process.poll() is not None
+
+    wait_until(is_blocked_or_ended, 240, "dbt never came to the table")
+    assert process.poll() is None, f"dbt ended before it came to the table, with exit code {process.returncode}"

@@ -64,11 +64,11 @@ def test_retention_in_another_time_zone(warehouse: Settings, build: Build) -> No
     rows = expected("retention_timezone_expected")
     zones = sorted({row["tz"] for row in rows})
     assert len(zones) == 2
-    for zone in (*zones, zones[0]):
+    for zone in zones:
         build_with(build, warehouse, "+retention_cohorts", reporting_timezone=zone)
         assert_retained(warehouse, "recurring", [row for row in rows if row["tz"] == zone], today)
     tables = keep_copies(warehouse)
-    build_with(build, warehouse, "+retention_cohorts", "--full-refresh", reporting_timezone=zones[0])
+    build_with(build, warehouse, "+retention_cohorts", "--full-refresh", reporting_timezone=zones[1])
     assert not differences(warehouse, tables)
 
 

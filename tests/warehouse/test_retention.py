@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,9 @@ from infrastructure.maintenance import retire_raw
 from infrastructure.settings import Settings
 from tests.warehouse.conftest import Build, differences, keep_copies, land_days
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
+
+# Every source is taken in; of what follows, some. LONG=1: everything.
+SOME = () if "LONG" in os.environ else ("--select", "path:models/staging", "+fact_events", "+fact_orders")
 
 
 def test_days_that_are_built_leave_raw_and_the_models_keep_them(warehouse: Settings, build: Build) -> None:
@@ -24,7 +28,7 @@ def test_days_that_are_built_leave_raw_and_the_models_keep_them(warehouse: Setti
     with psycopg.connect(warehouse.dsn("owner"), autocommit=True) as server:
         land_days(warehouse, *days[:3])
         assert retire_raw(settings) == []  # nothing is built
-        build(warehouse, "run")
+        build(warehouse, "run", *SOME)
         assert retire_raw(warehouse) == []  # 0 days: for ever
         tables = keep_copies(warehouse)
         touched = server.execute("select count(*) from raw.touched_days").fetchone()
@@ -37,7 +41,7 @@ def test_days_that_are_built_leave_raw_and_the_models_keep_them(warehouse: Setti
         assert server.execute("select count(*) from raw.touched_days").fetchone() == touched
         assert retire_raw(settings) == []
 
-        build(warehouse, "run")
+        build(warehouse, "run", *SOME)
         build(warehouse, "test", "--select", "landed_rows_have_one_verdict")
         assert differences(warehouse, tables) == {}
         # A day that is landed again comes back, and so does a corrected one; then raw has all that the models have.
@@ -46,7 +50,7 @@ def test_days_that_are_built_leave_raw_and_the_models_keep_them(warehouse: Setti
         live = "select count(*) from raw.loads where retired_at is not null and superseded_by is null"
         assert server.execute(live).fetchone() == (0,)
         land_days(warehouse, days[3])
-        build(warehouse, "run")
+        build(warehouse, "run", *SOME)
         tables = keep_copies(warehouse)
-        build(warehouse, "run", "--full-refresh")
+        build(warehouse, "run", "--full-refresh", *SOME)
         assert differences(warehouse, tables) == {}

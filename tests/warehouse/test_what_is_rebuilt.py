@@ -119,14 +119,14 @@ def unneeded_work(settings: Settings, day: date, build: Callable[[], None]) -> l
 FAULTS = {
     "every model is rebuilt whole": (
         "macros/exact/exact.sql",
-        "not can_follow(definition, upstreams)",
+        "not can_follow(definition, state, upstreams)",
         "true",
         "fact_events was rebuilt whole",
     ),
     "every unit is touched": (
         "macros/exact/exact.sql",
-        'as " ~ touched_units(sql, unit)) %}',
-        'as " ~ touched_units(sql, unit) ~ " union select " ~ units ~ " from " ~ target) %}',
+        'as " ~ touched_units(sql, unit)',
+        'as " ~ touched_units(sql, unit) ~ " union select " ~ units ~ " from " ~ target',
         "fact_events was read whole",
     ),
     "new loads are looked for in all partitions": (

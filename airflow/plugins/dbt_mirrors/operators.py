@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, TaskGroup
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.triggers.base import StartTriggerArgs
 
 from dbt_mirrors.errors import RETRY_POLICY, BuildFailed, ProjectBroken, TestsFailed
 from dbt_mirrors.graph import Graph, Mirror, known_graph, read_graph
 from dbt_mirrors.progress import XCOM_KEY, Reporter
-from dbt_mirrors.results import DONE, Results, remaining, short, unknown
+from dbt_mirrors.results import DONE, NodeEnd, Outcome, Results, remaining, short, unknown
 
-Callback = Callable[[Any], None]
+Listener = Callable[[NodeEnd], None]
 STORE_KEY = "dbt_mirrors"
 # What of a dbt exception lies in the project or the arguments, by the names of dbt's own exception classes.
 _BROKEN = (
@@ -38,7 +38,7 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
     long as `fingerprint` is the same, the next try runs what has failed, was skipped or had not run yet, and the models
     of failed tests. After a success, or another fingerprint, it runs everything.
 
-    A project with a way of its own to run dbt overrides `invoke`, `fingerprint` and `manifest_of`; `already_built`,
+    A project says in `invoke` how it runs dbt. It overrides `fingerprint` and `manifest_of` too; `already_built`,
     `built` and `failed` where a run may find that another one has done its work; and `message` where what dbt says is
     not for everybody who may see the grid.
     """
@@ -56,11 +56,9 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
         self.arguments = list(arguments)
         self.at_most = at_most
 
-    def invoke(self, context: Mapping[str, Any], arguments: list[str], callbacks: list[Callback]) -> Any:
-        """Run a dbt command, telling its events to `callbacks`; return dbt's `dbtRunnerResult`."""
-        from dbt.cli.main import dbtRunner
-
-        return dbtRunner(callbacks=callbacks).invoke(arguments)
+    def invoke(self, context: Mapping[str, Any], arguments: list[str], listeners: list[Listener]) -> Outcome:
+        """Run a dbt command, telling the end of each node to `listeners`, and say how it ended."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how dbt is run: override `invoke`.")
 
     def fingerprint(self, context: Mapping[str, Any]) -> str:
         """What the build is made from. Where it differs from that of the try before, that try is worth nothing."""
@@ -150,23 +148,20 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
         if not self.arguments:
             return graph.selectors
         listing = ["--quiet", "ls", "--output", "json", "--output-keys", "unique_id", *self.arguments]
-        listed = " ".join(self.invoke(context, listing, []).result or [])
+        listed = " ".join(self.invoke(context, listing, []).lines)
         return [node for node in graph.selectors if f'"{node}"' in listed]
 
     def _build(self, context: Any, arguments: Sequence[str], results: Results) -> None:
-        outcome = self.invoke(context, ["--no-use-colors", "build", *_NO_UNIT_TESTS, *arguments], [results.on_event])
-        for result in getattr(outcome.result, "results", None) or []:
-            # Nodes that were skipped end without an event.
-            results.put(result.node.unique_id, str(result.status.value), result.message or "")
-        if isinstance(outcome.exception, (KeyboardInterrupt, SystemExit)):
-            raise AirflowException("dbt was stopped") from outcome.exception
+        outcome = self.invoke(context, ["--no-use-colors", "build", *_NO_UNIT_TESTS, *arguments], [results.on_node])
+        for end in outcome.nodes:
+            results.on_node(end)  # nodes that were skipped are told by nobody else
         if outcome.success:
             return
-        if outcome.exception is not None:
-            kinds = {kind.__name__ for kind in type(outcome.exception).__mro__}
+        if outcome.error is not None:
+            kinds = {kind.__name__ for kind in type(outcome.error).__mro__}
             failure = ProjectBroken if kinds & set(_BROKEN) else BuildFailed
             # Not `from` it: what the log of the task shows of an exception is all of it.
-            raise failure(f"dbt did not get to its end: {self.message(str(outcome.exception))}")
+            raise failure(f"dbt did not get to its end: {self.message(str(outcome.error))}")
         bad = {node: s for node, s in results.statuses.items() if s not in DONE and s != "skipped"}
         tests = [node for node, status in bad.items() if status == "fail"]
         failure = TestsFailed if tests else BuildFailed

@@ -1,12 +1,12 @@
-"""What became of the nodes of a build: collected from dbt's events, kept over retries, told to the mirrors."""
+"""What became of the nodes of a build: collected while dbt runs, kept over retries, told to the mirrors."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Protocol
 
 from dbt_mirrors.graph import Graph, Mirror
 
@@ -14,9 +14,33 @@ DONE = frozenset({"success", "pass", "warn", "no-op"})
 SKIPPED = "skipped"
 
 
+class NodeEnd(Protocol):
+    """How a node of a dbt run has ended."""
+
+    @property
+    def node(self) -> str: ...  # dbt's unique_id
+    @property
+    def status(self) -> str: ...  # as dbt calls it
+    @property
+    def message(self) -> str: ...
+
+
+class Outcome(Protocol):
+    """How a dbt command has ended."""
+
+    @property
+    def success(self) -> bool: ...
+    @property
+    def nodes(self) -> Sequence[NodeEnd]: ...  # those that were skipped too
+    @property
+    def lines(self) -> Sequence[str]: ...  # what `dbt ls` lists
+    @property
+    def error(self) -> BaseException | None: ...  # why dbt did not get to its end
+
+
 @dataclass(slots=True)
 class Results:
-    """The status of each node that has ended. Callbacks of dbt write it from several threads."""
+    """The status of each node that has ended. The threads of dbt write it."""
 
     statuses: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
@@ -24,11 +48,9 @@ class Results:
     shown: Callable[[str], str] = str  # what of a message is told
     _lock: Lock = field(default_factory=Lock)
 
-    def on_event(self, event: Any) -> None:
-        """A callback for dbt's events."""
-        if event.info.name == "NodeFinished":
-            result = event.data.run_result
-            self.put(event.data.node_info.unique_id, result.status, result.message)
+    def on_node(self, end: NodeEnd) -> None:
+        """A listener of `DbtBuild.invoke`."""
+        self.put(end.node, end.status, end.message)
 
     def put(self, node: str, status: str, message: str = "") -> None:
         with self._lock:

@@ -24,18 +24,18 @@ def test_the_page_shows_the_nodes_of_a_run_to_those_who_are_logged_in(pipeline: 
     token = httpx.post(f"{airflow_url(pipeline.stack.settings)}/auth/token", json=login).json()["access_token"]
     page = httpx.get(url, cookies={"_token": token})
     assert page.status_code == 200
-    for shown in ("fact_events", "active_users", "What did not pass"):
+    for shown in ("sales_summary", "active_users", "What did not pass"):
         assert shown in page.text
     missing = httpx.get(url.replace("manual", "manuel"), cookies={"_token": token})
     assert (missing.status_code, "has no run" in missing.text) == (404, True)
 
     # What a test found comes with it.
     with connect(pipeline.stack.settings, "owner") as warehouse:
-        node, run = "test.saas_analytics.daily_users_agree", f"{PIPELINE}/{run_id}"
+        node, run = "test.saas_analytics.probe_is_one", f"{PIPELINE}/{run_id}"
         warehouse.execute(
             "update quality.dbt_results set status = 'fail' where (run_id, node_id) = (%s, %s)", [run, node]
         )
         rows = '[{"email": "***", "day": "2026-01-05"}]'
         warehouse.execute("insert into quality.failing_rows values (%s, %s, %s)", [run, node, rows])
     page = httpx.get(url, cookies={"_token": token})
-    assert "daily_users_agree" in page.text and "first 1 row<" in page.text
+    assert "probe_is_one" in page.text and "first 1 row<" in page.text

@@ -1,0 +1,4 @@
+select
+    grain,
+    period_start
+from {{ ref('growth_accounting') }}

@@ -1,0 +1,15 @@
+{{ config(unit=['grain', 'period_start'], indexes=[{'columns': ['grain', 'period_start'], 'unique': true}]) }}
+
+{% call touched_when() %}
+    select distinct 'day', landed_on from {{ source('raw', 'loads') }}
+{% endcall %}
+
+select
+    'day' as grain,
+    landed_on as period_start,
+    cast(sum(rows_landed) as integer) as orders,
+    sum(rows_landed) as gross_revenue,
+    sum(rows_landed) as net_revenue
+from {{ source('raw', 'loads') }}
+where source = 'orders' and superseded_by is null and {{ touched("'day'", 'landed_on') }}
+group by landed_on
