@@ -6,6 +6,7 @@ standard output (`--log-format json`), for this module to read. Nothing else has
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,8 @@ def run(arguments: Sequence[str], listeners: Iterable[Listener] = ()) -> Outcome
 
     A KeyboardInterrupt or SystemExit in this process ends dbt, which cancels its queries first, and is raised again.
     """
-    from dbt.cli.main import dbtRunner  # takes seconds, and not everything that imports this needs it
+    load()
+    from dbt.cli.main import dbtRunner
 
     heard = tuple(listeners)
 
@@ -62,6 +64,17 @@ def run(arguments: Sequence[str], listeners: Iterable[Listener] = ()) -> Outcome
     results = getattr(ended.result, "results", None) or []
     lines = tuple(ended.result) if isinstance(ended.result, list) else ()
     return Outcome(ended.success, tuple(map(_of_result, results)), lines, ended.exception)
+
+
+def load() -> None:
+    """Read dbt, which takes seconds: not everything that imports this module needs it.
+
+    dbt 1.12 puts what stands in an .env file into the environment of its process. Ours holds passwords that are not for
+    models, and a scheduler that has read dbt would no longer see what is changed in the file.
+    """
+    os.environ["PYTHON_DOTENV_DISABLED"] = "1"
+    import dbt.adapters.postgres
+    import dbt.cli.main  # noqa: F401
 
 
 def _of_event(data: Any) -> NodeEnd:

@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 import pytest
+from filelock import FileLock
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -104,6 +105,7 @@ def _no_settings_of_the_developer() -> None:
     """A test gets its settings from its fixtures, and not from the shell that started it."""
     for key in KEYS:
         os.environ.pop(key, None)
+    os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # tests read dbt by themselves; see infrastructure/dbt_process.py
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +129,19 @@ def warehouse(postgres: Settings, tmp_path: Path, worker_id: str) -> Iterator[Se
 
 
 @pytest.fixture
+def another_start(warehouse: Settings) -> Callable[[], Settings]:
+    """A function that makes the test's warehouse and landing zone empty again, under the same name."""
+
+    def start() -> Settings:
+        drop_database(warehouse, warehouse.database)
+        shutil.rmtree(warehouse.landing_zone, ignore_errors=True)
+        ensure_warehouse(warehouse)
+        return warehouse
+
+    return start
+
+
+@pytest.fixture
 def new_warehouse(postgres: Settings, tmp_path: Path, worker_id: str) -> Iterator[Callable[[], Settings]]:
     """A function that makes one more fresh warehouse for a test that compares several."""
     made: list[Settings] = []
@@ -141,6 +156,31 @@ def new_warehouse(postgres: Settings, tmp_path: Path, worker_id: str) -> Iterato
     yield make
     for settings in made:
         drop_database(settings, settings.database)
+
+
+@pytest.fixture(scope="session")
+def project_manifest(_no_settings_of_the_developer: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """dbt's manifest of the project, which needs no database. It takes ten seconds: one process makes it for all."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    target, project = shared / "dbt_parse", str(PROJECT_ROOT / "dbt")
+    with FileLock(shared / "dbt_parse.lock"):
+        if not (target / "manifest.json").exists():
+            address = {"HOST": "127.0.0.1", "PORT": "1", "DB": "none", "TRANSFORMER_PASSWORD": "none"}
+            places = {"PROJECT_DIR": project, "PROFILES_DIR": project, "TARGET_PATH": target, "LOG_PATH": target}
+            done = subprocess.run(
+                [Path(sys.executable).with_name("dbt"), "--quiet", "parse"],
+                env={
+                    **os.environ,
+                    **{f"WAREHOUSE_{key}": value for key, value in address.items()},
+                    **{f"DBT_{key}": str(value) for key, value in places.items()},
+                },
+                capture_output=True,
+                text=True,
+                timeout=patience(300),
+            )
+            assert done.returncode == 0, done.stdout
+    return target / "manifest.json"
 
 
 class Stack:

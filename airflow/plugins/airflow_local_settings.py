@@ -15,6 +15,8 @@ if PROGRAM in ("scheduler", "dag-processor"):
     import httpx  # noqa: F401
     import psycopg.types.json  # noqa: F401
 if PROGRAM == "scheduler":
-    import dbt.adapters.postgres
-    import dbt.cli.main  # noqa: F401
     import numpy  # noqa: F401
+
+    from infrastructure import dbt_process
+
+    dbt_process.load()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +16,7 @@ from dbt_mirrors import BuildFailed, DbtBuild
 from dbt_mirrors.graph import SOURCES, Graph, known_graph, read_graph
 from dbt_mirrors.progress import Reporter, Snapshot, ending
 from dbt_mirrors.results import Results, remaining
-from infrastructure.dbt_process import NodeEnd, Outcome, run
-from infrastructure.settings import PROJECT_ROOT
+from infrastructure.dbt_process import NodeEnd, Outcome
 
 RAW, ORDERS, SALES, REPORT = (f"model.shop.{name}" for name in ("raw_orders", "orders", "sales", "report"))
 UNIQUE, RELATED, ALONE, FRESH = (f"test.shop.{name}" for name in ("unique.1a", "related.2b", "alone", "fresh.3c"))
@@ -119,9 +117,9 @@ def test_a_manifest_that_is_half_written_shows_the_graph_of_the_last_whole_one(m
     assert known_graph(manifest.with_name("nowhere") / "manifest.json", at_most=200) is None
 
 
-def test_the_graph_of_this_project_has_every_node_once(tmp_path: Path) -> None:
+def test_the_graph_of_this_project_has_every_node_once(project_manifest: Path) -> None:
     """The mirrors of the real project: each node that dbt builds is in exactly one of them."""
-    graph = read_graph(parsed_project(tmp_path))
+    graph = read_graph(project_manifest)
     shown = [key for mirror in graph.mirrors for key in mirror.nodes]
     assert sorted(shown) == sorted(graph.selectors)
     assert "model.saas_analytics.fact_events" in graph
@@ -317,16 +315,3 @@ def test_what_a_mirror_shows_of_a_message_is_up_to_the_build(manifest: Path) -> 
     assert run.xcoms[-1]["mirrors"][SALES] == ("failed", f"sales: error. {SALES} Failing row contains (***)")
     assert "Ann Lee" not in str(run.xcoms)
     assert build.told == ["BuildFailed"]
-
-
-def parsed_project(place: Path) -> Path:
-    """The manifest of the real project, which needs no database."""
-    settings = {"HOST": "127.0.0.1", "PORT": "1", "DB": "none", "TRANSFORMER_PASSWORD": "none"}
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in settings.items():
-            patch.setenv(f"WAREHOUSE_{key}", value)
-        project = str(PROJECT_ROOT / "dbt")
-        arguments = ["--quiet", "parse", "--project-dir", project, "--profiles-dir", project]
-        outcome = run([*arguments, "--target-path", str(place), "--log-path", os.fspath(place)])
-    assert outcome.success, outcome.error
-    return place / "manifest.json"

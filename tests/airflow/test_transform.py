@@ -53,7 +53,14 @@ def wait_for_a_session_that_waits(server: psycopg.Connection) -> None:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["term", "int", "kill"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, id="term"),
+        pytest.param(signal.SIGINT, id="int", marks=pytest.mark.long),
+        pytest.param(signal.SIGKILL, id="kill"),
+    ],
+)
 def test_a_dbt_that_is_ended_leaves_no_session_to_the_next(warehouse: Settings, number: signal.Signals) -> None:
     first = start(warehouse, PIPELINE_RUN_ID="the run")
     assert first.communicate(timeout=patience(240))[0].count("Completed successfully") == 1

@@ -406,6 +406,7 @@ def test_product_events(
     assert last in (latest, None)
 
 
+@pytest.mark.long
 def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
     """541,909 real rows, into a warehouse that the command itself makes."""
     settings = replace(postgres, database="test_online_retail")

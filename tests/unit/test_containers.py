@@ -24,6 +24,13 @@ from infrastructure.settings import PROJECT_ROOT, is_secret, read_dotenv
 SERVICES = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
 
 
+def test_uv_is_of_the_same_version_wherever_it_is_installed() -> None:
+    files = ("infrastructure/local/setup.sh", "infrastructure/Dockerfile", "infrastructure/superset/Dockerfile")
+    versions = {name: set(re.findall(r"uv==([0-9.]+)", (PROJECT_ROOT / name).read_text("utf-8"))) for name in files}
+    assert all(len(found) == 1 for found in versions.values()), versions
+    assert len(set().union(*versions.values())) == 1, versions
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     ensure_dotenv(tmp_path)

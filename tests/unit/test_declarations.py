@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,6 @@ import pytest
 from infrastructure.documentation import metrics
 from infrastructure.documentation.project import Project
 from infrastructure.settings import PROJECT_ROOT
-from tests.waiting import patience
 
 PROJECT = PROJECT_ROOT / "dbt"
 Node = dict[str, Any]
@@ -24,30 +20,8 @@ MOMENTS = ("updated_at", "period_start")
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """As `.ci/lint` has it made: dbt reads its profile although it connects to nothing."""
-    output = tmp_path_factory.mktemp("dbt")
-    places = {
-        "DBT_PROJECT_DIR": PROJECT,
-        "DBT_PROFILES_DIR": PROJECT,
-        "DBT_TARGET_PATH": output,
-        "DBT_LOG_PATH": output,
-    }
-    address = {"WAREHOUSE_HOST": "127.0.0.1", "WAREHOUSE_PORT": "1", "WAREHOUSE_DB": "none"}
-    done = subprocess.run(
-        [Path(sys.executable).with_name("dbt"), "--quiet", "parse"],
-        env={
-            **os.environ,
-            **address,
-            "WAREHOUSE_TRANSFORMER_PASSWORD": "none",
-            **{k: str(v) for k, v in places.items()},
-        },
-        capture_output=True,
-        text=True,
-        timeout=patience(300),
-    )
-    assert done.returncode == 0, done.stdout
-    read: dict[str, Any] = json.loads((output / "manifest.json").read_text())
+def manifest(project_manifest: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(project_manifest.read_text())
     return read
 
 

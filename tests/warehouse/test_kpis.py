@@ -22,7 +22,7 @@ from tests.warehouse.conftest import Build, differences, keep_copies, land_days
 
 # How many days land, and after how many of them the models are built and held to the key. LONG=1: after every day.
 FIRST = date(2026, 1, 1)
-DAYS, EVERY = (60, 1) if "LONG" in os.environ else (32, 16)
+DAYS, EVERY = (60, 1) if "LONG" in os.environ else (24, 12)
 Figures = dict[tuple[date, str], Decimal]
 
 DAILY = """
