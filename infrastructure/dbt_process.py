@@ -37,7 +37,7 @@ class Outcome:
     """How a dbt command has ended."""
 
     success: bool
-    nodes: tuple[NodeEnd, ...] = ()  # those that were skipped too
+    nodes: tuple[NodeEnd, ...] = ()  # those that were skipped, and hooks, too
     lines: tuple[str, ...] = ()  # what `dbt ls` lists
     error: BaseException | None = None  # why dbt did not get to its end
 
@@ -90,7 +90,7 @@ def _of_event(data: Any) -> NodeEnd:
 
 
 def _of_result(result: Any) -> NodeEnd:
-    node = result.node
+    node = getattr(result, "node", result)  # `dbt run-operation` gives the id alone
     metadata = getattr(node, "test_metadata", None)
     return NodeEnd(
         node.unique_id,

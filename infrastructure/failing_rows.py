@@ -24,7 +24,7 @@ from infrastructure.dbt_process import NodeEnd
 from infrastructure.settings import Settings
 from infrastructure.warehouse import connect
 
-FIRST = 5  # rows of a test; of one that has several rules, a row of each
+FIRST = 5  # rows of a test
 # What dbt's own tests of a column (unique, accepted_values, relationships) call its values.
 _NAMES_IN_TESTS = frozenset({"unique_field", "value_field", "from_field"})
 # Columns that hold a row as it was delivered, or what of it no contract knows.
@@ -106,13 +106,19 @@ def keep_failing_rows(session: psycopg.Connection, run_id: str, ended: Iterable[
 
 
 def _first_rows(session: psycopg.Connection, query: str, *, of_each_rule: bool) -> list[dict[str, Any]]:
-    """The rows that a test finds; one of each rule where it has several, which its column `_rule` names."""
-    chosen = "distinct on (_rule) *" if of_each_rule else "*"
+    """The first rows that a test finds. Of a test with several rules, at least one row of each that is broken."""
+    # dbt's own text: a test is a query of the rows that should not be there.
+    failing = f"(\n{query}\n) as failing"
+    first = f"select * from {failing} limit {FIRST}"
+    if of_each_rule:
+        numbered = f"select *, row_number() over (partition by _rule) as _number from {failing}"
+        first = f"select * from ({numbered}) as numbered where _number <= {FIRST} order by _number, _rule"
     with session.transaction(), session.cursor(row_factory=dict_row) as cursor:
         cursor.execute(sql.SQL("set local statement_timeout = {}").format(sql.Literal(f"{_SECONDS}s")))
-        # dbt's own text: a test is a query of the rows that should not be there.
-        cursor.execute(f"select {chosen} from (\n{query}\n) as failing limit {FIRST}".encode())
-        return cursor.fetchall()
+        cursor.execute(first.encode())
+        rows = cursor.fetchall()
+    rules = sum(row.pop("_number") == 1 for row in rows) if of_each_rule else 0
+    return rows[: max(FIRST, rules)]
 
 
 def _masked(value: Any) -> Any:

@@ -49,15 +49,18 @@ STACK_IS_SHARED = (
 TESTS_ARE_FREE = "tests/warehouse/"
 
 
-class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
-    """Which tests `make test` runs in the same process, one after the other."""
+def group_of(nodeid: str) -> str:
+    """What tests are in the same group: `make test` runs them in the same process, one after the other."""
+    if nodeid.startswith(SMALL_STACK):
+        return "small stack"
+    if nodeid.startswith(STACK_IS_SHARED):
+        return "stack"
+    return nodeid if nodeid.startswith(TESTS_ARE_FREE) else nodeid.partition("::")[0]
 
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(SMALL_STACK):
-            return "small stack"
-        if nodeid.startswith(STACK_IS_SHARED):
-            return "stack"
-        return nodeid if nodeid.startswith(TESTS_ARE_FREE) else nodeid.partition("::")[0]
+        return group_of(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -67,6 +70,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.get_closest_marker("long") or item.get_closest_marker("compose"):
+            item.add_marker(pytest.mark.timeout(3600))
         if "LONG" not in os.environ and item.get_closest_marker("long"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: LONG=1 runs it"))
         if "COMPOSE" not in os.environ and item.get_closest_marker("compose"):
@@ -75,6 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # Processor time of the stacks of this process, in seconds: their supervisors are children of none of ours.
 USED_BY_STACKS: list[float] = []
+RUNNING: list[Stack] = []
 _BEGUN = time.monotonic()
 
 
@@ -98,6 +104,15 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         f"Wall time {time.monotonic() - _BEGUN:.0f} s, processor time {ours + stacks:.0f} s"
         f" ({stacks:.0f} s of them in stacks)."
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """A stack ends with the last test of its group: it takes an eighth of a core where nobody asks anything of it."""
+    yield
+    if nextitem is None or group_of(item.nodeid) != group_of(nextitem.nodeid):
+        for stack in list(RUNNING):
+            end(stack)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -256,12 +271,20 @@ def new_stack(change: Callable[[Path], None] | None = None) -> Iterator[Stack]:
         _add_probe(stack.root)
         set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
         stack.told = receiver.got
+        RUNNING.append(stack)
         try:
             stack.local("up")
             yield stack
         finally:
-            USED_BY_STACKS.append(_processor_time(stack))
-            stack.local("down", check=False)
+            end(stack)
+
+
+def end(stack: Stack) -> None:
+    """Take the stack down, where that has not been done, and keep what it has cost."""
+    if stack in RUNNING:
+        RUNNING.remove(stack)
+        USED_BY_STACKS.append(_processor_time(stack))
+        stack.local("down", check=False)
 
 
 def _processor_time(stack: Stack) -> float:

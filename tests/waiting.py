@@ -1,4 +1,4 @@
-"""How long tests wait: until something happens, with limits that follow the speed of the machine.
+"""How long tests wait: until something happens, with limits that follow how busy the machine is.
 
 A limit only ends what hangs. No test measures time by one.
 """
@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache
 from threading import Event
 
-_SPIN = 0.3  # seconds of processor time
+_SPIN = 0.05  # seconds of processor time
 
 
-@cache
 def slowness() -> float:
-    """How many times longer this process takes than on an idle machine, as found when it is first asked; at least 1."""
+    """How many times longer this process takes than it would by itself, as found by a short spin; at least 1."""
     begun, used = time.monotonic(), time.process_time()
     while time.process_time() - used < _SPIN:
         pass

@@ -133,6 +133,9 @@ def test_a_taken_port_is_left_to_its_owner(stack: Stack) -> None:
     assert f"Port {taken} is taken by" in said
     assert f"moves to port {stack.settings.port}" in said
     assert stack.settings.port != taken
+    # It was down before: its data are there.
+    with connect(stack.settings, "owner") as warehouse:
+        assert warehouse.execute("select n from public.kept").fetchone() == (42,)
 
 
 @pytest.mark.long
@@ -154,19 +157,6 @@ def test_two_stacks_that_start_at_once_share_no_port(stack: Stack) -> None:
             assert len(set(taken)) == len(taken)
         finally:
             other.local("down", check=False)
-
-
-def test_the_data_are_there_after_down_and_up(stack: Stack) -> None:
-    layout = Layout(stack.root)
-    assert "the data are kept" in stack.local("down").stdout
-    assert marked(stack.root) == []
-    assert stray_processes(layout) == []
-    assert "Nothing was running" in stack.local("down").stdout
-    assert "not running" in stack.local("status", check=False).stdout
-
-    stack.local("up")
-    with connect(stack.settings, "owner") as warehouse:
-        assert warehouse.execute("select n from public.kept").fetchone() == (42,)
 
 
 def test_clean_asks_and_a_stack_that_is_not_there_is_named(stack: Stack) -> None:
@@ -200,3 +190,13 @@ def test_a_malformed_dotenv_stops_every_command_with_its_line(stack: Stack, line
             assert "Traceback" not in done.stderr
     finally:
         path.write_text(before)
+
+
+def test_down_leaves_nothing_running_and_says_that_the_data_are_kept(stack: Stack) -> None:
+    """The last test of a stack's life."""
+    layout = Layout(stack.root)
+    assert "the data are kept" in stack.local("down").stdout
+    assert marked(stack.root) == []
+    assert stray_processes(layout) == []
+    assert "Nothing was running" in stack.local("down").stdout
+    assert "not running" in stack.local("status", check=False).stdout

@@ -5,6 +5,7 @@ Cleaning is written here a second time, row by row, as docs/synthetic-company.md
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -230,9 +231,9 @@ def differences(found: Figures, wanted: Figures, until: date) -> list[tuple[str,
 
 
 def test_recoverable_figures_are_those_of_the_cleaned_files(zone: Path) -> None:
-    """By the end of every landing day, of all days until then."""
+    """By the end of every fourth landing day, of all days until then. LONG=1: of every day."""
     keys = read_answers(zone)
-    for until in DAYS:
+    for until in DAYS if "LONG" in os.environ else [*DAYS[:-1:4], DAYS[-1]]:
         found = figures_of({source: [landed.row for landed in cleaned(zone, source, until)] for source in READ})
         wanted = answers(keys, "recoverable", until)
         assert len(wanted) >= 26 * (until - FOUNDED).days

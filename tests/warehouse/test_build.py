@@ -24,9 +24,10 @@ from tests.warehouse.random_company import FIRST_DAY, Row, delivery, too_long, w
 DAYS = 14
 
 
-def test_an_empty_warehouse_builds_and_has_no_kpis(
+def test_a_company_builds_from_nothing_on_and_passes_all_tests(
     warehouse: Settings, build: Build, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Before anything has landed, and two weeks later."""
     prepare(warehouse)
     with pytest.raises(WarehouseError, match="the models are not built"):
         print_kpis(warehouse)
@@ -37,10 +38,6 @@ def test_an_empty_warehouse_builds_and_has_no_kpis(
     assert not print_kpis(warehouse)
     assert "built and empty: nothing has landed" in capsys.readouterr().out
 
-
-def test_two_weeks_of_the_company_build_and_pass_all_tests(
-    warehouse: Settings, build: Build, capsys: pytest.CaptureFixture[str]
-) -> None:
     founded = warehouse.company_founded
     assert founded is not None
     land_company(warehouse, DAYS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
@@ -26,6 +27,7 @@ class Case:
     bad: str
     arguments: dict[str, Any] = field(default_factory=dict)
     column: str | None = None
+    broken: tuple[str, ...] = ()  # of every_row: the rule that each of the rows found breaks, in order
 
 
 def rows(columns: str, *values: str) -> str:
@@ -37,17 +39,39 @@ CASES = {
         "every_row",
         rows("a, b", "1, 2", "1, null"),
         rows("a, b", "2, 2"),
-        {"satisfies": {"b is twice a, 'a''s double'": "b = 2 * a"}},
+        {"satisfies": {"b is a's double": "b = 2 * a"}},
+        broken=("b is a's double",),
     ),
-    "missing": Case("every_row", rows("a, b", "1, null"), rows("a, b", "null::int, 1"), {"not_null": ["a"]}),
-    "least": Case("every_row", rows("n", "0", "null"), rows("n", "1", "-0.01"), {"at_least": {"n": 0}}),
-    "greatest": Case("every_row", rows("n", "1", "3", "null"), rows("n", "4"), {"between": {"n": [1, 3]}}),
-    "one_of": Case("every_row", rows("a", "'x'", "'y'", "null"), rows("a", "'z'"), {"one_of": {"a": ["x", "y"]}}),
+    "missing": Case(
+        "every_row",
+        rows("a, b", "1, null"),
+        rows("a, b", "null::int, 1"),
+        {"not_null": ["a"]},
+        broken=("a is not null",),
+    ),
+    "least": Case(
+        "every_row", rows("n", "0", "null"), rows("n", "1", "-0.01"), {"at_least": {"n": 0}}, broken=("n >= 0",)
+    ),
+    "greatest": Case(
+        "every_row",
+        rows("n", "1", "3", "null"),
+        rows("n", "4"),
+        {"between": {"n": [1, 3]}},
+        broken=("n between 1 and 3",),
+    ),
+    "one_of": Case(
+        "every_row",
+        rows("a", "'x'", "'it''s'", "null"),
+        rows("a", "'z'"),
+        {"one_of": {"a": ["x", "it's"]}},
+        broken=("a is one of x, it's",),
+    ),
     "several": Case(
         "every_row",
         rows("n, a", "1, 'x'"),
-        rows("n, a", "1, 'z'"),
+        rows("n, a", "1, 'x'", "0, 'z'", "2, 'z'"),
         {"not_null": ["n", "a"], "at_least": {"n": 1}, "one_of": {"a": ["x", "y"]}},
+        broken=("a is one of x, y", "a is one of x, y", "n >= 1"),
     ),
     "combination": Case(
         "unique_combination",
@@ -255,6 +279,12 @@ def test_every_generic_test_finds_what_it_is_for(
     }
     wrong = {name: (status[name], told[name]) for name, outcome in expected.items() if status[name] != outcome}
     assert not wrong
+    queries = {node.node.name: node.node.compiled_code for node in result.result.results}
+    with psycopg.connect(warehouse.dsn("transformer")) as server:
+        for name, case in CASES.items():
+            if case.test == "every_row":
+                query = f"select _rule from ({queries[f'bad_{name}_test']}) as failing order by 1"
+                assert [rule for (rule,) in server.execute(query.encode())] == list(case.broken), name
 
 
 def test_every_generic_test_has_a_case() -> None:

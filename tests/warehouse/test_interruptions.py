@@ -26,7 +26,7 @@ SOME = () if "LONG" in os.environ else ("--select", "+fact_events", "+sales_summ
 # Where a build is stopped and killed: before a model writes its rows, and after that, before it tells its feed.
 AIMS = (
     "change_feed.base_events",
-    "core.dim_users",
+    pytest.param("core.dim_users", marks=pytest.mark.long),
     "change_feed.sales_summary",
 )
 

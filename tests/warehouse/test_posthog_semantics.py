@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
@@ -64,11 +65,12 @@ def test_retention_in_another_time_zone(warehouse: Settings, build: Build) -> No
     rows = expected("retention_timezone_expected")
     zones = sorted({row["tz"] for row in rows})
     assert len(zones) == 2
-    for zone in zones:
+    back = zones[:1] if "LONG" in os.environ else []
+    for zone in (*zones, *back):
         build_with(build, warehouse, "+retention_cohorts", reporting_timezone=zone)
         assert_retained(warehouse, "recurring", [row for row in rows if row["tz"] == zone], today)
     tables = keep_copies(warehouse)
-    build_with(build, warehouse, "+retention_cohorts", "--full-refresh", reporting_timezone=zones[1])
+    build_with(build, warehouse, "+retention_cohorts", "--full-refresh", reporting_timezone=zone)
     assert not differences(warehouse, tables)
 
 

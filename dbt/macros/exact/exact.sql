@@ -215,11 +215,20 @@
     {{ return(unchanged) }}
 {%- endmacro %}
 
-{#- True where everything that the model reads has a feed that it follows: where none of them has changed, neither has the model. -#}
+{#-
+  True where everything that the model reads has a feed that it follows, itself or through views: where none of it has changed,
+  neither has the model. A source has no feed, and neither has what dbt knows nothing of.
+-#}
 {% macro follows_all(upstreams) -%}
-    {%- for parent in model.depends_on.nodes if not parent.startswith("seed.") -%}
-        {%- set feeds = feeds_of(name_of(parent)) if parent.startswith("model.") else [] -%}
-        {%- if feeds == [] or feeds | reject("in", upstreams) | list -%}{{ return(false) }}{%- endif -%}
+    {{ return(upstreams | length > 0 and are_followed(model.depends_on.nodes, upstreams)) }}
+{%- endmacro %}
+
+{% macro are_followed(keys, upstreams) -%}
+    {%- for key in keys if not key.startswith("seed.") and name_of(key) not in upstreams -%}
+        {%- set node = graph.nodes.get(key) -%}
+        {%- if not node or node.config.materialized != "view" or not are_followed(node.depends_on.nodes, upstreams) -%}
+            {{ return(false) }}
+        {%- endif -%}
     {%- endfor -%}
     {{ return(true) }}
 {%- endmacro %}

@@ -1,12 +1,13 @@
 {#-
-  Materialization `view`, in the place of dbt's: a view that is what it should be is left alone. dbt's own makes each view anew in every
+  Materialization `view`, in place of dbt's: a view that is what it should be is left alone. dbt's own makes each view anew in every
   build under another name, moves it into its place and drops the old one; what reads the view is dropped with it until it is built
   too, and two builds at once may take the same name.
 -#}
 {% materialization view, adapter="postgres" %}
     {% set existing = load_cached_relation(this) %}
     {% set target = this.incorporate(type="view") %}
-    {% set name, query_hash = this.schema ~ "." ~ this.identifier, local_md5(sql) %}
+    {#- The contract is part of what it was made from: dbt compares it with the query when the view is made. -#}
+    {% set name, query_hash = this.schema ~ "." ~ this.identifier, local_md5(sql ~ contract_shape()) %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {#- The database's text of the view is compared too: whoever has changed it by hand gets it back. -#}
@@ -25,10 +26,11 @@
     {% set state = read_state(query) %}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {% if existing is not none and existing.is_view and state["is_built"] %}
+    {#- dbt listed what there is before the lock was taken: another build may have made the view since. -#}
+    {% if state["is_built"] %}
         {% do nothing_to_write("nothing changed") %}
     {% else %}
-        {% if existing is not none %}{% do adapter.drop_relation(existing) %}{% endif %}
+        {% do adapter.drop_relation(existing or target) %}
         {% call statement("main") %}
             {{ get_create_view_as_sql(target, sql) }}
         {% endcall %}

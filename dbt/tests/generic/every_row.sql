@@ -19,7 +19,9 @@
     {%- set rule = column ~ " between " ~ least ~ " and " ~ greatest -%}{%- do broken.update({rule: "not (" ~ rule ~ ")"}) -%}
 {%- endfor -%}
 {%- for column, values in one_of.items() -%}
-    {%- do broken.update({column ~ " is one of " ~ values | join(", "): column ~ " not in ('" ~ values | join("', '") ~ "')"}) -%}
+    {%- set texts = [] -%}
+    {%- for value in values -%}{%- do texts.append("'" ~ (value | string | replace("'", "''")) ~ "'") -%}{%- endfor -%}
+    {%- do broken.update({column ~ " is one of " ~ values | join(", "): column ~ " not in (" ~ texts | join(", ") ~ ")"}) -%}
 {%- endfor -%}
 {%- for rule, condition in satisfies.items() -%}{%- do broken.update({rule: "not (" ~ condition ~ ")"}) -%}{%- endfor -%}
 {%- if not broken -%}{{ exceptions.raise_compiler_error("every_row of " ~ model ~ " names no rule.") }}{%- endif %}
