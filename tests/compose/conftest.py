@@ -13,7 +13,7 @@ from infrastructure.containers.compose import engine_answers
 from infrastructure.local.dotenv import set_value
 from infrastructure.settings import PROJECT_ROOT, read_dotenv
 from tests.conftest import Stack, copy_of_project
-from tests.warehouse.conftest import build, dbt_output  # noqa: F401 - fixtures
+from tests.warehouse.conftest import build, dbt_output, parsed  # noqa: F401 - fixtures
 
 # A team's mirror, from the environment, before the tests forget what the developer has set.
 _BASE_IMAGES = {
