@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("long") or item.get_closest_marker("compose"):
             item.add_marker(pytest.mark.timeout(3600))
         if "LONG" not in os.environ and item.get_closest_marker("long"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes: LONG=1 runs it"))
+            item.add_marker(pytest.mark.skip(reason="takes minutes: make test-long runs it"))
         if "COMPOSE" not in os.environ and item.get_closest_marker("compose"):
             item.add_marker(pytest.mark.skip(reason="needs a Docker engine: make test-compose runs it"))
 
@@ -95,7 +95,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """What the run cost, so that growth is seen. Its slowest tests are above."""
+    """What the run cost, so that growth is seen. Its slowest tests are below."""
     if hasattr(config, "workerinput"):
         return
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

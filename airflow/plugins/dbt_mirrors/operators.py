@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -56,9 +57,9 @@ class DbtBuild(BaseOperator):  # type: ignore[misc]
         self.arguments = list(arguments)
         self.at_most = at_most
 
+    @abstractmethod
     def invoke(self, context: Mapping[str, Any], arguments: list[str], listeners: list[Listener]) -> Outcome:
         """Run a dbt command, telling the end of each node to `listeners`, and say how it ended."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how dbt is run: override `invoke`.")
 
     def fingerprint(self, context: Mapping[str, Any]) -> str:
         """What the build is made from. Where it differs from that of the try before, that try is worth nothing."""
