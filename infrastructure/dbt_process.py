@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infrastructure.dbt_tuning import tune
+
 _UNHEARD = ("operation.", "exposure.")  # hooks are dbt's own business, and nothing happens to an exposure
 
 
@@ -75,6 +77,8 @@ def load() -> None:
     os.environ["PYTHON_DOTENV_DISABLED"] = "1"
     import dbt.adapters.postgres
     import dbt.cli.main  # noqa: F401
+
+    tune()
 
 
 def _of_event(data: Any) -> NodeEnd:

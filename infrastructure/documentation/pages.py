@@ -9,7 +9,7 @@ from typing import Any
 
 from infrastructure.documentation.diagrams import Box, Edge, draw
 from infrastructure.documentation.markdown import code, table, text
-from infrastructure.documentation.project import LAYERS, Node, Project, Reference, columns_of
+from infrastructure.documentation.project import LAYERS, Node, Project, Reference, columns_of, key_of
 
 Pages = dict[str, str]  # path under the site's source, and its Markdown
 
@@ -123,7 +123,9 @@ def _rules(project: Project, name: str, column: str, about: Mapping[str, Any]) -
 
 def _rules_of_every_row(arguments: Mapping[str, Any], column: str) -> list[str]:
     """What a test `every_row` says of a column by itself."""
-    rules = ["not null"] if column in arguments.get("not_null", ()) else []
+    rules = ["unique"] if key_of(arguments) == [column] else []
+    if column in arguments.get("not_null", ()):
+        rules.append("not null")
     if (least := arguments.get("at_least", {}).get(column)) is not None:
         rules.append(f"at least {least}")
     if limits := arguments.get("between", {}).get(column):

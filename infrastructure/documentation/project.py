@@ -84,8 +84,8 @@ class Project:
         """The columns that name a row of a model, by its tests of uniqueness; else by its unique index."""
         for test in self.tests[name]:
             about = test.get("test_metadata") or {}
-            if about.get("name") in ("enforced_key", "unique_combination"):
-                return list(about["kwargs"]["columns"])
+            if about.get("name") == "every_row" and (key := key_of(about["kwargs"])):
+                return key
             if about.get("name") == "unique":
                 return [about["kwargs"]["column_name"]]
         for index in self.models[name]["config"].get("indexes") or []:
@@ -106,6 +106,11 @@ class Project:
             return "seeds"
         folder = Path(node["path"]).parts
         return f"{folder[0]}-{folder[1]}" if folder[0] == "marts" else folder[0]
+
+
+def key_of(arguments: Mapping[str, Any]) -> list[str]:
+    """The key that a test `every_row` holds a model to; empty where it names none."""
+    return list(arguments.get("enforced_key") or arguments.get("key") or ())
 
 
 def columns_of(contract: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

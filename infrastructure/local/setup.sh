@@ -43,6 +43,7 @@ if [ -z "$uv" ]; then
 fi
 
 echo "Making the environment $project/.venv with uv" >&2
-"$uv" sync --frozen --project "$project" "$@" >&2 ||
+# Where Python may not keep what it compiles, every command would compile its modules anew: five seconds for dbt alone.
+"$uv" sync --frozen --project "$project" ${PYTHONDONTWRITEBYTECODE:+--compile-bytecode} "$@" >&2 ||
     fail "uv could not make $project/.venv; what it says is above. If another user made it, remove it. Then make again."
 touch "$project/.venv/.synced"

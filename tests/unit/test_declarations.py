@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infrastructure.documentation import metrics
-from infrastructure.documentation.project import Project
+from infrastructure.documentation.project import Project, key_of
 from infrastructure.settings import PROJECT_ROOT
 
 PROJECT = PROJECT_ROOT / "dbt"
@@ -48,6 +48,20 @@ def test_models_say_whose_they_are_and_keep_a_contract(manifest: dict[str, Any],
         or not node["contract"]["enforced"]
     }
     assert not wrong
+
+
+@pytest.mark.parametrize("layer", ["core", "marts"])
+def test_a_key_names_the_rows_of_every_model(manifest: dict[str, Any], layer: str) -> None:
+    """It is tested, or the database keeps it."""
+    held = {
+        test["attached_node"]
+        for test in manifest["nodes"].values()
+        if test["resource_type"] == "test"
+        and (about := test.get("test_metadata"))
+        and about["name"] == "every_row"
+        and key_of(about["kwargs"])
+    }
+    assert not {name for name, node in models(manifest, layer).items() if node["unique_id"] not in held}
 
 
 def test_a_mart_is_in_the_group_of_its_folder(manifest: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from psycopg import sql
 
 from data_gen import land as land_command
+from infrastructure import dbt_process
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.transform import dbt_environment
 
@@ -72,7 +73,7 @@ class Parsed:
 
     def manifest(self, settings: Settings, project: Path, options: Sequence[str]) -> Any:
         """What `dbt parse` gives for the project as it is now. Needs the environment that dbt runs in."""
-        from dbt.cli.main import dbtRunner  # four seconds, which other tests need not pay
+        from dbt.cli.main import dbtRunner
 
         files = [
             (str(path), path.stat().st_size, path.stat().st_mtime_ns)
@@ -100,6 +101,7 @@ def build(dbt_output: Path, parsed: Parsed, monkeypatch: pytest.MonkeyPatch) -> 
 
     "run" is all models, and the seeds that they read.
     """
+    dbt_process.load()
     from dbt.cli.main import dbtRunner
 
     def run(settings: Settings, *arguments: str, project: Path = PROJECT_ROOT / "dbt") -> None:

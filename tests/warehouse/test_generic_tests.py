@@ -34,6 +34,11 @@ def rows(columns: str, *values: str) -> str:
     return f"select * from (values {', '.join(f'({value})' for value in values)}) as given ({columns})"
 
 
+def texts(*names: str) -> dict[str, None]:
+    """A set, as YAML has it: {a, b}."""
+    return dict.fromkeys(names)
+
+
 CASES = {
     "arithmetic": Case(
         "every_row",
@@ -46,7 +51,7 @@ CASES = {
         "every_row",
         rows("a, b", "1, null"),
         rows("a, b", "null::int, 1"),
-        {"not_null": ["a"]},
+        {"not_null": texts("a")},
         broken=("a is not null",),
     ),
     "least": Case(
@@ -63,28 +68,48 @@ CASES = {
         "every_row",
         rows("a", "'x'", "'it''s'", "null"),
         rows("a", "'z'"),
-        {"one_of": {"a": ["x", "it's"]}},
+        {"one_of": {"a": texts("x", "it's")}},
         broken=("a is one of x, it's",),
     ),
     "several": Case(
         "every_row",
         rows("n, a", "1, 'x'"),
         rows("n, a", "1, 'x'", "0, 'z'", "2, 'z'"),
-        {"not_null": ["n", "a"], "at_least": {"n": 1}, "one_of": {"a": ["x", "y"]}},
+        {"not_null": texts("n", "a"), "at_least": {"n": 1}, "one_of": {"a": texts("x", "y")}},
         broken=("a is one of x, y", "a is one of x, y", "n >= 1"),
     ),
-    "combination": Case(
-        "unique_combination",
-        rows("a, b", "1, 1", "1, 2"),
-        rows("a, b", "1, null", "1, cast(null as integer)"),
-        {"columns": ["a", "b"]},
-    ),
     "key": Case(
-        "enforced_key",
+        "every_row",
+        rows("a, b", "1, 1", "1, 2", "2, 1"),
+        rows("a, b", "1, 1", "1, 2", "1, 2"),
+        {"key": texts("a", "b"), "not_null": texts("a")},
+        broken=("a, b comes once", "a, b comes once"),
+    ),
+    "key_with_null": Case(
+        "every_row",
+        rows("a, b", "1, null", "1, 1"),
+        rows("a, b", "1, null", "1, cast(null as integer)"),
+        {"key": texts("a", "b")},
+        broken=("a, b comes once",),
+    ),
+    "enforced_key": Case(
+        "every_row",
         "{{ config(materialized='table', indexes=[{'columns': ['k'], 'unique': true}],"
         " post_hook='alter table {{ this }} alter column k set not null') }} select 1 as k",
-        "{{ config(materialized='table', indexes=[{'columns': ['k']}]) }} select 1 as k",
-        {"columns": ["k"]},
+        "{{ config(materialized='table', indexes=[{'columns': ['k']}, {'columns': ['k', 'n'], 'unique': true}]) }}"
+        " select 1 as k, 1 as n",
+        {"enforced_key": texts("k")},
+        broken=("k cannot be NULL", "k has a unique index"),
+    ),
+    "index_of_some_rows": Case(
+        "every_row",
+        "{{ config(materialized='table',"
+        " post_hook='alter table {{ this }} add primary key (k, n)') }} select 1 as k, 2 as n",
+        "{{ config(materialized='table', post_hook='alter table {{ this }} alter column k set not null;"
+        " alter table {{ this }} alter column n set not null;"
+        " create unique index on {{ this }} (n, k) where n > 0') }} select 1 as k, 2 as n",
+        {"enforced_key": texts("n", "k")},
+        broken=("n, k has a unique index",),
     ),
     "count": Case("row_count", rows("a", "1"), rows("a", "1", "2"), {"rows": 1}),
     "windows": Case(
@@ -254,7 +279,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tests = [{case.test: {"name": f"{kind}_{name}_test", "arguments": case.arguments}}]
             columns = [{"name": case.column, "data_tests": tests}] if case.column else []
             described.append({"name": f"{kind}_{name}", "columns": columns, "data_tests": [] if case.column else tests})
-    (models / "models.yml").write_text(yaml.safe_dump({"version": 2, "models": described}))
+    (models / "models.yml").write_text(yaml.safe_dump({"version": 2, "models": described}, sort_keys=False))
     return folder
 
 

@@ -24,10 +24,10 @@
     {% set definition = definition_of(sql, [unit, feed, window, config.get("looks_at")], state) %}
     {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, state, upstreams) %}
         {% do rebuild(existing, target, sql, feed, state) %}
-        {% do record_build(definition, state, next_seq(), upstreams, rebuilt=true) %}
+        {% do record_build(definition, state, feed, upstreams, rebuilt=true) %}
     {% else %}
-        {% set seq = follow(target, sql, unit, feed, window, state, upstreams) %}
-        {% do record_build(definition, state, seq, upstreams) %}
+        {% set changes = follow(target, sql, unit, feed, window, state, upstreams) %}
+        {% do record_build(definition, state, feed, upstreams, changes) %}
         {% do renew_indexes(target, state["indexes"]) %}
     {% endif %}
     {% do apply_grants(target, config.get("grants"), should_revoke=false) %}
@@ -39,7 +39,10 @@
     {{ return({"relations": [target]}) }}
 {% endmaterialization %}
 
-{#- Rebuilds the touched units. Returns the sequence number under which its changes stand in the feed, or none. -#}
+{#-
+  Rebuilds the touched units. Returns the table or query that holds the changes, or none. The statements go to the database in few trips:
+  each costs dbt milliseconds, and in a small build that is most of a model's time.
+-#}
 {% macro follow(target, sql, unit, feed, window, state, upstreams) -%}
     {% if follows_all(upstreams) and upstreams | reject("in", unchanged_since(state)) | list == [] %}
         {% do nothing_to_write("nothing touched") %}
@@ -47,43 +50,63 @@
     {% endif %}
     {% set units = unit | join(", ") %}
     {% set columns = state["columns"] | map("first") | list %}
-    {% set touched_anything = run_query("create temporary table touched on commit drop as " ~ touched_units(sql, unit)
-        ~ "; select exists (select 1 from touched)") %}
-    {% if not touched_anything.rows[0][0] %}
+    {% set touched = find_touched(target, sql, unit, state) %}
+    {% if not touched["any"] %}
         {% do nothing_to_write("nothing touched") %}
         {{ return(none) }}
     {% endif %}
-    {% do execute_sql("analyze touched") %}
-    {% set months = touched_months() if config.get("partition_by") else {} %}
-    {% set upstream_months = touched_months() if reads_partitions() else {} %}
-    {% set few = are_few("touched", target) %}
-    {% if few %}{% do look_up() %}{% endif %}
-    {% do execute_sql("create temporary table outgoing on commit drop as select * from " ~ target
-        ~ " where " ~ in_units("touched", unit, unit, months)) %}
-    {% if few and not config.get("looks_up") %}{% do let_planner_choose() %}{% endif %}
-    {% do execute_sql("create temporary table incoming on commit drop as (" ~ with_touched(sql, unit, upstream_months) ~ "\n)") %}
-    {% if few %}{% do let_planner_choose() %}{% endif %}
-    {% set changed_anything = run_query(compare(state["columns"], unit, kept=columns if window else unit + feed)
-        ~ "; select exists (select 1 from changed)") %}
-    {% if not changed_anything.rows[0][0] %}
+    {% set months = touched["months"] if config.get("partition_by") else {} %}
+    {% set few = touched["are_few"] %}
+    {% set comparison %}
+        {{ look_up() if few }}
+        create temporary table outgoing on commit drop as
+        select * from {{ target }} where {{ in_units("touched", unit, unit, months) }};
+        {{ let_planner_choose() if few and not config.get("looks_up") }}
+        create temporary table incoming on commit drop as (
+        {{ with_touched(sql, unit, touched["months"] if reads_partitions() else {}) }}
+        );
+        {{ let_planner_choose() if few }}
+        {{ compare(state["columns"], unit, kept=columns if window else unit + feed) }};
+        select cast(jsonb_build_object('any', exists (select 1 from changed)) as text)
+    {% endset %}
+    {% if not read_state(comparison)["any"] %}
         {% do nothing_to_write("nothing changed") %}
         {{ return(none) }}
     {% endif %}
-    {% do execute_sql("analyze changed (" ~ units ~ "); analyze incoming (" ~ units ~ ")") %}
-    {% set seq = next_seq() %}
     {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by"), "touched") %}{% endif %}
-    {% if few %}{% do look_up() %}{% endif %}
-    {% do execute_sql("delete from " ~ target ~ " where " ~ in_units("changed", unit, unit, months)) %}
-    {% if few %}{% do let_planner_choose() %}{% endif %}
     {% call statement("main") %}
+        analyze changed ({{ units }});
+        analyze incoming ({{ units }});
+        {{ look_up() if few }}
+        delete from {{ target }} where {{ in_units("changed", unit, unit, months) }};
+        {{ let_planner_choose() if few }}
         insert into {{ target }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }} from incoming where ({{ units }}) in (select {{ units }} from changed)
     {% endcall %}
-    {% call statement("feed") %}
-        insert into change_feed.{{ model.name }} (_seq, {{ feed | join(", ") }})
-        select distinct {{ seq }}, {{ feed | join(", ") }} from {{ "(" ~ changed_windows(columns, unit, window) ~ ") as news" if window else "changed" }}
-    {% endcall %}
-    {{ return(seq) }}
+    {{ return("(" ~ changed_windows(columns, unit, window) ~ ")" if window else "changed") }}
+{%- endmacro %}
+
+{#-
+  Puts the units touched since the last build into the temporary table `touched`. Returns whether there are `any`, whether they
+  `are_few` beside the rows of the model's table, and the `months` that they lie in, where a partitioned table is read or written:
+  for each date column of the unit the spans of months that follow each other, {column: [[first day, day after]]}.
+-#}
+{% macro find_touched(target, sql, unit, state) -%}
+    {%- set reads_months = config.get("partition_by") or reads_partitions() -%}
+    {%- set dates = [] -%}
+    {%- for column, type in state["columns"] if reads_months and column in unit and type == "date" -%}{%- do dates.append(column) -%}{%- endfor -%}
+    {%- set query -%}
+        create temporary table touched on commit drop as {{ touched_units(sql, unit) }};
+        analyze touched;
+        select cast(jsonb_build_object(
+            'any', exists (select 1 from touched),
+            'are_few', ({{ are_few_sql("touched", target) }}),
+            'months', jsonb_build_object(
+                {%- for column in dates %}'{{ column }}', ({{ months_sql("touched", column) }}){{ ", " if not loop.last }}{% endfor -%}
+            )
+        ) as text)
+    {%- endset -%}
+    {{ return(read_state(query)) }}
 {%- endmacro %}
 
 {#-
@@ -121,53 +144,44 @@
         {%- for first, next in spans -%}
             {%- do alternatives.append(column ~ " >= '" ~ first ~ "' and " ~ column ~ " < '" ~ next ~ "'") -%}
         {%- endfor -%}
-        {%- do conditions.append("(" ~ alternatives | join(" or ") ~ ")") -%}
+        {%- do conditions.append("(" ~ (alternatives or ["false"]) | join(" or ") ~ ")") -%}
     {%- endfor -%}
     {{ return(conditions | join(" and ")) }}
 {%- endmacro %}
 
-{#- For each date column of the touched units the months that they lie in, as spans of months that follow each other: {column: [first day, day after]}. -#}
-{% macro touched_months() -%}
-    {%- set spans = {} -%}
-    {%- for name, type in columns_of("pg_temp.touched") if type == "date" -%}
-        {%- set query -%}
+{#- The months that the days in a column of the temporary table `chosen` lie in, as spans of months that follow each other. -#}
+{% macro months_sql(chosen, column) -%}
+    select coalesce(jsonb_agg(jsonb_build_array(first_day, day_after) order by first_day), '[]')
+    from (
+        select
+            cast(min(month_start) as date) as first_day,
+            cast(max(month_start) + interval '1 month' as date) as day_after
+        from (
             select
-                cast(cast(min(month_start) as date) as text),
-                cast(cast(max(month_start) + interval '1 month' as date) as text)
+                month_start,
+                month_start - interval '1 month' * row_number() over (order by month_start) as span
             from (
-                select
-                    month_start,
-                    month_start - interval '1 month' * row_number() over (order by month_start) as span
-                from (
-                    select date_trunc('month', days.day) as month_start
-                    from (select distinct cast({{ name }} as timestamp) as day from touched) as days
-                    group by 1
-                ) as months
-            ) as numbered
-            group by span
-            order by 1
-        {%- endset -%}
-        {%- do spans.update({name: run_query(query).rows}) -%}
-    {%- endfor -%}
-    {{ return(spans) }}
+                select distinct date_trunc('month', days.day) as month_start
+                from (select distinct cast({{ column }} as timestamp) as day from {{ chosen }} where {{ column }} is not null) as days
+            ) as months
+        ) as numbered
+        group by span
+    ) as spans
 {%- endmacro %}
 
 {#- Whether the units of the temporary table `chosen`, which is analyzed, are few beside the rows of the model's table. -#}
-{% macro are_few(chosen, target) -%}
-    {%- set query -%}
-        select
-            (select c.reltuples from pg_class as c where c.oid = to_regclass('pg_temp.{{ chosen }}')) * 20
-            < sum(greatest(c.reltuples, 0))
-        from pg_class as c
-        where
-            c.relkind = 'r'
-            and c.oid in (
-                select to_regclass('{{ target }}')
-                union all
-                select inhrelid from pg_inherits where inhparent = to_regclass('{{ target }}')
-            )
-    {%- endset -%}
-    {{ return(run_query(query).rows[0][0]) }}
+{% macro are_few_sql(chosen, target) -%}
+    select
+        (select c.reltuples from pg_class as c where c.oid = to_regclass('pg_temp.{{ chosen }}')) * 20
+        < sum(greatest(c.reltuples, 0))
+    from pg_class as c
+    where
+        c.relkind = 'r'
+        and c.oid in (
+            select to_regclass('{{ target }}')
+            union all
+            select inhrelid from pg_inherits where inhparent = to_regclass('{{ target }}')
+        )
 {%- endmacro %}
 
 {#-
@@ -175,11 +189,11 @@
   lookup is a lookup in each, and would read all rows to find a few, however many have come together.
 -#}
 {% macro look_up() -%}
-    {%- do execute_sql("set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off") -%}
+    set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off;
 {%- endmacro %}
 
 {% macro let_planner_choose() -%}
-    {%- do execute_sql("reset enable_hashjoin; reset enable_mergejoin; reset enable_seqscan") -%}
+    reset enable_hashjoin; reset enable_mergejoin; reset enable_seqscan;
 {%- endmacro %}
 
 {#- True where the model reads a table that is partitioned. -#}

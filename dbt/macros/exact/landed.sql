@@ -24,11 +24,12 @@
         {#- The loads that were listed, and not one that is committed while this reads: it would be taken in a second time. -#}
         {% set listed = from_loads(sql, "_load_id in (" ~ load_ids(loads["live"]) ~ ")") %}
         {% do rebuild(existing, target, with_verdict(listed, key, latest_by), feed, state) %}
-        {% do record_build(definition, state, next_seq(), rebuilt=true) %}
+        {% do record_build(definition, state, feed, rebuilt=true) %}
         {% do execute_sql("delete from change_feed.consumed_loads where model = '" ~ model.name ~ "'") %}
         {% do record_loads(loads["live"], []) %}
     {% elif loads["new"] or loads["gone"] %}
-        {% do record_build(definition, state, take_in(target, sql, key, latest_by, feed, loads, state)) %}
+        {% set changes = take_in(target, sql, key, latest_by, feed, loads, state) %}
+        {% do record_build(definition, state, feed, changes=changes) %}
         {% do record_loads(loads["new"], loads["gone"]) %}
         {% do renew_indexes(target, state["indexes"]) %}
     {% else %}
@@ -105,7 +106,7 @@
     ) as judged
 {%- endmacro %}
 
-{#- Takes in the new loads. Returns the sequence number of the changes in the feed, or none. -#}
+{#- Takes in the new loads. Returns the table that holds the changes, or none. -#}
 {% macro take_in(target, sql, key, latest_by, feed, loads, state) -%}
     {% set keys = key | join(", ") %}
     {% set columns = state["columns"] | map("first") | reject("equalto", "_row_status") | list %}
@@ -115,24 +116,30 @@
     {#- The partitions are named for the planner, which then reads no other. -#}
     {% set partitions = (loads["new"] | map(attribute=1) | unique | list + [""]) | join("', '") %}
     {% set fresh = from_loads(sql, "_partition in ('" ~ partitions ~ "') and _load_id in (" ~ new ~ ")") %}
-    {% do execute_sql("create temporary table fresh on commit drop as (" ~ fresh ~ "\n); analyze fresh") %}
-    {% set keys_query %}
+    {% set contenders = "select " ~ names ~ " from held where _load_id not in (" ~ gone ~ ") union all select " ~ names ~ " from fresh" %}
+    {#- `held`: the rows of these keys as the table has them; `judged`: the same keys and all fresh rows as they are to be. -#}
+    {% set comparison %}
+        create temporary table fresh on commit drop as (
+        {{ fresh }}
+        );
+        analyze fresh;
         create temporary table keys on commit drop as
         select {{ keys }} from fresh where _reject_rule is null
         union
-        select {{ keys }} from {{ target }} where _load_id in ({{ gone }}) and _reject_rule is null
+        select {{ keys }} from {{ target }} where _load_id in ({{ gone }}) and _reject_rule is null;
+        analyze keys;
+        create temporary table held on commit drop as
+        select * from {{ target }} where ({{ keys }}) in (select {{ keys }} from keys) and _reject_rule is null;
+        analyze held;
+        create temporary table judged on commit drop as {{ with_verdict(contenders, key, latest_by) }};
+        create temporary view outgoing as select * from held where _row_status = 'accepted';
+        create temporary view incoming as select * from judged where _row_status = 'accepted';
+        {#- Where a row stood is nothing that another model reads: the same row in a corrected file is no change. -#}
+        {{ compare(state["columns"], key, kept=feed, without=["_row_status", "_load_id", "_file", "_line"]) }};
+        drop view outgoing, incoming;
+        select cast(jsonb_build_object('any', exists (select 1 from changed)) as text)
     {% endset %}
-    {% do execute_sql(keys_query ~ "; analyze keys") %}
-    {#- `held`: the rows of these keys as the table has them; `judged`: the same keys and all fresh rows as they are to be. -#}
-    {% do execute_sql("create temporary table held on commit drop as select * from " ~ target ~ " where (" ~ keys
-        ~ ") in (select " ~ keys ~ " from keys) and _reject_rule is null; analyze held") %}
-    {% set contenders = "select " ~ names ~ " from held where _load_id not in (" ~ gone ~ ") union all select " ~ names ~ " from fresh" %}
-    {% do execute_sql("create temporary table judged on commit drop as " ~ with_verdict(contenders, key, latest_by)
-        ~ "; create temporary view outgoing as select * from held where _row_status = 'accepted'"
-        ~ "; create temporary view incoming as select * from judged where _row_status = 'accepted'") %}
-    {#- Where a row stood is nothing that another model reads: the same row in a corrected file is no change. -#}
-    {% do execute_sql(compare(state["columns"], key, kept=feed, without=["_row_status", "_load_id", "_file", "_line"])
-        ~ "; drop view outgoing, incoming") %}
+    {% set changed = read_state(comparison) %}
     {% call statement("main") %}
         delete from {{ target }} where _load_id in ({{ gone }});
         update {{ target }} as t
@@ -145,11 +152,5 @@
         insert into {{ target }} ({{ names }}, _row_status)
         select {{ names }}, _row_status from judged where _load_id in ({{ new }})
     {% endcall %}
-    {% if not run_query("select exists (select 1 from changed)").rows[0][0] %}{{ return(none) }}{% endif %}
-    {% set seq = next_seq() %}
-    {% call statement("feed") %}
-        insert into change_feed.{{ model.name }} (_seq, {{ feed | join(", ") }})
-        select distinct {{ seq }}, {{ feed | join(", ") }} from changed
-    {% endcall %}
-    {{ return(seq) }}
+    {{ return("changed" if changed["any"] else none) }}
 {%- endmacro %}

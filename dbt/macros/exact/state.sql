@@ -148,15 +148,21 @@
 {%- endmacro %}
 
 {#-
-  Records in the model's own transaction what it is, how far it has followed each upstream, and that it changed at `seq`, which is none
-  where it did not.
+  Records in the model's own transaction what it is, how far it has followed each upstream, and its change, if there was one: what the
+  columns `feed` of `changes`, a table or query, hold.
 -#}
-{% macro record_build(definition, state, seq, upstreams=[], rebuilt=false) -%}
-    {% set name, statements = model.name, [] %}
-    {% if seq %}
+{% macro record_build(definition, state, feed, upstreams=[], changes=none, rebuilt=false) -%}
+    {% set name, statements, seq = model.name, [], "currval('change_feed.seq')" %}
+    {% if changes or rebuilt %}
+        {% do statements.append("select nextval('change_feed.seq')") %}
         {% do statements.append("insert into change_feed.models (model, definition, rebuilt_seq, last_seq) values ('" ~ name ~ "', '"
             ~ definition ~ "', " ~ seq ~ ", " ~ seq ~ ") on conflict (model) do update set definition = excluded.definition, "
             ~ "last_seq = excluded.last_seq" ~ (", rebuilt_seq = excluded.rebuilt_seq" if rebuilt else "")) %}
+    {% endif %}
+    {% if changes %}
+        {% set columns = feed | join(", ") %}
+        {% do statements.append("insert into change_feed." ~ name ~ " (_seq, " ~ columns ~ ") select " ~ seq ~ ", " ~ columns
+            ~ " from (select distinct " ~ columns ~ " from " ~ changes ~ " as changes) as news") %}
     {% endif %}
     {% if rebuilt %}{% do statements.append("delete from change_feed.consumed where model = '" ~ name ~ "'") %}{% endif %}
     {% for upstream in upstreams %}
@@ -190,10 +196,6 @@
         {%- endif -%}
     {%- endfor -%}
     {{ return(ns.can) }}
-{%- endmacro %}
-
-{% macro next_seq() -%}
-    {{ return(run_query("select nextval('change_feed.seq')").rows[0][0]) }}
 {%- endmacro %}
 
 {#-

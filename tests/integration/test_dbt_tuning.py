@@ -1,0 +1,71 @@
+"""What we have dbt leave out is left out, and nothing else changes."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from infrastructure import dbt_process
+from infrastructure.settings import PROJECT_ROOT, Settings
+from infrastructure.transform import dbt_environment
+from tests.waiting import wait_until
+
+PROJECT = """
+name: sessions
+profile: warehouse
+models: {+materialized: table}
+"""
+MODELS = {
+    "a_error": "select 1 / 0 as nothing",
+    "b_lost": "select pg_terminate_backend(pg_backend_pid()) as ended",
+    **{f"c_{number:02}": "select pg_backend_pid() as pid" for number in range(20)},
+}
+
+
+@pytest.fixture
+def project(warehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dbt project of models that tell which session built them, in the environment to run it, one after the other."""
+    folder = tmp_path / "project"
+    (folder / "models").mkdir(parents=True)
+    (folder / "dbt_project.yml").write_text(PROJECT)
+    (folder / "profiles.yml").write_text((PROJECT_ROOT / "dbt" / "profiles.yml").read_text())
+    for name, query in MODELS.items():
+        (folder / "models" / f"{name}.sql").write_text(query)
+    paths = {"DBT_PROJECT_DIR": folder, "DBT_PROFILES_DIR": folder, "DBT_LOG_PATH": folder / "logs"}
+    paths["DBT_TARGET_PATH"] = folder / "target"
+    for key, value in {**dbt_environment(warehouse), **paths, "DBT_THREADS": 1}.items():
+        monkeypatch.setenv(key, str(value))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_thread_keeps_its_session_until_the_end_of_the_run(warehouse: Settings, project: Path) -> None:
+    outcome = dbt_process.run(["--quiet", "run"])
+    failed = {node.node.rpartition(".")[2] for node in outcome.nodes if node.status != "success"}
+    assert failed == {"a_error", "b_lost"}
+    with psycopg.connect(warehouse.dsn("owner"), autocommit=True) as owner:
+        pids = {
+            row
+            for name in MODELS
+            if name not in failed
+            for row in owner.execute(f"select pid from staging.{name}".encode()).fetchall()
+        }
+        assert len(pids) == 1
+        running = "select count(*) from pg_stat_activity where usename = 'transformer'"
+        wait_until(lambda: owner.execute(running).fetchone() == (0,), what="sessions of dbt are left")
+
+
+def test_arguments_of_tests_are_rendered_in_the_context_as_it_is() -> None:
+    dbt_process.load()
+    from dbt.clients.jinja import get_rendered
+
+    class Names(ChainMap[str, Any]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("the context was copied")
+
+    assert get_rendered("{{ day }}", Names({"day": 3}), native=True) == 3
