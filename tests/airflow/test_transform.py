@@ -112,14 +112,18 @@ def test_a_dbt_that_has_lost_the_lock_stops(warehouse: Settings) -> None:
 def test_what_a_dbt_from_the_command_line_found_is_kept_and_printed_without_what_is_personal(
     warehouse: Settings,
 ) -> None:
-    """One test of a model that fails, and one that ends with an error in which PostgreSQL quotes a value."""
+    """One test that fails, and one that ends with an error in which PostgreSQL quotes a value."""
     with psycopg.connect(warehouse.dsn("transformer")) as server:
         server.execute(
             "create view marts.rejected_rows as select date '2026-01-05' as landed_on, source, 'r' as rule,"
             " name::bigint as rejected_rows"
             " from (values ('users', 'Ann Lee'), ('users', 'Ann Lee')) as v (source, name)"
         )
-    dbt = start(warehouse, "test", "--select", "rejected_rows,test_type:data")
+        server.execute(
+            "create view marts.unknown_members as select date '2026-01-05' as fact_date, 'fact_orders' as fact,"
+            " 'user' as dimension, 1 as facts, full_name from (values ('Ann Lee'), ('Ann Lee')) as v (full_name)"
+        )
+    dbt = start(warehouse, "test", "--select", "rejected_rows,test_type:data", "unknown_members,test_type:data")
     said = dbt.communicate(timeout=patience(240))[0]
     assert dbt.returncode == 1, said
     assert "invalid input syntax for type bigint: ***" in said
@@ -132,7 +136,7 @@ def test_what_a_dbt_from_the_command_line_found_is_kept_and_printed_without_what
     assert {status for status, _, _ in kept} == {"fail", "error"}
     assert "Ann Lee" not in str(kept)
     (found,) = [rows for status, _, rows in kept if status == "fail"]
-    assert found[0]["source"] == "users"
+    assert (found[0]["_rule"], found[0]["dimension"]) == ("fact_date, fact, dimension comes once", "user")
 
 
 def test_a_source_that_cannot_be_measured_is_not_fresh(

@@ -22,10 +22,11 @@ def use_small_project(root: Path) -> None:
     """Put the small models in the place of those of the copy's dbt project, whose macros and settings stay."""
     dbt = root / "dbt"
     kept = {name: (dbt / "models" / name).read_text() for name in KEPT}
-    for folder in ("models", "seeds", "tests"):
+    for folder in ("models", "seeds"):
         shutil.rmtree(dbt / folder)
     shutil.copytree(MODELS, dbt / "models")
-    (dbt / "tests").mkdir()
+    for test in (dbt / "tests").glob("*.sql"):  # the generic ones stay: what raw holds is tested by them
+        test.unlink()
     for name, text in kept.items():
         (dbt / "models" / name).write_text(text)
 
