@@ -1,4 +1,4 @@
-{#- What the test `every_row` asks of the key of a model: queries of `_rule` and the columns of the model. -#}
+{#- What the test `every_row` asks of the key of a model. Each macro is a query that gives `_rule` and the columns of the model. -#}
 
 {#- A key with a NULL in it that comes more than once is shown with no row: nothing equals NULL. -#}
 {% macro rows_with_the_same(key, model) -%}
@@ -27,7 +27,7 @@ from (
             and (
                 select count(*)
                 from pg_attribute as a
-                where a.attrelid = i.indrelid and a.attname in ('{{ key | join("', '") }}') and a.attnum = any(cast(i.indkey as smallint []))
+                where a.attrelid = i.indrelid and a.attname in ('{{ key | join("', '") }}') and a.attnum = any((cast(i.indkey as smallint []))[0:i.indnkeyatts - 1])
             ) = {{ key | length }}
     )
     union all

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from infrastructure import dbt_process
+from infrastructure.dbt_process import NodeEnd, Outcome
 from infrastructure.settings import PROJECT_ROOT, Settings
 from infrastructure.transform import dbt_environment
 from tests.waiting import wait_until
@@ -18,12 +19,16 @@ from tests.waiting import wait_until
 PROJECT = """
 name: sessions
 profile: warehouse
-models: {+materialized: table}
+models:
+  +materialized: table
+  # A transaction of a node before would have such a table already, and without one it would be gone at once.
+  +pre_hook: create temporary table of_the_node on commit drop as select pg_backend_pid() as pid
 """
+COUNTED = [f"c_{number:02}" for number in range(20)]
 MODELS = {
     "a_error": "select 1 / 0 as nothing",
     "b_lost": "select pg_terminate_backend(pg_backend_pid()) as ended",
-    **{f"c_{number:02}": "select pg_backend_pid() as pid" for number in range(20)},
+    **dict.fromkeys(COUNTED, "select pid from of_the_node"),
 }
 
 
@@ -46,18 +51,37 @@ def project(warehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_thread_keeps_its_session_until_the_end_of_the_run(warehouse: Settings, project: Path) -> None:
     outcome = dbt_process.run(["--quiet", "run"])
-    failed = {node.node.rpartition(".")[2] for node in outcome.nodes if node.status != "success"}
-    assert failed == {"a_error", "b_lost"}
+    assert failed(outcome) == {"a_error", "b_lost"}
     with psycopg.connect(warehouse.dsn("owner"), autocommit=True) as owner:
-        pids = {
-            row
-            for name in MODELS
-            if name not in failed
-            for row in owner.execute(f"select pid from staging.{name}".encode()).fetchall()
-        }
-        assert len(pids) == 1
+        assert len(set(sessions(owner))) == 1
         running = "select count(*) from pg_stat_activity where usename = 'transformer'"
         wait_until(lambda: owner.execute(running).fetchone() == (0,), what="sessions of dbt are left")
+
+
+def test_a_session_that_is_lost_between_two_nodes_is_opened_anew(warehouse: Settings, project: Path) -> None:
+    with psycopg.connect(warehouse.admin_dsn(warehouse.database), autocommit=True) as server:
+
+        def end_sessions(ended: NodeEnd) -> None:
+            if ended.node.endswith("c_09"):
+                server.execute(
+                    "select pg_terminate_backend(pid, 30000) from pg_stat_activity where usename = 'transformer'"
+                )
+
+        outcome = dbt_process.run(["--quiet", "run", "--exclude", "b_lost"], [end_sessions])
+        assert failed(outcome) == {"a_error"}
+        pids = sessions(server)
+        assert (len(set(pids[:10])), len(set(pids[10:])), len(set(pids))) == (1, 1, 2)
+
+
+def failed(outcome: Outcome) -> set[str]:
+    assert len(outcome.nodes) >= len(COUNTED)
+    return {node.node.rpartition(".")[2] for node in outcome.nodes if node.status != "success"}
+
+
+def sessions(connection: psycopg.Connection) -> list[int]:
+    """The session that built each model, in the order in which they were built."""
+    query = " union all ".join(f"(select pid from staging.{name})" for name in COUNTED)
+    return [pid for (pid,) in connection.execute(query.encode())]
 
 
 def test_arguments_of_tests_are_rendered_in_the_context_as_it_is() -> None:

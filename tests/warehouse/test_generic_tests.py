@@ -96,8 +96,8 @@ CASES = {
         "every_row",
         "{{ config(materialized='table', indexes=[{'columns': ['k'], 'unique': true}],"
         " post_hook='alter table {{ this }} alter column k set not null') }} select 1 as k",
-        "{{ config(materialized='table', indexes=[{'columns': ['k']}, {'columns': ['k', 'n'], 'unique': true}]) }}"
-        " select 1 as k, 1 as n",
+        "{{ config(materialized='table', indexes=[{'columns': ['k']}, {'columns': ['k', 'n'], 'unique': true}],"
+        " post_hook='create unique index on {{ this }} (n) include (k)') }} select 1 as k, 1 as n",
         {"enforced_key": texts("k")},
         broken=("k cannot be NULL", "k has a unique index"),
     ),

@@ -180,7 +180,10 @@
     {%- do adapter.execute(sql, auto_begin=true, fetch=false) -%}
 {%- endmacro %}
 
-{#- Begins the model's transaction with statements of which the last gives one JSON text. Unlike run_query, which begins none. -#}
+{#-
+  Executes statements of which the last gives one JSON text, in the model's transaction. Begins it where it has not begun, which
+  run_query does not.
+-#}
 {% macro read_state(statements) -%}
     {%- set response, table = adapter.execute(statements, auto_begin=true, fetch=true) -%}
     {{ return(fromjson(table.rows[0][0])) }}

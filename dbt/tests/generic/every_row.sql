@@ -3,7 +3,8 @@
   dbt 20 ms, whatever it asks. Shows each row that breaks a rule, with the rule as `_rule`: once for each rule that it breaks. A rule
   that the table itself breaks (enforced_key) is shown with no row. NULL passes every rule but `not_null`; in a key it counts as a value.
 
-  Arguments. Names and texts are given as sets, {a, b}: dbt renders each text of a list, which takes milliseconds, but no key.
+  Arguments. Names and texts are given as sets, {a, b}. dbt renders each text of a list, which takes milliseconds; it leaves the keys
+  of a mapping alone.
     key: columns of which no two rows have the same values
     enforced_key: the same, for a table with a unique index on these columns, none of which may be NULL. The database itself then keeps
       the key: the test asks the catalogue and reads no row, so it costs the same after ten years as after ten days
