@@ -1,8 +1,8 @@
 # The commands of this project. `make` alone lists them. Python 3.11 or newer and make are all they need:
-# infrastructure/local/setup.sh gets uv, and uv the rest, the first time.
+# infrastructure/setup.sh gets uv, and uv the rest, the first time.
 
 PYTHON := .venv/bin/python
-LOCAL  := $(PYTHON) -m infrastructure.local
+LOCAL  := $(PYTHON) -m saas_analytics.stack
 READY  := .venv/.synced
 SUPERSET_READY := infrastructure/superset/.venv/.synced
 
@@ -18,11 +18,11 @@ ifneq ($(shell test -x $(PYTHON) && echo yes),yes)
 .PHONY: $(READY)
 endif
 $(READY): pyproject.toml uv.lock
-	@sh infrastructure/local/setup.sh
+	@sh infrastructure/setup.sh
 
 # Superset has an environment of its own: it needs another SQLAlchemy than Airflow.
 $(SUPERSET_READY): infrastructure/superset/pyproject.toml infrastructure/superset/uv.lock
-	@sh infrastructure/local/setup.sh infrastructure/superset
+	@sh infrastructure/setup.sh infrastructure/superset
 
 demo: $(READY)  ## Everything once: stack up, 60 days landed, an Airflow run, the newest KPIs
 	@$(LOCAL) demo
@@ -96,8 +96,8 @@ lint: $(READY)  ## All checkers
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash .ci/lint
 
 bench: $(READY) $(if $(or $(findstring dashboards,$(ARGS)),$(if $(ARGS),,all)),$(SUPERSET_READY))  ## Measure
-	@sh infrastructure/local/setup.sh . --group bench
-	@$(PYTHON) -m tests.bench $(ARGS); ended=$$?; sh infrastructure/local/setup.sh; exit $$ended
+	@sh infrastructure/setup.sh . --group bench
+	@$(PYTHON) -m tests.bench $(ARGS); ended=$$?; sh infrastructure/setup.sh; exit $$ended
 
 clean: $(READY)  ## Remove the data and everything made: [YES=1]
 	@$(LOCAL) clean $(if $(YES),--yes)

@@ -1,6 +1,6 @@
 """Checks that every data contract keeps to the Open Data Contract Standard, by the schema that datacontract-cli ships.
 
-    python .ci/contracts.py data_gen/contracts/*.yaml
+    python .ci/contracts.py saas_analytics/contracts/*.yaml
 
 The same check as `datacontract lint FILE`, for all files in one process. It reads nothing from the network.
 """

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_gen.company.schemas import SOURCES
-from data_gen.landing.contracts import Contract, load_contract
+from saas_analytics.contracts import Contract, load_contract
 
 Rows = list[dict[str, Any]]
 

@@ -15,8 +15,6 @@ ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     gc.disable()  # until the imports are done: all that they make stays
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads for algebra that nothing here does
-    if not __package__:  # run as a script: make the project's packages importable
-        sys.path[0] = str(ROOT)
 
 from data_gen.company.company import Company, exact_scale  # noqa: E402
 from data_gen.company.files import Written  # noqa: E402
@@ -114,7 +112,7 @@ def _settings() -> dict[str, str]:
     found: dict[str, str] = {}
     dotenv = ROOT / ".env"
     if dotenv.exists():
-        from infrastructure.settings import SettingsError, read_dotenv  # costs a moment: only where there is a file
+        from saas_analytics.settings import SettingsError, read_dotenv  # costs a moment: only where there is a file
 
         try:
             found.update(read_dotenv(dotenv))

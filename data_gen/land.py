@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import sys
 from importlib.abc import MetaPathFinder
-from pathlib import Path
 
-if __package__ in (None, ""):  # run as a script: the packages are found from the project's root
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-from data_gen.landing.command import main
+from saas_analytics.landing.command import main
 
 
 class _WithoutWhatArrowCanDoWithout(MetaPathFinder):

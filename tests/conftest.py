@@ -27,11 +27,11 @@ from filelock import FileLock
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from infrastructure.local import supervision
-from infrastructure.local.dotenv import set_value
-from infrastructure.local.layout import Layout
-from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, load_settings
-from infrastructure.warehouse import ensure_warehouse
+from saas_analytics.layout import Layout
+from saas_analytics.settings import KEYS, PROJECT_ROOT, Settings, load_settings
+from saas_analytics.stack import supervision
+from saas_analytics.stack.dotenv import set_value
+from saas_analytics.warehouse import ensure_warehouse
 from tests.receivers import hook
 from tests.server import drop_database, running_server
 from tests.waiting import patience
@@ -120,7 +120,9 @@ def _no_settings_of_the_developer() -> None:
     """A test gets its settings from its fixtures, and not from the shell that started it."""
     for key in KEYS:
         os.environ.pop(key, None)
-    os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # tests read dbt by themselves; see infrastructure/dbt_process.py
+    os.environ["PYTHON_DOTENV_DISABLED"] = (
+        "1"  # tests read dbt by themselves; see saas_analytics/pipeline/dbt_process.py
+    )
 
 
 @pytest.fixture(scope="session")
@@ -232,7 +234,7 @@ class Stack:
         self, *command: str, check: bool = True, environment: Mapping[str, str] = NOTHING
     ) -> subprocess.CompletedProcess[str]:
         """One of the stack's commands: up, down, status, ..."""
-        return self.run("-m", "infrastructure.local", *command, check=check, environment=environment)
+        return self.run("-m", "saas_analytics.stack", *command, check=check, environment=environment)
 
     @property
     def settings(self) -> Settings:

@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 
 from data_gen.company.schemas import SOURCES
-from data_gen.landing.csv_reader import CsvReader
-from data_gen.landing.files import ByteStream, describe
-from data_gen.landing.json_reader import JsonLines, fault_of_json, json_documents
-from data_gen.landing.parquet_reader import ParquetReader
-from data_gen.landing.records import Reject
+from saas_analytics.landing.csv_reader import CsvReader
+from saas_analytics.landing.files import ByteStream, describe
+from saas_analytics.landing.json_reader import JsonLines, fault_of_json, json_documents
+from saas_analytics.landing.parquet_reader import ParquetReader
+from saas_analytics.landing.records import Reject
 
 Row = dict[str, Any]
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{3})000Z")

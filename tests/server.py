@@ -17,9 +17,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from infrastructure.local.postgres import initialise, open_home, server_command, server_environment
-from infrastructure.settings import KEYS, PROJECT_ROOT, Settings, is_secret, load_settings
-from infrastructure.warehouse import ensure_cluster
+from saas_analytics.settings import KEYS, PROJECT_ROOT, Settings, is_secret, load_settings
+from saas_analytics.stack.postgres import initialise, open_home, server_command, server_environment
+from saas_analytics.warehouse import ensure_cluster
 from tests.waiting import patience
 
 # Nothing in a test's server has to survive a power cut. The rest is as in the embedded stack.

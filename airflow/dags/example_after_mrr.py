@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Asset, task
 
-from infrastructure.settings import load_settings
-from infrastructure.warehouse import connect
+from saas_analytics.settings import load_settings
+from saas_analytics.warehouse import connect
 
 MRR = Asset("marts.mrr")
 

@@ -10,8 +10,8 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 
-from infrastructure.settings import load_settings
-from infrastructure.transform import TRANSFORM_POOL, target_path
+from saas_analytics.pipeline.transform import TRANSFORM_POOL, target_path
+from saas_analytics.settings import load_settings
 from warehouse_tasks import Command, WarehouseBuild, tell_failed_run, tell_failure, tell_success
 
 with DAG(
@@ -35,7 +35,7 @@ with DAG(
     },
     tags=["micro-batch"],
 ):
-    land = Command(task_id="land_incoming", module="infrastructure.incoming")
+    land = Command(task_id="land_incoming", module="saas_analytics.pipeline.incoming")
     dbt_build = WarehouseBuild(
         task_id="dbt_build",
         manifest=target_path(load_settings()) / "manifest.json",

@@ -12,8 +12,8 @@ from airflow.sdk import DAG, Param
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from dbt_mirrors import mirror_models
-from infrastructure.settings import load_settings
-from infrastructure.transform import TRANSFORM_POOL, target_path
+from saas_analytics.pipeline.transform import TRANSFORM_POOL, target_path
+from saas_analytics.settings import load_settings
 from warehouse_tasks import (
     Command,
     WarehouseBuild,
@@ -64,7 +64,7 @@ with DAG(
     DAY = "--day {{ day_of_run(dag_run) }}"
     generate = Command(task_id="generate", module="data_gen.generate", arguments=DAY, only_with="synthetic_company")
     land = Command(task_id="land", module="data_gen.land", arguments=DAY, trigger_rule="none_failed")
-    freshness = Command(task_id="source_freshness", module="infrastructure.freshness", pool=TRANSFORM_POOL)
+    freshness = Command(task_id="source_freshness", module="saas_analytics.quality.freshness", pool=TRANSFORM_POOL)
     dbt_build = WarehouseBuild(
         task_id="dbt_build",
         manifest=target_path(SETTINGS) / "manifest.json",
@@ -72,9 +72,9 @@ with DAG(
     )
     # Of a failed build too: it says what failed.
     quality_report = Command(
-        task_id="quality_report", module="infrastructure.quality_report", arguments=DAY, trigger_rule="all_done"
+        task_id="quality_report", module="saas_analytics.quality.quality_report", arguments=DAY, trigger_rule="all_done"
     )
-    publish = Command(task_id="publish", module="infrastructure.publish", arguments=DAY)
+    publish = Command(task_id="publish", module="saas_analytics.pipeline.publish", arguments=DAY)
 
     generate >> land >> freshness >> dbt_build >> [quality_report, publish]
     mirror_models(dbt_build)

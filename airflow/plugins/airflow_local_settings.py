@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-# DAG files and plugins use the project's own packages.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 # What tasks and DAG files import is read here once, for the processes that are forked for them: the scheduler's
 # LocalExecutor forks one for a task, the dag-processor one for a DAG file, and for mirrors that have ended.
@@ -17,6 +13,6 @@ if PROGRAM in ("scheduler", "dag-processor"):
 if PROGRAM == "scheduler":
     import numpy  # noqa: F401
 
-    from infrastructure import dbt_process
+    from saas_analytics.pipeline import dbt_process
 
     dbt_process.load()

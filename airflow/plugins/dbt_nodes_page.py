@@ -23,9 +23,9 @@ def _app() -> Any:
     from fastapi.responses import HTMLResponse
     from sqlalchemy import select
 
-    from infrastructure.node_page import nodes_page
-    from infrastructure.settings import SettingsError, database_name, load_settings
-    from infrastructure.warehouse import WarehouseError
+    from saas_analytics.quality.node_page import nodes_page
+    from saas_analytics.settings import SettingsError, database_name, load_settings
+    from saas_analytics.warehouse import WarehouseError
 
     app = FastAPI(title="dbt nodes", docs_url=None, redoc_url=None, openapi_url=None)
     may_see = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))

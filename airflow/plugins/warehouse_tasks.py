@@ -26,13 +26,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from dbt_mirrors import BuildFailed, DbtBuild, DbtMirror, TestsFailed
 from deadlines import RunIsMade
-from infrastructure.alerts import open_causes, raise_alert, raise_alerts, settle_alert, settle_alerts
-from infrastructure.changed_marts import changed_marts, note_told
-from infrastructure.dbt_process import Outcome
-from infrastructure.failing_rows import failures, masked_text, passed
-from infrastructure.lineage import PARENT
-from infrastructure.settings import Settings, load_settings
-from infrastructure.transform import (
+from saas_analytics.pipeline.changed_marts import changed_marts, note_told
+from saas_analytics.pipeline.dbt_process import Outcome
+from saas_analytics.pipeline.failing_rows import failures, masked_text, passed
+from saas_analytics.pipeline.lineage import PARENT
+from saas_analytics.pipeline.transform import (
     built_by,
     failed_by,
     fingerprint,
@@ -41,7 +39,9 @@ from infrastructure.transform import (
     run_dbt,
     target_path,
 )
-from infrastructure.warehouse import WarehouseError
+from saas_analytics.quality.alerts import open_causes, raise_alert, raise_alerts, settle_alert, settle_alerts
+from saas_analytics.settings import Settings, load_settings
+from saas_analytics.warehouse import WarehouseError
 
 _STACKS_WAREHOUSE = load_settings().database  # read before a run names another one
 MARTS = AssetAlias("marts")  # stands for the assets marts.<name>
@@ -104,7 +104,7 @@ class Command(BaseOperator):  # type: ignore[misc]
 
 
 class WarehouseBuild(DbtBuild):
-    """dbt build through `infrastructure.transform`, which is what `make dbt-build` runs.
+    """dbt build through `saas_analytics.pipeline.transform`, which is what `make dbt-build` runs.
 
     A run of a backfill, and one that is `frugal`, builds nothing where another run has built what has landed; a frugal
     one is skipped where it would fail as another one has. For each mart whose rows have changed, a build makes an event

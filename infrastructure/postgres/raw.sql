@@ -1,5 +1,5 @@
 -- The books of landing, as warehouse_owner after warehouse.sql. Safe to apply again.
--- The tables of the sources are made by landing itself, as loader, from data_gen/contracts.
+-- The tables of the sources are made by landing itself, as loader, from saas_analytics/contracts.
 
 create table if not exists raw.loads (
     load_id bigint generated always as identity primary key,

@@ -36,7 +36,7 @@ grant usage on schema marts to reporter;
 grant select on all tables in schema marts to reporter;
 alter default privileges for role transformer in schema marts grant select on tables to reporter;
 
--- One row for each run of the pipeline, written by its last task (infrastructure/publish.py).
+-- One row for each run of the pipeline, written by its last task (saas_analytics/pipeline/publish.py).
 create table if not exists quality.pipeline_runs (
     pipeline_run_id bigint generated always as identity primary key,
     day date not null,
@@ -49,7 +49,7 @@ comment on table quality.pipeline_runs is 'What each run of the pipeline landed,
 comment on column quality.pipeline_runs.run_id is 'The run in Airflow (<DAG>/<run>), or of the command line; a repeated task writes over its row';
 grant select, insert, update on quality.pipeline_runs to transformer;
 
--- What became of each dbt node in each run, written while dbt runs (infrastructure/node_results.py).
+-- What became of each dbt node in each run, written while dbt runs (saas_analytics/pipeline/node_results.py).
 create table if not exists quality.dbt_results (
     run_id text not null,
     node_id text not null,
@@ -70,7 +70,7 @@ comment on column quality.dbt_results.rows_affected is 'Rows that the last state
 comment on column quality.dbt_results.failures is 'Rows that a test found';
 grant select, insert, update, delete on quality.dbt_results to transformer;
 
--- How old each source was in each run (infrastructure/freshness.py).
+-- How old each source was in each run (saas_analytics/quality/freshness.py).
 create table if not exists quality.source_freshness (
     run_id text not null,
     source text not null,
@@ -83,7 +83,7 @@ create table if not exists quality.source_freshness (
 comment on table quality.source_freshness is 'Hours since each source in use last landed, at each run, and whether that is too long';
 grant select, insert, update, delete on quality.source_freshness to transformer;
 
--- What the models were last built from, whole and without a failure (infrastructure/transform.py). One row.
+-- What the models were last built from, whole and without a failure (saas_analytics/pipeline/transform.py). One row.
 create table if not exists quality.built (
     only_row boolean primary key default true check (only_row),
     fingerprint text not null,
@@ -104,7 +104,7 @@ comment on table quality.failed_build is 'The last build that failed: the digest
 comment on column quality.failed_build.lasts is 'True of a failed test: the same data fail it again';
 grant select, insert, update on quality.failed_build to transformer;
 
--- What somebody was told of and is not well again (infrastructure/alerts.py).
+-- What somebody was told of and is not well again (saas_analytics/quality/alerts.py).
 create table if not exists quality.alerts (
     cause text primary key,
     text text not null,
@@ -117,7 +117,7 @@ comment on column quality.alerts.told_at is 'NULL where nobody could be told: th
 comment on column quality.alerts.well_again is 'Title and text that tell that it is well: to be told, and then the row goes';
 grant select, insert, update, delete on quality.alerts to transformer;
 
--- Up to which change of each mart those who wait for it have been told (infrastructure/changed_marts.py).
+-- Up to which change of each mart those who wait for it have been told (saas_analytics/pipeline/changed_marts.py).
 create table if not exists quality.told_marts (
     mart text primary key,
     seq bigint not null,
@@ -127,7 +127,7 @@ comment on table quality.told_marts is 'The last change of each mart for which a
 comment on column quality.told_marts.seq is 'As in change_feed.models, last_seq';
 grant select, insert, update on quality.told_marts to transformer;
 
--- What was measured of each landed day, and what of it was unlike its history (infrastructure/daily_metrics.py, anomalies.py).
+-- What was measured of each landed day, and what of it was unlike its history (saas_analytics/quality/daily_metrics.py, anomalies.py).
 create table if not exists quality.daily_metrics (
     day date not null,
     metric text not null,
@@ -156,7 +156,7 @@ comment on column quality.anomalies.expected is 'By trend, weekday and level of 
 comment on column quality.anomalies.score is 'Distance from what was expected, in spreads (from the median absolute deviation)';
 grant select, insert, delete on quality.anomalies to transformer;
 
--- What failed tests found, the first rows of each, without personal data (infrastructure/failing_rows.py).
+-- What failed tests found, the first rows of each, without personal data (saas_analytics/pipeline/failing_rows.py).
 create table if not exists quality.failing_rows (
     run_id text not null,
     node_id text not null,

@@ -57,7 +57,6 @@ def main() -> int:
 def upgrade() -> None:
     """Superset's schema and its built-in roles, as the installed version has them."""
     from flask_migrate import upgrade as migrate
-
     from superset import appbuilder, security_manager
 
     migrate(directory=str(Path(sys.modules["superset"].__file__ or "").parent / "migrations"))
@@ -100,14 +99,13 @@ def read_assets(directory: Path) -> dict[str, str]:
 
 def import_assets(contents: dict[str, str], admin: Any) -> list[str]:
     """Import, let viewers see the dashboards, remove what is gone. Returns the names of what was removed."""
+    from superset import db, security_manager
     from superset.commands.importers.v1.assets import ImportAssetsCommand
     from superset.connectors.sqla.models import SqlaTable
     from superset.models.core import Database
     from superset.models.dashboard import Dashboard
     from superset.models.slice import Slice
     from superset.utils.core import override_user
-
-    from superset import db, security_manager
 
     removed = []
     with override_user(admin):

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from infrastructure.local.airflow import airflow_url
-from infrastructure.local.airflow_api import AirflowApi, Task
-from infrastructure.local.layout import PIPELINE
-from infrastructure.warehouse import connect
+from saas_analytics.layout import PIPELINE
+from saas_analytics.stack.airflow import airflow_url
+from saas_analytics.stack.airflow_api import AirflowApi, Task
+from saas_analytics.warehouse import connect
 from tests.conftest import Stack
 from tests.waiting import patience
 

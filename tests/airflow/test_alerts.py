@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from infrastructure import alerts
-from infrastructure.alerts import open_causes, raise_alert, raise_alerts, settle_alert, settle_alerts
-from infrastructure.freshness import tell
-from infrastructure.settings import Settings
+from saas_analytics.quality import alerts
+from saas_analytics.quality.alerts import open_causes, raise_alert, raise_alerts, settle_alert, settle_alerts
+from saas_analytics.quality.freshness import tell
+from saas_analytics.settings import Settings
 from tests.receivers import hook, mail_server
 
 

@@ -16,7 +16,7 @@ from dbt_mirrors import BuildFailed, DbtBuild
 from dbt_mirrors.graph import SOURCES, Graph, known_graph, read_graph
 from dbt_mirrors.progress import Reporter, Snapshot, ending
 from dbt_mirrors.results import Results, remaining
-from infrastructure.dbt_process import NodeEnd, Outcome
+from saas_analytics.pipeline.dbt_process import NodeEnd, Outcome
 
 RAW, ORDERS, SALES, REPORT = (f"model.shop.{name}" for name in ("raw_orders", "orders", "sales", "report"))
 UNIQUE, RELATED, ALONE, FRESH = (f"test.shop.{name}" for name in ("unique.1a", "related.2b", "alone", "fresh.3c"))

@@ -13,12 +13,12 @@ import psutil
 import psycopg
 import pytest
 
-from data_gen.landing.command import prepare
-from infrastructure.local import supervision
-from infrastructure.local.layout import Layout
-from infrastructure.local.postgres import postmaster
-from infrastructure.settings import Settings
-from infrastructure.warehouse import connect, ensure_warehouse
+from saas_analytics.landing.command import prepare
+from saas_analytics.layout import Layout
+from saas_analytics.settings import Settings
+from saas_analytics.stack import supervision
+from saas_analytics.stack.postgres import postmaster
+from saas_analytics.warehouse import connect, ensure_warehouse
 from tests.airflow.conftest import Pipeline, contents
 from tests.conftest import Stack
 from tests.waiting import wait_until
@@ -65,7 +65,9 @@ def test_what_these_runs_left_is_what_undisturbed_ones_leave(stack: Stack, kille
     assert days, "only together with the tests before it"
     for day in days:
         stack.run("-m", "data_gen.land", "--day", str(day), environment={"WAREHOUSE_DB": "undisturbed"})
-    stack.run("-m", "infrastructure.transform", "--quiet", "build", environment={"WAREHOUSE_DB": "undisturbed"})
+    stack.run(
+        "-m", "saas_analytics.pipeline.transform", "--quiet", "build", environment={"WAREHOUSE_DB": "undisturbed"}
+    )
     assert contents(stack, killed.database) == contents(stack, "undisturbed")
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from infrastructure.local.layout import PIPELINE, Layout
-from infrastructure.local.pipeline import why_no_run
-from infrastructure.settings import PROJECT_ROOT
-from infrastructure.warehouse import connect
+from saas_analytics.layout import PIPELINE, Layout
+from saas_analytics.settings import PROJECT_ROOT
+from saas_analytics.stack.runs import why_no_run
+from saas_analytics.warehouse import connect
 from tests.conftest import Stack
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)

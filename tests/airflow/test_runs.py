@@ -14,12 +14,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from infrastructure.local.airflow import airflow_url
-from infrastructure.local.airflow_api import AirflowApi, Task
-from infrastructure.local.environment import shell_environment
-from infrastructure.local.layout import PIPELINE, Layout
-from infrastructure.settings import PROJECT_ROOT
-from infrastructure.warehouse import connect
+from saas_analytics.layout import PIPELINE, Layout
+from saas_analytics.settings import PROJECT_ROOT
+from saas_analytics.stack.airflow import airflow_url
+from saas_analytics.stack.airflow_api import AirflowApi, Task
+from saas_analytics.stack.environment import shell_environment
+from saas_analytics.warehouse import connect
 from tests.airflow.conftest import Pipeline, contents
 from tests.conftest import Stack
 from tests.waiting import wait_until
@@ -196,6 +196,14 @@ def built_by_hand(stack: Stack, warehouse: str, days: list[date]) -> str:
     for day in days:
         for command in ("data_gen.generate", "data_gen.land"):
             stack.run("-m", command, "--day", str(day), environment={"WAREHOUSE_DB": warehouse})
-        build = ("-m", "infrastructure.transform", "--quiet", "build", "--exclude-resource-type", "test", "unit_test")
+        build = (
+            "-m",
+            "saas_analytics.pipeline.transform",
+            "--quiet",
+            "build",
+            "--exclude-resource-type",
+            "test",
+            "unit_test",
+        )
         stack.run(*build, environment={"WAREHOUSE_DB": warehouse})
     return warehouse

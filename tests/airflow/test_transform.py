@@ -12,10 +12,10 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from data_gen.landing.command import prepare
-from infrastructure import freshness
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.transform import APPLICATION_NAME, built_by, fingerprint, record_build
+from saas_analytics.landing.command import prepare
+from saas_analytics.pipeline.transform import APPLICATION_NAME, built_by, fingerprint, record_build
+from saas_analytics.quality import freshness
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import patience, wait_until
 
 MODEL = "base_orders"
@@ -27,7 +27,7 @@ RUN = ("run", "--full-refresh", "--select", MODEL)
 def start(settings: Settings, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """dbt on one model that needs nothing landed, or as the arguments say."""
     return subprocess.Popen(
-        [sys.executable, "-m", "infrastructure.transform", *(arguments or RUN)],
+        [sys.executable, "-m", "saas_analytics.pipeline.transform", *(arguments or RUN)],
         cwd=PROJECT_ROOT,
         env={**os.environ, **settings.environment(), **environment},
         stdout=subprocess.PIPE,

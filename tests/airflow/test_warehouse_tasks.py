@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.transform import record_failure
+from saas_analytics.pipeline.transform import record_failure
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.receivers import hook
 
 PIPELINE, MICROBATCH = "saas_analytics_pipeline", "saas_analytics_microbatch"

@@ -27,10 +27,10 @@ from data_gen.company.making import write_day
 from data_gen.company.rules import DEFAULT_RULES, rules_from
 from data_gen.company.schemas import SOURCES
 from data_gen.faults import HOLIDAY_SHARE, Fault, inject, plan
-from data_gen.landing.contracts import load_contract
-from infrastructure.anomalies import judge
-from infrastructure.daily_metrics import is_number, subject
-from infrastructure.special_days import SpecialDay, company_days
+from saas_analytics.contracts import load_contract
+from saas_analytics.quality.anomalies import judge
+from saas_analytics.quality.daily_metrics import is_number, subject
+from saas_analytics.quality.special_days import SpecialDay, company_days
 
 History = dict[str, dict[date, float]]
 Judge = Callable[[History, date, list[SpecialDay]], set[str]]
@@ -182,7 +182,7 @@ def _changed(clean: History, faulty: Path, faults: list[Fault]) -> History:
 
 
 def figures_of_day(zone: Path, day: date, sources: list[str]) -> dict[str, float]:
-    """What infrastructure.daily_metrics measures in the warehouse, from the files of a day."""
+    """What saas_analytics.quality.daily_metrics measures in the warehouse, from the files of a day."""
     figures: dict[str, float] = {}
     tables = {source: _read(zone, source, day) for source in sources}
     for source, table in tables.items():

@@ -20,8 +20,8 @@ from statistics import median
 import psutil
 import psycopg
 
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.warehouse import ensure_warehouse
+from saas_analytics.settings import PROJECT_ROOT, Settings
+from saas_analytics.warehouse import ensure_warehouse
 from tests.server import drop_database, running_server
 
 FOUNDED = date(2026, 1, 1)
@@ -183,7 +183,7 @@ def _test(settings: Settings) -> Cost:
 def _dbt(settings: Settings, *command: str) -> Cost:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     server_before, started = _server_cpu(settings), time.perf_counter()
-    _run(settings, "-m", "infrastructure.transform", "--quiet", *command)
+    _run(settings, "-m", "saas_analytics.pipeline.transform", "--quiet", *command)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     dbt = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     cost = Cost(wall, dbt, _server_cpu(settings) - server_before)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from infrastructure.warehouse import ensure_warehouse
+from saas_analytics.warehouse import ensure_warehouse
 from tests.server import running_server
 from tests.superset.assets import ASSETS
 from tests.superset.browser import find_chromium, log_in, open_dashboard, persons_page, troubles

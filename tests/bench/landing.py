@@ -29,9 +29,9 @@ from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
-from data_gen.landing.contracts import load_contract
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.warehouse import ensure_warehouse
+from saas_analytics.contracts import load_contract
+from saas_analytics.settings import PROJECT_ROOT, Settings
+from saas_analytics.warehouse import ensure_warehouse
 from tests.server import running_server
 
 DAY = date(2026, 1, 5)

@@ -19,11 +19,11 @@ from threading import Event
 
 import psutil
 
-from infrastructure.local import supervision
-from infrastructure.local.airflow import airflow_url
-from infrastructure.local.airflow_api import AirflowApi, AirflowApiError
-from infrastructure.local.environment import shell_environment
-from infrastructure.local.layout import PIPELINE, Layout
+from saas_analytics.layout import PIPELINE, Layout
+from saas_analytics.stack import supervision
+from saas_analytics.stack.airflow import airflow_url
+from saas_analytics.stack.airflow_api import AirflowApi, AirflowApiError
+from saas_analytics.stack.environment import shell_environment
 from tests.conftest import Stack, new_stack
 
 DAY = datetime.now(UTC).date() - timedelta(days=1)
@@ -31,10 +31,10 @@ DAY = datetime.now(UTC).date() - timedelta(days=1)
 BY_HAND = (
     ("data_gen/generate.py", "--day", str(DAY)),
     ("data_gen/land.py", "--day", str(DAY)),
-    ("-m", "infrastructure.freshness"),
-    ("-m", "infrastructure.transform", "build", "--exclude-resource-type", "unit_test"),
-    ("-m", "infrastructure.quality_report", "--day", str(DAY)),
-    ("-m", "infrastructure.publish", "--day", str(DAY)),
+    ("-m", "saas_analytics.quality.freshness"),
+    ("-m", "saas_analytics.pipeline.transform", "build", "--exclude-resource-type", "unit_test"),
+    ("-m", "saas_analytics.quality.quality_report", "--day", str(DAY)),
+    ("-m", "saas_analytics.pipeline.publish", "--day", str(DAY)),
 )
 COSMOS = "cosmos_watcher"
 # Airflow reads no file without the words airflow and DAG in it: the second line is for that.
@@ -43,8 +43,8 @@ _COSMOS_DAG = """
 from cosmos import DbtDag, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import ExecutionMode, LoadMode
 
-from infrastructure.settings import load_settings
-from infrastructure.transform import dbt_environment, target_path
+from saas_analytics.settings import load_settings
+from saas_analytics.pipeline.transform import dbt_environment, target_path
 
 SETTINGS = load_settings()
 DBT = SETTINGS.root / "dbt"

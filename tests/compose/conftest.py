@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from infrastructure.containers.compose import engine_answers
-from infrastructure.local.dotenv import set_value
-from infrastructure.settings import PROJECT_ROOT, read_dotenv
+from saas_analytics.settings import PROJECT_ROOT, read_dotenv
+from saas_analytics.stack.compose import engine_answers
+from saas_analytics.stack.dotenv import set_value
 from tests.conftest import Stack, copy_of_project
 from tests.warehouse.conftest import build, dbt_output, parsed  # noqa: F401 - fixtures
 

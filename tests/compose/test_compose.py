@@ -18,10 +18,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from infrastructure.containers.compose import compose_program
-from infrastructure.containers.stack import SET_UP, project_name
-from infrastructure.local.dotenv import set_value
-from infrastructure.settings import Settings
+from saas_analytics.settings import Settings
+from saas_analytics.stack.compose import compose_program
+from saas_analytics.stack.containers import SET_UP, project_name
+from saas_analytics.stack.dotenv import set_value
 from tests.conftest import Stack, copy_of_project
 from tests.server import running_server
 from tests.tls import certificate, tls_front

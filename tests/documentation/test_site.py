@@ -17,9 +17,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
-from infrastructure.documentation.site import MENU
-from infrastructure.settings import PROJECT_ROOT
-from infrastructure.warehouse import connect
+from saas_analytics.documentation.site import MENU
+from saas_analytics.settings import PROJECT_ROOT
+from saas_analytics.warehouse import connect
 from tests.conftest import Stack
 from tests.waiting import patience
 
@@ -47,7 +47,7 @@ def built_stack(stack: Stack) -> Stack:
     for command in ("generate", "land"):
         stack.local(command, "--day", str(first), "--days", str(DAYS))
     kinds = ("--resource-type", "model", "--resource-type", "seed")
-    stack.run("-m", "infrastructure.transform", "--quiet", "build", *kinds)
+    stack.run("-m", "saas_analytics.pipeline.transform", "--quiet", "build", *kinds)
     return stack
 
 
@@ -167,7 +167,7 @@ def test_the_diagrams_have_every_table_and_what_a_fact_refers_to(site: Path, bui
     ends = {tag.get_text().partition(" → ")[2] for tag in warehouse_drawn.select("g.edge:not(.dashed) > title")}
     assert len(keys) > 10
     assert {name.removeprefix("core.") for (name,) in keys} <= ends
-    contracts = {path.stem for path in (built_stack.root / "data_gen/contracts").glob("*.yaml")}
+    contracts = {path.stem for path in (built_stack.root / "saas_analytics/contracts").glob("*.yaml")}
     assert {tag.get_text() for tag in sources_drawn.select("text.title")} == contracts
     assert {tag.get_text() for tag in sources_drawn.select("g.edge > title")} >= {
         *("customers.customer_id → orders.customer_id", "orders.order_id → order_items.order_id"),

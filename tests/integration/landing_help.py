@@ -13,14 +13,14 @@ from typing import Any
 
 import psycopg
 
-from data_gen.landing.command import prepare
-from data_gen.landing.contracts import SOURCES, load_contract
-from data_gen.landing.foreign import land_file
-from data_gen.landing.mapping import load_mappings
-from data_gen.landing.outcome import Outcome
-from data_gen.landing.zone import land_day
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.warehouse import connect
+from saas_analytics.contracts import SOURCES, load_contract
+from saas_analytics.landing.command import prepare
+from saas_analytics.landing.external import land_file
+from saas_analytics.landing.mapping import load_mappings
+from saas_analytics.landing.outcome import Outcome
+from saas_analytics.landing.zone import land_day
+from saas_analytics.settings import PROJECT_ROOT, Settings
+from saas_analytics.warehouse import connect
 from tests.waiting import patience
 
 DAY = date(2026, 1, 5)

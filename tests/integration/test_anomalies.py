@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from data_gen.faults import Fault, inject
-from infrastructure.anomalies import find_anomalies
-from infrastructure.settings import Settings
+from saas_analytics.quality.anomalies import find_anomalies
+from saas_analytics.settings import Settings
 from tests.bench.anomalies import figures_of_day, generate_clean
 from tests.warehouse.conftest import land
 

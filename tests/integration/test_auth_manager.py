@@ -8,8 +8,8 @@ import httpx
 import psycopg
 import pytest
 
-from infrastructure.local.airflow import airflow_url
-from infrastructure.local.dotenv import set_value
+from saas_analytics.stack.airflow import airflow_url
+from saas_analytics.stack.dotenv import set_value
 from tests.conftest import Stack, new_stack
 
 

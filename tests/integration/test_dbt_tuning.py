@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from infrastructure import dbt_process
-from infrastructure.dbt_process import NodeEnd, Outcome
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.transform import dbt_environment
+from saas_analytics.pipeline import dbt_process
+from saas_analytics.pipeline.dbt_process import NodeEnd, Outcome
+from saas_analytics.pipeline.transform import dbt_environment
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import wait_until
 
 PROJECT = """

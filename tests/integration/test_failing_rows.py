@@ -5,9 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from infrastructure.dbt_process import NodeEnd
-from infrastructure.failing_rows import keep_failing_rows, masked_row, masked_text
-from infrastructure.settings import Settings
+from saas_analytics.pipeline.dbt_process import NodeEnd
+from saas_analytics.pipeline.failing_rows import keep_failing_rows, masked_row, masked_text
+from saas_analytics.settings import Settings
 
 
 def result(name: str, status: str, query: str, test: str = "unique") -> NodeEnd:

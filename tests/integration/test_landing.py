@@ -20,15 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_gen.landing import copying
-from data_gen.landing import zone as zone_module
-from data_gen.landing.command import Task, prepare, run
-from data_gen.landing.contracts import load_contract
-from data_gen.landing.display import Display
-from data_gen.landing.outcome import Outcome
-from data_gen.landing.zone import land_day
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.warehouse import connect
+from saas_analytics.contracts import load_contract
+from saas_analytics.landing import copying
+from saas_analytics.landing import zone as zone_module
+from saas_analytics.landing.command import Task, prepare, run
+from saas_analytics.landing.display import Display
+from saas_analytics.landing.outcome import Outcome
+from saas_analytics.landing.zone import land_day
+from saas_analytics.settings import PROJECT_ROOT, Settings
+from saas_analytics.warehouse import connect
 from tests.integration.landing_help import DAY, MAPPINGS, command, deliver, land, query
 from tests.waiting import patience
 
@@ -407,10 +407,10 @@ def _wait_for(settings: Settings, statement: str) -> None:
 KILLED = """
 import os, signal, sys
 from datetime import date
-from data_gen.landing.contracts import load_contract
-from data_gen.landing.zone import land_day
-from infrastructure.settings import load_settings
-from infrastructure.warehouse import connect
+from saas_analytics.contracts import load_contract
+from saas_analytics.landing.zone import land_day
+from saas_analytics.settings import load_settings
+from saas_analytics.warehouse import connect
 
 def observe(step, size):
     if step == sys.argv[1]:

@@ -11,11 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from data_gen.landing.command import prepare
-from data_gen.landing.contracts import load_contract
-from data_gen.landing.zone import corrections, land_day
-from infrastructure.settings import Settings
-from infrastructure.warehouse import connect, ensure_warehouse
+from saas_analytics.contracts import load_contract
+from saas_analytics.landing.command import prepare
+from saas_analytics.landing.zone import corrections, land_day
+from saas_analytics.settings import Settings
+from saas_analytics.warehouse import connect, ensure_warehouse
 from tests.integration.landing_help import DAY, command, land, put, query, state
 
 LATER = date(2026, 1, 8)

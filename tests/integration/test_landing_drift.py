@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_gen.landing.contracts import load_contract
-from infrastructure.settings import Settings
+from saas_analytics.contracts import load_contract
+from saas_analytics.settings import Settings
 from tests.integration.landing_help import DAY, command, deliver, land, land_foreign, put, query
 
 NEXT = date(2026, 1, 6)

@@ -17,15 +17,15 @@ from typing import Literal
 import psycopg
 import pytest
 
-from data_gen.landing.command import Task, prepare, run
-from data_gen.landing.contracts import load_contract
-from data_gen.landing.display import Display
-from data_gen.landing.foreign import land_file
-from data_gen.landing.mapping import load_mappings
-from data_gen.landing.outcome import Outcome
-from data_gen.landing.zone import land_day
-from infrastructure.local.account import server_account
-from infrastructure.settings import Settings
+from saas_analytics.contracts import load_contract
+from saas_analytics.landing.command import Task, prepare, run
+from saas_analytics.landing.display import Display
+from saas_analytics.landing.external import land_file
+from saas_analytics.landing.mapping import load_mappings
+from saas_analytics.landing.outcome import Outcome
+from saas_analytics.landing.zone import land_day
+from saas_analytics.settings import Settings
+from saas_analytics.stack.account import server_account
 from tests.integration.landing_help import (
     DAY,
     MAPPINGS,

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from data_gen.landing.errors import LandingError
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.landing.errors import LandingError
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import DATA, DAY, MAPPINGS, command, put, query, statuses
 from tests.integration.landing_help import land_foreign as land
 from tests.server import drop_database
@@ -281,10 +281,10 @@ KILLED = """
 import os, signal, sys
 from datetime import date
 from pathlib import Path
-from data_gen.landing.foreign import land_file
-from data_gen.landing.mapping import load_mappings
-from infrastructure.settings import load_settings
-from infrastructure.warehouse import connect
+from saas_analytics.landing.external import land_file
+from saas_analytics.landing.mapping import load_mappings
+from saas_analytics.settings import load_settings
+from saas_analytics.warehouse import connect
 
 def observe(step, size):
     if step == sys.argv[1]:

@@ -20,15 +20,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from data_gen.landing import copying
-from data_gen.landing.command import prepare
-from data_gen.landing.contracts import load_contract
-from data_gen.landing.errors import LandingError
-from data_gen.landing.foreign import land_file
-from data_gen.landing.mapping import load_mappings
-from data_gen.landing.zone import land_day
-from infrastructure.settings import Settings
-from infrastructure.warehouse import connect
+from saas_analytics.contracts import load_contract
+from saas_analytics.landing import copying
+from saas_analytics.landing.command import prepare
+from saas_analytics.landing.errors import LandingError
+from saas_analytics.landing.external import land_file
+from saas_analytics.landing.mapping import load_mappings
+from saas_analytics.landing.zone import land_day
+from saas_analytics.settings import Settings
+from saas_analytics.warehouse import connect
 from tests.integration.landing_help import DAY, LONG, MAPPINGS, deliver, put
 
 EXAMPLES = 2_000 if LONG else 200  # of the landing zone, and a quarter as many of foreign files

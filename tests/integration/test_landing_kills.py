@@ -16,8 +16,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_gen.landing.contracts import load_contract
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.contracts import load_contract
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import DAY, LONG, MAPPINGS, command, deliver, put, state
 
 KILLS = 50 if LONG else 4

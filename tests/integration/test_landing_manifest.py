@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from data_gen.landing.errors import FileRefused
-from infrastructure.settings import Settings
+from saas_analytics.landing.errors import FileRefused
+from saas_analytics.settings import Settings
 from tests.integration.landing_help import DAY, MAPPINGS, command, deliver, land, put, query
 
 USERS = b"user_id,updated_at\nu1,2026-01-05\nu2,2026-01-05\n"

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_gen.landing.contracts import load_contract
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.contracts import load_contract
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import DAY, deliver
 from tests.waiting import patience
 

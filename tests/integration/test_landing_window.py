@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from data_gen.landing.command import main
-from data_gen.landing.contracts import load_contract
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.contracts import load_contract
+from saas_analytics.landing.command import main
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import command, deliver, query, state
 
 FOUNDED, FIRST, DAYS = date(2023, 1, 1), date(2023, 3, 1), 40

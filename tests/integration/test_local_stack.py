@@ -17,14 +17,14 @@ import psutil
 import psycopg
 import pytest
 
-from infrastructure.local import supervision
-from infrastructure.local.airflow import airflow_environment
-from infrastructure.local.dotenv import ensure_dotenv, set_value
-from infrastructure.local.layout import ALWAYS_ON, Layout
-from infrastructure.local.processes import marked
-from infrastructure.local.stack import stray_processes
-from infrastructure.settings import load_settings, read_dotenv
-from infrastructure.warehouse import connect
+from saas_analytics.layout import ALWAYS_ON, Layout
+from saas_analytics.settings import load_settings, read_dotenv
+from saas_analytics.stack import supervision
+from saas_analytics.stack.airflow import airflow_environment
+from saas_analytics.stack.dotenv import ensure_dotenv, set_value
+from saas_analytics.stack.embedded import stray_processes
+from saas_analytics.stack.processes import marked
+from saas_analytics.warehouse import connect
 from tests.conftest import Stack, copy_of_project
 from tests.waiting import patience, wait_until
 

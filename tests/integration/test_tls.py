@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infrastructure.settings import Settings
-from infrastructure.transform import run_dbt
-from infrastructure.warehouse import WarehouseError, connect
+from saas_analytics.pipeline.transform import run_dbt
+from saas_analytics.settings import Settings
+from saas_analytics.warehouse import WarehouseError, connect
 from tests.tls import certificate, tls_front
 
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from infrastructure.settings import Role, Settings
-from infrastructure.warehouse import WarehouseError, connect, ensure_cluster, ensure_warehouse, main
+from saas_analytics.settings import Role, Settings
+from saas_analytics.warehouse import WarehouseError, connect, ensure_cluster, ensure_warehouse, main
 from tests.server import drop_database
 
 

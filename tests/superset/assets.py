@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from infrastructure.local.superset import DIRECTORY
+from saas_analytics.stack.superset import DIRECTORY
 
 Document = dict[str, Any]
 

@@ -21,9 +21,9 @@ import httpx
 import psycopg
 import pytest
 
-from infrastructure.local.superset import DIRECTORY, answers, superset_environment, superset_url
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.warehouse import ensure_warehouse
+from saas_analytics.settings import PROJECT_ROOT, Settings
+from saas_analytics.stack.superset import DIRECTORY, answers, superset_environment, superset_url
+from saas_analytics.warehouse import ensure_warehouse
 from tests.superset.assets import ASSETS, Document
 
 DAYS = 75  # more than two months, so that what goes by month has more than one
@@ -142,8 +142,8 @@ def build_history(settings: Settings, days: int) -> None:
     for command in (
         ["data_gen/generate.py", *days_of],
         ["data_gen/land.py", *days_of],
-        ["-m", "infrastructure.transform", *models],
-        ["-m", "infrastructure.transform", *tests],
+        ["-m", "saas_analytics.pipeline.transform", *models],
+        ["-m", "saas_analytics.pipeline.transform", *tests],
     ):
         done = subprocess.run(
             [sys.executable, *command],

@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from infrastructure.settings import Settings
+from saas_analytics.settings import Settings
 from tests.superset.assets import ASSETS, Document, query_of
 from tests.superset.conftest import STATEMENT_TIMEOUT_MS, Numbers, Superset, answer
 

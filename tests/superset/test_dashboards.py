@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import yaml
 
-from infrastructure.local.superset import DIRECTORY
+from saas_analytics.stack.superset import DIRECTORY
 from tests.superset.assets import ASSETS, Document, filters_of, metrics_of, part_is_chart, query_of
 from tests.superset.conftest import Numbers, Superset, answer, ask
 from tests.superset.test_metrics import JUST_NOW, as_in_json

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infrastructure.local.superset import DIRECTORY, answers, superset_url
+from saas_analytics.stack.superset import DIRECTORY, answers, superset_url
 from tests.conftest import new_stack
 from tests.superset.assets import ASSETS
 from tests.superset.conftest import Superset, answer

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from data_gen.faults import KINDS, plan
-from infrastructure.anomalies import WINDOW, judge
-from infrastructure.daily_metrics import by_cause
-from infrastructure.settings import SettingsError, load_settings
-from infrastructure.special_days import SpecialDay, company_days, special_days
+from saas_analytics.quality.anomalies import WINDOW, judge
+from saas_analytics.quality.daily_metrics import by_cause
+from saas_analytics.quality.special_days import SpecialDay, company_days, special_days
+from saas_analytics.settings import SettingsError, load_settings
 
 DAY = date(2026, 3, 4)  # a Wednesday
 WEEK = (1.0, 1.1, 1.1, 1.0, 0.9, 0.4, 0.3)

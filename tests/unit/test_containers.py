@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infrastructure.containers import compose as compose_module
-from infrastructure.containers import stack
-from infrastructure.containers.compose import Container, compose
-from infrastructure.containers.production import database_elsewhere, reaches_only_itself
-from infrastructure.local import superset
-from infrastructure.local.dotenv import ensure_dotenv, keep_project_name, set_value
-from infrastructure.local.layout import StackError, zone_directories
-from infrastructure.settings import PROJECT_ROOT, is_secret, read_dotenv
+from saas_analytics.layout import StackError, zone_directories
+from saas_analytics.settings import PROJECT_ROOT, is_secret, read_dotenv
+from saas_analytics.stack import compose as compose_module
+from saas_analytics.stack import containers as stack
+from saas_analytics.stack import superset
+from saas_analytics.stack.compose import Container, compose
+from saas_analytics.stack.dotenv import ensure_dotenv, keep_project_name, set_value
+from saas_analytics.stack.production import database_elsewhere, reaches_only_itself
 
 SERVICES = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
 
 
 def test_uv_is_of_the_same_version_wherever_it_is_installed() -> None:
-    files = ("infrastructure/local/setup.sh", "infrastructure/Dockerfile", "infrastructure/superset/Dockerfile")
+    files = ("infrastructure/setup.sh", "infrastructure/Dockerfile", "infrastructure/superset/Dockerfile")
     versions = {name: set(re.findall(r"uv==([0-9.]+)", (PROJECT_ROOT / name).read_text("utf-8"))) for name in files}
     assert all(len(found) == 1 for found in versions.values()), versions
     assert len(set().union(*versions.values())) == 1, versions
@@ -151,8 +151,8 @@ def test_a_container_is_well(state: str, health: str, exit_code: int, restarts: 
 
 def test_a_terminal_shows_passwords_and_a_log_does_not(root: Path) -> None:
     script = (
-        "from pathlib import Path; from infrastructure.settings import load_settings;"
-        "from infrastructure.local.status import print_addresses; from infrastructure.local.superset import *;"
+        "from pathlib import Path; from saas_analytics.settings import load_settings;"
+        "from saas_analytics.stack.status import print_addresses; from saas_analytics.stack.superset import *;"
         f"settings = load_settings(Path({str(root)!r})); print_addresses(settings); print(superset_login(settings))"
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "TERM": "xterm"}
@@ -192,7 +192,7 @@ def test_the_environment_of_the_dashboards_is_made_where_it_is_not_that_of_its_l
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).touch()
         os.utime(project / name, (moment, moment))
-    script = tmp_path / "infrastructure/local/setup.sh"
+    script = tmp_path / "infrastructure/setup.sh"
     script.parent.mkdir()
     script.write_text(f'echo "$1" > {tmp_path}/told; exit 3\n')
     monkeypatch.setattr(superset, "PROJECT_ROOT", tmp_path)

@@ -9,8 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from data_gen.landing.contracts import CONTRACTS, SOURCES, load_contract, read_contract
-from data_gen.landing.errors import ContractError
+from saas_analytics.contracts import CONTRACTS, SOURCES, ContractError, load_contract, read_contract
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from infrastructure.settings import PROJECT_ROOT
+from saas_analytics.settings import PROJECT_ROOT
 from tests.bench.building import QUERIES
 from tests.superset.assets import ASSETS, Document, charts_of, filters_of, metrics_of
 

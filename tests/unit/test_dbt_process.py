@@ -9,8 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from infrastructure.dbt_process import NodeEnd, _of_result
-from infrastructure.settings import PROJECT_ROOT
+from saas_analytics.pipeline.dbt_process import NodeEnd, _of_result
+from saas_analytics.settings import PROJECT_ROOT
 from tests.waiting import patience
 
 

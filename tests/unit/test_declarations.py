@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from infrastructure.documentation import metrics
-from infrastructure.documentation.project import Project, key_of
-from infrastructure.settings import PROJECT_ROOT
+from saas_analytics.documentation import metrics
+from saas_analytics.documentation.project import Project, key_of
+from saas_analytics.settings import PROJECT_ROOT
 
 PROJECT = PROJECT_ROOT / "dbt"
 Node = dict[str, Any]
@@ -99,11 +99,12 @@ def test_an_exact_model_has_an_index_on_its_unit(manifest: dict[str, Any]) -> No
         name
         for name, config in exact.items()
         if not any(
-            set(index["columns"][: len(config["unit"])]) == set(config["unit"]) for index in config.get("indexes") or []
+            set(index["columns"][: len(config["rebuild_key"])]) == set(config["rebuild_key"])
+            for index in config.get("indexes") or []
         )
     }
     assert not without
-    looking_up = {name: config["looks_up"] for name, config in exact.items() if config.get("looks_up")}
+    looking_up = {name: config["index_lookup"] for name, config in exact.items() if config.get("index_lookup")}
     assert looking_up
     for name, looked_up in looking_up.items():
         upstreams = {key.rpartition(".")[2] for key in nodes[name]["depends_on"]["nodes"]} & exact.keys()

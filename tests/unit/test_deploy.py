@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.containers.compose import settings_of
-from infrastructure.containers.production import reasons
-from infrastructure.local.dotenv import ensure_dotenv
-from infrastructure.settings import KEYS, PROJECT_ROOT, is_secret
+from saas_analytics.settings import KEYS, PROJECT_ROOT, is_secret
+from saas_analytics.stack.compose import settings_of
+from saas_analytics.stack.dotenv import ensure_dotenv
+from saas_analytics.stack.production import reasons
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 FIT = {

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from infrastructure.documentation import markdown, metrics, site
-from infrastructure.documentation.diagrams import Box, DiagramError, Edge, draw, flowchart
-from infrastructure.documentation.metrics import Metric, MetricError
+from saas_analytics.documentation import markdown, metrics, site
+from saas_analytics.documentation.diagrams import Box, DiagramError, Edge, draw, flowchart
+from saas_analytics.documentation.metrics import Metric, MetricError
 
 SVG = "{http://www.w3.org/2000/svg}"
 

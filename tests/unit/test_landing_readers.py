@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_gen.landing import distinct, json_reader, json_window, lines, parquet_reader
-from data_gen.landing.csv_reader import CsvReader, fields
-from data_gen.landing.errors import FileRefused
-from data_gen.landing.files import describe
-from data_gen.landing.json_reader import JsonLines, depth, dump, json_documents, parse
-from data_gen.landing.records import Reject
+from saas_analytics.landing import distinct, json_reader, json_window, lines, parquet_reader
+from saas_analytics.landing.csv_reader import CsvReader, fields
+from saas_analytics.landing.errors import FileRefused
+from saas_analytics.landing.files import describe
+from saas_analytics.landing.json_reader import JsonLines, depth, dump, json_documents, parse
+from saas_analytics.landing.records import Reject
 
 BLOCK_SIZES = (1, 3, 7, 10_000)
 

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from data_gen.landing.binding import Binding, with_offset
-from data_gen.landing.conditions import condition
-from data_gen.landing.errors import MappingError
-from data_gen.landing.json_reader import parse
-from data_gen.landing.mapping import load_mappings
+from saas_analytics.landing.binding import Binding, with_offset
+from saas_analytics.landing.conditions import condition
+from saas_analytics.landing.errors import MappingError
+from saas_analytics.landing.json_reader import parse
+from saas_analytics.landing.mapping import load_mappings
 
-MAPPINGS = Path(__file__).resolve().parents[2] / "data_gen" / "mappings"
+MAPPINGS = Path(__file__).resolve().parents[2] / "saas_analytics/landing/mappings"
 EVENTS = """
 source: events
 format: csv

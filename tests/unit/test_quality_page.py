@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infrastructure.quality_page import page
+from saas_analytics.quality.quality_page import page
 
 DAY = "2026-03-04"
 SECTIONS: dict[str, list[dict[str, Any]]] = {

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from infrastructure.local.dotenv import ensure_dotenv, set_value
-from infrastructure.settings import KEYS, PROJECT_ROOT, SettingsError, load_settings, read_dotenv
+from saas_analytics.settings import KEYS, PROJECT_ROOT, SettingsError, load_settings, read_dotenv
+from saas_analytics.stack.dotenv import ensure_dotenv, set_value
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.settings import PROJECT_ROOT
+from saas_analytics.settings import PROJECT_ROOT
 
-SCRIPT = "infrastructure/local/setup.sh"
+SCRIPT = "infrastructure/setup.sh"
 UV = """#!/bin/sh
 [ "$1" != --version ] || {{ echo uv {version}; exit; }}
 echo "$@" > "{asked}"

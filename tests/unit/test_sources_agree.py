@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infrastructure.settings import PROJECT_ROOT
+from saas_analytics.settings import PROJECT_ROOT
 
 CONTRACTS = PROJECT_ROOT / "data_gen" / "contracts"
 STAGING = PROJECT_ROOT / "dbt" / "models" / "staging"

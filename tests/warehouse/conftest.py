@@ -15,9 +15,9 @@ import pytest
 from psycopg import sql
 
 from data_gen import land as land_command
-from infrastructure import dbt_process
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.transform import dbt_environment
+from saas_analytics.pipeline import dbt_process
+from saas_analytics.pipeline.transform import dbt_environment
+from saas_analytics.settings import PROJECT_ROOT, Settings
 
 Build = Callable[..., None]
 

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 from data_gen import generate
-from data_gen.landing.command import prepare
-from infrastructure.kpis import kpi_trends
-from infrastructure.local.kpi_table import print_kpis, sparkline
-from infrastructure.settings import Settings
-from infrastructure.warehouse import WarehouseError
+from saas_analytics.landing.command import prepare
+from saas_analytics.metrics.kpi_table import print_kpis, sparkline
+from saas_analytics.metrics.kpis import kpi_trends
+from saas_analytics.settings import Settings
+from saas_analytics.warehouse import WarehouseError
 from tests.bench.building import QUERIES
 from tests.warehouse.conftest import Build, BuildFailed, land, land_days
 from tests.warehouse.random_company import FIRST_DAY, Row, delivery, too_long, write_delivery

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from data_gen.landing.command import prepare
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.landing.command import prepare
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import (
     Build,
     BuildFailed,
@@ -368,8 +368,8 @@ MUTANTS = {
     ),
     "an order does not touch its customer": (
         "models/core/intermediate/int_customer_orders.sql",
-        "{{ touched_by('fact_orders', ['customer_id']) }}",
-        "{{ touched_by('fact_orders', ['order_id']) }}",
+        "{{ affected_by('fact_orders', ['customer_id']) }}",
+        "{{ affected_by('fact_orders', ['order_id']) }}",
     ),
     "today moves and the scores stay": (
         "models/core/intermediate/int_customer_scores.sql",
@@ -403,8 +403,8 @@ MUTANTS = {
     ),
     "a new name of a customer does not touch it": (
         "models/marts/customers/customer_summary.sql",
-        "{{ touched_by('dim_customers', ['customer_id']) }}",
-        "{{ touched_by('dim_customers', [\"'nobody'\"]) }}",
+        "{{ affected_by('dim_customers', ['customer_id']) }}",
+        "{{ affected_by('dim_customers', [\"'nobody'\"]) }}",
     ),
     "a sale does not touch the product's month": (
         "models/marts/customers/product_performance.sql",

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, differences, keep_copies, land_days
 from tests.warehouse.random_company import Row, write_delivery
 from tests.warehouse.test_exactness import HISTORIES, random_history

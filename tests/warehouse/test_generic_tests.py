@@ -11,8 +11,8 @@ import psycopg
 import pytest
 import yaml
 
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.transform import dbt_environment
+from saas_analytics.pipeline.transform import dbt_environment
+from saas_analytics.settings import PROJECT_ROOT, Settings
 
 PROJECT = PROJECT_ROOT / "dbt"
 TODAY = "2026-03-10"

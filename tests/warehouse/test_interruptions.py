@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from infrastructure.settings import PROJECT_ROOT, Settings
-from infrastructure.transform import dbt_environment, target_path
+from saas_analytics.pipeline.transform import dbt_environment, target_path
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import patience, wait_until
 from tests.warehouse.conftest import MODELS_AND_SEEDS, Build, Parsed, differences, keep_copies, land_days
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
@@ -82,7 +82,7 @@ def test_two_builds_at_once_do_the_work_of_one(warehouse: Settings, build: Build
     environment = {**os.environ, **warehouse.environment()}
     builds = [
         subprocess.Popen(
-            [sys.executable, "-m", "infrastructure.transform", "--quiet", *MODELS_AND_SEEDS, *SOME],
+            [sys.executable, "-m", "saas_analytics.pipeline.transform", "--quiet", *MODELS_AND_SEEDS, *SOME],
             cwd=PROJECT_ROOT,
             env={**environment, "DBT_LOG_PATH": str(tmp_path)},
             stderr=subprocess.PIPE,

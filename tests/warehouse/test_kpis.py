@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pyarrow.parquet as pq
 
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, differences, keep_copies, land_days
 
 # How many days land, and after how many of them the models are built and held to the key. LONG=1: after every day.

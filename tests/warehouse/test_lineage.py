@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from infrastructure.lineage import PARENT, tell_lineage
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.pipeline.lineage import PARENT, tell_lineage
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.receivers import hook
 from tests.warehouse.conftest import Build, land_days
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery

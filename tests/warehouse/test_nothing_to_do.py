@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, land_days, mutant
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 

@@ -10,7 +10,7 @@ from statistics import quantiles
 
 import psycopg
 
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, land
 
 MAPPING = PROJECT_ROOT / "data_gen" / "mappings" / "online_retail.yaml"

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, differences, keep_copies, land
 
 DATA = PROJECT_ROOT / "tests" / "data" / "posthog_semantics"

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import psycopg
 
-from infrastructure.settings import Settings
+from saas_analytics.settings import Settings
 from tests.warehouse.conftest import Build, land_days
 from tests.warehouse.random_company import FIRST_DAY, Row, write_delivery
 

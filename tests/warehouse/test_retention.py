@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from infrastructure.maintenance import retire_raw
-from infrastructure.settings import Settings
+from saas_analytics.pipeline.maintenance import retire_raw
+from saas_analytics.settings import Settings
 from tests.warehouse.conftest import Build, differences, keep_copies, land_days
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 

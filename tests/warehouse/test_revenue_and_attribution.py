@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, land_days, mutant
 from tests.warehouse.random_company import Row, write_delivery
 

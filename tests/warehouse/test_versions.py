@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from data_gen.landing.command import prepare
-from infrastructure.settings import Settings
+from saas_analytics.landing.command import prepare
+from saas_analytics.settings import Settings
 from tests.warehouse.conftest import Build, land_days
 from tests.warehouse.random_company import FIRST_DAY, Row, write_delivery
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from infrastructure.settings import PROJECT_ROOT, Settings
+from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, land_days, last_rebuilt, mutant
 from tests.warehouse.random_company import FIRST_DAY, Row, delivery, write_delivery
 
@@ -125,10 +125,10 @@ FAULTS = {
         "true",
         "fact_events was rebuilt whole",
     ),
-    "every unit is touched": (
+    "every key is affected": (
         "macros/exact/exact.sql",
-        'as " ~ touched_units(sql, unit)',
-        'as " ~ touched_units(sql, unit) ~ " union select " ~ units ~ " from " ~ target',
+        'as " ~ affected_keys(sql, unit)',
+        'as " ~ affected_keys(sql, unit) ~ " union select " ~ units ~ " from " ~ target',
         "fact_events was read whole",
     ),
     "new loads are looked for in all partitions": (

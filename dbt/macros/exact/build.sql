@@ -37,7 +37,7 @@
         {% endcall %}
     {% endif %}
     {% do create_indexes(target) %}
-    {% if config.get("window") %}{% do forbid_overlaps(target, config.get("unit"), config.get("window")) %}{% endif %}
+    {% if config.get("window") %}{% do forbid_overlaps(target, config.get("rebuild_key"), config.get("window")) %}{% endif %}
     {% call statement("feed") %}
         analyze {{ target }};
         drop table if exists change_feed.{{ model.name }};
@@ -183,7 +183,7 @@
     ) as differences
 {%- endmacro %}
 
-{#- Ends a build in which nothing was touched or nothing changed. -#}
+{#- Ends a build in which nothing was affected or nothing changed. -#}
 {% macro nothing_to_write(message) -%}
     {% do store_raw_result(name="main", message=message, code="NONE", rows_affected=0) %}
 {%- endmacro %}

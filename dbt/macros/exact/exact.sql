@@ -1,27 +1,27 @@
 {#-
   Materialization `exact`: after every build the table is row for row what its full definition gives on what its upstreams
-  hold, and the cost is that of the units which changes upstream have touched.
+  hold, and the cost is that of the units which changes upstream have affected.
 
   Config: `unit` (the columns by which the model is rebuilt), `feed` (the columns its change feed carries; default: unit),
   `window` (for versions that are valid for a time: {from, to, derived}; the feed then tells for which time another version, or
-  none, has become valid), `looks_at` (upstreams whose changes its touched_when finds by comparing, without a feed), `indexes`, `partition_by` (a date column of the unit: one partition a month),
-  `looks_up` (its exact upstreams, each with the columns by which few units are looked up there, and with which an index of it begins:
+  none, has become valid), `compares_to` (upstreams whose changes its affected_when finds by comparing, without a feed), `indexes`, `partition_by` (a date column of the unit: one partition a month),
+  `index_lookup` (its exact upstreams, each with the columns by which few units are looked up there, and with which an index of it begins:
   the planner may then do nothing else in the definition).
   docs/incremental.md explains the mechanism, markers.sql what a model says of itself.
 -#}
 {% materialization exact, adapter="postgres" %}
     {% set existing = load_cached_relation(this) %}
     {% set target = this.incorporate(type="table") %}
-    {% set unit = config.require("unit") %}
+    {% set unit = config.require("rebuild_key") %}
     {% set window = config.get("window") %}
-    {% set feed = config.get("feed") or (unit + [window["from"], window["to"]] if window else unit) %}
+    {% set feed = config.get("change_log") or (unit + [window["from"], window["to"]] if window else unit) %}
     {% set upstreams = followed_upstreams(sql) %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {% set state = locked_state(target, upstreams) %}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {% set definition = definition_of(sql, [unit, feed, window, config.get("looks_at")], state) %}
+    {% set definition = definition_of(sql, [unit, feed, window, config.get("compares_to")], state) %}
     {% if existing is none or not existing.is_table or should_full_refresh() or not can_follow(definition, state, upstreams) %}
         {% do rebuild(existing, target, sql, feed, state) %}
         {% do record_build(definition, state, feed, upstreams, rebuilt=true) %}
@@ -40,30 +40,30 @@
 {% endmaterialization %}
 
 {#-
-  Rebuilds the touched units. Returns the table or query that holds the changes, or none. The statements go to the database in few trips:
+  Rebuilds the affected units. Returns the table or query that holds the changes, or none. The statements go to the database in few trips:
   each costs dbt milliseconds, and in a small build that is most of a model's time.
 -#}
 {% macro follow(target, sql, unit, feed, window, state, upstreams) -%}
     {% if follows_all(upstreams) and upstreams | reject("in", unchanged_since(state)) | list == [] %}
-        {% do nothing_to_write("nothing touched") %}
+        {% do nothing_to_write("nothing affected") %}
         {{ return(none) }}
     {% endif %}
     {% set units = unit | join(", ") %}
     {% set columns = state["columns"] | map("first") | list %}
-    {% set touched = find_touched(target, sql, unit, state) %}
-    {% if not touched["any"] %}
-        {% do nothing_to_write("nothing touched") %}
+    {% set affected = find_affected(target, sql, unit, state) %}
+    {% if not affected["any"] %}
+        {% do nothing_to_write("nothing affected") %}
         {{ return(none) }}
     {% endif %}
-    {% set months = touched["months"] if config.get("partition_by") else {} %}
-    {% set few = touched["are_few"] %}
+    {% set months = affected["months"] if config.get("partition_by") else {} %}
+    {% set few = affected["are_few"] %}
     {% set comparison %}
         {{ look_up() if few }}
         create temporary table outgoing on commit drop as
-        select * from {{ target }} where {{ in_units("touched", unit, unit, months) }};
-        {{ let_planner_choose() if few and not config.get("looks_up") }}
+        select * from {{ target }} where {{ in_units("affected", unit, unit, months) }};
+        {{ let_planner_choose() if few and not config.get("index_lookup") }}
         create temporary table incoming on commit drop as (
-        {{ with_touched(sql, unit, touched["months"] if reads_partitions() else {}) }}
+        {{ with_affected(sql, unit, affected["months"] if reads_partitions() else {}) }}
         );
         {{ let_planner_choose() if few }}
         {{ compare(state["columns"], unit, kept=columns if window else unit + feed) }};
@@ -73,7 +73,7 @@
         {% do nothing_to_write("nothing changed") %}
         {{ return(none) }}
     {% endif %}
-    {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by"), "touched") %}{% endif %}
+    {% if config.get("partition_by") %}{% do add_partitions(target, config.get("partition_by"), "affected") %}{% endif %}
     {% call statement("main") %}
         analyze changed ({{ units }});
         analyze incoming ({{ units }});
@@ -87,22 +87,22 @@
 {%- endmacro %}
 
 {#-
-  Puts the units touched since the last build into the temporary table `touched`. Returns whether there are `any`, whether they
+  Puts the units affected since the last build into the temporary table `affected`. Returns whether there are `any`, whether they
   `are_few` beside the rows of the model's table, and the `months` that they lie in, where a partitioned table is read or written:
   for each date column of the unit the spans of months that follow each other, {column: [[first day, day after]]}.
 -#}
-{% macro find_touched(target, sql, unit, state) -%}
+{% macro find_affected(target, sql, unit, state) -%}
     {%- set reads_months = config.get("partition_by") or reads_partitions() -%}
     {%- set dates = [] -%}
     {%- for column, type in state["columns"] if reads_months and column in unit and type == "date" -%}{%- do dates.append(column) -%}{%- endfor -%}
     {%- set query -%}
-        create temporary table touched on commit drop as {{ touched_units(sql, unit) }};
-        analyze touched;
+        create temporary table affected on commit drop as {{ affected_keys(sql, unit) }};
+        analyze affected;
         select cast(jsonb_build_object(
-            'any', exists (select 1 from touched),
-            'are_few', ({{ are_few_sql("touched", target) }}),
+            'any', exists (select 1 from affected),
+            'are_few', ({{ are_few_sql("affected", target) }}),
             'months', jsonb_build_object(
-                {%- for column in dates %}'{{ column }}', ({{ months_sql("touched", column) }}){{ ", " if not loop.last }}{% endfor -%}
+                {%- for column in dates %}'{{ column }}', ({{ months_sql("affected", column) }}){{ ", " if not loop.last }}{% endfor -%}
             )
         ) as text)
     {%- endset -%}
@@ -123,11 +123,11 @@
     group by {{ same_version }}
 {%- endmacro %}
 
-{#- The definition with the conditions of `touched` and `when_touched` put in. -#}
-{% macro with_touched(sql, unit, months) -%}
-    {%- set ns = namespace(sql=modules.re.sub("\\(true /\\*when_touched ([\\s\\S]*?)\\*/\\)", "(\\1)", sql)) -%}
-    {%- for columns in modules.re.findall("\\(true /\\*touched (.*?)\\*/\\)", sql) | unique -%}
-        {%- set ns.sql = ns.sql | replace("(true /*touched " ~ columns ~ "*/)", "(" ~ in_units("touched", unit, columns.split("|"), months) ~ ")") -%}
+{#- The definition with the conditions of `affected` and `when_affected` put in. -#}
+{% macro with_affected(sql, unit, months) -%}
+    {%- set ns = namespace(sql=modules.re.sub("\\(true /\\*when_affected ([\\s\\S]*?)\\*/\\)", "(\\1)", sql)) -%}
+    {%- for columns in modules.re.findall("\\(true /\\*affected (.*?)\\*/\\)", sql) | unique -%}
+        {%- set ns.sql = ns.sql | replace("(true /*affected " ~ columns ~ "*/)", "(" ~ in_units("affected", unit, columns.split("|"), months) ~ ")") -%}
     {%- endfor -%}
     {{ return(ns.sql) }}
 {%- endmacro %}
@@ -204,10 +204,10 @@
     {{ return(false) }}
 {%- endmacro %}
 
-{#- The units touched since the last build, as a query. -#}
-{% macro touched_units(sql, unit) -%}
+{#- The units affected since the last build, as a query. -#}
+{% macro affected_keys(sql, unit) -%}
     {%- set queries = [] -%}
-    {%- for clause in modules.re.findall("/\\*touched_when ([\\s\\S]*?)\\*/", sql) -%}
+    {%- for clause in modules.re.findall("/\\*affected_when ([\\s\\S]*?)\\*/", sql) -%}
         {%- set ns = namespace(query=clause) -%}
         {%- for upstream in modules.re.findall("changes_of\\((\\w+)\\)", clause) -%}
             {%- set feed = feed_of(upstream) -%}
@@ -256,9 +256,9 @@
     {%- endfor -%}
     {%- for parent in model.depends_on.nodes if parent.startswith("model.") -%}
         {%- set name = name_of(parent) -%}
-        {%- for feed in feeds_of(name) if feed not in followed and name not in (config.get("looks_at") or []) -%}
+        {%- for feed in feeds_of(name) if feed not in followed and name not in (config.get("compares_to") or []) -%}
             {{ exceptions.raise_compiler_error(model.name ~ " reads " ~ name ~ " but does not say what a change of " ~ feed
-                ~ " touches: add touched_by('" ~ feed ~ "', ...), or look at it in touched_when and name " ~ name ~ " in looks_at.") }}
+                ~ " touches: add affected_by('" ~ feed ~ "', ...), or look at it in affected_when and name " ~ name ~ " in compares_to.") }}
         {%- endfor -%}
     {%- endfor -%}
     {{ return(followed) }}

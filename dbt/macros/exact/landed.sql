@@ -12,7 +12,7 @@
     {% set target = this.incorporate(type="table") %}
     {% set key = config.require("key") %}
     {% set latest_by = config.get("latest_by") or [] %}
-    {% set feed = config.get("feed") or key %}
+    {% set feed = config.get("change_log") or key %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {% set state = locked_state(target) %}

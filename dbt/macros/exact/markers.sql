@@ -7,54 +7,54 @@
 -#}
 
 {#- Condition: the row belongs to a unit that is rebuilt. `columns` stand for the model's `unit`, in its order. -#}
-{% macro touched() -%}
-    {%- set unit = config.get('unit') or varargs -%}
+{% macro affected() -%}
+    {%- set unit = config.get('rebuild_key') or varargs -%}
     {%- if unit | length != varargs | length -%}
-        {{ exceptions.raise_compiler_error("touched(" ~ varargs | join(", ") ~ ") names " ~ varargs | length ~ " columns, but the unit of "
+        {{ exceptions.raise_compiler_error("affected(" ~ varargs | join(", ") ~ ") names " ~ varargs | length ~ " columns, but the unit of "
             ~ model.name ~ " has " ~ unit | length ~ ": " ~ unit | join(", ")) }}
     {%- endif -%}
-    (true /*touched {{ varargs | join("|") }}*/)
+    (true /*affected {{ varargs | join("|") }}*/)
 {%- endmacro %}
 
-{#- Condition that may name the table `touched` (one row for each unit that is rebuilt): for reads that reach beyond the unit. -#}
-{% macro when_touched(condition) -%}
-    (true /*when_touched {{ condition }}*/)
+{#- Condition that may name the table `affected` (one row for each unit that is rebuilt): for reads that reach beyond the unit. -#}
+{% macro when_affected(condition) -%}
+    (true /*when_affected {{ condition }}*/)
 {%- endmacro %}
 
 {#-
-  Condition for a model whose unit has (grain, period_start): `day` lies between the first and the last touched period, or in
+  Condition for a model whose unit has (grain, period_start): `day` lies between the first and the last affected period, or in
   the `earlier` periods before them. An index on `day` serves it, so the history before them is not read.
 -#}
-{% macro within_touched_periods(grain, day, earlier=0) -%}
-    {{ when_touched(
-        day ~ " >= (select " ~ plus_periods(grain, "min(period_start)", -earlier) ~ " from touched where grain = '" ~ grain ~ "') and "
-        ~ day ~ " < (select " ~ plus_periods(grain, "max(period_start)", 1) ~ " from touched where grain = '" ~ grain ~ "')"
+{% macro within_affected_periods(grain, day, earlier=0) -%}
+    {{ when_affected(
+        day ~ " >= (select " ~ plus_periods(grain, "min(period_start)", -earlier) ~ " from affected where grain = '" ~ grain ~ "') and "
+        ~ day ~ " < (select " ~ plus_periods(grain, "max(period_start)", 1) ~ " from affected where grain = '" ~ grain ~ "')"
     ) }}
 {%- endmacro %}
 
 {#-
-  Condition for a model that is rebuilt by weeks or months (unit column `week_start` or `month_start`): `day` lies in a touched
+  Condition for a model that is rebuilt by weeks or months (unit column `week_start` or `month_start`): `day` lies in a affected
   one, or in one of the `earlier` ones before it. The limits come first, for the index on `day`.
 -#}
-{% macro within_touched(grain, day, earlier=0) -%}
+{% macro within_affected(grain, day, earlier=0) -%}
     {%- set start, periods = grain ~ "_start", [] -%}
     {%- for back in range(earlier + 1) -%}
-        {%- do periods.append("select " ~ plus_periods(grain, start, -back) ~ " from touched") -%}
+        {%- do periods.append("select " ~ plus_periods(grain, start, -back) ~ " from affected") -%}
     {%- endfor -%}
-    {{ when_touched(
-        day ~ " >= (select " ~ plus_periods(grain, "min(" ~ start ~ ")", -earlier) ~ " from touched) and "
-        ~ day ~ " < (select " ~ plus_periods(grain, "max(" ~ start ~ ")", 1) ~ " from touched) and "
+    {{ when_affected(
+        day ~ " >= (select " ~ plus_periods(grain, "min(" ~ start ~ ")", -earlier) ~ " from affected) and "
+        ~ day ~ " < (select " ~ plus_periods(grain, "max(" ~ start ~ ")", 1) ~ " from affected) and "
         ~ period_of(grain, day) ~ " in (" ~ periods | join(" union all ") ~ ")"
     ) }}
 {%- endmacro %}
 
-{#- Condition for a model whose unit has a column `grain`: `day` is not before the first touched `column` of its grain. -#}
-{% macro not_before_touched(column, day, grains) -%}
+{#- Condition for a model whose unit has a column `grain`: `day` is not before the first affected `column` of its grain. -#}
+{% macro not_before_affected(column, day, grains) -%}
     {%- set conditions = [] -%}
     {%- for grain in grains -%}
-        {%- do conditions.append("grain = '" ~ grain ~ "' and " ~ day ~ " >= (select min(" ~ column ~ ") from touched where grain = '" ~ grain ~ "')") -%}
+        {%- do conditions.append("grain = '" ~ grain ~ "' and " ~ day ~ " >= (select min(" ~ column ~ ") from affected where grain = '" ~ grain ~ "')") -%}
     {%- endfor -%}
-    {{ when_touched(conditions | join(" or ")) }}
+    {{ when_affected(conditions | join(" or ")) }}
 {%- endmacro %}
 
 {#- Condition for a `landed` model: the row came with a load that is new. -#}
@@ -62,14 +62,14 @@
     (true /*newly_landed*/)
 {%- endmacro %}
 
-{#- The units that a change upstream touches: {% call touched_when() %} select <unit> from {{ changes('upstream') }} {% endcall %} -#}
-{% macro touched_when() -%}
-    /*touched_when {{ caller() | trim }}*/
+{#- The units that a change upstream touches: {% call affected_when() %} select <unit> from {{ changes('upstream') }} {% endcall %} -#}
+{% macro affected_when() -%}
+    /*affected_when {{ caller() | trim }}*/
 {%- endmacro %}
 
-{#- The plain case of touched_when: the change feed of `upstream` has the unit's columns, under the names `columns`. -#}
-{% macro touched_by(upstream, columns) -%}
-    /*touched_when select {{ columns | join(", ") }} from {{ changes(upstream) }}*/
+{#- The plain case of affected_when: the change feed of `upstream` has the unit's columns, under the names `columns`. -#}
+{% macro affected_by(upstream, columns) -%}
+    /*affected_when select {{ columns | join(", ") }} from {{ changes(upstream) }}*/
 {%- endmacro %}
 
 {#- The change feed of an upstream model, as far as this model has not consumed it yet. -#}
@@ -78,7 +78,7 @@
 {%- endmacro %}
 
 {#-
-  Condition, in a touched_when that joins changes by their days: `day` is not before the first of these and not after the last. That
+  Condition, in a affected_when that joins changes by their days: `day` is not before the first of these and not after the last. That
   goes without saying; but an index on `day` serves it, so that a new rate does not read all that was ever paid. `first` and `last`
   are days: a day is before the moment at which a version of it begins.
 -#}

@@ -1,12 +1,12 @@
 {{
     config(
-        unit=['customer_id'],
+        rebuild_key=['customer_id'],
         window={'from': 'valid_from', 'to': 'valid_to', 'derived': ['is_current']},
         indexes=[{'columns': ['customer_sk'], 'unique': true}, {'columns': ['customer_id', 'valid_from'], 'unique': true}],
     )
 }}
 
-{{ touched_by('stg_customers', ['customer_id']) }}
+{{ affected_by('stg_customers', ['customer_id']) }}
 
 {% set attributes = [
     'name',
@@ -56,4 +56,4 @@ unknown as (
 select * from versions
 union all
 select * from unknown
-where {{ touched('customer_id') }}
+where {{ affected('customer_id') }}

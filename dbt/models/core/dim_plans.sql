@@ -1,7 +1,7 @@
-{{ config(unit=['plan_id'], indexes=[{'columns': ['plan_id'], 'unique': true}]) }}
+{{ config(rebuild_key=['plan_id'], indexes=[{'columns': ['plan_id'], 'unique': true}]) }}
 
 -- A plan is looked up when it is new, or when a period comes or goes that is, or was, its first.
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.plan_id
     from {{ changes('fact_subscription_periods') }}
     left join {{ this }} as held on changes.plan_id = held.plan_id
@@ -12,5 +12,5 @@ select
     plan_id,
     min(period_start) as first_period_start
 from {{ ref('fact_subscription_periods') }}
-where plan_id is not null and {{ touched('plan_id') }}
+where plan_id is not null and {{ affected('plan_id') }}
 group by plan_id

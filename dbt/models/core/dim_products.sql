@@ -1,12 +1,12 @@
 {{
     config(
-        unit=['product_id'],
+        rebuild_key=['product_id'],
         window={'from': 'valid_from', 'to': 'valid_to', 'derived': ['is_current']},
         indexes=[{'columns': ['product_sk'], 'unique': true}, {'columns': ['product_id', 'valid_from'], 'unique': true}],
     )
 }}
 
-{{ touched_by('stg_products', ['product_id']) }}
+{{ affected_by('stg_products', ['product_id']) }}
 
 {% set attributes = [
     'name',
@@ -56,4 +56,4 @@ unknown as (
 select * from versions
 union all
 select * from unknown
-where {{ touched('product_id') }}
+where {{ affected('product_id') }}

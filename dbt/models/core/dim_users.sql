@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['user_id'],
+        rebuild_key=['user_id'],
         window={'from': 'valid_from', 'to': 'valid_to', 'derived': ['is_current']},
         indexes=[
             {'columns': ['user_sk'], 'unique': true},
@@ -10,7 +10,7 @@
     )
 }}
 
-{{ touched_by('stg_users', ['user_id']) }}
+{{ affected_by('stg_users', ['user_id']) }}
 
 {% set attributes = [
     'customer_id',
@@ -69,4 +69,4 @@ unknown as (
 select * from versions
 union all
 select * from unknown
-where {{ touched('user_id') }}
+where {{ affected('user_id') }}

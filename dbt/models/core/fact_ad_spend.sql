@@ -1,13 +1,13 @@
 {{
     config(
-        unit=['spend_date', 'channel', 'campaign'],
+        rebuild_key=['spend_date', 'channel', 'campaign'],
         indexes=[{'columns': ['spend_date', 'channel', 'campaign'], 'unique': true}],
     )
 }}
 
-{{ touched_by('stg_ad_spend', ['spend_date', 'channel', 'campaign']) }}
+{{ affected_by('stg_ad_spend', ['spend_date', 'channel', 'campaign']) }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select spending.spend_date, spending.channel, spending.campaign
     from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_ad_spend') }} as spending
@@ -21,7 +21,7 @@ with spending as (
         *,
         coalesce(currency, '{{ var("reporting_currency") }}') as spend_currency
     from {{ ref('stg_ad_spend') }}
-    where {{ touched('spend_date', 'channel', 'campaign') }}
+    where {{ affected('spend_date', 'channel', 'campaign') }}
 )
 
 select

@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['event_date', 'event_id'],
-        feed=['event_date', 'user_id', 'event_type'],
+        rebuild_key=['event_date', 'event_id'],
+        change_log=['event_date', 'user_id', 'event_type'],
         partition_by='event_date',
         indexes=[
             {'columns': ['event_date', 'event_id'], 'unique': true},
@@ -10,10 +10,10 @@
     )
 }}
 
-{{ touched_by('stg_events', ['event_date', 'event_id']) }}
+{{ affected_by('stg_events', ['event_date', 'event_id']) }}
 
--- A late version of a user moves the events of its time to itself. Events that are new are touched already.
-{% call touched_when() %}
+-- A late version of a user moves the events of its time to itself. Events that are new are affected already.
+{% call affected_when() %}
     select events.event_date, events.event_id
     from {{ changes('dim_users') }}
     inner join {{ this }} as events
@@ -25,7 +25,7 @@
 
 with events as (
     select * from {{ ref('stg_events') }}
-    where {{ touched('event_date', 'event_id') }}
+    where {{ affected('event_date', 'event_id') }}
 ),
 
 users as (

@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['product_id', 'stock_date'],
+        rebuild_key=['product_id', 'stock_date'],
         indexes=[
             {'columns': ['product_id', 'stock_date'], 'unique': true},
             {'columns': ['stock_date']},
@@ -8,10 +8,10 @@
     )
 }}
 
-{{ touched_by('stg_inventory', ['product_id', 'stock_date']) }}
+{{ affected_by('stg_inventory', ['product_id', 'stock_date']) }}
 
 -- Another version at the end of a day has another cost.
-{% call touched_when() %}
+{% call affected_when() %}
     select inventory.product_id, inventory.stock_date
     from {{ changes('dim_products') }}
     inner join {{ ref('stg_inventory') }} as inventory
@@ -20,8 +20,8 @@
         and {{ valid_at('changes', end_of_day('inventory.stock_date')) }}
 {% endcall %}
 
--- A day whose currency is another one by now is touched by its product.
-{% call touched_when() %}
+-- A day whose currency is another one by now is affected by its product.
+{% call affected_when() %}
     select held.product_id, held.stock_date
     from {{ changes('int_exchange_rates') }}
     inner join {{ this }} as held
@@ -31,7 +31,7 @@
 
 with inventory as (
     select * from {{ ref('stg_inventory') }}
-    where {{ touched('product_id', 'stock_date') }}
+    where {{ affected('product_id', 'stock_date') }}
 ),
 
 products as (

@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['order_id'],
-        feed=['order_item_id', 'order_id', 'product_id', 'order_date'],
+        rebuild_key=['order_id'],
+        change_log=['order_item_id', 'order_id', 'product_id', 'order_date'],
         indexes=[
             {'columns': ['order_item_id'], 'unique': true},
             {'columns': ['order_id']},
@@ -12,11 +12,11 @@
 }}
 
 -- An item that landed before its order becomes a fact when the order comes.
-{{ touched_by('stg_order_items', ['order_id']) }}
-{{ touched_by('stg_orders', ['order_id']) }}
+{{ affected_by('stg_order_items', ['order_id']) }}
+{{ affected_by('stg_orders', ['order_id']) }}
 
--- Another version of a product, such as a new price, moves the lines of its time. New lines are touched already.
-{% call touched_when() %}
+-- Another version of a product, such as a new price, moves the lines of its time. New lines are affected already.
+{% call affected_when() %}
     select items.order_id
     from {{ changes('dim_products') }}
     inner join {{ this }} as items
@@ -26,7 +26,7 @@
             and {{ valid_at('changes', 'items.ordered_at') }}
 {% endcall %}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select orders.order_id
     from {{ changes('dim_customers') }}
     inner join {{ ref('stg_orders') }} as orders
@@ -34,7 +34,7 @@
 {% endcall %}
 
 -- A rate values what was ordered in its currency, and the costs of the products that are priced in it.
-{% call touched_when() %}
+{% call affected_when() %}
     select orders.order_id
     from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_orders') }} as orders
@@ -55,7 +55,7 @@ with items as (
         *,
         quantity * unit_price as gross_amount
     from {{ ref('stg_order_items') }}
-    where {{ touched('order_id') }}
+    where {{ affected('order_id') }}
 ),
 
 orders as (
@@ -63,7 +63,7 @@ orders as (
         *,
         coalesce(currency, '{{ var("reporting_currency") }}') as order_currency
     from {{ ref('stg_orders') }}
-    where {{ touched('order_id') }}
+    where {{ affected('order_id') }}
 ),
 
 products as (

@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['order_id'],
-        feed=['order_id', 'customer_id', 'order_date'],
+        rebuild_key=['order_id'],
+        change_log=['order_id', 'customer_id', 'order_date'],
         indexes=[
             {'columns': ['order_id'], 'unique': true},
             {'columns': ['order_date']},
@@ -10,24 +10,24 @@
     )
 }}
 
-{{ touched_by('stg_orders', ['order_id']) }}
-{{ touched_by('fact_order_items', ['order_id']) }}
+{{ affected_by('stg_orders', ['order_id']) }}
+{{ affected_by('fact_order_items', ['order_id']) }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select orders.order_id
     from {{ changes('dim_users') }}
     inner join {{ ref('stg_orders') }} as orders
         on changes.user_id = orders.user_id and {{ valid_at('changes', 'orders.ordered_at') }}
 {% endcall %}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select orders.order_id
     from {{ changes('dim_customers') }}
     inner join {{ ref('stg_orders') }} as orders
         on changes.customer_id = orders.customer_id and {{ valid_at('changes', 'orders.ordered_at') }}
 {% endcall %}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select orders.order_id
     from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_orders') }} as orders
@@ -40,7 +40,7 @@ with orders as (
         *,
         coalesce(currency, '{{ var("reporting_currency") }}') as order_currency
     from {{ ref('stg_orders') }}
-    where {{ touched('order_id') }}
+    where {{ affected('order_id') }}
 ),
 
 items as (
@@ -54,7 +54,7 @@ items as (
         sum(discounts) as discounts,
         sum(cost) as cost
     from {{ ref('fact_order_items') }}
-    where {{ touched('order_id') }}
+    where {{ affected('order_id') }}
     group by order_id
 ),
 

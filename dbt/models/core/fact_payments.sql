@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['payment_id'],
-        feed=['payment_id', 'order_id', 'subscription_id', 'customer_id', 'paid_date'],
+        rebuild_key=['payment_id'],
+        change_log=['payment_id', 'order_id', 'subscription_id', 'customer_id', 'paid_date'],
         indexes=[
             {'columns': ['payment_id'], 'unique': true},
             {'columns': ['order_id']},
@@ -12,9 +12,9 @@
     )
 }}
 
-{{ touched_by('stg_payments', ['payment_id']) }}
+{{ affected_by('stg_payments', ['payment_id']) }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select payments.payment_id
     from {{ changes('dim_customers') }}
     inner join {{ ref('stg_payments') }} as payments
@@ -22,14 +22,14 @@
 {% endcall %}
 
 -- What of a refund is for goods depends on its order.
-{% call touched_when() %}
+{% call affected_when() %}
     select payments.payment_id
     from {{ changes('fact_orders') }}
     inner join {{ ref('stg_payments') }} as payments on changes.order_id = payments.order_id
     where payments.kind = 'refund'
 {% endcall %}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select payments.payment_id
     from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_payments') }} as payments
@@ -42,7 +42,7 @@ with payments as (
         *,
         status = 'succeeded' as is_settled
     from {{ ref('stg_payments') }}
-    where {{ touched('payment_id') }}
+    where {{ affected('payment_id') }}
 ),
 
 goods as (

@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['return_id'],
-        feed=['return_id', 'product_id', 'order_id', 'returned_date'],
+        rebuild_key=['return_id'],
+        change_log=['return_id', 'product_id', 'order_id', 'returned_date'],
         indexes=[
             {'columns': ['return_id'], 'unique': true},
             {'columns': ['order_item_id']},
@@ -11,17 +11,17 @@
     )
 }}
 
-{{ touched_by('stg_returns', ['return_id']) }}
+{{ affected_by('stg_returns', ['return_id']) }}
 
 -- A return that landed before its order line gets the line's product, customer and order when it comes.
-{% call touched_when() %}
+{% call affected_when() %}
     select returns.return_id
     from {{ changes('fact_order_items') }}
     inner join {{ ref('stg_returns') }} as returns on changes.order_item_id = returns.order_item_id
 {% endcall %}
 
--- A return whose currency is another one by now is touched by its order line.
-{% call touched_when() %}
+-- A return whose currency is another one by now is affected by its order line.
+{% call affected_when() %}
     select held.return_id
     from {{ changes('int_exchange_rates') }}
     inner join {{ this }} as held
@@ -31,7 +31,7 @@
 
 with returns as (
     select * from {{ ref('stg_returns') }}
-    where {{ touched('return_id') }}
+    where {{ affected('return_id') }}
 ),
 
 items as (

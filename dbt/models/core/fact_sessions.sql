@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['session_id'],
-        feed=['session_id', 'customer_id', 'anonymous_id', 'session_date', 'started_at'],
+        rebuild_key=['session_id'],
+        change_log=['session_id', 'customer_id', 'anonymous_id', 'session_date', 'started_at'],
         indexes=[
             {'columns': ['session_id'], 'unique': true},
             {'columns': ['customer_id', 'started_at']},
@@ -12,10 +12,10 @@
     )
 }}
 
-{{ touched_by('stg_sessions', ['session_id']) }}
+{{ affected_by('stg_sessions', ['session_id']) }}
 
 -- A late version of a user may belong to another customer.
-{% call touched_when() %}
+{% call affected_when() %}
     select sessions.session_id
     from {{ changes('dim_users') }}
     inner join {{ ref('stg_sessions') }} as sessions
@@ -23,7 +23,7 @@
 {% endcall %}
 
 -- The customer may be that of the user, which this table knows and staging does not.
-{% call touched_when() %}
+{% call affected_when() %}
     select held.session_id
     from {{ changes('dim_customers') }}
     inner join {{ this }} as held
@@ -38,7 +38,7 @@ with sessions as (
     from {{ ref('stg_sessions') }} as sessions
     left join {{ ref('dim_users') }} as users
         on sessions.user_id = users.user_id and {{ valid_at('users', 'sessions.started_at') }}
-    where {{ touched('sessions.session_id') }}
+    where {{ affected('sessions.session_id') }}
 )
 
 select

@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['subscription_id'],
-        feed=['subscription_id', 'customer_id', 'plan_id', 'period_start', 'paid_from', 'period_end'],
+        rebuild_key=['subscription_id'],
+        change_log=['subscription_id', 'customer_id', 'plan_id', 'period_start', 'paid_from', 'period_end'],
         indexes=[
             {'columns': ['subscription_id', 'period_start'], 'unique': true},
             {'columns': ['customer_id', 'paid_from']},
@@ -14,9 +14,9 @@
 }}
 
 -- A period may end where the next one begins, so a subscription is rebuilt as a whole. It has few periods.
-{{ touched_by('stg_subscriptions', ['subscription_id']) }}
+{{ affected_by('stg_subscriptions', ['subscription_id']) }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select periods.subscription_id
     from {{ changes('dim_customers') }}
     inner join {{ ref('stg_subscriptions') }} as periods
@@ -31,7 +31,7 @@ with staged as (
             partition by subscription_id, {{ stated_day('period_start') }} order by updated_at desc, period_start desc
         ) as newness
     from {{ ref('stg_subscriptions') }}
-    where {{ touched('subscription_id') }}
+    where {{ affected('subscription_id') }}
 ),
 
 -- A period is named by its first day. Two that begin on the same day are one, told twice: the newer one counts.

@@ -10,11 +10,11 @@ import psutil
 import psycopg
 import pytest
 
-from infrastructure.local import supervision
-from infrastructure.local.airflow_api import AirflowApi
-from infrastructure.local.layout import PIPELINE, Layout
-from infrastructure.transform import APPLICATION_NAME
-from infrastructure.warehouse import connect
+from saas_analytics.layout import PIPELINE, Layout
+from saas_analytics.pipeline.transform import APPLICATION_NAME
+from saas_analytics.stack import supervision
+from saas_analytics.stack.airflow_api import AirflowApi
+from saas_analytics.warehouse import connect
 from tests.airflow.conftest import Pipeline, Probe
 from tests.waiting import wait_until
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from infrastructure.changed_marts import changed_marts
-from infrastructure.local.airflow_api import AirflowApi
-from infrastructure.local.layout import PIPELINE
-from infrastructure.warehouse import connect
+from saas_analytics.layout import PIPELINE
+from saas_analytics.pipeline.changed_marts import changed_marts
+from saas_analytics.stack.airflow_api import AirflowApi
+from saas_analytics.warehouse import connect
 from tests.airflow.conftest import Pipeline, contents
 from tests.conftest import Stack
 from tests.waiting import wait_until

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import httpx
 
-from infrastructure.local.airflow import airflow_url
-from infrastructure.local.airflow_api import AirflowApi
-from infrastructure.local.layout import PIPELINE
-from infrastructure.warehouse import connect
+from saas_analytics.layout import PIPELINE
+from saas_analytics.stack.airflow import airflow_url
+from saas_analytics.stack.airflow_api import AirflowApi
+from saas_analytics.warehouse import connect
 from tests.airflow.conftest import Pipeline
 
 

@@ -8,10 +8,10 @@ from threading import Event
 
 import pytest
 
-from infrastructure.local.airflow_api import AirflowApi
-from infrastructure.local.environment import shell_environment
-from infrastructure.local.layout import PIPELINE
-from infrastructure.warehouse import connect
+from saas_analytics.layout import PIPELINE
+from saas_analytics.stack.airflow_api import AirflowApi
+from saas_analytics.stack.environment import shell_environment
+from saas_analytics.warehouse import connect
 from tests.airflow.conftest import Pipeline
 from tests.conftest import Stack
 

@@ -1,6 +1,6 @@
-{{ config(unit=['month_start'], indexes=[{'columns': ['month_start'], 'unique': true}]) }}
+{{ config(rebuild_key=['month_start'], indexes=[{'columns': ['month_start'], 'unique': true}]) }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
 {% endcall %}
 
@@ -8,5 +8,5 @@ select
     month_start,
     cast(count(distinct order_id) as integer) as orders
 from {{ ref('int_baskets') }}
-where {{ within_touched('month', 'order_date') }}
+where {{ within_affected('month', 'order_date') }}
 group by month_start

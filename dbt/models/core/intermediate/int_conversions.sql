@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['kind', 'source_id'],
-        feed=['converted_on', 'conversion_id'],
+        rebuild_key=['kind', 'source_id'],
+        change_log=['converted_on', 'conversion_id'],
         indexes=[
             {'columns': ['kind', 'source_id'], 'unique': true},
             {'columns': ['conversion_id'], 'unique': true},
@@ -11,7 +11,7 @@
 }}
 
 -- An order, and whichever order of its customer is the first one now or was it before.
-{% call touched_when() %}
+{% call affected_when() %}
     select 'order', changes.order_id
     from {{ changes('fact_orders') }}
     union
@@ -35,10 +35,10 @@
 {% endcall %}
 
 -- The first paid subscription of a customer is named by the customer.
-{% call touched_when() %}
+{% call affected_when() %}
     select 'subscription', changes.customer_id from {{ changes('fact_subscription_periods') }}
 {% endcall %}
-{% call touched_when() %}
+{% call affected_when() %}
     select 'subscription', periods.customer_id
     from {{ changes('int_exchange_rates') }}
     inner join {{ ref('fact_subscription_periods') }} as periods
@@ -46,7 +46,7 @@
 {% endcall %}
 
 -- Today moved: what was foreseen to be paid on a day is paid now, or no longer.
-{% call touched_when() %}
+{% call affected_when() %}
     select 'subscription', periods.customer_id
     from {{ changes('dim_date') }}
     inner join {{ ref('fact_subscription_periods') }} as periods on changes.date_day = periods.paid_from
@@ -76,7 +76,7 @@ with orders as (
         -- What has no rate is no revenue yet.
         coalesce(orders.net_sales, 0) as revenue
     from {{ ref('fact_orders') }} as orders
-    where orders.is_sale and {{ touched("'order'", 'orders.order_id') }}
+    where orders.is_sale and {{ affected("'order'", 'orders.order_id') }}
 ),
 
 paid_periods as (
@@ -87,7 +87,7 @@ paid_periods as (
     where
         paid_from <= {{ last_day() }}
         and monthly_amount > 0
-        and {{ touched("'subscription'", 'customer_id') }}
+        and {{ affected("'subscription'", 'customer_id') }}
 ),
 
 subscriptions as (

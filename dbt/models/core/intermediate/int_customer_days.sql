@@ -1,11 +1,11 @@
 {{
     config(
-        unit=['event_date', 'customer_id'],
+        rebuild_key=['event_date', 'customer_id'],
         indexes=[{'columns': ['event_date', 'customer_id'], 'unique': true}],
     )
 }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.event_date, members.customer_id
     from {{ changes('int_user_days') }}
     inner join {{ ref('int_user_customers') }} as members
@@ -14,7 +14,7 @@
 
 -- A user who comes or goes takes along the days of its window, also those that it has lost in the meantime. The two are
 -- joined each by itself, for the index on the days.
-{% call touched_when() %}
+{% call affected_when() %}
     select days.event_date, members.customer_id
     from (select * from {{ changes('int_user_customers') }}) as members
     inner join {{ ref('int_user_days') }} as days
@@ -37,5 +37,5 @@ select
 from {{ ref('int_user_days') }} as days
 inner join {{ ref('int_user_customers') }} as members
     on days.user_id = members.user_id and {{ valid_at('members', 'days.event_date') }}
-where {{ touched('days.event_date', 'members.customer_id') }}
+where {{ affected('days.event_date', 'members.customer_id') }}
 group by days.event_date, members.customer_id

@@ -1,11 +1,11 @@
-{{ config(unit=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
+{{ config(rebuild_key=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
 {% set features = var("features") %}
 {% set is_recent = "days.event_date > " ~ plus_days("today.as_of", -30) %}
 
 -- "Today" moves everybody's windows: whatever changes, all are made anew, from the customers' days of the last three
 -- months and never from events or payments.
-{% call touched_when() %}
+{% call affected_when() %}
     select everybody.customer_id
     from (
         select customer_id from {{ ref('dim_customers') }}
@@ -113,4 +113,4 @@ select
     feature_points,
     cast(usage_points + recency_points + payment_points + feature_points as numeric(5, 2)) as health_score
 from points
-where {{ touched('customer_id') }}
+where {{ affected('customer_id') }}

@@ -1,15 +1,15 @@
 {{
     config(
-        unit=['paid_date'],
-        feed=['paid_date', 'customer_id'],
+        rebuild_key=['paid_date'],
+        change_log=['paid_date', 'customer_id'],
         indexes=[{'columns': ['paid_date', 'customer_id'], 'unique': true}],
     )
 }}
 
-{{ touched_by('fact_payments', ['paid_date']) }}
+{{ affected_by('fact_payments', ['paid_date']) }}
 
 -- A payment without a customer is its order's customer's.
-{% call touched_when() %}
+{% call affected_when() %}
     select payments.paid_date
     from {{ changes('fact_orders') }}
     inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
@@ -23,7 +23,7 @@ with charges as (
         payments.status
     from {{ ref('fact_payments') }} as payments
     left join {{ ref('fact_orders') }} as orders on payments.order_id = orders.order_id
-    where payments.kind = 'charge' and {{ touched('payments.paid_date') }}
+    where payments.kind = 'charge' and {{ affected('payments.paid_date') }}
 )
 
 select

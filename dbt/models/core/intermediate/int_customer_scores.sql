@@ -1,8 +1,8 @@
-{{ config(unit=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
+{{ config(rebuild_key=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
 -- Scores compare everybody with everybody, and recency is another one each day: whatever changes, all are made anew,
 -- from one row per customer and never from orders.
-{% call touched_when() %}
+{% call affected_when() %}
     select everybody.customer_id
     from (
         select customer_id from {{ ref('int_customer_orders') }}
@@ -89,4 +89,4 @@ select
     matches.segment as rfm_segment
 from scores
 left join matches on scores.customer_id = matches.customer_id and matches.place = 1
-where {{ touched('scores.customer_id') }}
+where {{ affected('scores.customer_id') }}

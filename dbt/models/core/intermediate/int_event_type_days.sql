@@ -1,13 +1,13 @@
 {{
     config(
-        unit=['event_date', 'event_type'],
-        feed=['event_type'],
+        rebuild_key=['event_date', 'event_type'],
+        change_log=['event_type'],
         indexes=[{'columns': ['event_date', 'event_type'], 'unique': true}],
     )
 }}
 
 -- A type that may have come to a day.
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.event_date, changes.event_type
     from {{ changes('fact_events') }}
     where (changes.event_date, changes.event_type) not in (select held.event_date, held.event_type from {{ this }} as held)
@@ -15,7 +15,7 @@
 
 -- A type of which nothing may be left on a day: somebody who had an event of it changed, and has none now. Whether
 -- another has one is for the definition to find; to ask that for every type would cost a reading of every changed day.
-{% call touched_when() %}
+{% call affected_when() %}
     select chosen.event_date, chosen.event_type
     from (
         select changes.event_date, changes.event_type, max(changes.user_id) as user_id
@@ -39,5 +39,5 @@ select distinct
     event_type
 from {{ ref('fact_events') }}
 where
-    {{ touched('event_date', 'event_type') }}
-    and {{ when_touched('event_date in (select event_date from touched)') }}
+    {{ affected('event_date', 'event_type') }}
+    and {{ when_affected('event_date in (select event_date from affected)') }}

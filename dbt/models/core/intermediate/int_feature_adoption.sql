@@ -1,14 +1,14 @@
 {{
     config(
-        unit=['user_id', 'feature'],
-        feed=['user_id', 'feature', 'first_date'],
+        rebuild_key=['user_id', 'feature'],
+        change_log=['user_id', 'feature', 'first_date'],
         indexes=[{'columns': ['user_id', 'feature'], 'unique': true}, {'columns': ['first_date']}],
     )
 }}
 
 -- A use before the first one known, or the day of the first one itself, which may have gone. Later uses decide nothing.
 {% for feature in var("features") %}
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.user_id, '{{ feature }}'
     from {{ changes('int_user_days') }}
     left join {{ ref('int_user_days') }} as days
@@ -26,7 +26,7 @@ select
     '{{ feature }}' as feature,
     min(event_date) as first_date
 from {{ ref('int_user_days') }}
-where {{ feature }} > 0 and {{ touched('user_id', "'" ~ feature ~ "'") }}
+where {{ feature }} > 0 and {{ affected('user_id', "'" ~ feature ~ "'") }}
 group by user_id
 {{ "union all" if not loop.last }}
 {% endfor %}

@@ -1,23 +1,23 @@
 {{
     config(
-        unit=['week_start'],
-        feed=['week_start', 'feature'],
+        rebuild_key=['week_start'],
+        change_log=['week_start', 'feature'],
         indexes=[{'columns': ['week_start', 'feature'], 'unique': true}],
     )
 }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('week', 'changes.event_date') }}
     from {{ changes('int_user_days') }}
 {% endcall %}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('week', 'changes.first_date') }}
     from {{ changes('int_feature_adoption') }}
 {% endcall %}
 
 -- Today moved: the days that the calendar gained count now, and those that it lost no longer do.
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('week', 'changes.date_day') }} from {{ changes('dim_date') }}
 {% endcall %}
 
@@ -34,7 +34,7 @@ with user_weeks as (
     from {{ ref('int_user_days') }} as days
     where
         days.event_date <= {{ until_today }}
-        and {{ within_touched('week', 'days.event_date') }}
+        and {{ within_affected('week', 'days.event_date') }}
     group by {{ period_of('week', 'days.event_date') }}, days.user_id
 ),
 
@@ -61,7 +61,7 @@ adoptions as (
     from {{ ref('int_feature_adoption') }} as adoption
     where
         adoption.first_date <= {{ until_today }}
-        and {{ within_touched('week', 'adoption.first_date') }}
+        and {{ within_affected('week', 'adoption.first_date') }}
     group by {{ period_of('week', 'adoption.first_date') }}, adoption.feature
 )
 

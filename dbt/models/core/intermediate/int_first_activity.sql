@@ -1,13 +1,13 @@
 {{
     config(
-        unit=['user_id'],
-        feed=['user_id', 'first_date'],
+        rebuild_key=['user_id'],
+        change_log=['user_id', 'first_date'],
         indexes=[{'columns': ['user_id'], 'unique': true}],
     )
 }}
 
 -- A day before the first one known, or that day itself, which may have gone. Later days decide nothing.
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.user_id
     from {{ changes('int_user_days') }}
     left join {{ this }} as held on changes.user_id = held.user_id
@@ -18,5 +18,5 @@ select
     user_id,
     min(event_date) as first_date
 from {{ ref('int_user_days') }}
-where {{ touched('user_id') }}
+where {{ affected('user_id') }}
 group by user_id

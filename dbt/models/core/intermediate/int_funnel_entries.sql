@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['funnel_id', 'user_id', 'entry_date'],
-        feed=['funnel_id', 'entry_date'],
+        rebuild_key=['funnel_id', 'user_id', 'entry_date'],
+        change_log=['funnel_id', 'entry_date'],
         indexes=[
             {'columns': ['funnel_id', 'entry_date', 'user_id', 'step_number'], 'unique': true},
             {'columns': ['user_id', 'entry_date']},
@@ -13,7 +13,7 @@
 {% set longest_window_back = "-(select max(longest.window_days) + 1 from " ~ ref('int_funnel_steps') ~ " as longest)" %}
 
 -- An event with which a funnel may begin: its day.
-{% call touched_when() %}
+{% call affected_when() %}
     select steps.funnel_id, changes.user_id, changes.event_date
     from {{ changes('int_funnel_events') }}
     inner join {{ ref('int_funnel_steps') }} as steps on changes.event_type = steps.event_type
@@ -21,7 +21,7 @@
 {% endcall %}
 
 -- Any other step, and in a strict funnel any event: the entries of the user in whose window it lies.
-{% call touched_when() %}
+{% call affected_when() %}
     select held.funnel_id, held.user_id, held.entry_date
     from {{ changes('int_funnel_events') }}
     inner join {{ this }} as held on changes.user_id = held.user_id and held.step_number = 1
@@ -36,7 +36,7 @@
         and held.entry_date >= {{ day_of(plus_seconds('changes.event_timestamp', '-86400 * steps.window_days')) }}
 {% endcall %}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select held.funnel_id, held.user_id, held.entry_date
     from {{ changes('int_user_plans') }}
     inner join {{ this }} as held on changes.user_id = held.user_id and {{ valid_at('changes', 'held.entered_at') }}
@@ -52,8 +52,8 @@ with starts as (
     inner join {{ ref('int_funnel_steps') }} as steps on events.event_type = steps.event_type
     where
         (steps.step_number = 1 or (steps.mode = 'any' and steps.repetition = 1))
-        and {{ touched('steps.funnel_id', 'events.user_id', 'events.event_date') }}
-        and {{ when_touched('(events.user_id, events.event_date) in (select user_id, entry_date from touched)') }}
+        and {{ affected('steps.funnel_id', 'events.user_id', 'events.event_date') }}
+        and {{ when_affected('(events.user_id, events.event_date) in (select user_id, entry_date from affected)') }}
 ),
 
 {{ funnel_steps_reached(ref('int_funnel_steps'), ref('int_funnel_events'), var("funnel_steps")) }},

@@ -1,8 +1,8 @@
 {{
     config(
-        unit=['event_date', 'user_id'],
-        looks_up={'fact_events': ['user_id', 'event_date'], 'int_user_milestones': ['user_id']},
-        feed=['user_id', 'event_type', 'is_milestone', 'event_date', 'event_timestamp'],
+        rebuild_key=['event_date', 'user_id'],
+        index_lookup={'fact_events': ['user_id', 'event_date'], 'int_user_milestones': ['user_id']},
+        change_log=['user_id', 'event_type', 'is_milestone', 'event_date', 'event_timestamp'],
         indexes=[{'columns': ['user_id', 'event_timestamp']}, {'columns': ['user_id', 'event_date']}],
     )
 }}
@@ -14,12 +14,12 @@
     ~ " or exists (select 1 from " ~ ref('int_funnel_steps') ~ " as steps where steps.mode = 'strict')" %}
 {% set sources = {'fact_events': may_count, 'int_user_milestones': is_a_step} %}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.event_date, changes.user_id
     from {{ changes('fact_events') }}
     where {{ may_count }}
 {% endcall %}
-{{ touched_by('int_user_milestones', ['event_date', 'user_id']) }}
+{{ affected_by('int_user_milestones', ['event_date', 'user_id']) }}
 
 {% for source, condition in sources.items() -%}
 select
@@ -33,7 +33,7 @@ select
     event_timestamp
 from {{ ref(source) }}
 where
-    {{ touched('event_date', 'user_id') }}
+    {{ affected('event_date', 'user_id') }}
     and ({{ condition }})
 {{ "union all" if not loop.last }}
 {% endfor %}

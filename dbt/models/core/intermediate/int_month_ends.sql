@@ -1,12 +1,12 @@
 {{
     config(
-        unit=['month_start'],
-        feed=['month_start', 'valued_on'],
+        rebuild_key=['month_start'],
+        change_log=['month_start', 'valued_on'],
         indexes=[{'columns': ['month_start'], 'unique': true}],
     )
 }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.date_day') }} from {{ changes('dim_date') }}
 {% endcall %}
 
@@ -14,5 +14,5 @@ select
     month_start,
     max(date_day) as valued_on
 from {{ ref('dim_date') }}
-where {{ touched('month_start') }}
+where {{ affected('month_start') }}
 group by month_start

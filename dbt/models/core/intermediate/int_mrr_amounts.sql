@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['customer_id', 'month_start'],
+        rebuild_key=['customer_id', 'month_start'],
         indexes=[
             {'columns': ['customer_id', 'month_start', 'currency'], 'unique': true},
             {'columns': ['month_start']},
@@ -9,7 +9,7 @@
 }}
 
 -- A period counts in the months that it overlaps, at most. On which day they are valued may have moved since.
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.customer_id, months.month_start
     from {{ changes('fact_subscription_periods') }}
     inner join {{ ref('int_month_ends') }} as months
@@ -19,7 +19,7 @@
 {% endcall %}
 
 -- A month that is new: whoever pays on the day on which it is valued.
-{% call touched_when() %}
+{% call affected_when() %}
     select periods.customer_id, months.month_start
     from {{ ref('int_month_ends') }} as months
     inner join {{ ref('fact_subscription_periods') }} as periods
@@ -30,7 +30,7 @@
 {% endcall %}
 
 -- A month that is valued on another day, as today has moved: whoever began or ceased to pay between the two days.
-{% call touched_when() %}
+{% call affected_when() %}
     select periods.customer_id, moved.month_start
     from (
         select changes.month_start, min(changes.valued_on) as first_day, max(changes.valued_on) as last_day
@@ -44,7 +44,7 @@
 {% endcall %}
 
 -- A month that is gone.
-{% call touched_when() %}
+{% call affected_when() %}
     select held.customer_id, held.month_start
     from {{ changes('int_month_ends') }}
     inner join {{ this }} as held on changes.month_start = held.month_start
@@ -61,6 +61,6 @@ inner join {{ ref('int_month_ends') }} as months
     on periods.paid_from <= months.valued_on and (periods.period_end > months.valued_on or periods.period_end is null)
 where
     periods.monthly_amount > 0
-    and {{ touched('periods.customer_id', 'months.month_start') }}
-    and {{ when_touched("periods.customer_id in (select customer_id from touched)") }}
+    and {{ affected('periods.customer_id', 'months.month_start') }}
+    and {{ when_affected("periods.customer_id in (select customer_id from affected)") }}
 group by periods.customer_id, months.month_start, periods.currency

@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['customer_id', 'month_start'],
+        rebuild_key=['customer_id', 'month_start'],
         indexes=[{'columns': ['customer_id', 'month_start'], 'unique': true}, {'columns': ['month_start']}],
     )
 }}
@@ -10,7 +10,7 @@
 
 -- An amount counts in its month and, as what was there before, in the next.
 {% for later in [0, 1] %}
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.customer_id, {{ plus_periods('month', 'changes.month_start', later) }}
     from {{ changes('int_mrr_amounts') }}
 {% endcall %}
@@ -19,7 +19,7 @@
 -- The day on which a month is valued, and the rate of that day: the amounts of which month have by it another value,
 -- and in which month. Those of the month before are compared with the month's own by its rate, also if none is left.
 {% for amounts_of, counted_in in [(0, 0), (0, 1), (-1, 0)] %}
-{% call touched_when() %}
+{% call affected_when() %}
     select amounts.customer_id, {{ plus_periods('month', 'months.month_start', counted_in) }}
     from {{ changes('int_exchange_rates') }}
     inner join {{ months }} as months on {{ valid_at('changes', 'months.valued_on') }}
@@ -28,7 +28,7 @@
             {{ plus_periods('month', 'months.month_start', amounts_of) }} = amounts.month_start
             and changes.currency = amounts.currency
 {% endcall %}
-{% call touched_when() %}
+{% call affected_when() %}
     select amounts.customer_id, {{ plus_periods('month', 'months.month_start', counted_in) }}
     from (select distinct changes.month_start from {{ changes('int_month_ends') }}) as months
     inner join {{ amounts }} as amounts
@@ -38,7 +38,7 @@
 {% endfor %}
 
 -- A month that is new: whoever paid in the one before. One that is gone: whoever has a row.
-{% call touched_when() %}
+{% call affected_when() %}
     select amounts.customer_id, months.month_start
     from {{ months }} as months
     inner join {{ amounts }} as amounts on {{ plus_periods('month', 'months.month_start', -1) }} = amounts.month_start
@@ -61,7 +61,7 @@ with balances as (
         amount,
         0 as previous_amount
     from {{ amounts }}
-    where {{ touched('customer_id', 'month_start') }}
+    where {{ affected('customer_id', 'month_start') }}
     union all
     select
         customer_id,
@@ -71,9 +71,9 @@ with balances as (
         amount as previous_amount
     from {{ amounts }}
     where
-        {{ when_touched(
+        {{ when_affected(
             "(customer_id, month_start) in (select customer_id, "
-            ~ plus_periods("month", "month_start", -1) ~ " from touched)"
+            ~ plus_periods("month", "month_start", -1) ~ " from affected)"
         ) }}
 ),
 

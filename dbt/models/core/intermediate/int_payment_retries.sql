@@ -1,16 +1,16 @@
 {{
     config(
-        unit=['month_start'],
+        rebuild_key=['month_start'],
         indexes=[{'columns': ['month_start', 'method'], 'unique': true}],
     )
 }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 
 -- A payment decides, for whatever month, whether a failed one of its order was made good.
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'others.paid_date') }}
     from {{ changes('fact_payments') }}
     inner join {{ ref('fact_payments') }} as others on changes.order_id = others.order_id
@@ -18,7 +18,7 @@
 
 -- Where it names no order, the attempts for the same bill of its subscription: between the one that was settled before
 -- it and the next that is. Others of the subscription keep their bills.
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'others.paid_date') }}
     from (
         select
@@ -59,7 +59,7 @@ with failures as (
         order_id,
         subscription_id
     from {{ ref('fact_payments') }}
-    where kind = 'charge' and status = 'failed' and {{ within_touched('month', 'paid_date') }}
+    where kind = 'charge' and status = 'failed' and {{ within_affected('month', 'paid_date') }}
 ),
 
 -- The attempts to pay what an attempt failed to pay in the month, all of them: those of the order, or those of the
@@ -123,5 +123,5 @@ select
     cast(count(*) as integer) as failed_orders,
     cast(coalesce(sum(is_settled_later), 0) as integer) as recovered_orders
 from attempts
-where attempt = 1 and status = 'failed' and {{ touched(period_of('month', 'paid_date')) }}
+where attempt = 1 and status = 'failed' and {{ affected(period_of('month', 'paid_date')) }}
 group by 1, 2

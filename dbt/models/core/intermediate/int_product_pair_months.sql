@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['month_start'],
-        feed=['product_id', 'other_product_id'],
+        rebuild_key=['month_start'],
+        change_log=['product_id', 'other_product_id'],
         indexes=[
             {'columns': ['product_id', 'other_product_id', 'month_start'], 'unique': true},
             {'columns': ['month_start']},
@@ -10,14 +10,14 @@
 }}
 
 -- A month is counted anew as a whole: one more product makes pairs with all the others of its order.
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
 {% endcall %}
 
 with baskets as (
     select *
     from {{ ref('int_baskets') }}
-    where {{ within_touched('month', 'order_date') }}
+    where {{ within_affected('month', 'order_date') }}
 )
 
 select

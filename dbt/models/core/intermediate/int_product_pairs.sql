@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['product_id', 'other_product_id'],
+        rebuild_key=['product_id', 'other_product_id'],
         indexes=[
             {'columns': ['product_id', 'other_product_id'], 'unique': true},
             {'columns': ['orders_together']},
@@ -8,12 +8,12 @@
     )
 }}
 
-{{ touched_by('int_product_pair_months', ['product_id', 'other_product_id']) }}
+{{ affected_by('int_product_pair_months', ['product_id', 'other_product_id']) }}
 
 select
     product_id,
     other_product_id,
     cast(sum(orders_together) as integer) as orders_together
 from {{ ref('int_product_pair_months') }}
-where {{ touched('product_id', 'other_product_id') }}
+where {{ affected('product_id', 'other_product_id') }}
 group by product_id, other_product_id

@@ -1,15 +1,15 @@
 {{
     config(
-        unit=['session_id'],
-        feed=['session_id', 'customer_id', 'started_at'],
+        rebuild_key=['session_id'],
+        change_log=['session_id', 'customer_id', 'started_at'],
         indexes=[{'columns': ['session_id'], 'unique': true}, {'columns': ['customer_id', 'started_at']}],
     )
 }}
 
-{{ touched_by('fact_sessions', ['session_id']) }}
+{{ affected_by('fact_sessions', ['session_id']) }}
 
 -- Who is known in a browser tells who its unknown visitors were.
-{% call touched_when() %}
+{% call affected_when() %}
     select visits.session_id
     from {{ changes('fact_sessions') }}
     inner join {{ ref('fact_sessions') }} as visits
@@ -53,7 +53,7 @@ with visits as (
         ) as last_customer_id
     from {{ ref('fact_sessions') }} as visits
     -- A user without a customer is somebody else than the customer who comes next.
-    where visits.customer_id is null and visits.user_id is null and {{ touched('visits.session_id') }}
+    where visits.customer_id is null and visits.user_id is null and {{ affected('visits.session_id') }}
 )
 
 select

@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['subscription_id'],
+        rebuild_key=['subscription_id'],
         indexes=[
             {'columns': ['subscription_id', 'currency', 'movement_date'], 'unique': true},
             {'columns': ['movement_date']},
@@ -8,11 +8,11 @@
     )
 }}
 
-{{ touched_by('fact_subscription_periods', ['subscription_id']) }}
+{{ affected_by('fact_subscription_periods', ['subscription_id']) }}
 
 with periods as (
     select * from {{ ref('fact_subscription_periods') }}
-    where paid_from is not null and monthly_amount > 0 and {{ touched('subscription_id') }}
+    where paid_from is not null and monthly_amount > 0 and {{ affected('subscription_id') }}
 ),
 
 -- A period adds its amount on its first paid day and takes it away on the day after its last.

@@ -1,12 +1,12 @@
 {{
     config(
-        unit=['user_id'],
-        feed=['user_id', 'customer_id', 'valid_from', 'valid_to'],
+        rebuild_key=['user_id'],
+        change_log=['user_id', 'customer_id', 'valid_from', 'valid_to'],
         indexes=[{'columns': ['user_id', 'valid_from'], 'unique': true}, {'columns': ['customer_id']}],
     )
 }}
 
-{{ touched_by('dim_users', ['user_id']) }}
+{{ affected_by('dim_users', ['user_id']) }}
 
 with versions as (
     select
@@ -15,7 +15,7 @@ with versions as (
         {{ day_of('valid_from') }} as valid_from,
         {{ day_of('valid_to') }} as valid_to
     from {{ ref('dim_users') }}
-    where {{ touched('user_id') }}
+    where {{ affected('user_id') }}
 ),
 
 -- The last version of a day stands for the day; those before it on the same day begin and end on it.

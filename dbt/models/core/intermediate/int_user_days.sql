@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['event_date', 'user_id'],
+        rebuild_key=['event_date', 'user_id'],
         indexes=[
             {'columns': ['event_date', 'user_id'], 'unique': true},
             {'columns': ['user_id', 'event_date']},
@@ -8,7 +8,7 @@
     )
 }}
 
-{{ touched_by('fact_events', ['event_date', 'user_id']) }}
+{{ affected_by('fact_events', ['event_date', 'user_id']) }}
 
 {% set returning_types = var("returning_event_types") %}
 
@@ -27,5 +27,5 @@ select
     {% endif -%}
     cast(count(distinct session_id) as integer) as sessions
 from {{ ref('fact_events') }}
-where {{ touched('event_date', 'user_id') }}
+where {{ affected('event_date', 'user_id') }}
 group by event_date, user_id

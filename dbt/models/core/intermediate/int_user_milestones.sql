@@ -1,17 +1,17 @@
 {{
     config(
-        unit=['user_id', 'event_type'],
-        feed=['user_id', 'event_date'],
+        rebuild_key=['user_id', 'event_type'],
+        change_log=['user_id', 'event_date'],
         indexes=[{'columns': ['user_id', 'event_id'], 'unique': true}, {'columns': ['user_id', 'event_type']}],
     )
 }}
 
-{#- A user's own milestone is touched by other changes than those of its account: to ask for the first event of
+{#- A user's own milestone is affected by other changes than those of its account: to ask for the first event of
     everybody whose account changed would be to look through the days of all the past. -#}
 {% set of_the_account = ['trial_started', 'subscription_paid'] %}
 
 -- On the day of the first use of any feature another event may be the first. What came later decides nothing.
-{% call touched_when() %}
+{% call affected_when() %}
     select uses.user_id, 'activated'
     from (
         select changes.user_id, changes.first_date
@@ -30,7 +30,7 @@
 {% endcall %}
 
 {% for milestone in of_the_account %}
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.user_id, '{{ milestone }}'
     from {{ changes('dim_users') }}
     union
@@ -40,7 +40,7 @@
 {% endcall %}
 
 -- Today moved: what was foreseen for a day has happened now, or no longer.
-{% call touched_when() %}
+{% call affected_when() %}
     select users.user_id, '{{ milestone }}'
     from {{ changes('dim_date') }}
     inner join {{ ref('fact_subscription_periods') }} as periods
@@ -54,7 +54,7 @@ with first_dates as (
         user_id,
         min(first_date) as first_date
     from {{ ref('int_feature_adoption') }}
-    where {{ touched('user_id', "'activated'") }}
+    where {{ affected('user_id', "'activated'") }}
     group by user_id
 ),
 
@@ -70,9 +70,9 @@ first_uses as (
 
 periods as (
     select * from {{ ref('fact_subscription_periods') }}
-    where {{ when_touched(
+    where {{ when_affected(
         "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
-        ~ " where users.user_id in (select user_id from touched where event_type <> 'activated'))"
+        ~ " where users.user_id in (select user_id from affected where event_type <> 'activated'))"
     ) }}
 ),
 
@@ -107,7 +107,7 @@ starts as (
 
 users as (
     select * from {{ ref('dim_users') }}
-    where {{ when_touched("user_id in (select user_id from touched where event_type <> 'activated')") }}
+    where {{ when_affected("user_id in (select user_id from affected where event_type <> 'activated')") }}
 ),
 
 -- What an account does counts for everybody who belongs to it then. A subscription may pass from one to another.
@@ -142,4 +142,4 @@ select
     {{ day_of('started_at') }} as event_date,
     started_at as event_timestamp
 from reached
-where {{ touched('user_id', 'milestone') }}
+where {{ affected('user_id', 'milestone') }}

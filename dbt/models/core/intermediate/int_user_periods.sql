@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['grain', 'period_start', 'user_id'],
-        feed=['grain', 'period_start'],
+        rebuild_key=['grain', 'period_start', 'user_id'],
+        change_log=['grain', 'period_start'],
         indexes=[{'columns': ['grain', 'period_start', 'user_id'], 'unique': true}],
     )
 }}
@@ -10,7 +10,7 @@
 
 -- A day of activity decides about its own period and, for who comes back, about the next one.
 {% for grain in grains %}
-{% call touched_when() %}
+{% call affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.event_date') }}, changes.user_id
     from {{ changes('int_user_days') }}
     union
@@ -19,13 +19,13 @@
 {% endcall %}
 
 -- Another first day makes another period the new one.
-{% call touched_when() %}
+{% call affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.first_date') }}, changes.user_id
     from {{ changes('int_first_activity') }}
 {% endcall %}
 
 -- Today moved: the days that the calendar gained count now, and those that it lost no longer do.
-{% call touched_when() %}
+{% call affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'days.event_date') }}, days.user_id
     from {{ changes('dim_date') }}
     inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
@@ -50,11 +50,11 @@ with
     where
         -- What is dated ahead of today would count in a week that has begun, and in no day.
         days.event_date <= {{ last_day() }}
-        and {{ within_touched_periods(grain, 'days.event_date', earlier=1) }}
-        and {{ when_touched(
-            "exists (select 1 from touched where touched.grain = '" ~ grain ~ "' and touched.user_id = days.user_id"
-            ~ " and days.event_date >= " ~ plus_periods(grain, 'touched.period_start', -1)
-            ~ " and days.event_date < " ~ plus_periods(grain, 'touched.period_start', 1) ~ ")"
+        and {{ within_affected_periods(grain, 'days.event_date', earlier=1) }}
+        and {{ when_affected(
+            "exists (select 1 from affected where affected.grain = '" ~ grain ~ "' and affected.user_id = days.user_id"
+            ~ " and days.event_date >= " ~ plus_periods(grain, 'affected.period_start', -1)
+            ~ " and days.event_date < " ~ plus_periods(grain, 'affected.period_start', 1) ~ ")"
         ) }}
     group by {{ period_of(grain, 'days.event_date') }}, days.user_id
 ),
@@ -92,4 +92,4 @@ select
     status,
     is_returning
 from all_periods
-where {{ touched('grain', 'period_start', 'user_id') }}
+where {{ affected('grain', 'period_start', 'user_id') }}

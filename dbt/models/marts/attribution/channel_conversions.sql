@@ -1,11 +1,11 @@
 {{
     config(
-        unit=['converted_on', 'channel'],
+        rebuild_key=['converted_on', 'channel'],
         indexes=[{'columns': ['converted_on', 'channel'], 'unique': true}],
     )
 }}
 
-{{ touched_by('conversion_channels', ['converted_on', 'channel']) }}
+{{ affected_by('conversion_channels', ['converted_on', 'channel']) }}
 
 select
     converted_on,
@@ -15,5 +15,5 @@ select
     cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{% if not loop.last %},{% endif %}
     {%- endfor %}
 from {{ ref('conversion_channels') }}
-where {{ touched('converted_on', 'channel') }}
+where {{ affected('converted_on', 'channel') }}
 group by converted_on, channel

@@ -1,11 +1,11 @@
 {{
     config(
-        unit=['month_start'],
+        rebuild_key=['month_start'],
         indexes=[{'columns': ['month_start', 'channel', 'model'], 'unique': true}],
     )
 }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.converted_on') }} from {{ changes('channel_conversions') }}
     union
     select {{ period_of('month', 'changes.spend_date') }} from {{ changes('fact_ad_spend') }}
@@ -13,7 +13,7 @@
 
 with daily as (
     select * from {{ ref('channel_conversions') }}
-    where {{ within_touched('month', 'converted_on') }}
+    where {{ within_affected('month', 'converted_on') }}
 ),
 
 -- One row for each model, so that channels can be compared by any of them.
@@ -38,7 +38,7 @@ spending as (
         -- What has no rate is no cost yet.
         coalesce(sum(spend), 0) as spend
     from {{ ref('fact_ad_spend') }}
-    where {{ within_touched('month', 'spend_date') }}
+    where {{ within_affected('month', 'spend_date') }}
     group by {{ period_of('month', 'spend_date') }}, channel
 ),
 
@@ -75,4 +75,4 @@ select
     cast(spend / nullif(conversions, 0) as numeric(38, 4)) as cpa,
     cast(revenue / nullif(spend, 0) as numeric(38, 4)) as roas
 from performance
-where {{ touched('month_start') }}
+where {{ affected('month_start') }}

@@ -1,13 +1,13 @@
 {{
     config(
-        unit=['product_id', 'other_product_id'],
+        rebuild_key=['product_id', 'other_product_id'],
         indexes=[{'columns': ['product_id', 'other_product_id'], 'unique': true}],
     )
 }}
 
 -- The number of all orders is in every figure: whatever changes, all pairs are made anew, from counts per pair.
--- So the definition needs no touched(): it would only be one more join of everything with everything.
-{% call touched_when() %}
+-- So the definition needs no affected(): it would only be one more join of everything with everything.
+{% call affected_when() %}
     select pairs.product_id, pairs.other_product_id
     from (
         select product_id, other_product_id from {{ ref('int_product_pairs') }}

@@ -1,14 +1,14 @@
-{{ config(unit=['month_start', 'product_id'], indexes=[{'columns': ['month_start', 'product_id'], 'unique': true}]) }}
+{{ config(rebuild_key=['month_start', 'product_id'], indexes=[{'columns': ['month_start', 'product_id'], 'unique': true}]) }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.order_date') }}, changes.product_id
     from {{ changes('fact_order_items') }}
 {% endcall %}
-{{ touched_by('inventory_turnover', ['month_start', 'product_id']) }}
-{{ touched_by('product_returns', ['month_start', 'product_id']) }}
+{{ affected_by('inventory_turnover', ['month_start', 'product_id']) }}
+{{ affected_by('product_returns', ['month_start', 'product_id']) }}
 
 -- Only another name or category matters here, and not each new price.
-{% call touched_when() %}
+{% call affected_when() %}
     select held.month_start, held.product_id
     from {{ changes('dim_products') }}
     inner join {{ this }} as held on changes.product_id = held.product_id
@@ -31,14 +31,14 @@ with sales as (
         coalesce(sum(net_sales), 0) as net_sales,
         sum(cost) as cost
     from {{ ref('fact_order_items') }}
-    where is_sale and {{ within_touched('month', 'order_date') }}
+    where is_sale and {{ within_affected('month', 'order_date') }}
     group by 1, 2
 ),
 
 -- A return whose order line is not known has no product.
 returned as (
     select * from {{ ref('product_returns') }}
-    where reason = 'all' and product_id <> '' and {{ touched('month_start', 'product_id') }}
+    where reason = 'all' and product_id <> '' and {{ affected('month_start', 'product_id') }}
 ),
 
 months as (
@@ -51,7 +51,7 @@ months as (
         month_start,
         product_id
     from {{ ref('inventory_turnover') }}
-    where {{ touched('month_start', 'product_id') }}
+    where {{ affected('month_start', 'product_id') }}
     union
     select
         month_start,
@@ -116,4 +116,4 @@ select
 from figures
 left join {{ ref('dim_products') }} as products
     on figures.product_id = products.product_id and products.is_current
-where {{ touched('figures.month_start', 'figures.product_id') }}
+where {{ affected('figures.month_start', 'figures.product_id') }}

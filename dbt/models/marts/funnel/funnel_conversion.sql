@@ -1,19 +1,19 @@
 {{
     config(
-        unit=['funnel_id', 'entry_date'],
+        rebuild_key=['funnel_id', 'entry_date'],
         indexes=[
             {'columns': ['funnel_id', 'entry_date', 'dimension', 'dimension_value', 'step_number'], 'unique': true}
         ],
     )
 }}
 
-{{ touched_by('int_funnel_entries', ['funnel_id', 'entry_date']) }}
+{{ affected_by('int_funnel_entries', ['funnel_id', 'entry_date']) }}
 
 {% set dimensions = ["total", "device", "country", "plan"] %}
 
 with entries as (
     select * from {{ ref('int_funnel_entries') }}
-    where {{ touched('funnel_id', 'entry_date') }}
+    where {{ affected('funnel_id', 'entry_date') }}
 ),
 
 counted as (

@@ -1,7 +1,7 @@
-{{ config(unit=['date_day'], looks_at=['int_activity_spine'], indexes=[{'columns': ['date_day'], 'unique': true}]) }}
+{{ config(rebuild_key=['date_day'], compares_to=['int_activity_spine'], indexes=[{'columns': ['date_day'], 'unique': true}]) }}
 
 -- A day of activity reaches the 29 days after it.
-{% call touched_when() %}
+{% call affected_when() %}
     select spine.period_start
     from {{ ref('int_activity_spine') }} as spine
     inner join (select distinct changes.event_date from {{ changes('int_user_days') }}) as changes
@@ -10,7 +10,7 @@
 {% endcall %}
 
 -- Days that the spine gained or lost.
-{% call touched_when() %}
+{% call affected_when() %}
     select coalesce(spine.period_start, held.date_day)
     from (select period_start from {{ ref('int_activity_spine') }} where grain = 'day') as spine
     full join {{ this }} as held on spine.period_start = held.date_day
@@ -23,9 +23,9 @@ with activity as (
         event_date,
         lead(event_date) over (partition by user_id order by event_date) as next_date
     from {{ ref('int_user_days') }}
-    where {{ when_touched(
-        "event_date >= " ~ plus_days("(select min(date_day) from touched)", -29)
-        ~ " and event_date <= (select max(date_day) from touched)"
+    where {{ when_affected(
+        "event_date >= " ~ plus_days("(select min(date_day) from affected)", -29)
+        ~ " and event_date <= (select max(date_day) from affected)"
     ) }}
 ),
 
@@ -82,4 +82,4 @@ select
     cast(mau as integer) as mau,
     cast(cast(dau as numeric(18, 4)) / nullif(mau, 0) as numeric(18, 4)) as stickiness
 from counted
-where {{ touched('date_day') }}
+where {{ affected('date_day') }}

@@ -1,7 +1,7 @@
-{{ config(unit=['week_start', 'feature'], indexes=[{'columns': ['week_start', 'feature'], 'unique': true}]) }}
+{{ config(rebuild_key=['week_start', 'feature'], indexes=[{'columns': ['week_start', 'feature'], 'unique': true}]) }}
 
 -- A week's first uses count in the adopters of every week from then on.
-{% call touched_when() %}
+{% call affected_when() %}
     select weeks.period_start, changes.feature
     from {{ changes('int_feature_weeks') }}
     inner join {{ ref('growth_accounting') }} as weeks
@@ -10,7 +10,7 @@
 
 -- A week whose active users changed, and one that began or is no more.
 {% for feature in var("features") %}
-{% call touched_when() %}
+{% call affected_when() %}
     select changes.period_start, '{{ feature }}'
     from {{ changes('growth_accounting') }}
     where changes.grain = 'week'
@@ -56,4 +56,4 @@ select
     cast(new_users as integer) as new_users,
     cast(adopters as integer) as adopters
 from counted
-where {{ touched('week_start', 'feature') }}
+where {{ affected('week_start', 'feature') }}

@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['grain', 'cohort_start', 'period_index'],
-        looks_at=['int_retention_cells'],
+        rebuild_key=['grain', 'cohort_start', 'period_index'],
+        compares_to=['int_retention_cells'],
         indexes=[{'columns': ['grain', 'cohort_start', 'period_index', 'retention_type'], 'unique': true}],
         pre_hook=['set local enable_nestloop = off', 'set local enable_sort = off'],
     )
@@ -12,7 +12,7 @@
 
 -- Who is active in a period belongs to the cohort of that period, and has come back to the cohorts before it.
 {% for role in ['cohort_start', 'return_start'] %}
-{% call touched_when() %}
+{% call affected_when() %}
     select cells.grain, cells.cohort_start, cells.period_index
     from {{ changes('int_user_periods') }}
     inner join {{ ref('int_retention_cells') }} as cells
@@ -21,7 +21,7 @@
 {% endfor %}
 
 -- Cells that the calendar gained or lost.
-{% call touched_when() %}
+{% call affected_when() %}
     select
         coalesce(cells.grain, held.grain),
         coalesce(cells.cohort_start, held.cohort_start),
@@ -35,7 +35,7 @@
 with cells as (
     select
         cells.*,
-        case when {{ touched('grain', 'cohort_start', 'period_index') }} then 1 else 0 end as is_touched
+        case when {{ affected('grain', 'cohort_start', 'period_index') }} then 1 else 0 end as is_affected
     from {{ ref('int_retention_cells') }} as cells
 ),
 
@@ -47,7 +47,7 @@ whole_cohorts as (
         max(return_start) as last_return
     from cells
     group by grain, cohort_start
-    having min(is_touched) = 1
+    having min(is_affected) = 1
 ),
 
 -- A cell of another cohort is counted from who was there in its later period, back to the cohorts they belong to: a new
@@ -59,7 +59,7 @@ late_periods as (
         min(cells.cohort_start) as first_cohort
     from cells
     left join whole_cohorts on cells.grain = whole_cohorts.grain and cells.cohort_start = whole_cohorts.cohort_start
-    where cells.is_touched = 1 and whole_cohorts.grain is null
+    where cells.is_affected = 1 and whole_cohorts.grain is null
     group by cells.grain, cells.return_start
 ),
 
@@ -70,7 +70,7 @@ periods as (
         late_periods.first_cohort
     from (
         select * from {{ ref('int_user_periods') }}
-        where {{ not_before_touched('cohort_start', 'period_start', var('retention_periods')) }}
+        where {{ not_before_affected('cohort_start', 'period_start', var('retention_periods')) }}
     ) as periods
     left join whole_cohorts on periods.grain = whole_cohorts.grain and periods.period_start = whole_cohorts.cohort_start
     left join late_periods on periods.grain = late_periods.grain and periods.period_start = late_periods.return_start
@@ -131,7 +131,7 @@ counted as (
         on
             cells.grain = returns.grain and cells.cohort_start = returns.cohort_start
             and cells.return_start = returns.return_start
-    where cells.is_touched = 1
+    where cells.is_affected = 1
 ),
 
 cohorts as (

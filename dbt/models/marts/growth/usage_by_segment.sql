@@ -1,10 +1,10 @@
-{{ config(unit=['event_date'], indexes=[{'columns': ['event_date', 'country', 'plan'], 'unique': true}]) }}
+{{ config(rebuild_key=['event_date'], indexes=[{'columns': ['event_date', 'country', 'plan'], 'unique': true}]) }}
 
-{{ touched_by('int_user_days', ['event_date']) }}
+{{ affected_by('int_user_days', ['event_date']) }}
 
 -- Another version of a user, or another plan, moves the user's days of its time to another segment.
 {% for upstream in ['dim_users', 'int_user_plans'] %}
-{% call touched_when() %}
+{% call affected_when() %}
     select days.event_date
     from {{ changes(upstream) }}
     inner join {{ ref('int_user_days') }} as days
@@ -17,7 +17,7 @@
 
 with days as (
     select * from {{ ref('int_user_days') }}
-    where {{ touched('event_date') }}
+    where {{ affected('event_date') }}
 ),
 
 -- Of several windows that a day lies in, the one counts that it ends in.

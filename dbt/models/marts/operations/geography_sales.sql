@@ -1,18 +1,18 @@
 {{
     config(
-        unit=['month_start'],
+        rebuild_key=['month_start'],
         indexes=[{'columns': ['month_start', 'country'], 'unique': true}],
     )
 }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.order_date') }} from {{ changes('fact_orders') }}
     union
     select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 
 -- A refund counts for the country of its order, in the month of the refund.
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'payments.paid_date') }}
     from {{ changes('fact_orders') }}
     inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
@@ -30,7 +30,7 @@ with sales as (
         sum(gross_revenue) as gross_revenue,
         sum(discounts) as discounts
     from {{ ref('fact_orders') }}
-    where is_sale and {{ within_touched('month', 'order_date') }}
+    where is_sale and {{ within_affected('month', 'order_date') }}
     group by 1, 2
 ),
 
@@ -41,7 +41,7 @@ refunds as (
         sum(payments.refunded_goods_amount) as refunds
     from {{ ref('fact_payments') }} as payments
     inner join {{ ref('fact_orders') }} as orders on payments.order_id = orders.order_id
-    where payments.refunded_goods_amount is not null and {{ within_touched('month', 'payments.paid_date') }}
+    where payments.refunded_goods_amount is not null and {{ within_affected('month', 'payments.paid_date') }}
     group by 1, 2
 ),
 
@@ -73,4 +73,4 @@ select
     cast(refunds as numeric(38, 4)) as refunds,
     cast(gross_revenue - discounts - refunds as numeric(38, 4)) as net_revenue
 from figures
-where {{ touched('month_start') }}
+where {{ affected('month_start') }}

@@ -1,12 +1,12 @@
 {{
     config(
-        unit=['month_start', 'product_id'],
+        rebuild_key=['month_start', 'product_id'],
         indexes=[{'columns': ['month_start', 'product_id'], 'unique': true}],
     )
 }}
 
 -- What is left at the end of a month is there at the beginning of the next.
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.stock_date') }}, changes.product_id
     from {{ changes('fact_inventory_daily') }}
     union
@@ -31,7 +31,7 @@ with levels as (
             partition by product_id, {{ period_of('month', 'stock_date') }} order by stock_date desc
         ) as position_from_end
     from {{ ref('fact_inventory_daily') }}
-    where {{ within_touched('month', 'stock_date', earlier=1) }}
+    where {{ within_affected('month', 'stock_date', earlier=1) }}
 ),
 
 months as (
@@ -55,7 +55,7 @@ sold as (
         sum(quantity) as units_sold,
         sum(cost) as cost_of_goods_sold
     from {{ ref('fact_order_items') }}
-    where is_sale and {{ within_touched('month', 'order_date') }}
+    where is_sale and {{ within_affected('month', 'order_date') }}
     group by 1, 2
 ),
 
@@ -119,4 +119,4 @@ select
     cast(cost_of_goods_sold / average_value as numeric(38, 4)) as turnover,
     cast(days_counted * average_value / nullif(cost_of_goods_sold, 0) as numeric(38, 4)) as days_of_stock
 from valued
-where {{ touched('month_start', 'product_id') }}
+where {{ affected('month_start', 'product_id') }}

@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['grain', 'period_start'],
+        rebuild_key=['grain', 'period_start'],
         indexes=[{'columns': ['grain', 'period_start', 'carrier'], 'unique': true}],
     )
 }}
@@ -8,7 +8,7 @@
 {% set grains = ["day", "month"] %}
 
 {% for grain in grains %}
-{% call touched_when() %}
+{% call affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_orders') }}
     union
     select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_shipments') }}
@@ -16,9 +16,9 @@
 {% endcall %}
 {% endfor %}
 
-{% set in_touched_months = when_touched(
-    "order_date >= (select min(period_start) from touched)"
-    ~ " and order_date < (select " ~ plus_periods("month", "max(period_start)", 1) ~ " from touched)"
+{% set in_touched_months = when_affected(
+    "order_date >= (select min(period_start) from affected)"
+    ~ " and order_date < (select " ~ plus_periods("month", "max(period_start)", 1) ~ " from affected)"
 ) %}
 
 with orders as (
@@ -89,7 +89,7 @@ by_carrier as (
         hours_to_ship,
         hours_to_deliver
     from by_grain
-    where {{ touched('grain', 'period_start') }}
+    where {{ affected('grain', 'period_start') }}
     union all
     select
         grain,
@@ -101,7 +101,7 @@ by_carrier as (
         hours_to_ship,
         hours_to_deliver
     from by_grain
-    where {{ touched('grain', 'period_start') }}
+    where {{ affected('grain', 'period_start') }}
 ),
 
 -- The median is the mean of the one or two in the middle, n of them in order of size.

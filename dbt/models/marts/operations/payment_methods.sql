@@ -1,16 +1,16 @@
 {{
     config(
-        unit=['month_start'],
+        rebuild_key=['month_start'],
         indexes=[{'columns': ['month_start', 'method'], 'unique': true}],
     )
 }}
 
-{{ touched_by('int_payment_retries', ['month_start']) }}
-{% call touched_when() %}
+{{ affected_by('int_payment_retries', ['month_start']) }}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_order_settlements') }}
 {% endcall %}
 
@@ -20,7 +20,7 @@ with payments as (
         {{ period_of('month', 'paid_date') }} as month_start,
         coalesce(method, 'unknown') as paid_by
     from {{ ref('fact_payments') }}
-    where {{ within_touched('month', 'paid_date') }}
+    where {{ within_affected('month', 'paid_date') }}
 ),
 
 paid as (
@@ -44,7 +44,7 @@ sales as (
         count(*) as orders,
         sum(net_sales) as net_sales
     from {{ ref('int_order_settlements') }}
-    where {{ within_touched('month', 'order_date') }}
+    where {{ within_affected('month', 'order_date') }}
     group by 1, 2
 ),
 
@@ -100,4 +100,4 @@ select
     cast(refunds as numeric(38, 4)) as refunds,
     cast(net_sales - refunds as numeric(38, 4)) as net_revenue
 from figures
-where {{ touched('month_start') }}
+where {{ affected('month_start') }}

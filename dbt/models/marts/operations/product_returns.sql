@@ -1,11 +1,11 @@
 {{
     config(
-        unit=['month_start', 'product_id'],
+        rebuild_key=['month_start', 'product_id'],
         indexes=[{'columns': ['month_start', 'product_id', 'reason'], 'unique': true}],
     )
 }}
 
-{% call touched_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.returned_date') }}, coalesce(changes.product_id, '')
     from {{ changes('fact_returns') }}
     union
@@ -23,7 +23,7 @@ with returns as (
         coalesce(refund_revenue, 0) as refund_amount
     from {{ ref('fact_returns') }}
     -- What came back of an order that is not known (yet) did come back.
-    where (is_sale or order_id is null) and {{ within_touched('month', 'returned_date') }}
+    where (is_sale or order_id is null) and {{ within_affected('month', 'returned_date') }}
 ),
 
 moves as (
@@ -56,7 +56,7 @@ moves as (
         quantity as units_sold,
         0 as refund_amount
     from {{ ref('fact_order_items') }}
-    where is_sale and {{ within_touched('month', 'order_date') }}
+    where is_sale and {{ within_affected('month', 'order_date') }}
 ),
 
 reasons as (
@@ -69,7 +69,7 @@ reasons as (
         sum(units_sold) as units_sold,
         sum(refund_amount) as refund_amount
     from moves
-    where {{ touched('month_start', 'product_id') }}
+    where {{ affected('month_start', 'product_id') }}
     group by month_start, product_id, reason
 ),
 

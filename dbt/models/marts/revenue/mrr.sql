@@ -1,7 +1,7 @@
 {{
     config(
-        unit=['customer_id', 'month_start'],
-        feed=['month_start'],
+        rebuild_key=['customer_id', 'month_start'],
+        change_log=['month_start'],
         indexes=[
             {'columns': ['customer_id', 'month_start'], 'unique': true},
             {'columns': ['month_start']},
@@ -12,11 +12,11 @@
 {% set months = ref('int_month_ends') %}
 {% set amounts = ref('int_mrr_amounts') %}
 
-{{ touched_by('int_mrr_values', ['customer_id', 'month_start']) }}
+{{ affected_by('int_mrr_values', ['customer_id', 'month_start']) }}
 
 -- Another amount in a month decides about all months after the one in which the customer paid before it: which of them
 -- have a row, and what the change is called.
-{% call touched_when() %}
+{% call affected_when() %}
     select changed.customer_id, months.month_start
     from (
         select
@@ -33,7 +33,7 @@
 {% endcall %}
 
 -- A month that is gone.
-{% call touched_when() %}
+{% call affected_when() %}
     select held.customer_id, held.month_start
     from {{ changes('int_month_ends') }}
     inner join {{ this }} as held on changes.month_start = held.month_start
@@ -46,7 +46,7 @@ with lives as (
         min(month_start) as first_month,
         max(month_start) as last_month
     from {{ amounts }}
-    where {{ when_touched("customer_id in (select customer_id from touched)") }}
+    where {{ when_affected("customer_id in (select customer_id from affected)") }}
     group by customer_id
 ),
 
@@ -61,12 +61,12 @@ spine as (
         on
             lives.first_month <= months.month_start
             and months.month_start <= {{ plus_periods('month', 'lives.last_month', 1) }}
-    where {{ touched('lives.customer_id', 'months.month_start') }}
+    where {{ affected('lives.customer_id', 'months.month_start') }}
 ),
 
 mrr_values as (
     select * from {{ ref('int_mrr_values') }}
-    where {{ touched('customer_id', 'month_start') }}
+    where {{ affected('customer_id', 'month_start') }}
 )
 
 select

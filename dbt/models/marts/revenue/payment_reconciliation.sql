@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['order_id'],
+        rebuild_key=['order_id'],
         indexes=[
             {'columns': ['order_id'], 'unique': true},
             {'columns': ['order_date']},
@@ -11,13 +11,13 @@
 
 {% set tolerance = var("payment_tolerance") %}
 
-{{ touched_by('fact_orders', ['order_id']) }}
-{% call touched_when() %}
+{{ affected_by('fact_orders', ['order_id']) }}
+{% call affected_when() %}
     select changes.order_id from {{ changes('fact_payments') }} where changes.order_id is not null
 {% endcall %}
 
 -- What was paid in another currency than the order's follows the rate of the order's.
-{% call touched_when() %}
+{% call affected_when() %}
     select orders.order_id
     from {{ changes('int_exchange_rates') }}
     inner join {{ ref('fact_payments') }} as payments
@@ -29,7 +29,7 @@
 
 with orders as (
     select * from {{ ref('fact_orders') }}
-    where {{ touched('order_id') }}
+    where {{ affected('order_id') }}
 ),
 
 payments as (

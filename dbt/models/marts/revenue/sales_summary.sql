@@ -1,6 +1,6 @@
 {{
     config(
-        unit=['grain', 'period_start'],
+        rebuild_key=['grain', 'period_start'],
         indexes=[{'columns': ['grain', 'period_start'], 'unique': true}],
     )
 }}
@@ -8,7 +8,7 @@
 {% set grains = ["day", "month", "quarter"] %}
 
 {% for grain in grains %}
-{% call touched_when() %}
+{% call affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_orders') }}
     union
     select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }} from {{ changes('fact_payments') }}
@@ -29,7 +29,7 @@ with
         sum(discounts) as discounts,
         sum(cost) as cost
     from {{ ref('fact_orders') }}
-    where is_sale and {{ within_touched_periods(grain, 'order_date') }}
+    where is_sale and {{ within_affected_periods(grain, 'order_date') }}
     group by 1
 ),
 
@@ -38,7 +38,7 @@ with
         {{ period_of(grain, 'paid_date') }} as period_start,
         sum(refunded_goods_amount) as refunds
     from {{ ref('fact_payments') }}
-    where refunded_goods_amount is not null and {{ within_touched_periods(grain, 'paid_date') }}
+    where refunded_goods_amount is not null and {{ within_affected_periods(grain, 'paid_date') }}
     group by 1
 ),
 
@@ -81,4 +81,4 @@ select
     cast(gross_revenue - discounts - refunds - cost as numeric(38, 4)) as gross_profit,
     cast((gross_revenue - discounts) / nullif(valued_orders, 0) as numeric(38, 4)) as average_order_value
 from all_grains
-where {{ touched('grain', 'period_start') }}
+where {{ affected('grain', 'period_start') }}

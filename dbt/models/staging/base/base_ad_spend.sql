@@ -3,7 +3,7 @@
         materialized='landed',
         source='ad_spend',
         key=['spend_date', 'channel', 'campaign'],
-        feed=['spend_date', 'channel', 'campaign'],
+        change_log=['spend_date', 'channel', 'campaign'],
         indexes=[
             {'columns': ['spend_date', 'channel', 'campaign']},
             {'columns': ['_load_id', '_row_status']},

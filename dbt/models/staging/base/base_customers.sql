@@ -3,7 +3,7 @@
         materialized='landed',
         source='customers',
         key=['customer_id', 'updated_at'],
-        feed=['customer_id'],
+        change_log=['customer_id'],
         indexes=[
             {'columns': ['customer_id', 'updated_at']},
             {'columns': ['_load_id', '_row_status']},

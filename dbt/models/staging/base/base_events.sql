@@ -3,7 +3,7 @@
         materialized='landed',
         source='events',
         key=['event_id'],
-        feed=['event_date', 'event_id'],
+        change_log=['event_date', 'event_id'],
         indexes=[
             {'columns': ['event_id']},
             {'columns': ['_load_id', '_row_status']},

@@ -3,7 +3,7 @@
         materialized='landed',
         source='fx_rates',
         key=['rate_date', 'currency'],
-        feed=['rate_date', 'currency'],
+        change_log=['rate_date', 'currency'],
         indexes=[
             {'columns': ['rate_date', 'currency']},
             {'columns': ['_load_id', '_row_status']},

@@ -3,7 +3,7 @@
         materialized='landed',
         source='inventory',
         key=['product_id', 'stock_date'],
-        feed=['product_id', 'stock_date'],
+        change_log=['product_id', 'stock_date'],
         indexes=[
             {'columns': ['product_id', 'stock_date']},
             {'columns': ['_load_id', '_row_status']},

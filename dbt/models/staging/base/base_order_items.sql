@@ -3,7 +3,7 @@
         materialized='landed',
         source='order_items',
         key=['order_item_id'],
-        feed=['order_item_id', 'order_id'],
+        change_log=['order_item_id', 'order_id'],
         indexes=[
             {'columns': ['order_item_id']},
             {'columns': ['order_id']},

@@ -4,7 +4,7 @@
         source='orders',
         key=['order_id'],
         latest_by=['updated_at'],
-        feed=['order_id', 'customer_id'],
+        change_log=['order_id', 'customer_id'],
         indexes=[
             {'columns': ['order_id']},
             {'columns': ['user_id', 'ordered_at']},

@@ -3,7 +3,7 @@
         materialized='landed',
         source='payments',
         key=['payment_id'],
-        feed=['payment_id', 'order_id'],
+        change_log=['payment_id', 'order_id'],
         indexes=[
             {'columns': ['payment_id']},
             {'columns': ['order_id']},

@@ -3,7 +3,7 @@
         materialized='landed',
         source='products',
         key=['product_id', 'updated_at'],
-        feed=['product_id'],
+        change_log=['product_id'],
         indexes=[
             {'columns': ['product_id', 'updated_at']},
             {'columns': ['_load_id', '_row_status']},

@@ -3,7 +3,7 @@
         materialized='landed',
         source='returns',
         key=['return_id'],
-        feed=['return_id', 'order_item_id'],
+        change_log=['return_id', 'order_item_id'],
         indexes=[
             {'columns': ['return_id']},
             {'columns': ['order_item_id']},

@@ -3,7 +3,7 @@
         materialized='landed',
         source='sessions',
         key=['session_id'],
-        feed=['session_id', 'user_id', 'customer_id'],
+        change_log=['session_id', 'user_id', 'customer_id'],
         indexes=[
             {'columns': ['session_id']},
             {'columns': ['customer_id', 'started_at']},

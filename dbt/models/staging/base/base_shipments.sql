@@ -4,7 +4,7 @@
         source='shipments',
         key=['shipment_id'],
         latest_by=['updated_at'],
-        feed=['shipment_id', 'order_id'],
+        change_log=['shipment_id', 'order_id'],
         indexes=[
             {'columns': ['shipment_id']},
             {'columns': ['order_id']},

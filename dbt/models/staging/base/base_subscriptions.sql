@@ -4,7 +4,7 @@
         source='subscriptions',
         key=['subscription_id', 'period_start'],
         latest_by=['updated_at'],
-        feed=['subscription_id', 'customer_id'],
+        change_log=['subscription_id', 'customer_id'],
         indexes=[
             {'columns': ['subscription_id', 'period_start']},
             {'columns': ['customer_id']},

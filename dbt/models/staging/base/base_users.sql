@@ -3,7 +3,7 @@
         materialized='landed',
         source='users',
         key=['user_id', 'updated_at'],
-        feed=['user_id'],
+        change_log=['user_id'],
         indexes=[
             {'columns': ['user_id', 'updated_at']},
             {'columns': ['_load_id', '_row_status']},

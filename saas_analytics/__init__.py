@@ -1,0 +1,1 @@
+"""The analytics stack: landing, pipeline, quality, metrics, documentation, and the stack they run in."""

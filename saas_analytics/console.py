@@ -1,0 +1,58 @@
+"""What the commands of the stack say to people: steps with their time, notes, errors."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from saas_analytics.settings import Settings
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def login(settings: Settings, user: str, key: str) -> str:
+    """How to log in. The password is for eyes alone: what goes to a file or a log names its key instead."""
+    return f"user {user}, password {settings.secret(key) if console.is_terminal else f'{key} in .env'}"
+
+
+def note(text: str) -> None:
+    console.print(f"[dim]  {_plain(text)}[/dim]")
+
+
+def warn(text: str) -> None:
+    console.print(f"[yellow]! {_plain(text)}[/yellow]")
+
+
+def fail(text: str) -> None:
+    first, _, rest = text.partition("\n")
+    errors.print(f"[bold red]error:[/bold red] {_plain(first)}")
+    if rest:
+        errors.print(_plain(rest))
+
+
+@contextmanager
+def step(title: str) -> Iterator[Callable[[str], None]]:
+    """Show `title` while its block runs and the time that it took at the end; the block may say how far it is."""
+    began, last = time.monotonic(), ""
+    with console.status(_plain(title)) as status:
+
+        def progress(detail: str) -> None:
+            nonlocal last
+            if detail == last:
+                return
+            last = detail
+            status.update(f"{_plain(title)}: {_plain(detail)}")
+            if not console.is_terminal:
+                console.print(f"  {_plain(title)}: {_plain(detail)}")
+
+        yield progress
+    console.print(f"[green]✓[/green] {_plain(title)} [dim]{time.monotonic() - began:.1f} s[/dim]")
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")

@@ -1,0 +1,391 @@
+"""The pages that are made from the project: diagrams, dictionary, contracts, performance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from saas_analytics.documentation.diagrams import Box, Edge, draw
+from saas_analytics.documentation.markdown import code, table, text
+from saas_analytics.documentation.project import LAYERS, Node, Project, Reference, columns_of, key_of
+
+Pages = dict[str, str]  # path under the site's source, and its Markdown
+
+_PART_TITLES = {"staging": "Staging", "core": "Core", "seeds": "Seeds"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a model cost in the runs that quality.dbt_results still has, and what it takes on the disk."""
+
+    runs: int
+    first_seconds: Decimal
+    median_seconds: Decimal
+    last_seconds: Decimal
+    last_rows: int | None
+    rows: int
+    bytes: int
+
+
+def dictionary(project: Project) -> Pages:
+    """A page for each layer and domain, with every model and every column."""
+    parts: dict[str, list[str]] = {}
+    for name, node in project.models.items():
+        parts.setdefault(project.part(node), []).append(name)
+    pages = {f"dictionary/{part}.md": _dictionary_page(project, part, names) for part, names in parts.items()}
+    ordered = sorted(parts, key=_order_of_part)
+    index = [
+        "# Data dictionary",
+        "",
+        "Every model and every column, from dbt's manifest and the catalogue of the warehouse. How the models follow "
+        'from each other: <a href="../dbt.html#!/overview?g_v=1">the lineage</a>.',
+        "",
+    ]
+    for part in ordered:
+        index += [f"## [{_part_title(part)}]({part}.md)", ""]
+        index += [
+            f"- [{code(name)}](#model-{name}): {text(_first_sentence(project.models[name]))}" for name in parts[part]
+        ]
+        index.append("")
+    listed = "\n".join(ordered)
+    pages["dictionary/index.md"] = "\n".join([*index, f"```{{toctree}}\n:hidden:\n\n{listed}\n```", ""])
+    return pages
+
+
+def _order_of_part(part: str) -> tuple[int, str]:
+    order = ("marts", "core", "staging", "seeds")
+    return order.index(part.partition("-")[0]), part
+
+
+def _part_title(part: str) -> str:
+    return _PART_TITLES.get(part) or "Marts: " + part.removeprefix("marts-")
+
+
+def _first_sentence(node: Node) -> str:
+    sentence = " ".join(str(node["description"]).split()).split(". ")[0]
+    return sentence.rstrip(".") + "."
+
+
+def _dictionary_page(project: Project, part: str, names: Sequence[str]) -> str:
+    lines = [f"# {_part_title(part)}", ""]
+    for name in names:
+        node = project.models[name]
+        lines += [f"(model-{name})=", f"## {text(name)}", "", text(node["description"]), ""]
+        lines += [_facts_of_model(project, name, node), ""]
+        rows = [
+            (
+                code(column),
+                code(project.column_type(node, column)),
+                text(about.get("description") or ""),
+                _rules(project, name, column, about),
+            )
+            for column, about in node["columns"].items()
+        ]
+        lines += [table(("column", "type", "meaning", "rules"), rows), ""]
+    return "\n".join(lines)
+
+
+def _facts_of_model(project: Project, name: str, node: Node) -> str:
+    kind = node["config"]["materialized"] if node["resource_type"] == "model" else "seed"
+    facts = [f"{code(node['schema'] + '.' + name)}, {kind}"]
+    if key := project.key(name):
+        facts.append("a row is named by " + ", ".join(map(code, key)))
+    if owner := (node["config"].get("meta") or {}).get("owner"):
+        facts.append(f"owner: {text(owner)}")
+    lineage = f'<a href="../dbt.html#!/{node["resource_type"]}/{node["unique_id"]}">definition and lineage</a>'
+    return "; ".join([*facts, lineage])
+
+
+def _rules(project: Project, name: str, column: str, about: Mapping[str, Any]) -> str:
+    rules = ["not null" for constraint in about.get("constraints") or [] if constraint["type"] == "not_null"]
+    for test in project.tests[name]:
+        metadata = test.get("test_metadata") or {}
+        arguments = metadata.get("kwargs") or {}
+        if metadata.get("name") == "every_row":
+            rules += _rules_of_every_row(arguments, column)
+        if arguments.get("column_name") != column:
+            continue
+        match metadata["name"]:
+            case "relationships" | "relationships_where":
+                pass  # below
+            case other:
+                rules.append(str(other).replace("_", " "))
+    words = [text(rule) for rule in dict.fromkeys(rules)]
+    words += [
+        f"in [{code(reference.to)}](#model-{reference.to})"
+        for reference in project.references
+        if (reference.table, reference.column) == (name, column)
+    ]
+    return "; ".join(words)
+
+
+def _rules_of_every_row(arguments: Mapping[str, Any], column: str) -> list[str]:
+    """What a test `every_row` says of a column by itself."""
+    rules = ["unique"] if key_of(arguments) == [column] else []
+    if column in arguments.get("not_null", ()):
+        rules.append("not null")
+    if (least := arguments.get("at_least", {}).get(column)) is not None:
+        rules.append(f"at least {least}")
+    if limits := arguments.get("between", {}).get(column):
+        rules.append(f"at least {limits[0]} and at most {limits[1]}")
+    if values := arguments.get("one_of", {}).get(column):
+        rules.append("one of " + ", ".join(map(str, values)))
+    return rules
+
+
+def diagrams(project: Project) -> Pages:
+    """The entity-relationship diagrams: what the sources deliver, and what the models make of it."""
+    return {
+        "erd.md": "\n".join(
+            [
+                "---",
+                "hide-toc: true",
+                "---",
+                "",
+                "# Entity-relationship diagrams",
+                "",
+                "A line goes from a key, at the left, to the columns that hold its values; PK is what names a "
+                "row, FK what "
+                "names a row of another table. A box leads to its description.",
+                "",
+                "## The warehouse",
+                "",
+                "Core: dimensions and facts. A line is a test that runs with each build; a dashed one is a key "
+                "that no test holds, "
+                "as what it names may land later. `_sk` is the key of a version of a dimension; columns that are "
+                "no keys are left "
+                "out. Days of all facts are in `dim_date`.",
+                "",
+                _svg(_core_diagram(project)),
+                "",
+                "## The sources",
+                "",
+                "What is delivered, by the [contracts](contracts/index.md). Sources promise nothing: a row whose "
+                "key is not there "
+                "is kept, and [the models](how/incremental.md) take it up when it comes.",
+                "",
+                _svg(_source_diagram(project)),
+                "",
+            ]
+        )
+    }
+
+
+def _svg(drawn: str) -> str:
+    return f'```{{raw}} html\n<div class="diagram-scroll">{drawn}</div>\n```'
+
+
+def _core_diagram(project: Project) -> str:
+    names = [
+        n for n, node in project.models.items() if n.startswith(("dim_", "fact_")) and node["resource_type"] == "model"
+    ]
+    tested = [r for r in project.references if r.table in names and r.to in names]
+    known = {(reference.table, reference.column) for reference in tested}
+    untested = [r for r in _by_name(project, names) if (r.table, r.column) not in known]
+    references = [*tested, *untested]
+    boxes = {}
+    for name in names:
+        keys, ours = project.key(name), {r.column for r in references if r.table == name}
+        pointed_at = {r.to_column for r in references if r.to == name}
+        shown = [c for c in project.models[name]["columns"] if c in ours or c in keys or c in pointed_at]
+        # A version's own key stands for the columns that make it.
+        rows = tuple(("FK" if c in ours else "PK" if c in keys or c in pointed_at else "", c) for c in shown)
+        kind = "dimension" if name.startswith("dim_") else "fact"
+        boxes[name] = Box(name, rows, f"dictionary/core.html#model-{name.replace('_', '-')}", kind)
+    edges = [*map(_edge, tested), *(replace(_edge(reference), dashed=True) for reference in untested)]
+    return draw(boxes, edges, "Dimensions and facts")
+
+
+def _by_name(project: Project, names: Sequence[str]) -> list[Reference]:
+    """Columns of facts that are called as the key of another fact is, as a contract's column is."""
+    owners = {key[0]: name for name in names if name.startswith("fact_") and len(key := project.key(name)) == 1}
+    owned = {reference.column for reference in project.contract_references}
+    return [
+        Reference(name, column, owners[column], column)
+        for name in names
+        for column in project.models[name]["columns"]
+        if column in owners and column in owned and owners[column] != name
+    ]
+
+
+def _source_diagram(project: Project) -> str:
+    references = project.contract_references
+    boxes = {}
+    for source, contract in project.contracts.items():
+        ours = {r.column for r in references if r.table == source}
+        rows = tuple(
+            ("PK" if column.get("primaryKey") else "FK" if column["name"] in ours else "", column["name"])
+            for column in columns_of(contract)
+        )
+        kind = "dimension" if any(r.to == source for r in references) else "fact"
+        boxes[source] = Box(source, rows, f"contracts/{source}.html", kind)
+    return draw(boxes, [_edge(reference) for reference in references], "Sources")
+
+
+def _edge(reference: Reference) -> Edge:
+    return Edge(reference.to, reference.table, reference.to_column, reference.column)
+
+
+def contracts(project: Project, files: Mapping[str, str]) -> Pages:
+    """A page for each contract: its columns as a table, and the file itself. `files` holds the text of each."""
+    pages = {}
+    for source, contract in project.contracts.items():
+        schema = contract["schema"][0]
+        properties = {entry["property"]: entry["value"] for entry in schema.get("customProperties") or []}
+        service = {
+            entry["property"]: f"{entry['value']} {entry.get('unit', '')}" for entry in contract["slaProperties"]
+        }
+        rows = [
+            (
+                code(column["name"]) + (" (key)" if column.get("primaryKey") else ""),
+                text(column["logicalType"]),
+                "required" if column.get("required") else "",
+                text(column.get("classification") or "")
+                + "".join(f", {text(tag)}" for tag in column.get("tags") or []),
+                text(column["description"]) + _options(column),
+            )
+            for column in columns_of(contract)
+        ]
+        pages[f"contracts/{source}.md"] = "\n".join(
+            [
+                f"# {text(source)}",
+                "",
+                f"{text(contract['description']['purpose'])} {text(schema['dataGranularityDescription'])}",
+                "",
+                f"Version {contract['version']}, delivered as {text(properties.get('deliveryFormat', 'a file'))}; "
+                "stale after "
+                f"{text(service.get('freshness', 'no time'))}. Lands in {code(schema['physicalName'])}, typed in "
+                f"[{code('stg_' + source)}](#model-stg_{source}).",
+                "",
+                table(("column", "type", "", "class", "meaning"), rows),
+                "",
+                "## The contract",
+                "",
+                f"{code(f'saas_analytics/contracts/{source}.yaml')}, in the form of the Open Data Contract Standard.",
+                "",
+                "```yaml",
+                files[source].rstrip(),
+                "```",
+                "",
+            ]
+        )
+    listing = [
+        (
+            f"[{text(source)}]({source}.md)",
+            text(contract["description"]["purpose"]),
+            str(len(list(columns_of(contract)))),
+        )
+        for source, contract in project.contracts.items()
+    ]
+    listed = "\n".join(project.contracts)
+    pages["contracts/index.md"] = "\n".join(
+        [
+            "# Contracts",
+            "",
+            "What the rows of each source must be. Raw tables, the types in staging and the reasons of rejects "
+            "follow from these "
+            "files.",
+            "",
+            table(("source", "what it holds", "columns"), listing, numbers={2}),
+            "",
+            f"```{{toctree}}\n:hidden:\n\n{listed}\n```",
+            "",
+        ]
+    )
+    return pages
+
+
+def _options(column: Mapping[str, Any]) -> str:
+    options = column.get("logicalTypeOptions") or {}
+    said = [f"{key} {value}" for key, value in options.items()]
+    if examples := column.get("examples"):
+        said.append("such as " + ", ".join(map(str, examples)))
+    return f" ({text('; '.join(said))})" if said else ""
+
+
+def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str) -> Pages:
+    """What is partitioned and indexed, from the configuration of the models, and what each model cost."""
+    exact = {n: node for n, node in project.models.items() if node["config"].get("unit")}
+    lines = [
+        "# Performance notes",
+        "",
+        "A build costs what landed since the last one: each model rebuilds the units that changed, and a unit is "
+        "the least "
+        "that it can rebuild ([how](how/incremental.md)). `make bench` measures generating, landing and building.",
+        "",
+        "## What each model costs",
+        "",
+    ]
+    if costs is None:
+        lines += [text(f"No warehouse told it when this site was built: {why_not}"), ""]
+    else:
+        lines += [
+            "From `quality.dbt_results` and the catalogue of the warehouse that this site was built from. "
+            "*First* is the oldest "
+            "run that is kept, which builds the whole history where it was the first of all; *last* is the "
+            "newest, with the rows "
+            "that it wrote. A build runs several models side by side.",
+            "",
+        ]
+        for layer in reversed(LAYERS):
+            rows = [
+                (
+                    f"[{code(name)}](#model-{name})",
+                    f"{cost.first_seconds:.2f}",
+                    f"{cost.median_seconds:.2f}",
+                    f"{cost.last_seconds:.2f}",
+                    "" if cost.last_rows is None else f"{cost.last_rows:,}",
+                    f"{cost.rows:,}",
+                    _size(cost.bytes),
+                )
+                for name, cost in sorted(costs.items(), key=lambda item: -item[1].median_seconds)
+                if name in project.models and project.models[name]["fqn"][1] == layer
+            ]
+            if rows:
+                heading = ("model", "first, s", "median, s", "last, s", "rows written", "rows", "on disk")
+                lines += [f"### {LAYERS[layer]}", "", table(heading, rows, numbers=range(1, 7)), ""]
+    lines += [
+        "## What is partitioned",
+        "",
+        "Raw tables: one partition for each landed day and origin, so that a day is swapped whole. Of the models:",
+        "",
+        table(
+            ("model", "by months of"),
+            [
+                (f"[{code(n)}](#model-{n})", code(d["config"]["partition_by"]))
+                for n, d in exact.items()
+                if d["config"].get("partition_by")
+            ],
+        ),
+        "",
+        "## What is rebuilt, and what is indexed",
+        "",
+        "A build of a model goes through its unit, so that is indexed; the other indexes serve those who read it.",
+        "",
+        table(
+            ("model", "unit of rebuilding", "indexes"),
+            [
+                (
+                    f"[{code(name)}](#model-{name})",
+                    ", ".join(map(code, node["config"]["rebuild_key"])),
+                    "; ".join(
+                        ", ".join(map(code, index["columns"])) + (" (unique)" if index.get("unique") else "")
+                        for index in node["config"].get("indexes") or []
+                    ),
+                )
+                for name, node in exact.items()
+            ],
+        ),
+        "",
+    ]
+    return {"performance.md": "\n".join(lines)}
+
+
+def _size(number: int) -> str:
+    return f"{number / 1024**2:,.1f} MB" if number >= 1024**2 else f"{number / 1024:,.0f} kB"
+
+
+def contract_texts(project: Project, directory: Any) -> dict[str, str]:
+    return {source: (directory / f"{source}.yaml").read_text(encoding="utf-8") for source in project.contracts}

@@ -1,0 +1,315 @@
+"""Builds the documentation site: the pages of docs/, those made from the project and the warehouse, and dbt's own.
+
+    python -m saas_analytics.documentation.site        into site/, with what the warehouse of the settings says
+
+Needs no network, and what is built asks for none. Without a warehouse the site has no types of the catalogue, no costs
+and no report, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psycopg
+from psycopg.rows import class_row
+
+from saas_analytics.documentation import metrics, pages
+from saas_analytics.documentation.project import read_project
+from saas_analytics.pipeline.transform import dbt_environment, ensure_manifest, run_dbt, target_path
+from saas_analytics.quality import quality_report
+from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.warehouse import WarehouseError, connect
+
+THEME = Path(__file__).parent / "theme"
+REPORTS = 30  # the newest ones are in the site
+# The order of the menu: heading, and pages under the site's source, with another title before <> where theirs is too
+# long. A page that comes to none of them is an error.
+MENU: Sequence[tuple[str, Sequence[str]]] = (
+    ("Start", ("Getting started <readme>",)),
+    ("The data", ("metrics", "metric-examples", "dictionary/index", "erd", "contracts/index", "quality-reports")),
+    (
+        "Runbooks",
+        (
+            *("runbooks/failed-run", "runbooks/late-data", "runbooks/corrected-file", "runbooks/backfill"),
+            *(
+                "runbooks/schema-drift",
+                "runbooks/restore",
+                "runbooks/erased-person",
+                "runbooks/full-disk",
+                "runbooks/*",
+            ),
+        ),
+    ),
+    ("Extend", ("extend/source", "extend/model", "extend/metric", "extend/dashboard", "extend/*")),
+    ("How it works", ("how/*", "performance", "decisions", "contributing", "changelog")),
+)
+# Pages of docs/ that are not about how it works, and files at the top that are pages too.
+_PLACES = {"metrics.md": "metrics.md", "index.md": "index.md"}
+_IMAGES = Path("docs/images")
+_AT_THE_TOP = ("README.md", "DECISIONS.md", "CONTRIBUTING.md", "CHANGELOG.md")
+_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+# A script of dbt's page that tells its makers who looks, where a project allows that. Ours does not.
+_TRACKER = re.compile(r'"//[\w.-]+/[\w./-]+/sp\.js"')
+_DRAWING = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)
+
+
+class SiteError(Exception):
+    """The site cannot be built. The message says what is wrong, and where."""
+
+
+def build(settings: Settings) -> Path:
+    """Build the site of the project and of the warehouse of the settings; the path of its first page."""
+    why_not = _generate_dbt_docs(settings)
+    project = read_project(target_path(settings), settings.root / "saas_analytics/contracts")
+    costs, reports, why_not = _from_the_warehouse(settings) if not why_not else (None, [], why_not)
+    work = settings.root / ".local/documentation"
+    source, built, site = work / "source", work / "site", settings.root / "site"
+    for directory in (source, built):
+        shutil.rmtree(directory, ignore_errors=True)
+    contract_texts = pages.contract_texts(project, settings.root / "saas_analytics/contracts")
+    made = {
+        **written_pages(settings.root),
+        **pages.dictionary(project),
+        **pages.diagrams(project),
+        **pages.contracts(project, contract_texts),
+        **pages.performance(project, costs, why_not),
+        **metrics.page(project, metrics.read_metrics(settings.root / "docs/metrics.yml")),
+        **_reports_page(reports, why_not),
+    }
+    made["index.md"] += menu(sorted(made))
+    for name, words in made.items():
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(words, encoding="utf-8")
+    shutil.copytree(settings.root / _IMAGES, source / "images")
+    _sphinx(settings.root, source, built, work)
+    (built / "reports").mkdir()
+    for report in reports:
+        shutil.copy2(report, built / "reports" / report.name)
+    lineage = (target_path(settings) / "static_index.html").read_text(encoding="utf-8")
+    lineage = _TRACKER.sub('""', lineage).replace(f"{settings.root}/", "")
+    (built / "dbt.html").write_text(lineage, encoding="utf-8")
+    (built / ".nojekyll").touch()  # GitHub Pages leaves out directories that begin with _ without it
+    _replace(site, built)
+    return site / "index.html"
+
+
+def _generate_dbt_docs(settings: Settings) -> str:
+    """dbt's manifest, catalogue and page of this project; why there is no catalogue, or nothing where there is one."""
+    try:
+        outcome = run_dbt(settings, ["--quiet", "docs", "generate", "--static"])
+    except WarehouseError as error:
+        ensure_manifest(settings)
+        (target_path(settings) / "catalog.json").unlink(missing_ok=True)
+        command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "docs", "generate", "--static"]
+        done = subprocess.run(
+            [*command, "--empty-catalog", "--no-compile"],
+            env={**os.environ, **dbt_environment(settings)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise SiteError(f"dbt cannot describe its models:\n{done.stdout}{done.stderr}") from error
+        return str(error)
+    if not outcome.success:
+        raise SiteError(f"dbt cannot describe its models: {outcome.error or 'see above'}")
+    return ""
+
+
+def _from_the_warehouse(settings: Settings) -> tuple[dict[str, pages.Cost] | None, list[Path], str]:
+    """What the models cost, and the files of the newest reports; the first of them is made where it is missing."""
+    with connect(settings, "owner", application_name="documentation") as warehouse:
+        (newest,) = warehouse.execute(
+            "select max(landed_on) from raw.loads where superseded_by is null"
+        ).fetchone() or (None,)
+        costs = dict(_costs(warehouse))
+    if newest is None or not costs:
+        return (
+            None,
+            [],
+            f"nothing has landed in {settings.database}, or no model is built. Run `make demo`, or `make dbt-build`.",
+        )
+    reports = settings.root / ".local/reports" / settings.database
+    if not (reports / f"{newest}.html").exists():
+        quality_report.write(settings, newest, quality_report.report(settings, newest))
+    return costs, sorted(reports.glob("*.html"), reverse=True)[:REPORTS], ""
+
+
+def _costs(warehouse: psycopg.Connection) -> Iterator[tuple[str, pages.Cost]]:
+    with warehouse.cursor(row_factory=class_row(_NamedCost)) as cursor:
+        for row in cursor.execute(_COSTS):
+            yield row.name, row.cost
+
+
+class _NamedCost:
+    """A row of `_COSTS`."""
+
+    def __init__(self, name: str, **figures: object) -> None:
+        self.name = name
+        self.cost = pages.Cost(**figures)  # type: ignore[arg-type]
+
+
+# A partitioned table is as large as its partitions; a view takes nothing and is left out.
+_COSTS = """
+with runs as (
+    select
+        split_part(node_id, '.', 3) as name,
+        count(*) as runs,
+        (array_agg(seconds order by finished_at))[1] as first_seconds,
+        percentile_disc(0.5) within group (order by seconds) as median_seconds,
+        (array_agg(seconds order by finished_at desc))[1] as last_seconds,
+        (array_agg(rows_affected order by finished_at desc))[1] as last_rows
+    from quality.dbt_results
+    where node_id like 'model.%' and status = 'success'
+    group by node_id
+),
+tables as (
+    select
+        root.relname as name,
+        sum(greatest(part.reltuples, 0))::bigint as rows,
+        sum(pg_total_relation_size(part.oid))::bigint as bytes
+    from pg_class as root
+    cross join lateral (
+        select relid from pg_partition_tree(root.oid) where isleaf
+        union all
+        select root.oid where root.relkind = 'r'
+    ) as leaf (relid)
+    inner join pg_class as part on part.oid = leaf.relid
+    where root.relnamespace::regnamespace::text in ('staging', 'core', 'marts') and root.relkind in ('r', 'p')
+        and not root.relispartition
+    group by root.relname
+)
+select name, runs, first_seconds, median_seconds, last_seconds, last_rows, rows, bytes
+from runs
+inner join tables using (name)
+"""
+
+
+def written_pages(root: Path) -> pages.Pages:
+    """The pages of docs/ and of the top level, with their links as they must be in the site."""
+    places = {root / "docs" / name: place for name, place in _PLACES.items()}
+    for path in sorted((root / "docs").rglob("*.md")):
+        inside = path.relative_to(root / "docs")
+        places.setdefault(path, str(inside) if len(inside.parts) > 1 else f"how/{inside}")
+    for name in _AT_THE_TOP:
+        places[root / name] = name.lower()
+    return {place: _moved(path, place, places, root) for path, place in places.items()}
+
+
+def _moved(path: Path, place: str, places: dict[Path, str], root: Path) -> str:
+    """The text of a page that is `place` in the site. What is no page there, as a directory, is no link."""
+    try:
+        words = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SiteError(f"{path} is not there: the site needs it (saas_analytics/documentation/site.py).") from None
+
+    def link(match: re.Match[str]) -> str:
+        label, target = match.groups()
+        if re.match(r"[a-z]+:|#", target):
+            return match.group()
+        name, hash_, anchor = target.partition("#")
+        file = (path.parent / name).resolve()
+        if file in places:
+            return f"[{label}]({os.path.relpath(places[file], Path(place).parent)}{hash_}{anchor})"
+        if not file.exists():
+            if file.is_relative_to(root / "docs"):  # a page that is made, or dbt's; Sphinx says so where it is none
+                made = os.path.relpath(file.relative_to(root / "docs"), Path(place).parent)
+                return f"[{label}]({made}{hash_}{anchor})" if name.endswith(".md") else f'<a href="{made}">{label}</a>'
+            raise SiteError(f"{path} links to {target}, and there is no {file}. Correct the link.")
+        if file.is_relative_to(root / _IMAGES):
+            return f"[{label}]({os.path.relpath(Path('images') / file.name, Path(place).parent)})"
+        source = re.match(r"saas_analytics/contracts(?:/(\w+)\.yaml)?$", str(file.relative_to(root)))
+        if source:
+            made = f"contracts/{source[1] or 'index'}.md"
+            return f"[{label}]({os.path.relpath(made, Path(place).parent)})"
+        return f"{label} (`{file.relative_to(root)}`)" if file.name not in label else f"`{file.relative_to(root)}`"
+
+    # README's drawing has groups, which ours have not; what it shows is on the first page.
+    if path.name == "README.md":
+        words = _DRAWING.sub("", words)
+    return _LINK.sub(link, words)
+
+
+def menu(names: Sequence[str]) -> str:
+    """The tables of contents that make the menu; every page is in one of them."""
+    left = [name.removesuffix(".md") for name in names if name != "index.md"]
+    left = [name for name in left if not name.startswith(("dictionary/", "contracts/")) or name.endswith("/index")]
+    parts = []
+    for heading, patterns in MENU:
+        entries: list[str] = []
+        for pattern in patterns:
+            label, _, inner = pattern.rpartition(" <")
+            matching = [name for name in left if Path(name).match(inner.rstrip(">"))]
+            entries += [f"{label} <{name}>" if label else name for name in matching]
+            left = [name for name in left if name not in matching]
+        listed = "\n".join(entries)
+        parts.append(f"\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{listed}\n```\n")
+    if left:
+        raise SiteError(f"These pages are in no menu: {', '.join(left)}. Add their folder to MENU in {__file__}.")
+    return "".join(parts)
+
+
+def _reports_page(reports: Sequence[Path], why_not: str) -> pages.Pages:
+    lines = [
+        "# Data-quality reports",
+        "",
+        "Each run of the pipeline ends with a report of its day: what did not pass, freshness, completeness "
+        "against what was read, "
+        "rejects by rule, drift, the history of tests and the slowest models. Of a test that failed it shows the first "
+        "rows, without "
+        "what says who somebody is. By hand: `python -m saas_analytics.quality.quality_report --day YYYY-MM-DD`.",
+        "",
+    ]
+    if not reports:
+        lines += [f"There was none when this site was built: {why_not or 'no day has been run'}", ""]
+    lines += [f'- <a href="reports/{report.name}">{report.stem}</a>' for report in reports]
+    return {"quality-reports.md": "\n".join([*lines, ""])}
+
+
+def _sphinx(root: Path, source: Path, built: Path, work: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--builder", "html"]
+    done = subprocess.run(
+        [*command, "--conf-dir", str(THEME), "--doctree-dir", str(work / "doctrees"), str(source), str(built)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SiteError(
+            f"The site cannot be built. What Sphinx says of the pages in {source}:\n{done.stdout}{done.stderr}"
+        )
+    (built / ".buildinfo").unlink(missing_ok=True)
+
+
+def _replace(site: Path, built: Path) -> None:
+    """Put what was built into `site`, entry by entry: the directory stays, as a container may have it mounted."""
+    site.mkdir(exist_ok=True)
+    for entry in [*site.iterdir()]:
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    for entry in [*built.iterdir()]:
+        shutil.move(entry, site / entry.name)
+
+
+def main() -> int:
+    try:
+        print(f"The documentation: {build(load_settings())}")
+    except (SettingsError, WarehouseError, SiteError, metrics.MetricError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

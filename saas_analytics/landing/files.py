@@ -1,0 +1,157 @@
+"""Input files: their format, and their bytes as a stream that is decompressed and hashed on the way."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import io
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from saas_analytics.landing.errors import FileRefused
+
+Format = Literal["csv", "jsonl", "json", "parquet"]
+FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+}
+BLOCK = 256 * 1024
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file as it lies there. `name` is what the raw table keeps as _file."""
+
+    path: Path
+    name: str
+    format: Format
+    compressed: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What raw.loads keeps of a file."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+def describe(path: Path, as_format: Format | None = None) -> InputFile:
+    """What kind of file `path` is, by its name; `as_format` overrides the name, except for the .gz."""
+    if (shown := printable(path.name)) != path.name:
+        raise FileRefused(f"{printable(str(path.parent))}: the name of the file {shown} is not UTF-8. Rename it.")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compressed = suffixes[-1:] == [".gz"]
+    kind = as_format or FORMATS.get((suffixes[:-1] if compressed else suffixes)[-1:][0] if suffixes else "")
+    if kind is None:
+        known = " ".join(FORMATS)
+        raise FileRefused(f"{path}: the name does not tell the format. Known: {known}, each also with .gz.")
+    return InputFile(path, path.name, kind, compressed, path.stat().st_size)
+
+
+def printable(name: str) -> str:
+    """The name of a file, with the bytes that are not UTF-8 as \\xNN: those can neither be printed nor be stored."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def fingerprint(file: InputFile) -> Fingerprint:
+    """The digest of the file's bytes as they are stored."""
+    with file.path.open("rb") as stream:
+        return Fingerprint(file.name, hashlib.file_digest(stream, "sha256").hexdigest(), file.size)
+
+
+class ByteStream:
+    """The decompressed bytes of a file in blocks; knows the digest of what was read when it has been read to its end.
+
+    `on_read` is told the number of stored bytes of each read, for progress.
+    """
+
+    def __init__(
+        self, file: InputFile, on_read: Callable[[int], None] = lambda size: None, encoding: str = "utf-8"
+    ) -> None:
+        self.file = file
+        self._encoding = encoding
+        self._raw = _HashingReader(file.path, on_read)
+        self._stream: io.RawIOBase | gzip.GzipFile = self._raw
+        if file.compressed:
+            self._stream = gzip.GzipFile(fileobj=io.BufferedReader(self._raw, BLOCK), mode="rb")
+
+    def blocks(self) -> Iterator[bytes]:
+        """The file's bytes as UTF-8 without a byte order mark, block by block."""
+        return self._stored_blocks() if self._encoding == "utf-8" else self._recoded_blocks()
+
+    def _recoded_blocks(self) -> Iterator[bytes]:
+        """What the encoding has no character for stays as it is, and is rejected as bad UTF-8 with its record."""
+        decoder = codecs.getincrementaldecoder(self._encoding)("surrogateescape")
+        try:
+            for block in self._stored_blocks():
+                yield decoder.decode(block).encode("utf-8", "surrogateescape")
+            yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
+        except UnicodeError as error:
+            raise FileRefused(f"{self.file.path} is not {self._encoding} text ({error}).") from error
+
+    def _stored_blocks(self) -> Iterator[bytes]:
+        first = True
+        while True:
+            try:
+                block = self._stream.read(BLOCK)
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise FileRefused(f"{self.file.path}: damaged gzip stream ({error}). Deliver it again.") from error
+            if not block:
+                return
+            if first:
+                first = False
+                # A block that is shorter than a byte order mark cannot be one: reads give all there is.
+                block = block.removeprefix(BOM)
+                if not block:
+                    continue
+            yield block
+
+    def fingerprint(self) -> Fingerprint:
+        """Name, digest and size of the stored bytes. Only after blocks() came to its end."""
+        while self._raw.read(BLOCK):
+            continue  # what a decompressor did not need
+        return Fingerprint(self.file.name, self._raw.digest.hexdigest(), self._raw.size)
+
+    def __enter__(self) -> ByteStream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()
+        self._raw.close()
+
+
+class _HashingReader(io.RawIOBase):
+    """A file opened for reading that hashes what passes through it."""
+
+    def __init__(self, path: Path, on_read: Callable[[int], None]) -> None:
+        super().__init__()
+        self._file = path.open("rb", buffering=0)
+        self._on_read = on_read
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = self._file.readinto(buffer) or 0
+        self.digest.update(buffer[:count])
+        self.size += count
+        self._on_read(count)
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,154 @@
+"""What came of landing one thing, and how that is shown: a line, a table, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Literal
+
+from saas_analytics.landing.drift import Drift
+from saas_analytics.landing.load_log import Counts
+
+Status = Literal["landed", "replaced", "unchanged", "absent", "failed"]
+
+
+_HEADINGS = (
+    "days",
+    "files",
+    "read",
+    "landed",
+    "rejected",
+    "left out",
+    "drift",
+    "unchanged",
+    "failed",
+    "seconds",
+    "rows/s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one source and day of the landing zone, or of one foreign file and source."""
+
+    source: str
+    day: date
+    status: Status
+    name: str | None = None  # of the foreign file
+    files: int = 0
+    counts: Counts = Counts()  # noqa: RUF009 - frozen
+    seconds: float = 0.0
+    message: str = ""  # why it failed, or what else is worth knowing
+    load_id: int | None = None
+    drift: Drift = Drift()  # noqa: RUF009 - frozen
+    dry_run: bool = False  # it was all rolled back
+    delivered_on: date | None = None  # of a corrected delivery: the day on which it arrived
+
+    @property
+    def landed(self) -> bool:
+        return self.status in ("landed", "replaced")
+
+    def line(self) -> str:
+        """One line for a log."""
+        what = f"{self.source} {self.day}" + (f" {self.name}" if self.name else "")
+        if self.delivered_on:
+            what += f", delivered again on {self.delivered_on}"
+        if self.status == "absent":
+            return f"{what}: no file"
+        if self.status == "unchanged":
+            return f"{what}: nothing to do, {self.message or 'the same bytes have landed before'}"
+        if self.status == "failed":
+            return f"{what}: FAILED: {self.message}"
+        status = f"would be {self.status}" if self.dry_run else self.status
+        text = f"{what}: {status}, {self.counts.landed} rows in {self.seconds:.2f} s"
+        if self.counts.rejected:
+            text += f", {self.counts.rejected} rejected"
+        if self.counts.left_out:
+            text += f", {self.counts.left_out} left out"
+        if self.drift.unknown:
+            text += f", not in the contract: {', '.join(self.drift.unknown)}"
+        if self.drift.missing:
+            text += f", missing: {', '.join(self.drift.missing)}"
+        return text + (f" ({self.message})" if self.message else "")
+
+
+_ALWAYS = ("files", "read", "landed", "rejected", "drift", "seconds", "rows/s")
+
+
+def _numbers(group: Sequence[Outcome]) -> dict[str, float]:
+    counts = sum((outcome.counts for outcome in group), Counts())
+    seconds = sum(outcome.seconds for outcome in group)
+    return {
+        "days": len({outcome.day for outcome in group}),
+        "files": sum(outcome.files for outcome in group),
+        "read": counts.read,
+        "landed": counts.landed,
+        "rejected": counts.rejected,
+        "left out": counts.left_out,
+        "drift": len({name for outcome in group for name in (*outcome.drift.unknown, *outcome.drift.missing)}),
+        "unchanged": sum(outcome.status == "unchanged" for outcome in group),
+        "failed": sum(outcome.status == "failed" for outcome in group),
+        "seconds": seconds,
+        "rows/s": counts.read / seconds if seconds else 0,
+    }
+
+
+def as_json(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """Everything, for a machine."""
+    total = sum((outcome.counts for outcome in outcomes), Counts())
+    return json.dumps(
+        {
+            "ok": not any(outcome.status == "failed" for outcome in outcomes),
+            "seconds": round(seconds, 3),
+            "total": {"read": total.read, **asdict(total)},
+            "outcomes": [
+                {
+                    **asdict(outcome),
+                    "day": outcome.day.isoformat(),
+                    "delivered_on": (outcome.delivered_on or outcome.day).isoformat(),
+                    "counts": {"read": outcome.counts.read, **asdict(outcome.counts)},
+                    "seconds": round(outcome.seconds, 3),
+                }
+                for outcome in outcomes
+            ],
+        },
+        indent=2,
+    )
+
+
+def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """The end of a run: a table with a row per source, and what it all comes to."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.status != "absent":
+            groups.setdefault(outcome.source, []).append(outcome)
+    lines = _table(groups)
+    total = sum((outcome.counts for outcome in outcomes), Counts())
+    if any(outcome.dry_run for outcome in outcomes):
+        lines.append("Dry run: it was all rolled back, nothing has changed.")
+    if any(outcome.landed for outcome in outcomes):
+        lines.append(
+            f"{total.read:,} rows read = {total.landed:,} landed + {total.rejected:,} rejected"
+            f" + {total.left_out:,} left out, in {seconds:.1f} s"
+        )
+    elif groups and not any(outcome.status == "failed" for outcome in outcomes):
+        lines.append("Nothing to do: everything has landed before.")
+    return "\n".join(lines)
+
+
+def _table(groups: Mapping[str, Sequence[Outcome]]) -> list[str]:
+    rows = {source: _numbers(group) for source, group in groups.items()}
+    if not rows:
+        return []
+    # A narrow terminal has no place for columns that have nothing to say.
+    shown = [name for name in _HEADINGS if name in _ALWAYS or any(numbers[name] for numbers in rows.values())]
+    cells = [("source", *shown)]
+    for source, numbers in rows.items():
+        cells.append((source, *(f"{numbers[name]:,.{2 if name == 'seconds' else 0}f}" for name in shown)))
+    first, *widths = (max(map(len, column)) for column in zip(*cells, strict=True))
+    return [
+        "  ".join([source.ljust(first), *(cell.rjust(width) for cell, width in zip(values, widths, strict=True))])
+        for source, *values in cells
+    ]

@@ -1,0 +1,155 @@
+"""Reads Parquet batch by batch as text: as blocks of CSV for COPY, or row by row."""
+
+from __future__ import annotations
+
+import ctypes
+import gzip
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+# Arrow's own allocator keeps what is freed for later, which would be a third of the memory that landing takes. Arrow
+# reads this when it is loaded; setting the pool of pyarrow later leaves the reader of Parquet with the other one.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from saas_analytics.landing.csv_reader import Values, header_names
+from saas_analytics.landing.errors import FileRefused
+from saas_analytics.landing.files import BLOCK, InputFile
+from saas_analytics.landing.records import Reject, reject, text_fault
+
+_BATCH_ROWS = 2_048
+_BUFFER = 64 * 1024  # of each column
+# Of a row group that is larger, one column after the other is decoded into a temporary file, and their rows are put
+# together from there: of a column that is being decoded a page and a dictionary are in memory, which are megabytes.
+_DECODED_AT_ONCE = 8 * 1024 * 1024
+# Where the C library is glibc: give a page back to the system when it has been read, and do not keep it for the next.
+_M_MMAP_THRESHOLD = -3
+with suppress(AttributeError, OSError):
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
+_CSV = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetBatch:
+    """Some rows as text; the line of the first one."""
+
+    first_line: int
+    texts: pa.RecordBatch
+
+    def as_csv(self) -> bytes:
+        """The rows as CSV without a header; NULL is an empty field and an empty text is "" ."""
+        buffer = io.BytesIO()
+        pyarrow.csv.write_csv(self.texts, buffer, _CSV)
+        return buffer.getvalue()
+
+    def records(self) -> Iterator[tuple[int, Values] | Reject]:
+        """The rows one by one, each with its line."""
+        columns = [column.cast(pa.binary()).to_pylist() for column in self.texts.columns]
+        for line, cells in enumerate(zip(*columns, strict=True), start=self.first_line):
+            faults = [fault for cell in cells if cell is not None and (fault := text_fault(cell))]
+            if faults:
+                yield reject(line, faults[0], b",".join(cell or b"" for cell in cells))
+            else:
+                yield line, [None if cell is None else cell.decode("utf-8") for cell in cells]
+
+
+class ParquetReader:
+    """The rows of a Parquet file as text; `columns` are its column names. The line is the row number, from 1."""
+
+    def __init__(self, file: InputFile) -> None:
+        self._path = file.path
+        self._source: IO[bytes] = _decompressed(file.path) if file.compressed else file.path.open("rb")
+        try:
+            # Through a buffer and not ahead of it: otherwise a whole row group is in memory, however large that is.
+            self._parquet = pyarrow.parquet.ParquetFile(self._source, buffer_size=_BUFFER, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            self._source.close()
+            raise FileRefused(f"{file.path}: not a Parquet file that can be read ({_first_line(error)}).") from error
+        self.columns = header_names(self._parquet.schema_arrow.names)
+
+    def batches(self) -> Iterator[ParquetBatch]:
+        """The rows, some at a time."""
+        line = 1
+        metadata = self._parquet.metadata
+        names: list[str] = self._parquet.schema_arrow.names
+        by_name = len(set(names)) == len(names)  # columns without a name can be more than one
+        for number in range(metadata.num_row_groups):
+            is_large = by_name and metadata.row_group(number).total_byte_size > _DECODED_AT_ONCE
+            for texts in self._by_column(number, names) if is_large else self._decoded(number):
+                batch = pa.RecordBatch.from_arrays(texts, list(self.columns))
+                yield ParquetBatch(line, batch)
+                line += len(batch)
+
+    def _decoded(self, row_group: int, name: str | None = None) -> Iterator[list[pa.Array]]:
+        """The texts of a row group's columns, or of one of them, some rows at a time."""
+        columns = None if name is None else [name]
+        try:
+            for batch in self._parquet.iter_batches(_BATCH_ROWS, [row_group], columns, use_threads=False):
+                yield [_as_text(column) for column in batch.columns]
+        except (pa.ArrowException, OSError) as error:
+            raise FileRefused(f"{self._path}: the Parquet file is damaged ({_first_line(error)}).") from error
+
+    def _by_column(self, row_group: int, names: list[str]) -> Iterator[list[pa.Array]]:
+        """The texts of all columns of a row group, each decoded by itself."""
+        with ExitStack() as stack:
+            spools = []
+            for name in names:
+                spool = stack.enter_context(tempfile.TemporaryFile(prefix="landing-"))
+                with pa.ipc.new_stream(spool, pa.schema([("text", pa.string())])) as writer:
+                    for texts in self._decoded(row_group, name):
+                        writer.write_batch(pa.RecordBatch.from_arrays(texts, ["text"]))
+                spool.seek(0)
+                spools.append(stack.enter_context(pa.ipc.open_stream(spool)))
+            for batches in zip(*spools, strict=True):
+                yield [batch.column(0) for batch in batches]
+
+    def __iter__(self) -> Iterator[tuple[int, Values] | Reject]:
+        for batch in self.batches():
+            yield from batch.records()
+
+    def __enter__(self) -> ParquetReader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._parquet.close()
+        self._source.close()
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if pa.types.is_string(column.type):
+        return column
+    if pa.types.is_binary(column.type):  # without a check here: the server, or the careful way, looks at each value
+        return pa.Array.from_buffers(pa.string(), len(column), column.buffers(), offset=column.offset)
+    if pa.types.is_nested(column.type):
+        texts = [None if value is None else orjson.dumps(value, default=str).decode() for value in column.to_pylist()]
+        return pa.array(texts, pa.string())
+    return column.cast(pa.string())
+
+
+def _decompressed(path: Path) -> IO[bytes]:
+    """Parquet is read from its end: a compressed one is unpacked into a temporary file."""
+    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the reader closes it
+    try:
+        with gzip.open(path) as packed:
+            shutil.copyfileobj(packed, unpacked, BLOCK)
+    except (EOFError, OSError) as error:
+        unpacked.close()
+        raise FileRefused(f"{path}: the gzip stream is damaged ({error}). Deliver the file again.") from error
+    unpacked.seek(0)
+    return unpacked
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

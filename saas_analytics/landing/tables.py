@@ -1,0 +1,191 @@
+"""The raw tables and their partitions: made from the contracts, swapped whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import psycopg
+from psycopg import sql
+
+from saas_analytics.contracts import SOURCES, Contract, load_contract
+
+Cursor = psycopg.Cursor[tuple[object, ...]]
+_BOOKKEEPING = (("_file", "text"), ("_line", "bigint"), ("_load_id", "bigint"), ("_partition", "text"))
+
+
+def payload_columns(contract: Contract) -> tuple[tuple[str, str], ...]:
+    """Name and type of the columns that hold the data itself."""
+    if contract.payload == "document":
+        return (("_doc", "jsonb"),)
+    return (*((name, "text") for name in contract.column_names), ("_extra", "jsonb"))
+
+
+def ensure_table(connection: psycopg.Connection, contract: Contract) -> None:
+    """Make the raw table of the contract if it is missing, and add columns that the contract has got since.
+
+    A transaction of its own, so that no landing holds a lock on the table while it copies.
+    """
+    wanted = (*payload_columns(contract), *_BOOKKEEPING)
+    with connection.transaction(), connection.cursor() as cursor:
+        if _missing(cursor, contract.source, wanted) == ():
+            return
+        lock(cursor, f"raw.{contract.source}")
+        missing = _missing(cursor, contract.source, wanted)
+        if missing is None:
+            cursor.execute(
+                sql.SQL("create table {} ({}, {}) partition by list (_partition)").format(
+                    table_identifier(contract.source), _definitions(wanted), _object_check(contract)
+                )
+            )
+        for name, kind in missing or ():
+            cursor.execute(
+                sql.SQL("alter table {} add column {} {}").format(
+                    table_identifier(contract.source), sql.Identifier(name), sql.SQL(kind)
+                )
+            )
+
+
+def ensure_tables(connection: psycopg.Connection) -> None:
+    """Make the raw tables of all contracts, so that whoever reads them finds each, though nothing may have landed."""
+    for source in SOURCES:
+        ensure_table(connection, load_contract(source))
+
+
+def zone_partition(source: str, day: date, load_id: int) -> str:
+    """Name of the table that holds what a load brought from the landing zone."""
+    return f"{source}_d{day:%Y%m%d}_l{load_id}"
+
+
+def create_zone_partition(cursor: Cursor, contract: Contract, day: date, load_id: int) -> str:
+    """Make the table for a load, not yet a partition. Its defaults fill in everything but the payload and _file."""
+    name = zone_partition(contract.source, day, load_id)
+    value = sql.Literal(day.isoformat())
+    cursor.execute(sql.SQL("create temporary sequence if not exists landing_line cache 1000"))
+    _create_future_partition(cursor, contract, name, value)
+    cursor.execute(
+        sql.SQL(
+            "alter table {} alter _load_id set default {}, alter _partition set default {}, "
+            "alter _line set default nextval({}::regclass)"
+        ).format(table_identifier(name), sql.Literal(load_id), value, sql.Literal("pg_temp.landing_line"))
+    )
+    return name
+
+
+def file_partition(source: str, day: date) -> str:
+    """Name of the table that holds the foreign files that arrived on this day."""
+    return f"{source}_d{day:%Y%m%d}_files"
+
+
+def ensure_file_partition(connection: psycopg.Connection, contract: Contract, day: date) -> str:
+    """Make the partition for the foreign files that arrive on this day, and give its name."""
+    name = file_partition(contract.source, day)
+    with connection.transaction(), connection.cursor() as cursor:
+        if _exists(cursor, name):
+            return name
+        lock(cursor, f"raw.{name}")
+        if not _exists(cursor, name):
+            value = sql.Literal(file_partition_value(day))
+            _create_future_partition(cursor, contract, name, value)
+            cursor.execute(
+                sql.SQL("alter table {} attach partition {} for values in ({})").format(
+                    table_identifier(contract.source), table_identifier(name), value
+                )
+            )
+    return name
+
+
+def file_partition_value(day: date) -> str:
+    """What _partition is in the rows of foreign files that arrived on this day."""
+    return f"{day.isoformat()}/files"
+
+
+def delete_load(cursor: Cursor, source: str, landed_on: date, load_id: int) -> None:
+    """Delete the rows of a load of a foreign file; a retired one has none."""
+    name = file_partition(source, landed_on)
+    if _exists(cursor, name):
+        cursor.execute(sql.SQL("delete from {} where _load_id = %s").format(table_identifier(name)), [load_id])
+
+
+def begin_file(cursor: Cursor, partition: str, file_name: str) -> None:
+    """From here on rows of the partition are of this file."""
+    cursor.execute(
+        sql.SQL("alter table {} alter _file set default {}").format(table_identifier(partition), sql.Literal(file_name))
+    )
+
+
+def number_from(cursor: Cursor, line: int) -> None:
+    """From here on rows without a line are numbered from this one."""
+    cursor.execute("select setval('pg_temp.landing_line', %s, false)", [line])
+
+
+def attach(cursor: Cursor, contract: Contract, partition: str, value: str, replaced: str | None) -> None:
+    """Make the table a partition, and drop the one that it replaces.
+
+    Readers wait from here to the commit, which is next, and not while the rows are copied.
+    """
+    parent = table_identifier(contract.source)
+    child = table_identifier(partition)
+    cursor.execute(sql.SQL("alter table {} alter _line drop default, alter _file drop default").format(child))
+    if replaced is not None and _exists(cursor, replaced):  # a retired load has none
+        # The strongest lock first: two landings that both have a weaker one would wait for each other.
+        cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(parent))
+        cursor.execute(sql.SQL("alter table {} detach partition {}").format(parent, table_identifier(replaced)))
+        cursor.execute(sql.SQL("drop table {}").format(table_identifier(replaced)))
+    # The CHECK says the same as the partition's bound, so the rows are not read again.
+    cursor.execute(
+        sql.SQL("alter table {} attach partition {} for values in ({})").format(
+            parent, table_identifier(partition), sql.Literal(value)
+        )
+    )
+
+
+def lock(cursor: Cursor, name: str) -> None:
+    """Wait for everybody who holds the lock of this name, and hold it until the transaction ends."""
+    cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
+def _create_future_partition(cursor: Cursor, contract: Contract, name: str, value: sql.Literal) -> None:
+    definitions = _definitions((*payload_columns(contract), *_BOOKKEEPING))
+    cursor.execute(
+        sql.SQL("create table {} ({}, {}, constraint in_partition check (_partition = {}))").format(
+            table_identifier(name), definitions, _object_check(contract), value
+        )
+    )
+
+
+def _exists(cursor: Cursor, name: str) -> bool:
+    row = cursor.execute("select to_regclass(%s) is not null", [f"raw.{name}"]).fetchone()
+    return row == (True,)
+
+
+def _missing(cursor: Cursor, source: str, wanted: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...] | None:
+    """Columns that the table lacks; None where there is no table."""
+    rows = cursor.execute(
+        "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+        [f"raw.{source}"],
+    ).fetchall()
+    present = {name for (name,) in rows}
+    return tuple(column for column in wanted if column[0] not in present) if present else None
+
+
+def _definitions(columns: Sequence[tuple[str, str]]) -> sql.Composable:
+    bookkeeping = {name for name, _ in _BOOKKEEPING}
+    return sql.SQL(", ").join(
+        sql.SQL("{} {}{}").format(
+            sql.Identifier(name), sql.SQL(kind), sql.SQL(" not null" if name in bookkeeping or name == "_doc" else "")
+        )
+        for name, kind in columns
+    )
+
+
+def _object_check(contract: Contract) -> sql.Composable:
+    """A document is an object: a number or an array is JSON, and not a row."""
+    if contract.payload == "document":
+        return sql.SQL("constraint is_object check (jsonb_typeof(_doc) = 'object')")
+    return sql.SQL("constraint extra_is_object check (_extra is null or jsonb_typeof(_extra) = 'object')")
+
+
+def table_identifier(name: str) -> sql.Identifier:
+    """A table of the schema raw, quoted."""
+    return sql.Identifier("raw", name)

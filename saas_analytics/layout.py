@@ -1,0 +1,108 @@
+"""Where the embedded stack keeps things under a project's root, and what it calls its programs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+POSTGRES = "postgres"
+AIRFLOW_PROGRAMS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+SUPERSET = "superset"
+DOCS = "docs"
+ALWAYS_ON = (POSTGRES, *AIRFLOW_PROGRAMS, DOCS)  # what `make up` starts
+PROGRAMS = (*ALWAYS_ON, SUPERSET)
+PIPELINE = "saas_analytics_pipeline"
+# Every process of a stack has these in its environment; what is left over after a kill is found by them.
+MARK_ROOT = "ANALYTICS_STACK_ROOT"
+MARK_PROGRAM = "ANALYTICS_STACK_PROGRAM"
+# A unix socket's path may have 107 characters on Linux and 103 on macOS.
+LONGEST_SOCKET_PATH = 100
+
+
+class StackError(Exception):
+    """The stack cannot do what was asked. The message says what happened, where, and what to do."""
+
+
+def zone_directories(root: Path, zone: Path) -> list[Path]:
+    """What of a landing zone is laid out as one, by the contracts of the project at `root`: a directory for each
+    source, the corrected deliveries and the answer key. Other things may lie beside it.
+    """
+    names = [contract.stem for contract in sorted((root / "saas_analytics/contracts").glob("*.yaml"))]
+    laid_out = ("dt=*", "on=*")
+    return [
+        zone / name
+        for name in (*names, "_redelivered", "_truth")
+        if any(next((zone / name).glob(pattern), None) for pattern in laid_out)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The directories of one project's stack."""
+
+    root: Path
+
+    @property
+    def local(self) -> Path:
+        return self.root / ".local"
+
+    @property
+    def run(self) -> Path:
+        return self.local / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.local / "logs"
+
+    @property
+    def lineage(self) -> Path:
+        return self.logs / "lineage"
+
+    @property
+    def postgres(self) -> Path:
+        return self.local / "postgres"
+
+    @property
+    def airflow(self) -> Path:
+        return self.local / "airflow"
+
+    @property
+    def superset(self) -> Path:
+        return self.local / "superset"
+
+    @property
+    def dotenv(self) -> Path:
+        return self.root / ".env"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket of supervisord: in `run`, or in a directory of ours in /tmp if that path is too long."""
+        near = self.run / "supervisor.sock"
+        if len(str(near)) <= LONGEST_SOCKET_PATH:
+            return near
+        digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
+        return Path(f"/tmp/saas-analytics-{os.geteuid()}-{digest}/supervisor.sock")
+
+    def log(self, program: str) -> Path:
+        return self.logs / f"{program}.log"
+
+    def make_directories(self) -> None:
+        self.local.mkdir(mode=0o755, exist_ok=True)
+        for directory in (self.run, self.logs, self.lineage, self.airflow, self.superset):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        place = self.socket.parent
+        if place != self.run:
+            place.mkdir(mode=0o700, exist_ok=True)
+            if place.is_symlink() or place.stat().st_uid != os.geteuid():
+                raise StackError(
+                    f"{place} belongs to somebody else; this stack's control socket lies there. Remove it."
+                )
+            place.chmod(0o700)
+
+
+def bin_directory() -> Path:
+    """Where the commands of the project's environment are (`airflow`, `dbt`, `python`)."""
+    return Path(sys.executable).parent

@@ -1,0 +1,1 @@
+"""Key figures, read from the marts."""

@@ -1,0 +1,84 @@
+"""`make kpis`: the newest key figures as a table in the terminal, each with its change and a sparkline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from saas_analytics.console import console
+from saas_analytics.metrics.kpis import Grain, Trend, Unit, kpi_trends
+from saas_analytics.settings import Settings
+from saas_analytics.stack.status import print_columns
+
+_BARS = "▁▂▃▄▅▆▇█"
+_PLAIN_BARS = "_.:-=+*#"  # for a terminal that has no such characters
+_HEADINGS = ("figure", "period", "newest", "before", "change", "trend")
+
+
+def print_kpis(settings: Settings) -> bool:
+    """Print the newest figures of the warehouse; False, with what to do, where the marts have none."""
+    trends = kpi_trends(settings)
+    if not trends:
+        console.print(
+            f"The marts of {settings.database} are built and empty: nothing has landed. `make generate && make land && "
+            "make dbt-build` brings the synthetic company's newest day, `make demo` its history.",
+            markup=False,
+        )
+        return False
+    bars = _BARS if console.encoding.lower().startswith("utf") else _PLAIN_BARS
+    console.print("[bold]The newest KPIs, from the marts[/bold]")
+    print_columns(_aligned([_HEADINGS, *(_row(trend, bars) for trend in trends)]))
+    return True
+
+
+def sparkline(values: Sequence[Decimal | None], bars: str = _BARS) -> str:
+    """One character for each value, from the least to the greatest of them; a space for none."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return " " * len(values)
+    low, high = min(known), max(known)
+    steps = len(bars) - 1
+
+    def bar(value: Decimal) -> str:
+        return bars[round((value - low) / (high - low) * steps)] if high > low else bars[steps // 2]
+
+    return "".join(" " if value is None else bar(value) for value in values)
+
+
+def _row(trend: Trend, bars: str) -> tuple[str, ...]:
+    *earlier, (period, newest) = trend.points
+    before = earlier[-1][1] if earlier else None
+    return (
+        trend.name,
+        _period(trend.grain, period),
+        _value(trend.unit, newest),
+        _value(trend.unit, before),
+        _change(trend.unit, newest, before),
+        sparkline([value for _, value in trend.points], bars),
+    )
+
+
+def _period(grain: Grain, first: date) -> str:
+    return {"day": str(first), "week": f"week of {first}", "month": f"{first:%Y-%m}"}[grain]
+
+
+def _value(unit: Unit, value: Decimal | None) -> str:
+    if value is None:
+        return "-"
+    return {"count": f"{value:,.0f}", "amount": f"{value:,.2f}", "share": f"{value:.1%}", "ratio": f"{value:.2f}"}[unit]
+
+
+def _change(unit: Unit, newest: Decimal | None, before: Decimal | None) -> str:
+    """In percent of the period before; of a share in percentage points."""
+    if newest is None or before is None:
+        return "-"
+    if unit == "share":
+        return f"{(newest - before) * 100:+.1f} pp"
+    return f"{(newest - before) / abs(before):+.1%}" if before else "-"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The columns of numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [tuple(cell.rjust(widths[n]) if n in (2, 3, 4) else cell for n, cell in enumerate(row)) for row in rows]

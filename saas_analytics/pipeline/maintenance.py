@@ -1,0 +1,142 @@
+"""What the warehouse and Airflow need once in a while: statistics, dead rows, and an end to what grows.
+
+python -m saas_analytics.pipeline.maintenance
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from psycopg import sql
+
+from saas_analytics.landing.expiry import retire
+from saas_analytics.layout import Layout, bin_directory
+from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.stack.airflow import airflow_environment
+from saas_analytics.warehouse import WarehouseError, connect
+
+
+def vacuum(settings: Settings) -> list[str]:
+    """Vacuum and analyze the tables that need it; their names. A table that is in use is left for the next time."""
+    with connect(settings, "owner", autocommit=True, application_name="maintenance") as warehouse:
+        warehouse.execute("set lock_timeout to '5s'")
+        needy = warehouse.execute(_NEEDY_TABLES).fetchall()
+        for schema, table in needy:
+            # Skips what is locked; a table of the catalogue it names is fresh from the query above.
+            warehouse.execute(
+                sql.SQL("vacuum (analyze, skip_locked) {}").format(sql.Identifier(schema, table)), prepare=False
+            )
+    return [f"{schema}.{table}" for schema, table in needy]
+
+
+def retire_raw(settings: Settings) -> list[str]:
+    """Drop partitions of raw that landed more than RAW_RETENTION_DAYS ago and are built; the names of their tables."""
+    if not settings.raw_retention_days:
+        return []
+    oldest = datetime.now(UTC).date() - timedelta(days=settings.raw_retention_days)
+    with connect(settings, "owner", autocommit=True, application_name="maintenance") as warehouse:
+        return retire(warehouse, oldest)
+
+
+def forget_results(settings: Settings) -> int:
+    """Delete results of dbt's runs that are older than QUALITY_RETENTION_DAYS; how many."""
+    if not settings.quality_retention_days:
+        return 0
+    with connect(settings, "transformer", application_name="maintenance") as warehouse:
+        return sum(
+            warehouse.execute(
+                sql.SQL("delete from {} where {} < now() - make_interval(days => %s)").format(
+                    sql.Identifier("quality", table), sql.Identifier(column)
+                ),
+                [settings.quality_retention_days],
+            ).rowcount
+            for table, column in (
+                ("dbt_results", "finished_at"),
+                ("source_freshness", "checked_at"),
+                ("failing_rows", "kept_at"),
+                ("daily_metrics", "measured_at"),
+                ("anomalies", "detected_at"),
+            )
+        )
+
+
+def forget_logs(settings: Settings) -> int:
+    """Delete the logs of tasks and the lineage that nobody has written to for LOG_RETENTION_DAYS; how many files."""
+    layout = Layout(settings.root)
+    root, lineage = layout.logs / "airflow", layout.lineage
+    if (events := lineage / "events.jsonl").exists():
+        events.rename(lineage / f"events.{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl")  # the next event makes a new one
+    if not settings.log_retention_days:
+        return 0
+    oldest = (datetime.now(UTC) - timedelta(days=settings.log_retention_days)).timestamp()
+    files = [*root.rglob("*"), *lineage.glob("*")]
+    old = [path for path in files if path.is_file() and path.stat().st_mtime < oldest]
+    for path in old:
+        path.unlink()
+    for directory in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
+        _remove_if_empty(directory)
+    return len(old)
+
+
+def forget_runs(settings: Settings) -> None:
+    """Delete runs from Airflow's own database that are older than AIRFLOW_RETENTION_DAYS."""
+    if not settings.airflow_retention_days:
+        return
+    oldest = datetime.now(UTC) - timedelta(days=settings.airflow_retention_days)
+    command = [str(bin_directory() / "airflow"), "db", "clean", "--yes", "--skip-archive"]
+    # Not the environment of a task, which has no access to that database.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "_AIRFLOW"))}
+    done = subprocess.run(
+        [*command, "--clean-before-timestamp", oldest.isoformat()],
+        env={**environment, **airflow_environment(settings)},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise WarehouseError(f"`airflow db clean` ended with {done.returncode}:\n{done.stderr[-2000:]}")
+
+
+def _remove_if_empty(directory: Path) -> None:
+    try:
+        directory.rmdir()
+    except OSError:
+        return  # something is in it
+
+
+# Where a tenth of the rows is dead or has changed: what autovacuum does too, but not while a nightly build writes.
+_NEEDY_TABLES = """
+select schemaname, relname
+from pg_stat_user_tables
+where schemaname in ('raw', 'staging', 'core', 'marts', 'quality', 'change_feed')
+    and greatest(n_dead_tup, n_mod_since_analyze, n_ins_since_vacuum) > 1000 + n_live_tup / 10
+order by schemaname, relname
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m saas_analytics.pipeline.maintenance", description=__doc__.splitlines()[0]
+    )
+    parser.parse_args(argv)
+    try:
+        settings = load_settings()
+        tables = vacuum(settings)
+        print(f"Vacuumed and analyzed {len(tables)} tables: {', '.join(tables) or 'none needed it'}")
+        print(f"Dropped {len(retire_raw(settings))} partitions of raw")
+        print(f"Deleted {forget_results(settings)} results of dbt's runs and {forget_logs(settings)} logs")
+        forget_runs(settings)
+        print(f"Airflow's database holds the runs of {settings.airflow_retention_days or 'all'} days")
+    except (SettingsError, WarehouseError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

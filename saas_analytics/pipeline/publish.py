@@ -1,0 +1,104 @@
+"""The last task of the pipeline: keeps a summary of its run in quality.pipeline_runs, and prints it.
+
+python -m saas_analytics.pipeline.publish --day YYYY-MM-DD
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from saas_analytics.metrics.kpis import newest_kpis
+from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.warehouse import WarehouseError, connect
+
+
+def publish(settings: Settings, day: date) -> dict[str, Any]:
+    """Write the row of this run and `day` in quality.pipeline_runs, again where it is there, and return its summary."""
+    with connect(settings, "transformer", application_name="publish") as warehouse:
+        run_id = os.environ.get("PIPELINE_RUN_ID") or newest_run(warehouse)
+        summary = {
+            "day": day,
+            "landed": _landed(warehouse, day),
+            "dbt": dbt_results(warehouse, run_id) or dbt_results(warehouse, newest_run(warehouse)),
+            "kpis": asdict(newest_kpis(settings)),
+        }
+        # Dates and decimals as text, so that not a digit is lost.
+        plain: dict[str, Any] = json.loads(json.dumps(summary, default=str))
+        warehouse.execute(_WRITE, [run_id, day, Jsonb(plain)])
+    return plain
+
+
+def newest_run(warehouse: psycopg.Connection) -> str:
+    """The run whose dbt was the last to end a node: what a publish by hand, after a build by hand, is about."""
+    row = warehouse.execute("select run_id from quality.dbt_results order by finished_at desc limit 1").fetchone()
+    if row is None:
+        raise WarehouseError("No dbt run has left results in quality.dbt_results. Run `make dbt-build`.")
+    return str(row[0])
+
+
+def dbt_results(warehouse: psycopg.Connection, run_id: str) -> dict[str, dict[str, int]]:
+    """How many models and tests of a run ended how: {'model': {'success': 33}, 'test': {'pass': 120}}."""
+    rows = warehouse.execute(
+        """
+        select split_part(node_id, '.', 1) as kind, status, count(*)
+        from quality.dbt_results
+        where run_id = %s
+        group by kind, status
+        """,
+        [run_id],
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for kind, status, number in rows:
+        counts.setdefault(kind, {})[status] = number
+    return counts
+
+
+_WRITE = """
+insert into quality.pipeline_runs (run_id, day, summary)
+values (%s, %s, %s)
+on conflict (run_id, day) do update set summary = excluded.summary, finished_at = excluded.finished_at
+"""
+
+
+def _landed(warehouse: psycopg.Connection, day: date) -> list[dict[str, Any]]:
+    with warehouse.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            """
+            select source, sum(rows_landed)::bigint as rows_landed, sum(rows_rejected)::bigint as rows_rejected
+            from raw.loads
+            where delivered_on = %s and superseded_by is null
+            group by source
+            order by source
+            """,
+            [day],
+        ).fetchall()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m saas_analytics.pipeline.publish", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--day", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+    arguments = parser.parse_args(argv)
+    try:
+        summary = publish(load_settings(), arguments.day)
+    except (SettingsError, WarehouseError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(summary, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

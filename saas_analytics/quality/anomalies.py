@@ -1,0 +1,284 @@
+"""Finds days on which volumes, contents or KPIs are not what their history says; keeps them in quality.anomalies.
+
+    python -m saas_analytics.quality.anomalies --day YYYY-MM-DD
+
+The method, for each metric by itself (`judge`):
+
+1. The 42 days before are put on a scale on which what multiplies adds: a logarithm for counts and amounts, the arc
+   sine of the root for shares. Special days and days on which nothing landed at all are left out.
+2. Trend: the median of the slopes between all pairs of days of the same weekday (Sen's slope, free of the week).
+3. Weekdays: the median of each weekday, without the trend, drawn towards the common one where there are few. Level:
+   the median of the last 21 days, without trend and weekdays. Level and weekday at the day are what is expected.
+4. Spread: the median absolute deviation (MAD) of what is left, but no less than what chance alone would do to so small
+   a number; unless nearly all days are exactly as expected, as those of a list that always has four rows.
+5. The score is the distance from what is expected, in spreads. On a special day all between the usual and what the
+   day may do to it is expected. A day is an anomaly at a score of 6 or more, where the difference is also large enough
+   to matter: a quarter of the expected number, or six percentage points of a share and three rows.
+
+Medians make the method robust: some of the days may be faulty without changing what is expected, and what
+changes for good is what is expected after two to three weeks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+
+from saas_analytics.quality.alerts import open_causes, raise_alert, settle_alert
+from saas_analytics.quality.daily_metrics import by_cause, history, measure, newest_day, subject
+from saas_analytics.quality.special_days import SpecialDay, special_days
+from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.warehouse import WarehouseError, connect
+
+Numbers = npt.NDArray[np.float64]
+History = Mapping[str, Mapping[date, float]]  # metric: day: value
+
+WINDOW = 42  # days that a day is compared with
+ENOUGH = 21  # of them that must have a value
+LIMIT = 6.0  # spreads
+_LEVEL_DAYS = 21
+_LEAST_CHANGE = math.log(1.25)  # of a count or an amount
+_LEAST_SHARE = 0.06  # of a share, in the share itself ...
+_LEAST_ROWS = 3  # ... and in rows
+_STEADY = 0.85  # of the days as expected: what a metric that is not left to chance does, such as rows of a list
+_PER_MAD = 1.4826  # the standard deviation of normal values is so many MADs
+_CAUSE = "anomaly in "
+_LOCK = 7_222_021  # key of an advisory lock in the warehouse
+_REMEMBERED = 7  # days in which what is still wrong is told again when a source is well
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A metric that on `day` is not what its history says; `lower` to `upper` is what would not be one."""
+
+    day: date
+    metric: str
+    value: float
+    expected: float
+    lower: float
+    upper: float
+    score: float
+    reason: str
+
+
+def judge(history: History, day: date, special: Sequence[SpecialDay] = ()) -> list[Anomaly]:
+    """The anomalies of `day`, worst first. `history` holds the day itself and those before; later ones do not count."""
+    unusual = {one.day for one in special}
+    before = [day - timedelta(days=back) for back in range(WINDOW, 0, -1)]
+    found = []
+    for metric, values in history.items():
+        value = values.get(day, math.nan)
+        past = np.array([math.nan if one in unusual else values.get(one, math.nan) for one in before])
+        if math.isnan(value) or np.count_nonzero(~np.isnan(past)) < ENOUGH:
+            continue
+        rows = history.get(f"rows.{subject(metric)}", {}).get(day, 0.0)
+        scale = _Share(rows) if metric.startswith("empty.") else _Log(metric, past)
+        shares = [one.share for one in special if one.day == day]
+        if anomaly := _judge_one(metric, day, value, past, scale, shares):
+            found.append(anomaly)
+    return sorted(found, key=lambda anomaly: -abs(anomaly.score))
+
+
+class _Log:
+    """The scale of counts and amounts: a logarithm above a small number, so that 0 and negative values have a place."""
+
+    least = 0.03  # the smallest spread
+
+    def __init__(self, metric: str, past: Numbers) -> None:
+        usual = float(np.nanmedian(np.abs(past)))
+        self._is_count = not metric.startswith("size.") and "revenue" not in metric
+        self._unit = 1.0 if self._is_count else max(usual / 100, 1e-9)
+
+    def to(self, values: Numbers | float) -> Numbers:
+        return np.asarray(np.sign(values) * np.log1p(np.abs(values) / self._unit))
+
+    def back(self, value: float) -> float:
+        return math.copysign(math.expm1(min(abs(value), 700)) * self._unit, value)
+
+    def by_chance(self, expected: float) -> float:
+        """What chance does: the square root of a number of things that happen each by itself."""
+        return 1 / math.sqrt(max(self.back(expected), 0) + 1) if self._is_count else 0.0
+
+    def least_change(self, expected: float) -> float:
+        return _LEAST_CHANGE
+
+    def change_of(self, share: float) -> float:
+        """What a special day on which `share` of the usual is expected adds."""
+        return math.log(share)
+
+
+class _Share:
+    """The scale of shares: chance moves the arc sine of the root of each of them equally, by the number of rows."""
+
+    least = 0.01
+
+    def __init__(self, rows: float) -> None:
+        self._rows = max(rows, 1.0)
+
+    def to(self, values: Numbers | float) -> Numbers:
+        return np.asarray(np.arcsin(np.sqrt(np.clip(values, 0, 1))), dtype=np.float64)
+
+    def back(self, value: float) -> float:
+        return math.sin(min(max(value, 0), math.pi / 2)) ** 2
+
+    def by_chance(self, expected: float) -> float:
+        return 0.5 / math.sqrt(self._rows)
+
+    def least_change(self, expected: float) -> float:
+        share = self.back(expected)
+        least = max(_LEAST_SHARE, _LEAST_ROWS / self._rows)
+        nearer = share + least if share < 0.5 else share - least
+        return abs(float(self.to(nearer)) - float(self.to(share)))
+
+    def change_of(self, share: float) -> float:
+        return 0.0
+
+
+def _judge_one(
+    metric: str, day: date, value: float, past: Numbers, scale: _Log | _Share, shares: Sequence[float]
+) -> Anomaly | None:
+    expected, rest = _forecast(scale.to(past))
+    spread = _spread(rest, scale, expected)
+    changes = [0.0, *(scale.change_of(share) for share in shares)]
+    allowed = max(LIMIT * spread, scale.least_change(expected))
+    nearest = min(max(float(scale.to(value)), expected + min(changes)), expected + max(changes))
+    distance = float(scale.to(value)) - nearest
+    if abs(distance) < allowed:
+        return None
+    usual = scale.back(expected)
+    lower, upper = scale.back(expected + min(changes) - allowed), scale.back(expected + max(changes) + allowed)
+    reason = _reason(metric, day, value, usual, lower, upper)
+    return Anomaly(day, metric, value, usual, lower, upper, distance / spread, reason)
+
+
+def _spread(rest: Numbers, scale: _Log | _Share, expected: float) -> float:
+    """How far a usual day lies from what is expected of it."""
+    steady = np.count_nonzero(np.abs(rest) < scale.least) >= _STEADY * len(rest)
+    least = scale.least if steady else math.hypot(scale.by_chance(expected), scale.least)
+    return max(_PER_MAD * float(np.median(np.abs(rest))), least)
+
+
+def _forecast(y: Numbers) -> tuple[float, Numbers]:
+    """What follows on `y`, one value a day, NaN where there is none, and by how much the days with a value differ from
+    what this would have expected of them."""
+    ages = np.arange(len(y), 0, -1.0)  # days before the day in question
+    now = (y + _slope(y) * ages).reshape(-1, 7)  # as if each day were this one; the first column is its weekday
+    seen = np.count_nonzero(~np.isnan(now), axis=0)
+    week = np.zeros(7)
+    week[seen > 0] = np.nanmedian(now[:, seen > 0], axis=0) - np.median(now[~np.isnan(now)])
+    week *= seen / (seen + 1)
+    rest = (now - week).ravel()
+    recent, rest = rest[-_LEVEL_DAYS:], rest[~np.isnan(rest)]
+    recent = recent[~np.isnan(recent)]
+    level = float(np.median(recent if len(recent) > _LEVEL_DAYS // 2 else rest))
+    return level + float(week[0]), rest - level
+
+
+def _slope(y: Numbers) -> float:
+    """Per day: the median over all pairs of days that lie whole weeks apart."""
+    slopes = np.concatenate([(y[apart:] - y[:-apart]) / apart for apart in range(7, len(y), 7)])
+    slopes = slopes[~np.isnan(slopes)]
+    return float(np.median(slopes)) if len(slopes) else 0.0
+
+
+def _reason(metric: str, day: date, value: float, usual: float, lower: float, upper: float) -> str:
+    kind, _, name = metric.partition(".")
+    what = {"rows": f"rows of {name}", "empty": f"share of rows without {name}", "size": f"usual size of {name}"}
+    text = f"{what.get(kind, name)}: {_number(value)}; a {day:%A} has {_number(lower)} to {_number(upper)}"
+    if kind == "empty":
+        return f"{text}. A column may have been renamed, or is no longer filled."
+    if value == 0:
+        return f"{text}. Nothing came."
+    times = value / usual if usual else math.inf
+    if 20 < times < 5000 or 1 / 5000 < times < 1 / 20:
+        return f"{text}. {times:.3g} times what is usual: the unit may have changed."
+    return f"{text}. {times:.2f} times what is usual."
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def find_anomalies(settings: Settings, day: date) -> list[Anomaly]:
+    """Measure what has changed up to `day`, judge it, keep the anomalies, and return those of `day`.
+
+    Earlier days that something has landed for since they were measured are judged again. What is wrong on the newest
+    day is told, once for a source, and told again when the source is well.
+    """
+    with connect(settings, "transformer", application_name="anomalies") as warehouse:
+        warehouse.execute("select pg_advisory_xact_lock(%s)", [_LOCK])  # the runs of a backfill do this side by side
+        measured = measure(warehouse, day - timedelta(days=WINDOW), day)
+        values = history(warehouse, day - timedelta(days=2 * WINDOW), day)
+        special = special_days(settings, day - timedelta(days=2 * WINDOW), day)
+        for each in sorted({*measured, day}):
+            found = judge(values, each, special)
+            _keep(warehouse, each, found)
+        is_newest = day >= (newest_day(warehouse) or day)
+    if is_newest:
+        _tell(settings, day, found)
+    return found
+
+
+def _keep(warehouse: psycopg.Connection, day: date, found: Sequence[Anomaly]) -> None:
+    warehouse.execute("delete from quality.anomalies where day = %s", [day])
+    rows = [(a.day, a.metric, a.value, a.expected, a.lower, a.upper, a.score, a.reason) for a in found]
+    warehouse.cursor().executemany(
+        """
+        insert into quality.anomalies (day, metric, value, expected, lower, upper, score, reason)
+        values (%s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        rows,
+    )
+
+
+def _tell(settings: Settings, day: date, found: Sequence[Anomaly]) -> None:
+    by_source: dict[str, list[Anomaly]] = {}
+    sources = by_cause(anomaly.metric for anomaly in found)
+    for anomaly in found:
+        by_source.setdefault(sources[anomaly.metric], []).append(anomaly)
+    for source, anomalies in by_source.items():
+        lines = [f"Day {day}, {len(anomalies)} metrics of {source}:", *(a.reason for a in anomalies[:5])]
+        raise_alert(settings, _CAUSE + source, "\n".join(lines))
+    for cause in open_causes(settings, _CAUSE):
+        if (source := cause.removeprefix(_CAUSE)) not in by_source:
+            told = f"On {day} {source} is as its history says.{_still_wrong(settings, day, source)}"
+            settle_alert(settings, cause, told)
+
+
+def _still_wrong(settings: Settings, day: date, source: str) -> str:
+    with connect(settings, "transformer", application_name="anomalies") as warehouse:
+        rows = warehouse.execute(
+            "select day, metric from quality.anomalies where day >= %s and day < %s",
+            [day - timedelta(days=_REMEMBERED), day],
+        ).fetchall()
+    days = sorted({str(one) for one, metric in rows if subject(metric) == source})
+    return f" Not so what landed for {', '.join(days)}." if days else ""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m saas_analytics.quality.anomalies", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--day", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+    arguments = parser.parse_args(argv)
+    try:
+        found = find_anomalies(load_settings(), arguments.day)
+    except (SettingsError, WarehouseError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for anomaly in found:
+        print(f"{anomaly.day} {anomaly.metric}: {anomaly.reason}")
+    print(f"{len(found)} anomalies on {arguments.day}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""How long ago each source landed, by the limits in dbt's sources: printed, and kept in quality.source_freshness.
+
+python -m saas_analytics.quality.freshness
+
+A stale source is told, and stops nothing: what did land is to be seen. A source of which nothing has ever landed is one
+that this warehouse does not use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from saas_analytics.pipeline.failing_rows import masked_text
+from saas_analytics.pipeline.transform import run_dbt, run_id_of_process, target_path
+from saas_analytics.quality.alerts import open_causes, raise_alerts, settle_alerts
+from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.warehouse import WarehouseError, connect
+
+
+def check_freshness(settings: Settings) -> list[dict[str, Any]]:
+    """Ask dbt, keep the answer, and return it: `source`, `age_hours`, `limit_hours` and `is_stale` of each source.
+
+    WarehouseError where a source could not be measured.
+    """
+    path = target_path(settings) / "sources.json"
+    path.unlink(missing_ok=True)  # so that what is read is what this dbt wrote
+    outcome = run_dbt(settings, ["--quiet", "source", "freshness"])
+    if not path.exists():
+        raise WarehouseError(f"dbt source freshness wrote no {path}: {outcome.error}")
+    entries = json.loads(path.read_text(encoding="utf-8"))["results"]
+    measured = {entry["unique_id"] for entry in entries}
+    unknown = [
+        f"{end.node}: {masked_text(end.message)}"
+        for end in outcome.nodes
+        if end.status != "success" and end.node not in measured  # dbt leaves them out of the file
+    ]
+    if unknown or not entries:
+        raise WarehouseError(
+            f"dbt could not measure how fresh the sources of warehouse {settings.database} are:\n"
+            + "\n".join(unknown or ["it has asked none; the lines above say why."])
+            + "\nIs the server up (`make status`)? Otherwise look at their `loaded_at_query` in "
+            "dbt/models/staging/_staging__sources.yml."
+        )
+    answers = [_answer(entry) for entry in entries]
+    used = [answer for answer in answers if answer["age_hours"] is not None]
+    run_id = run_id_of_process()
+    with connect(settings, "transformer", application_name="freshness") as warehouse:
+        warehouse.execute("delete from quality.source_freshness where run_id = %s", [run_id])
+        warehouse.cursor().executemany(_WRITE, [{**answer, "run_id": run_id} for answer in used])
+    return used
+
+
+def _answer(entry: dict[str, Any]) -> dict[str, Any]:
+    limit = (entry.get("criteria") or {}).get("error_after") or {}
+    landed = not entry["max_loaded_at"].startswith("0001-")  # where nothing has landed, dbt counts from the year 1
+    return {
+        "source": entry["unique_id"].rpartition(".")[2],
+        "age_hours": round(float(entry["max_loaded_at_time_ago_in_s"]) / 3600, 2) if landed else None,
+        "limit_hours": (limit.get("count") or 0) * _HOURS[limit.get("period") or "hour"] or None,
+        "is_stale": entry["status"] == "error",
+    }
+
+
+_CAUSE = "stale source "
+_HOURS = {"minute": 1 / 60, "hour": 1, "day": 24}
+_WRITE = """
+insert into quality.source_freshness (run_id, source, age_hours, limit_hours, is_stale)
+values (%(run_id)s, %(source)s, %(age_hours)s, %(limit_hours)s, %(is_stale)s)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m saas_analytics.quality.freshness", description=__doc__.splitlines()[0]
+    )
+    parser.parse_args(argv)
+    try:
+        settings = load_settings()
+        answers = check_freshness(settings)
+    except (SettingsError, WarehouseError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    tell(settings, answers)
+    return 0
+
+
+def tell(settings: Settings, answers: Sequence[dict[str, Any]]) -> None:
+    """Print which sources are stale and alert of those that are news; and of those that are fresh again."""
+    stale = {
+        f"{_CAUSE}{answer['source']}": f"{answer['source']} landed {answer['age_hours']} hours ago; "
+        f"{answer['limit_hours']} are allowed"
+        for answer in answers
+        if answer["is_stale"]
+    }
+    if stale:
+        print("\n".join(f"stale: {text}" for text in stale.values()))
+        raise_alerts(settings, "stale sources", stale)
+    else:
+        print("Every source that this warehouse uses is fresh.")
+    fresh = [cause for cause in open_causes(settings, _CAUSE) if cause not in stale]
+    names = ", ".join(cause.removeprefix(_CAUSE) for cause in fresh)
+    settle_alerts(settings, "stale sources", fresh, f"Fresh again: {names}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""The data-quality report of a day: one HTML page and its figures as JSON, from the schemas raw, staging and quality.
+
+    python -m saas_analytics.quality.quality_report --day YYYY-MM-DD
+
+First looks for anomalies of the day. Written to .local/reports/<warehouse>/<day>.html and .json. It holds counts,
+names, rules, and the first rows of failed tests with what is personal masked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from saas_analytics.landing.errors import FileRefused
+from saas_analytics.landing.manifest import read_manifest
+from saas_analytics.landing.zone import corrections, day_directory
+from saas_analytics.pipeline.publish import newest_run
+from saas_analytics.quality.anomalies import find_anomalies
+from saas_analytics.quality.quality_page import page
+from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.warehouse import WarehouseError, connect
+
+Rows = list[dict[str, Any]]
+
+
+def report(settings: Settings, day: date) -> dict[str, Rows]:
+    """The sections of the report of `day` and the run that belongs to this process; each a list of rows."""
+    with connect(settings, "transformer", application_name="quality_report") as warehouse:
+        warehouse.read_only = True
+        run_id = os.environ.get("PIPELINE_RUN_ID") or newest_run(warehouse)
+        values = {"day": day, "run_id": run_id}
+        sections = {name: _rows(warehouse, query, values) for name, query in _QUERIES.items()}
+    sections["completeness"] = _against_manifests(settings, day, sections["completeness"])
+    return {"run": [{"day": day, "run_id": run_id, "warehouse": settings.database}], **sections}
+
+
+def write(settings: Settings, day: date, sections: dict[str, Rows]) -> Path:
+    """Write both files; the path of the page. Each appears whole or not at all."""
+    directory = settings.root / ".local/reports" / settings.database
+    directory.mkdir(parents=True, exist_ok=True)
+    plain = json.loads(json.dumps(sections, default=_plain))
+    for ending, text in (
+        ("json", json.dumps({"day": str(day), "sections": plain}, indent=2)),
+        ("html", page(plain)),
+    ):
+        unfinished = directory / f".{day}.{ending}"
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(directory / f"{day}.{ending}")
+    return directory / f"{day}.html"
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as numbers; dates and times as text."""
+    return str(value) if isinstance(value, date) else float(value)
+
+
+def _rows(warehouse: psycopg.Connection, query: str, values: dict[str, Any]) -> Rows:
+    with warehouse.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, values).fetchall()
+
+
+def _against_manifests(settings: Settings, day: date, landed: Rows) -> Rows:
+    """Beside what landed: the rows that the manifest of the delivery says, and what has a manifest and did not land."""
+    by_source = {row["source"]: row for row in landed}
+    zone = settings.landing_zone
+    delivered = {path.parent.parent.name for path in zone.glob(f"*/dt={day}/_manifest.json")}
+    lacking = {
+        "rows_read": 0,
+        "rows_landed": 0,
+        "rows_rejected": 0,
+        "rows_left_out": 0,
+        "loads": 0,
+        "delivered_on": day,
+    }
+    rows = []
+    for source in sorted(by_source.keys() | {name for name in delivered if name[0] != "_"}):
+        row = by_source.get(source) or {"source": source, "from_zone": 0, **lacking}
+        place = corrections(zone, row["delivered_on"]) if row["delivered_on"] > day else zone
+        wanted, from_zone = _rows_of_manifest(day_directory(place, source, day)), row.pop("from_zone")
+        row["rows_in_manifest"] = wanted
+        if source not in by_source:
+            row["verdict"] = "not landed"
+        elif row["rows_read"] != row["rows_landed"] + row["rows_rejected"] + row["rows_left_out"]:
+            row["verdict"] = "does not add up"
+        elif wanted is None:
+            row["verdict"] = "no manifest"
+        else:
+            row["verdict"] = "complete" if from_zone >= wanted else "rows are lost"
+        rows.append(row)
+    return rows
+
+
+def _rows_of_manifest(directory: Path) -> int | None:
+    """None where there is no manifest, or it does not say."""
+    try:
+        manifest = read_manifest(directory)
+    except FileRefused:
+        return None  # landing has refused it too, and told
+    if manifest is None or any(entry.rows is None for entry in manifest.entries):
+        return None
+    return sum(entry.rows or 0 for entry in manifest.entries)
+
+
+_QUERIES = {
+    "outcomes": """
+        select split_part(node_id, '.', 1) as kind, status, count(*) as nodes, sum(seconds) as seconds
+        from quality.dbt_results
+        where run_id = %(run_id)s
+        group by kind, status
+        order by kind, status
+    """,
+    "failures": """
+        select results.node_id, results.status, results.failures, results.message, failing.rows as first_rows
+        from quality.dbt_results as results
+        left join quality.failing_rows as failing
+            on results.run_id = failing.run_id and results.node_id = failing.node_id
+        where results.run_id = %(run_id)s and results.status not in ('success', 'pass', 'no-op')
+        order by
+            array_position(array['error', 'fail', 'warn'], results.status), results.node_id
+    """,
+    "anomalies": """
+        select day, metric, value, lower, upper, round(score::numeric, 1) as score, reason
+        from quality.anomalies
+        where day > %(day)s - 7 and day <= %(day)s
+        order by day desc, abs(score) desc, metric
+    """,
+    "volumes": """
+        select
+            split_part(metrics.metric, '.', 2) as source,
+            json_agg(json_build_array(metrics.day, metrics.value, found.day is not null) order by metrics.day) as days
+        from quality.daily_metrics as metrics
+        left join quality.anomalies as found on metrics.day = found.day and metrics.metric = found.metric
+        where metrics.metric like 'rows.%%' and metrics.day > %(day)s - 42 and metrics.day <= %(day)s
+        group by metrics.metric
+        order by metrics.metric
+    """,
+    "freshness": """
+        select source, age_hours, limit_hours, is_stale
+        from quality.source_freshness
+        where run_id = (
+            -- By hand, freshness is a run of its own: the newest.
+            select run_id from quality.source_freshness
+            order by run_id = %(run_id)s desc, checked_at desc
+            limit 1
+        )
+        order by is_stale desc, age_hours / nullif(limit_hours, 0) desc nulls last, source
+    """,
+    "completeness": """
+        select source, max(delivered_on) as delivered_on, count(*) as loads, sum(rows_read)::bigint as rows_read,
+            sum(rows_landed)::bigint as rows_landed, sum(rows_rejected)::bigint as rows_rejected,
+            sum(rows_left_out)::bigint as rows_left_out,
+            coalesce(sum(rows_read) filter (where origin = 'zone'), 0)::bigint as from_zone
+        from raw.loads
+        where landed_on = %(day)s and superseded_by is null
+        group by source
+        order by source
+    """,
+    "missing": """
+        select distinct source
+        from raw.loads
+        where landed_on = %(day)s - 1 and origin = 'zone' and superseded_by is null
+            and source not in (select source from raw.loads where landed_on = %(day)s and superseded_by is null)
+        order by source
+    """,
+    "rejects": """
+        select source, rule, count(*) as rows
+        from staging.stg_rejects
+        where landed_on = %(day)s
+        group by source, rule
+        order by count(*) desc, source, rule
+    """,
+    "drift": """
+        select source, column_name, kind, first_seen, last_seen, loads
+        from quality.schema_drift
+        where last_seen > %(day)s - 7
+        order by last_seen desc, source, column_name
+    """,
+    # The tests of dbt/tests: each holds a model against another one, or against what landed. Theirs is a name of three
+    # parts; that of a test of one model ends with a digest.
+    "reconciliations": """
+        select split_part(node_id, '.', 3) as test, status, failures, seconds
+        from quality.dbt_results
+        where run_id = %(run_id)s
+            and node_id like 'test.%%' and (node_id not like 'test.%%.%%.%%' or node_id like 'test.%%.same_totals%%')
+        order by status = 'pass', test
+    """,
+    "test_history": """
+        with of_tests as (
+            select
+                node_id, run_id, status, finished_at,
+                row_number() over (partition by node_id order by finished_at desc) as age
+            from quality.dbt_results
+            where node_id like 'test.%%' and finished_at > %(day)s::date - 30
+        )
+        select
+            split_part(node_id, '.', 3) as test,
+            count(*) filter (where status in ('fail', 'warn', 'error')) as not_passed,
+            count(*) as runs,
+            max(finished_at) filter (where status in ('fail', 'warn', 'error')) as last_time,
+            json_agg(status order by finished_at) filter (where age <= 20) as last_runs
+        from of_tests
+        group by node_id
+        having count(*) filter (where status in ('fail', 'warn', 'error')) > 0
+        order by max(finished_at) filter (where status in ('fail', 'warn', 'error')) desc, test
+        limit 50
+    """,
+    "slowest": """
+        select node_id, seconds, rows_affected, round(usual::numeric, 3) as usual_seconds
+        from quality.dbt_results as results
+        left join lateral (
+            select percentile_cont(0.5) within group (order by before.seconds) as usual
+            from quality.dbt_results as before
+            where before.node_id = results.node_id and before.run_id <> results.run_id
+                and before.finished_at > results.finished_at - interval '30 days'
+        ) as history on true
+        where results.run_id = %(run_id)s
+        order by seconds desc, node_id
+        limit 15
+    """,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m saas_analytics.quality.quality_report", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--day", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = load_settings()
+        find_anomalies(settings, arguments.day)
+        sections = report(settings, arguments.day)
+        print(f"The report: {write(settings, arguments.day, sections)}")
+    except (SettingsError, WarehouseError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except psycopg.errors.UndefinedTable as error:
+        print(f"error: {error.diag.message_primary}: the models are not built. Run `make dbt-build`.", file=sys.stderr)
+        return 1
+    for title, rows in sections.items():
+        print(f"  {len(rows):5d}  {title.replace('_', ' ')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
