@@ -123,7 +123,9 @@ def _send(settings: Settings, title: str, text: str) -> bool:
 
 def _to_slack(settings: Settings, title: str, text: str) -> None:
     _connect_airflow(settings, _SLACK, {"conn_type": "slackwebhook", "password": settings.slack_webhook_url})
-    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier  # takes seconds
+    from airflow.providers.slack.notifications.slack_webhook import (
+        SlackWebhookNotifier,  # takes seconds
+    )
 
     # Escaped, since <!channel> in a value would call everybody.
     message = f"*{html.escape(title, quote=False)}*\n{html.escape(text, quote=False)}"

@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 
 from saas_analytics.quality import alerts
-from saas_analytics.quality.alerts import open_causes, raise_alert, raise_alerts, settle_alert, settle_alerts
-from saas_analytics.quality.freshness import tell
+from saas_analytics.quality.alerts import (
+    open_causes,
+    raise_alert,
+    raise_alerts,
+    settle_alert,
+    settle_alerts,
+)
+from saas_analytics.quality.freshness import report_stale_sources
 from saas_analytics.settings import Settings
 from tests.receivers import hook, mail_server
 
@@ -134,9 +140,9 @@ def test_each_source_that_becomes_stale_is_told(warehouse: Settings) -> None:
 
     with hook() as server:
         settings = told_by_slack(warehouse, server)
-        tell(settings, answers(orders=30, payments=1))
-        tell(settings, answers(orders=54, payments=30))
-        tell(settings, answers(orders=1, payments=54))
+        report_stale_sources(settings, answers(orders=30, payments=1))
+        report_stale_sources(settings, answers(orders=54, payments=30))
+        report_stale_sources(settings, answers(orders=1, payments=54))
     assert [text.splitlines()[:2] for text in server.got] == [
         ["*Failed: stale sources*", "orders landed 30 hours ago; 26 are allowed"],
         ["*Failed: stale sources*", "payments landed 30 hours ago; 26 are allowed"],

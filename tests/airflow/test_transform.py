@@ -12,9 +12,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from saas_analytics.landing.command import prepare
+from saas_analytics.cli import main
+from saas_analytics.landing.execution import prepare
 from saas_analytics.pipeline.transform import APPLICATION_NAME, built_by, fingerprint, record_build
-from saas_analytics.quality import freshness
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import patience, wait_until
 
@@ -27,7 +27,7 @@ RUN = ("run", "--full-refresh", "--select", MODEL)
 def start(settings: Settings, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """dbt on one model that needs nothing landed, or as the arguments say."""
     return subprocess.Popen(
-        [sys.executable, "-m", "saas_analytics.pipeline.transform", *(arguments or RUN)],
+        [sys.executable, "-m", "saas_analytics", "dbt", *(arguments or RUN)],
         cwd=PROJECT_ROOT,
         env={**os.environ, **settings.environment(), **environment},
         stdout=subprocess.PIPE,
@@ -149,7 +149,7 @@ def test_a_source_that_cannot_be_measured_is_not_fresh(
         server.execute("grant select (load_id, source, superseded_by) on raw.loads to transformer")
     for key, value in warehouse.environment().items():
         monkeypatch.setenv(key, value)
-    assert freshness.main([]) == 1
+    assert main(["freshness"]) == 1
     said = capsys.readouterr().err
     assert f"dbt could not measure how fresh the sources of warehouse {warehouse.database} are:" in said
     assert "\nsource.saas_analytics.raw.orders: " in said and "permission denied for table loads" in said

@@ -61,7 +61,7 @@ def task_of(tasks: ModuleType, dag_id: str, task_id: str) -> Any:
     with DAG(dag_id):
         if task_id == "dbt_build":
             return tasks.WarehouseBuild(task_id=task_id, manifest=Path("manifest.json"), frugal=dag_id == MICROBATCH)
-        return tasks.Command(task_id=task_id, module="data_gen.land")
+        return tasks.Command(task_id=task_id, command="land")
 
 
 def ended(settings: Settings, run: str, **statuses: str) -> None:
