@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import resource
 import signal
 import subprocess
