@@ -55,8 +55,7 @@ trigger: $(READY)  ## Run the pipeline in Airflow for a day, and wait: [DAY=2026
 	@$(ANALYTICS) trigger $(if $(DAY),--day "$(DAY)")
 
 backfill: $(READY)  ## Run the pipeline in Airflow for many days, and wait: FROM=2026-01-01 [TO=2026-01-07]
-	@$(if $(FROM),,$(error make backfill needs FROM=YYYY-MM-DD, the first day; TO is the last, by default yesterday))\
-	$(ANALYTICS) backfill --from "$(FROM)" $(if $(TO),--to "$(TO)")
+	@$(ANALYTICS) backfill $(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)")
 
 kpis: $(READY)  ## The newest key figures, with sparklines
 	@$(ANALYTICS) kpis
