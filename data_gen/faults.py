@@ -266,7 +266,7 @@ def copy_with_faults(
     except (OSError, ValueError) as error:
         raise AnalyticsError(
             f"{error}. --from must be a landing zone made without defects "
-            "(docs/synthetic-company.md), and --out must not exist."
+            "(docs/reference/synthetic-company.md), and --out must not exist."
         ) from error
     for fault in faults:
         what = f"{fault.kind:12} {fault.source} {fault.column or ''}".rstrip()

@@ -352,8 +352,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         Setting(
             "RAW_RETENTION_DAYS",
-            'How long landed rows are kept in the schema raw. Read "What is kept" in the '
-            "documentation of the pipeline before you change it.",
+            'How long landed rows are kept in the schema raw. Before you change it, read "What is '
+            'kept" in docs/reference/quality.md.',
             DAYS,
             default="0",
             attribute="raw_retention_days",

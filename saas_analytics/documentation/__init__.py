@@ -1,1 +1,1 @@
-"""The documentation site: pages made from the project and the warehouse, beside those written by hand in docs/."""
+"""The documentation site: pages made from the project and the warehouse, and the pages in docs/."""

@@ -1,4 +1,4 @@
-"""Draws diagrams as SVG without a program or a network: boxes in layers from left to right, joined by curves.
+"""Draws diagrams as SVG without an external program or a network: boxes in layers from left to right, joined by curves.
 
 `draw` takes boxes and edges; `flowchart` reads the part of Mermaid's language that the project's pages use.
 """
@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-CHARACTER, ROW, HEADING, PADDING = 7.3, 19.0, 27.0, 11.0  # pixels, for a monospaced font of 12 pixels
+CHARACTER, ROW, HEADING, PADDING = (
+    7.3,
+    19.0,
+    27.0,
+    11.0,
+)  # pixels, for a monospaced font of 12 pixels
 GAP_ACROSS, GAP_DOWN, GAP_OF_LABEL = 48.0, 20.0, 44.0
 SWEEPS = 8
 
 
 class DiagramError(Exception):
-    """A diagram cannot be read. The message says which line, and what can be."""
+    """A diagram cannot be drawn. The message says which line, and what is supported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From a box to another one at its right; a row is the text of one, where the edge does not end at the heading."""
+    """From a box to one on its right. A row is the text of the row at which the edge ends; None: at the heading."""
 
     left: str
     right: str
@@ -66,16 +71,24 @@ def draw(boxes: Mapping[str, Box], edges: Sequence[Edge], title: str) -> str:
     """An SVG element. Its colours are those of the page: see theme/static/site.css."""
     depths = _depths(boxes, edges)
     # An edge that passes a column takes a place in it, so that it does not run under a box.
-    passing = {(edge, depth): f"{n} {depth}" for n, edge in enumerate(edges) for depth in _passed(edge, depths)}
+    passing = {
+        (edge, depth): f"{n} {depth}"
+        for n, edge in enumerate(edges)
+        for depth in _passed(edge, depths)
+    }
     everything = {**boxes, **dict.fromkeys(passing.values(), _PASSAGE)}
     hops = [hop for edge in edges for hop in _hops(edge, passing, depths)]
-    columns = _columns(boxes, hops, {**depths, **{name: depth for (_, depth), name in passing.items()}})
+    columns = _columns(
+        boxes, hops, {**depths, **{name: depth for (_, depth), name in passing.items()}}
+    )
     places, width, height = _places(everything, edges, columns)
     parts = [
         f'<svg class="diagram" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
         f'role="img" aria-label="{escape(title, quote=True)}" xmlns="http://www.w3.org/2000/svg">'
     ]
-    across = {name: max(everything[n].width for n in column) for column in columns for name in column}
+    across = {
+        name: max(everything[n].width for n in column) for column in columns for name in column
+    }
     for edge in edges:
         stops = [
             (places[name][0], places[name][0] + across[name], places[name][1])
@@ -92,7 +105,9 @@ def _passed(edge: Edge, depths: Mapping[str, int]) -> range:
     return range(depths[edge.left] + 1, depths[edge.right])
 
 
-def _hops(edge: Edge, passing: Mapping[tuple[Edge, int], str], depths: Mapping[str, int]) -> list[tuple[str, str]]:
+def _hops(
+    edge: Edge, passing: Mapping[tuple[Edge, int], str], depths: Mapping[str, int]
+) -> list[tuple[str, str]]:
     stops = [edge.left, *(passing[edge, depth] for depth in _passed(edge, depths)), edge.right]
     return list(pairwise(stops))
 
@@ -107,12 +122,14 @@ def flowchart(text: str) -> str:
         match = _ARROW.fullmatch(line.strip())
         if match is None:
             raise DiagramError(
-                f"Line {number} of the diagram cannot be drawn: {line.strip()!r}. Known are `flowchart LR` and arrows "
-                "`a[text] -->|text| b[(text)]`; teach saas_analytics/documentation/diagrams.py more, or write it so."
+                f"Line {number} of the diagram cannot be drawn: {line.strip()!r}. Supported are `flowchart LR` "
+                "and arrows `a[text] -->|text| b[(text)]`. Rewrite it, or extend diagrams.py."
             )
         for name, round_open, label in (match.group("a", "ra", "ta"), match.group("b", "rb", "tb")):
             if label is not None:
-                boxes[name] = Box(label.replace("<br>", "\n"), kind="table" if round_open else "plain")
+                boxes[name] = Box(
+                    label.replace("<br>", "\n"), kind="table" if round_open else "plain"
+                )
             elif name not in boxes:
                 boxes[name] = Box(name)
         edges.append(Edge(match["a"], match["b"], label=match["label"] or ""))
@@ -135,15 +152,21 @@ def _depths(boxes: Mapping[str, Box], edges: Sequence[Edge]) -> dict[str, int]:
 
     def depth_of(name: str, seen: frozenset[str]) -> int:
         if name in seen:
-            raise DiagramError(f"The diagram has a circle through {name}: it cannot be drawn from left to right.")
+            raise DiagramError(
+                f"The diagram has a circle through {name}, so it cannot be drawn from left to right."
+            )
         if name not in depths:
-            depths[name] = max((depth_of(left, seen | {name}) + 1 for left in lefts[name]), default=0)
+            depths[name] = max(
+                (depth_of(left, seen | {name}) + 1 for left in lefts[name]), default=0
+            )
         return depths[name]
 
     return {name: depth_of(name, frozenset()) for name in boxes if name in lefts}
 
 
-def _columns(boxes: Mapping[str, Box], hops: Sequence[tuple[str, str]], depths: Mapping[str, int]) -> list[list[str]]:
+def _columns(
+    boxes: Mapping[str, Box], hops: Sequence[tuple[str, str]], depths: Mapping[str, int]
+) -> list[list[str]]:
     """Names by column, each near its neighbours; boxes that no edge joins fill the columns up."""
     columns: list[list[str]] = [[] for _ in range(max(depths.values(), default=0) + 1)]
     for name, depth in depths.items():
@@ -158,7 +181,10 @@ def _columns(boxes: Mapping[str, Box], hops: Sequence[tuple[str, str]], depths: 
             column.sort(key=lambda name: _mean([rank[n] for n in neighbours[name]], rank[name]))
     for name in boxes:
         if name not in depths:
-            least = min(columns, key=lambda column: sum(boxes[n].height + GAP_DOWN for n in column if n in boxes))
+            least = min(
+                columns,
+                key=lambda column: sum(boxes[n].height + GAP_DOWN for n in column if n in boxes),
+            )
             least.append(name)
     return columns
 
@@ -170,7 +196,9 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 def _places(
     boxes: Mapping[str, Box], edges: Sequence[Edge], columns: Sequence[Sequence[str]]
 ) -> tuple[dict[str, Place], float, float]:
-    heights = [sum(boxes[name].height + GAP_DOWN for name in column) - GAP_DOWN for column in columns]
+    heights = [
+        sum(boxes[name].height + GAP_DOWN for name in column) - GAP_DOWN for column in columns
+    ]
     places: dict[str, Place] = {}
     across = 1.0
     for column, height in zip(columns, heights, strict=True):
@@ -178,13 +206,21 @@ def _places(
         for name in column:
             places[name] = (across, down)
             down += boxes[name].height + GAP_DOWN
-        labels = [len(edge.label) * CHARACTER + GAP_OF_LABEL for edge in edges if edge.left in column and edge.label]
-        across += max((boxes[name].width for name in column), default=0) + max([GAP_ACROSS, *labels])
+        labels = [
+            len(edge.label) * CHARACTER + GAP_OF_LABEL
+            for edge in edges
+            if edge.left in column and edge.label
+        ]
+        across += max((boxes[name].width for name in column), default=0) + max(
+            [GAP_ACROSS, *labels]
+        )
     right = max(places[name][0] + boxes[name].width for name in boxes)
     return places, right + 1, max(heights) + 2
 
 
-def _ends(boxes: Mapping[str, Box], places: Mapping[str, Place], edge: Edge) -> tuple[float, float, float, float]:
+def _ends(
+    boxes: Mapping[str, Box], places: Mapping[str, Place], edge: Edge
+) -> tuple[float, float, float, float]:
     x1, y1 = places[edge.left]
     x2, y2 = places[edge.right]
     left, right = boxes[edge.left], boxes[edge.right]
@@ -199,7 +235,10 @@ def _row(box: Box, text: str | None) -> float:
 
 
 def _curve(
-    boxes: Mapping[str, Box], places: Mapping[str, Place], edge: Edge, stops: Sequence[tuple[float, float, float]]
+    boxes: Mapping[str, Box],
+    places: Mapping[str, Place],
+    edge: Edge,
+    stops: Sequence[tuple[float, float, float]],
 ) -> str:
     """Through its stops: from and to where, across, it runs straight through a column, and how far down."""
     x1, y1, x2, y2 = _ends(boxes, places, edge)
@@ -222,7 +261,8 @@ def _curve(
 def _title(edge: Edge) -> str:
     """What a pointer on the line shows, and a screen reader says."""
     left, right = (
-        f"{name}.{row}" if row else name for name, row in ((edge.left, edge.left_row), (edge.right, edge.right_row))
+        f"{name}.{row}" if row else name
+        for name, row in ((edge.left, edge.left_row), (edge.right, edge.right_row))
     )
     return f"<title>{escape(left)} → {escape(right)}</title>"
 
@@ -237,14 +277,22 @@ def _rectangle(box: Box, place: Place) -> str:
     x, y = place
     heading = HEADING + ROW * (len(box.lines) - 1)
     size = f'width="{box.width:.1f}" height="{box.height:.1f}"'
-    parts = [f'<g class="box {box.kind}" transform="translate({x:.1f},{y:.1f})"><rect class="body" {size} rx="5"/>']
-    parts.append(f'<path class="head" d="{_round_top(box.width, heading, open_below=bool(box.rows))}"/>')
+    parts = [
+        f'<g class="box {box.kind}" transform="translate({x:.1f},{y:.1f})"><rect class="body" {size} rx="5"/>'
+    ]
+    parts.append(
+        f'<path class="head" d="{_round_top(box.width, heading, open_below=bool(box.rows))}"/>'
+    )
     for number, line in enumerate(box.lines):
-        parts.append(f'<text class="title" x="{PADDING}" y="{18 + ROW * number}">{escape(line)}</text>')
+        parts.append(
+            f'<text class="title" x="{PADDING}" y="{18 + ROW * number}">{escape(line)}</text>'
+        )
     for number, (mark, text) in enumerate(box.rows):
         down = heading + ROW * number + 14
         parts.append(f'<text class="mark" x="{PADDING}" y="{down:.1f}">{escape(mark)}</text>')
-        parts.append(f'<text x="{PADDING + 4 * CHARACTER:.1f}" y="{down:.1f}">{escape(text)}</text>')
+        parts.append(
+            f'<text x="{PADDING + 4 * CHARACTER:.1f}" y="{down:.1f}">{escape(text)}</text>'
+        )
     inside = "".join([*parts, "</g>"])
     return f'<a href="{escape(box.link, quote=True)}">{inside}</a>' if box.link else inside
 

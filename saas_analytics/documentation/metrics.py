@@ -1,6 +1,7 @@
 """The page of metrics: definitions from the models, formulas from docs/metrics.yml, examples from dbt's unit tests.
 
-An example cannot rot: `make dbt-build` runs its unit test, and the formula is checked here against every row of it.
+An example cannot go stale: `make dbt-build` runs its unit test, and this module checks the formula against each of
+its rows.
 """
 
 from __future__ import annotations
@@ -19,15 +20,20 @@ from saas_analytics.documentation.markdown import code, table, text
 from saas_analytics.documentation.project import Project
 from saas_analytics.errors import AnalyticsError
 
-_PLACES = Decimal("0.0001")  # as far as unit tests write ratios out
-_OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+_PLACES = Decimal("0.0001")  # the precision of ratios in unit tests
+_OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
 _MOST_ROWS = 12
 
 Row = Mapping[str, Any]
 
 
 class MetricError(AnalyticsError):
-    """A metric of docs/metrics.yml is not what the models say. The message says which, and where."""
+    """A metric of docs/metrics.yml contradicts the models. The message says which metric, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,9 @@ def read_metrics(path: Path) -> list[Metric]:
         for entry in entries:
             model, _, column = entry["column"].partition(".")
             if ("formula" in entry) == ("counts" in entry):
-                raise MetricError(f"{path}, {entry['metric']}: it needs either `formula` or `counts`.")
+                raise MetricError(
+                    f"{path}, {entry['metric']}: it needs either `formula` or `counts`."
+                )
             metrics.append(
                 Metric(
                     *(area, entry["metric"], model, column),
@@ -62,13 +70,13 @@ def read_metrics(path: Path) -> list[Metric]:
 
 
 def page(project: Project, metrics: Sequence[Metric]) -> dict[str, str]:
-    """The page; raises a MetricError where a metric does not agree with its model or its unit test."""
+    """The page. MetricError if a metric does not agree with its model or its unit test."""
     lines = [
         "# Formulas and worked examples",
         "",
-        "Each figure is a column of one model. Its meaning is what the model says of it; the example is a unit "
-        "test of the model, "
-        "which `make dbt-build` runs. What people ask about is explained in [Metrics](metrics.md).",
+        "Each figure is a column of one model. Its meaning is the description in the model. The example is a unit "
+        "test of the model, which `make dbt-build` runs. [Metrics](reference/metrics.md) has the definitions that "
+        "people ask about.",
         "",
     ]
     area = None
@@ -83,17 +91,25 @@ def page(project: Project, metrics: Sequence[Metric]) -> dict[str, str]:
 def _lines(project: Project, metric: Metric) -> list[str]:
     model = project.models.get(metric.model)
     if model is None or metric.column not in model["columns"]:
-        raise MetricError(f"docs/metrics.yml, {metric.name}: there is no column {metric.model}.{metric.column}.")
+        raise MetricError(
+            f"docs/metrics.yml, {metric.name}: there is no column {metric.model}.{metric.column}."
+        )
     test = project.unit_tests.get(metric.example)
     if test is None or test["model"] != metric.model:
-        raise MetricError(f"docs/metrics.yml, {metric.name}: {metric.model} has no unit test {metric.example}.")
+        raise MetricError(
+            f"docs/metrics.yml, {metric.name}: {metric.model} has no unit test {metric.example}."
+        )
     rows = test["expect"]["rows"]
     if not isinstance(rows, list):
-        raise MetricError(f"docs/metrics.yml, {metric.name}: {metric.example} does not list the rows that it expects.")
+        raise MetricError(
+            f"docs/metrics.yml, {metric.name}: {metric.example} does not list the rows that it expects."
+        )
     names = columns_in(metric.formula) if metric.formula else []
     shown = list(dict.fromkeys([*metric.shows, *names, metric.column]))
     if unknown := [name for name in shown if name not in rows[0]]:
-        raise MetricError(f"docs/metrics.yml, {metric.name}: {metric.example} expects no {', '.join(unknown)}.")
+        raise MetricError(
+            f"docs/metrics.yml, {metric.name}: {metric.example} expects no {', '.join(unknown)}."
+        )
     defined = f"{code(metric.column)} of [{code(metric.model)}](#model-{metric.model}): "
     lines = [defined + text(model["columns"][metric.column]["description"]), ""]
     if metric.formula:
@@ -107,7 +123,12 @@ def _lines(project: Project, metric: Metric) -> list[str]:
     if not metric.formula:
         lines += _given(test)
         lines += ["Then the model gives:", ""]
-    lines += [table(list(map(code, shown)), [[_cell(row.get(name)) for name in shown] for row in rows[:_MOST_ROWS]])]
+    lines += [
+        table(
+            list(map(code, shown)),
+            [[_cell(row.get(name)) for name in shown] for row in rows[:_MOST_ROWS]],
+        )
+    ]
     if len(rows) > _MOST_ROWS:
         lines += [f"and {len(rows) - _MOST_ROWS} more rows.", ""]
     return lines
@@ -122,7 +143,10 @@ def _given(test: Mapping[str, Any]) -> list[str]:
             lines += [
                 f"{code(given['input'])}:",
                 "",
-                table(list(map(code, names)), [[_cell(row.get(name)) for name in names] for row in rows[:_MOST_ROWS]]),
+                table(
+                    list(map(code, names)),
+                    [[_cell(row.get(name)) for name in names] for row in rows[:_MOST_ROWS]],
+                ),
             ]
             if len(rows) > _MOST_ROWS:
                 lines += [f"and {len(rows) - _MOST_ROWS} more rows.", ""]
@@ -134,25 +158,30 @@ def _cell(value: object) -> str:
 
 
 def check(metric: Metric, rows: Sequence[Row]) -> None:
-    """Raise a MetricError where a row of the unit test expects something else than the formula gives."""
+    """Raise MetricError if a row of the unit test expects another value than the formula gives."""
     for row in rows:
         expected, found = _number(row[metric.column]), evaluate(metric.formula, row)
-        agree = expected == found if expected is None or found is None else abs(expected - found) <= _PLACES / 2
+        agree = (
+            expected == found
+            if expected is None or found is None
+            else abs(expected - found) <= _PLACES / 2
+        )
         if not agree:
             raise MetricError(
                 f"docs/metrics.yml, {metric.name}: {metric.formula} gives {found}, and {metric.example} expects "
-                f"{expected} in "
-                f"the row {dict(row)}. Correct the formula or the model."
+                f"{expected} in the row {dict(row)}. Correct the formula or the model."
             )
 
 
 def columns_in(formula: str) -> list[str]:
-    names = (node.id for node in ast.walk(ast.parse(formula, mode="eval")) if isinstance(node, ast.Name))
+    names = (
+        node.id for node in ast.walk(ast.parse(formula, mode="eval")) if isinstance(node, ast.Name)
+    )
     return sorted(set(names), key=formula.index)
 
 
 def evaluate(formula: str, row: Row) -> Decimal | None:
-    """The value of a formula in a row; None where a part of it is NULL, or for a division by 0."""
+    """The value of a formula in a row; None if a part of it is NULL or it divides by 0."""
 
     def value(node: ast.AST) -> Decimal | None:
         match node:
@@ -166,7 +195,7 @@ def evaluate(formula: str, row: Row) -> Decimal | None:
                 return _number(row[node.id])
             case ast.Constant():
                 return Decimal(str(node.value))
-        raise MetricError(f"{formula!r} has more in it than columns, numbers, brackets and + - * /.")
+        raise MetricError(f"{formula!r} may only have columns, numbers, brackets and + - * /.")
 
     return value(ast.parse(formula, mode="eval").body)
 
@@ -181,7 +210,7 @@ def _number(value: object) -> Decimal | None:
 
 
 def _instructive(row: Row, names: Sequence[str]) -> tuple[int, int]:
-    """Rows whose numbers are all there, not 0 and different show best what a formula does."""
+    """A sort key: rows whose numbers are present, not 0 and different show best what a formula does."""
     values = [_number(row[name]) for name in names]
     return sum(value is not None and value != 0 for value in values), len(set(values))
 

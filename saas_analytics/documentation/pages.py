@@ -1,4 +1,4 @@
-"""The pages that are made from the project: diagrams, dictionary, contracts, performance."""
+"""The pages that are made from the project: diagrams, dictionary, contracts, settings, performance."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from saas_analytics.documentation.project import (
     columns_of,
     key_of,
 )
+from saas_analytics.settings_table import SECTIONS
 
 Pages = dict[str, str]  # path under the site's source, and its Markdown
 
@@ -41,7 +42,10 @@ def dictionary(project: Project) -> Pages:
     parts: dict[str, list[str]] = {}
     for name, node in project.models.items():
         parts.setdefault(project.part(node), []).append(name)
-    pages = {f"dictionary/{part}.md": _dictionary_page(project, part, names) for part, names in parts.items()}
+    pages = {
+        f"dictionary/{part}.md": _dictionary_page(project, part, names)
+        for part, names in parts.items()
+    }
     ordered = sorted(parts, key=_order_of_part)
     index = [
         "# Data dictionary",
@@ -53,11 +57,14 @@ def dictionary(project: Project) -> Pages:
     for part in ordered:
         index += [f"## [{_part_title(part)}]({part}.md)", ""]
         index += [
-            f"- [{code(name)}](#model-{name}): {text(_first_sentence(project.models[name]))}" for name in parts[part]
+            f"- [{code(name)}](#model-{name}): {text(_first_sentence(project.models[name]))}"
+            for name in parts[part]
         ]
         index.append("")
     listed = "\n".join(ordered)
-    pages["dictionary/index.md"] = "\n".join([*index, f"```{{toctree}}\n:hidden:\n\n{listed}\n```", ""])
+    pages["dictionary/index.md"] = "\n".join(
+        [*index, f"```{{toctree}}\n:hidden:\n\n{listed}\n```", ""]
+    )
     return pages
 
 
@@ -98,7 +105,7 @@ def _facts_of_model(project: Project, name: str, node: Node) -> str:
     kind = node["config"]["materialized"] if node["resource_type"] == "model" else "seed"
     facts = [f"{code(node['schema'] + '.' + name)}, {kind}"]
     if key := project.key(name):
-        facts.append("a row is named by " + ", ".join(map(code, key)))
+        facts.append("key: " + ", ".join(map(code, key)))
     if owner := (node["config"].get("meta") or {}).get("owner"):
         facts.append(f"owner: {text(owner)}")
     lineage = f'<a href="../dbt.html#!/{node["resource_type"]}/{node["unique_id"]}">definition and lineage</a>'
@@ -106,7 +113,11 @@ def _facts_of_model(project: Project, name: str, node: Node) -> str:
 
 
 def _rules(project: Project, name: str, column: str, about: Mapping[str, Any]) -> str:
-    rules = ["not null" for constraint in about.get("constraints") or [] if constraint["type"] == "not_null"]
+    rules = [
+        "not null"
+        for constraint in about.get("constraints") or []
+        if constraint["type"] == "not_null"
+    ]
     for test in project.tests[name]:
         metadata = test.get("test_metadata") or {}
         arguments = metadata.get("kwargs") or {}
@@ -153,25 +164,21 @@ def diagrams(project: Project) -> Pages:
                 "",
                 "# Entity-relationship diagrams",
                 "",
-                "A line goes from a key, at the left, to the columns that hold its values; PK is what names a "
-                "row, FK what "
-                "names a row of another table. A box leads to its description.",
+                "A line goes from a key, on the left, to the columns that hold its values. PK marks the primary "
+                "key of a table, FK a foreign key. A box links to its description.",
                 "",
                 "## The warehouse",
                 "",
-                "Core: dimensions and facts. A line is a test that runs with each build; a dashed one is a key "
-                "that no test holds, "
-                "as what it names may land later. `_sk` is the key of a version of a dimension; columns that are "
-                "no keys are left "
-                "out. Days of all facts are in `dim_date`.",
+                "Core: dimensions and facts. A line is a test that runs with each build. A dashed line is a key "
+                "without a test, because the row that it names may land later. `_sk` is the key of a version of a "
+                "dimension. Only keys are shown. The days of all facts are in `dim_date`.",
                 "",
                 _svg(_core_diagram(project)),
                 "",
                 "## The sources",
                 "",
-                "What is delivered, by the [contracts](contracts/index.md). Sources promise nothing: a row whose "
-                "key is not there "
-                "is kept, and [the models](how/incremental.md) take it up when it comes.",
+                "What the sources deliver, by the [contracts](contracts/index.md). A row whose key names nothing "
+                "that has landed is kept, and [the models](incremental.md) connect it when its key lands.",
                 "",
                 _svg(_source_diagram(project)),
                 "",
@@ -186,7 +193,9 @@ def _svg(drawn: str) -> str:
 
 def _core_diagram(project: Project) -> str:
     names = [
-        n for n, node in project.models.items() if n.startswith(("dim_", "fact_")) and node["resource_type"] == "model"
+        n
+        for n, node in project.models.items()
+        if n.startswith(("dim_", "fact_")) and node["resource_type"] == "model"
     ]
     tested = [r for r in project.references if r.table in names and r.to in names]
     known = {(reference.table, reference.column) for reference in tested}
@@ -196,18 +205,29 @@ def _core_diagram(project: Project) -> str:
     for name in names:
         keys, ours = project.key(name), {r.column for r in references if r.table == name}
         pointed_at = {r.to_column for r in references if r.to == name}
-        shown = [c for c in project.models[name]["columns"] if c in ours or c in keys or c in pointed_at]
+        shown = [
+            c for c in project.models[name]["columns"] if c in ours or c in keys or c in pointed_at
+        ]
         # A version's own key stands for the columns that make it.
-        rows = tuple(("FK" if c in ours else "PK" if c in keys or c in pointed_at else "", c) for c in shown)
+        rows = tuple(
+            ("FK" if c in ours else "PK" if c in keys or c in pointed_at else "", c) for c in shown
+        )
         kind = "dimension" if name.startswith("dim_") else "fact"
         boxes[name] = Box(name, rows, f"dictionary/core.html#model-{name.replace('_', '-')}", kind)
-    edges = [*map(_edge, tested), *(replace(_edge(reference), dashed=True) for reference in untested)]
+    edges = [
+        *map(_edge, tested),
+        *(replace(_edge(reference), dashed=True) for reference in untested),
+    ]
     return draw(boxes, edges, "Dimensions and facts")
 
 
 def _by_name(project: Project, names: Sequence[str]) -> list[Reference]:
     """Columns of facts that are called as the key of another fact is, as a contract's column is."""
-    owners = {key[0]: name for name in names if name.startswith("fact_") and len(key := project.key(name)) == 1}
+    owners = {
+        key[0]: name
+        for name in names
+        if name.startswith("fact_") and len(key := project.key(name)) == 1
+    }
     owned = {reference.column for reference in project.contract_references}
     return [
         Reference(name, column, owners[column], column)
@@ -223,7 +243,10 @@ def _source_diagram(project: Project) -> str:
     for source, contract in project.contracts.items():
         ours = {r.column for r in references if r.table == source}
         rows = tuple(
-            ("PK" if column.get("primaryKey") else "FK" if column["name"] in ours else "", column["name"])
+            (
+                "PK" if column.get("primaryKey") else "FK" if column["name"] in ours else "",
+                column["name"],
+            )
             for column in columns_of(contract)
         )
         kind = "dimension" if any(r.to == source for r in references) else "fact"
@@ -240,9 +263,12 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
     pages = {}
     for source, contract in project.contracts.items():
         schema = contract["schema"][0]
-        properties = {entry["property"]: entry["value"] for entry in schema.get("customProperties") or []}
+        properties = {
+            entry["property"]: entry["value"] for entry in schema.get("customProperties") or []
+        }
         service = {
-            entry["property"]: f"{entry['value']} {entry.get('unit', '')}" for entry in contract["slaProperties"]
+            entry["property"]: f"{entry['value']} {entry.get('unit', '')}"
+            for entry in contract["slaProperties"]
         }
         rows = [
             (
@@ -262,8 +288,8 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
                 f"{text(contract['description']['purpose'])} {text(schema['dataGranularityDescription'])}",
                 "",
                 f"Version {contract['version']}, delivered as {text(properties.get('deliveryFormat', 'a file'))}; "
-                "stale after "
-                f"{text(service.get('freshness', 'no time'))}. Lands in {code(schema['physicalName'])}, typed in "
+                f"stale after {text(service.get('freshness', 'no time'))}. "
+                f"Lands in {code(schema['physicalName'])}, typed in "
                 f"[{code('stg_' + source)}](#model-stg_{source}).",
                 "",
                 table(("column", "type", "", "class", "meaning"), rows),
@@ -292,8 +318,7 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
             "# Contracts",
             "",
             "What the rows of each source must be. Raw tables, the types in staging and the reasons of rejects "
-            "follow from these "
-            "files.",
+            "follow from these files.",
             "",
             table(("source", "what it holds", "columns"), listing, numbers={2}),
             "",
@@ -312,28 +337,49 @@ def _options(column: Mapping[str, Any]) -> str:
     return f" ({text('; '.join(said))})" if said else ""
 
 
+def settings() -> Pages:
+    """The page of the settings, from the one table of them."""
+    lines = [
+        "# Settings",
+        "",
+        "Settings are lines `KEY=value` in `.env`. `make up` makes that file (mode 600). A variable of "
+        "the shell or of make wins over it. After a change run `make down && make up`. "
+        "`analytics settings` prints every value, and where it was set.",
+        "",
+    ]
+    for section, entries in SECTIONS.items():
+        rows = [
+            (
+                code(setting.key),
+                code(setting.default)
+                or (f"`make up`: {setting.made}" if setting.made else "empty"),
+                text(setting.meaning),
+            )
+            for setting in entries
+        ]
+        lines += [f"## {text(section)}", "", table(("setting", "default", "meaning"), rows), ""]
+    return {"settings.md": "\n".join(lines)}
+
+
 def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str) -> Pages:
     """What is partitioned and indexed, from the configuration of the models, and what each model cost."""
-    exact = {n: node for n, node in project.models.items() if node["config"].get("unit")}
+    exact = {n: node for n, node in project.models.items() if node["config"].get("rebuild_key")}
     lines = [
         "# Performance notes",
         "",
-        "A build costs what landed since the last one: each model rebuilds the units that changed, and a unit is "
-        "the least "
-        "that it can rebuild ([how](how/incremental.md)). `make bench` measures generating, landing and building.",
+        "A build costs what landed since the last one: each model rebuilds only the rows of the rebuild keys that "
+        "changed ([how](incremental.md)). `make bench` measures generating, landing and building.",
         "",
         "## What each model costs",
         "",
     ]
     if costs is None:
-        lines += [text(f"No warehouse told it when this site was built: {why_not}"), ""]
+        lines += [text(f"No warehouse was available when this site was built: {why_not}"), ""]
     else:
         lines += [
             "From `quality.dbt_results` and the catalogue of the warehouse that this site was built from. "
-            "*First* is the oldest "
-            "run that is kept, which builds the whole history where it was the first of all; *last* is the "
-            "newest, with the rows "
-            "that it wrote. A build runs several models side by side.",
+            "*First* is the oldest run that is kept. If no older run was deleted, it built the whole history. "
+            "*Last* is the newest run, with the rows that it wrote. A build runs several models in parallel.",
             "",
         ]
         for layer in reversed(LAYERS):
@@ -351,12 +397,20 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
                 if name in project.models and project.models[name]["fqn"][1] == layer
             ]
             if rows:
-                heading = ("model", "first, s", "median, s", "last, s", "rows written", "rows", "on disk")
+                heading = (
+                    "model",
+                    "first, s",
+                    "median, s",
+                    "last, s",
+                    "rows written",
+                    "rows",
+                    "on disk",
+                )
                 lines += [f"### {LAYERS[layer]}", "", table(heading, rows, numbers=range(1, 7)), ""]
     lines += [
         "## What is partitioned",
         "",
-        "Raw tables: one partition for each landed day and origin, so that a day is swapped whole. Of the models:",
+        "Raw tables have one partition for each landed day and origin, so a day is replaced whole. Partitioned models:",
         "",
         table(
             ("model", "by months of"),
@@ -369,16 +423,18 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
         "",
         "## What is rebuilt, and what is indexed",
         "",
-        "A build of a model goes through its unit, so that is indexed; the other indexes serve those who read it.",
+        "A build finds the rows of a model by its rebuild key, so every model has an index on it. The other "
+        "indexes serve readers.",
         "",
         table(
-            ("model", "unit of rebuilding", "indexes"),
+            ("model", "rebuild key", "indexes"),
             [
                 (
                     f"[{code(name)}](#model-{name})",
                     ", ".join(map(code, node["config"]["rebuild_key"])),
                     "; ".join(
-                        ", ".join(map(code, index["columns"])) + (" (unique)" if index.get("unique") else "")
+                        ", ".join(map(code, index["columns"]))
+                        + (" (unique)" if index.get("unique") else "")
                         for index in node["config"].get("indexes") or []
                     ),
                 )
@@ -395,4 +451,7 @@ def _size(number: int) -> str:
 
 
 def contract_texts(project: Project, directory: Any) -> dict[str, str]:
-    return {source: (directory / f"{source}.yaml").read_text(encoding="utf-8") for source in project.contracts}
+    return {
+        source: (directory / f"{source}.yaml").read_text(encoding="utf-8")
+        for source in project.contracts
+    }

@@ -18,7 +18,7 @@ LAYERS = {"staging": "Staging", "core": "Core", "marts": "Marts"}
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A column whose values are those of another table's column: tested, or said by a contract."""
+    """A column whose values are those of another table's column, by a test or by a contract."""
 
     table: str
     column: str
@@ -28,7 +28,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Project:
-    """dbt's manifest (and its catalogue, where a warehouse answered), and the contracts by their source."""
+    """dbt's manifest and catalogue (empty if no warehouse answered), and the contracts by their source."""
 
     manifest: Mapping[str, Any]
     catalog: Mapping[str, Any]
@@ -57,7 +57,7 @@ class Project:
 
     @cached_property
     def references(self) -> list[Reference]:
-        """What the tests `relationships` and `relationships_where` hold columns of models to."""
+        """The references that the tests `relationships` and `relationships_where` check."""
         found = []
         for name, tests in self.tests.items():
             for test in tests:
@@ -81,7 +81,7 @@ class Project:
         ]
 
     def key(self, name: str) -> list[str]:
-        """The columns that name a row of a model, by its tests of uniqueness; else by its unique index."""
+        """The key columns of a model, by its tests of uniqueness, else by its unique index; empty without either."""
         for test in self.tests[name]:
             about = test.get("test_metadata") or {}
             if about.get("name") == "every_row" and (key := key_of(about["kwargs"])):
@@ -94,14 +94,14 @@ class Project:
         return []
 
     def column_type(self, node: Node, column: str) -> str:
-        """As it is in the warehouse; as it is declared where no warehouse answered."""
+        """The type in the warehouse, or the declared one if no warehouse answered."""
         known = self.catalog.get("nodes", {}).get(node["unique_id"], {}).get("columns", {})
         if column in known:
             return str(known[column]["type"])
         return str(node["columns"][column].get("data_type") or "")
 
     def part(self, node: Node) -> str:
-        """The page of the data dictionary that a model is on: its schema, and of marts the domain too."""
+        """The page of the data dictionary that a model is on: its schema, and for marts its domain too."""
         if node["resource_type"] == "seed":
             return "seeds"
         folder = Path(node["path"]).parts
@@ -109,7 +109,7 @@ class Project:
 
 
 def key_of(arguments: Mapping[str, Any]) -> list[str]:
-    """The key that a test `every_row` holds a model to; empty where it names none."""
+    """The key that a test `every_row` checks; empty if it names none."""
     return list(arguments.get("enforced_key") or arguments.get("key") or ())
 
 
@@ -124,6 +124,7 @@ def read_project(target: Path, contracts: Path) -> Project:
         manifest=json.loads((target / "manifest.json").read_text(encoding="utf-8")),
         catalog=json.loads(catalog.read_text(encoding="utf-8")) if catalog.exists() else {},
         contracts={
-            path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(contracts.glob("*.yaml"))
+            path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+            for path in sorted(contracts.glob("*.yaml"))
         },
     )

@@ -1,4 +1,4 @@
-"""Serves the documentation site; before it is built, a page that says how to build it."""
+"""Serves the documentation site. Before it is built, a page says how to build it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-# dbt's page is one file with its script and its pictures in it, so these are allowed; nothing is from elsewhere.
+# dbt's page is one file that contains its script and its pictures, so these are allowed. Nothing else is.
 _POLICY = "default-src 'self' data: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' data:; frame-ancestors 'self'"
 
 
 class SiteHandler(SimpleHTTPRequestHandler):
-    """Files of the site, looked for at each request: a site that is built anew is there at once."""
+    """Files of the site, read at each request: a site that is built again is served at once."""
 
     server_version, sys_version = "documentation", ""
 
@@ -20,7 +20,9 @@ class SiteHandler(SimpleHTTPRequestHandler):
         if (Path(self.directory) / "index.html").is_file():
             super().do_GET()
         else:
-            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "The site is not built yet", "Run: make docs")
+            self.send_error(
+                HTTPStatus.SERVICE_UNAVAILABLE, "The site is not built yet", "Run: make docs"
+            )
 
     def list_directory(self, path: object) -> None:
         self.send_error(HTTPStatus.NOT_FOUND)

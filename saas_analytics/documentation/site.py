@@ -1,7 +1,7 @@
-"""Builds the documentation site: the pages of docs/, those made from the project and the warehouse, and dbt's own.
+"""Builds the documentation site: the pages of docs/, dbt's page, and pages from project and warehouse.
 
-Needs no network, and what is built asks for none. Without a warehouse the site has no types of the catalogue, no costs
-and no report, and says so.
+Building the site needs no network, and neither does reading it. Without a warehouse the site has no
+column types of the catalogue, no costs and no report, and says so.
 """
 
 from __future__ import annotations
@@ -26,34 +26,97 @@ from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
 
 THEME = Path(__file__).parent / "theme"
-REPORTS = 30  # the newest ones are in the site
-# The order of the menu: heading, and pages under the site's source, with another title before <> where theirs is too
-# long. A page that comes to none of them is an error.
+REPORTS = 30  # this many of the newest are in the site
+# The order of the menu: a heading and the pages under it, by their path in the site. A title of its own stands before
+# <path>. A page that is in no menu is an error.
 MENU: Sequence[tuple[str, Sequence[str]]] = (
-    ("Start", ("Getting started <readme>",)),
-    ("The data", ("metrics", "metric-examples", "dictionary/index", "erd", "contracts/index", "quality-reports")),
+    (
+        "Start",
+        (
+            "Getting started <readme>",
+            "tutorials/your-own-file",
+            "tutorials/new-metric",
+            "tutorials/*",
+        ),
+    ),
+    (
+        "How-to guides",
+        (
+            *("how-to/source", "how-to/model", "how-to/metric", "how-to/dashboard"),
+            *("how-to/production", "how-to/troubleshooting", "how-to/*"),
+        ),
+    ),
     (
         "Runbooks",
         (
-            *("runbooks/failed-run", "runbooks/late-data", "runbooks/corrected-file", "runbooks/backfill"),
             *(
-                "runbooks/schema-drift",
-                "runbooks/restore",
-                "runbooks/erased-person",
-                "runbooks/full-disk",
-                "runbooks/*",
+                "how-to/runbooks/failed-run",
+                "how-to/runbooks/late-data",
+                "how-to/runbooks/corrected-file",
             ),
+            *(
+                "how-to/runbooks/backfill",
+                "how-to/runbooks/schema-drift",
+                "how-to/runbooks/restore",
+            ),
+            *("how-to/runbooks/erased-person", "how-to/runbooks/full-disk", "how-to/runbooks/*"),
         ),
     ),
-    ("Extend", ("extend/source", "extend/model", "extend/metric", "extend/dashboard", "extend/*")),
-    ("How it works", ("how/*", "performance", "decisions", "contributing", "changelog")),
+    (
+        "Reference",
+        (
+            *(
+                "reference/cli",
+                "settings",
+                "reference/landing",
+                "reference/mappings",
+                "contracts/index",
+            ),
+            *(
+                "reference/models",
+                "dictionary/index",
+                "erd",
+                "reference/metrics",
+                "metric-examples",
+            ),
+            *(
+                "reference/orchestration",
+                "reference/quality",
+                "quality-reports",
+                "reference/dashboards",
+            ),
+            *("reference/containers", "reference/synthetic-company", "reference/*"),
+        ),
+    ),
+    (
+        "Explanation",
+        (
+            *("explanation/architecture", "incremental", "explanation/cost", "performance"),
+            *("explanation/security", "explanation/*"),
+        ),
+    ),
+    ("Project", ("glossary", "decisions", "contributing", "changelog")),
 )
-# Pages of docs/ that are not about how it works, and files at the top that are pages too.
-_PLACES = {"metrics.md": "metrics.md", "index.md": "index.md"}
+# What a link of a page leads to on GitHub, and the page that the site makes of it.
+_MADE = {
+    ".env.template": "settings.md",
+    "dbt/models": "dictionary/index.md",
+    "docs/metrics.yml": "metric-examples.md",
+    "saas_analytics/contracts": "contracts/index.md",
+}
+# Added to the first page: these pages are made from the project, so GitHub does not have them.
+_MADE_PAGES = """
+## Made from this project
+
+[Data dictionary](dictionary/index.md) · [entity-relationship diagrams](erd.md) ·
+<a href="dbt.html">lineage</a> · [contracts](contracts/index.md) · [settings](settings.md) ·
+[formulas and worked examples](metric-examples.md) · [performance notes](performance.md) ·
+[data-quality reports](quality-reports.md)
+"""
 _IMAGES = Path("docs/images")
 _AT_THE_TOP = ("README.md", "DECISIONS.md", "CONTRIBUTING.md", "CHANGELOG.md")
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-# A script of dbt's page that tells its makers who looks, where a project allows that. Ours does not.
+# A tracking script of dbt's page, for projects that allow it. This one does not.
 _TRACKER = re.compile(r'"//[\w.-]+/[\w./-]+/sp\.js"')
 _DRAWING = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)
 
@@ -63,7 +126,7 @@ class SiteError(AnalyticsError):
 
 
 def build(settings: Settings) -> Path:
-    """Build the site of the project and of the warehouse of the settings; the path of its first page."""
+    """Build the site of the project and of the warehouse of the settings, and return the path of its first page."""
     why_not = _generate_dbt_docs(settings)
     project = read_project(target_path(settings), settings.root / "saas_analytics/contracts")
     costs, reports, why_not = _from_the_warehouse(settings) if not why_not else (None, [], why_not)
@@ -78,10 +141,11 @@ def build(settings: Settings) -> Path:
         **pages.diagrams(project),
         **pages.contracts(project, contract_texts),
         **pages.performance(project, costs, why_not),
+        **pages.settings(),
         **metrics.page(project, metrics.read_metrics(settings.root / "docs/metrics.yml")),
         **_reports_page(reports, why_not),
     }
-    made["index.md"] += menu(sorted(made))
+    made["index.md"] += _MADE_PAGES + menu(sorted(made))
     for name, words in made.items():
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,19 +158,25 @@ def build(settings: Settings) -> Path:
     lineage = (target_path(settings) / "static_index.html").read_text(encoding="utf-8")
     lineage = _TRACKER.sub('""', lineage).replace(f"{settings.root}/", "")
     (built / "dbt.html").write_text(lineage, encoding="utf-8")
-    (built / ".nojekyll").touch()  # GitHub Pages leaves out directories that begin with _ without it
+    (built / ".nojekyll").touch()  # without it GitHub Pages skips directories that begin with _
     _replace(site, built)
     return site / "index.html"
 
 
 def _generate_dbt_docs(settings: Settings) -> str:
-    """dbt's manifest, catalogue and page of this project; why there is no catalogue, or nothing where there is one."""
+    """Write dbt's manifest, catalogue and page. Return why there is no catalogue, or "" if there is one."""
     try:
         outcome = run_dbt(settings, ["--quiet", "docs", "generate", "--static"])
     except WarehouseError as error:
         ensure_manifest(settings)
         (target_path(settings) / "catalog.json").unlink(missing_ok=True)
-        command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "docs", "generate", "--static"]
+        command = [
+            str(Path(sys.executable).with_name("dbt")),
+            "--quiet",
+            "docs",
+            "generate",
+            "--static",
+        ]
         done = subprocess.run(
             [*command, "--empty-catalog", "--no-compile"],
             env={**os.environ, **dbt_environment(settings)},
@@ -115,7 +185,9 @@ def _generate_dbt_docs(settings: Settings) -> str:
             text=True,
         )
         if done.returncode:
-            raise SiteError(f"dbt cannot describe its models:\n{done.stdout}{done.stderr}") from error
+            raise SiteError(
+                f"dbt cannot describe its models:\n{done.stdout}{done.stderr}"
+            ) from error
         return str(error)
     if not outcome.success:
         raise SiteError(f"dbt cannot describe its models: {outcome.error or 'see above'}")
@@ -123,7 +195,10 @@ def _generate_dbt_docs(settings: Settings) -> str:
 
 
 def _from_the_warehouse(settings: Settings) -> tuple[dict[str, pages.Cost] | None, list[Path], str]:
-    """What the models cost, and the files of the newest reports; the first of them is made where it is missing."""
+    """Return the cost of each model, the files of the newest reports, and why there are none.
+
+    Writes the report of the newest landed day if it does not exist.
+    """
     with connect(settings, "owner", application_name="documentation") as warehouse:
         (newest,) = warehouse.execute(
             "select max(landed_on) from raw.loads where superseded_by is null"
@@ -155,7 +230,7 @@ class _NamedCost:
         self.cost = pages.Cost(**figures)  # type: ignore[arg-type]
 
 
-# A partitioned table is as large as its partitions; a view takes nothing and is left out.
+# A partitioned table is as large as its partitions. A view takes no space, so it is not listed.
 _COSTS = """
 with runs as (
     select
@@ -192,22 +267,22 @@ inner join tables using (name)
 
 
 def written_pages(root: Path) -> pages.Pages:
-    """The pages of docs/ and of the top level, with their links as they must be in the site."""
-    places = {root / "docs" / name: place for name, place in _PLACES.items()}
-    for path in sorted((root / "docs").rglob("*.md")):
-        inside = path.relative_to(root / "docs")
-        places.setdefault(path, str(inside) if len(inside.parts) > 1 else f"how/{inside}")
-    for name in _AT_THE_TOP:
-        places[root / name] = name.lower()
+    """The pages of docs/ and of the top level, with links that work in the site."""
+    places = {
+        path: str(path.relative_to(root / "docs")) for path in sorted((root / "docs").rglob("*.md"))
+    }
+    places |= {root / name: name.lower() for name in _AT_THE_TOP}
     return {place: _moved(path, place, places, root) for path, place in places.items()}
 
 
 def _moved(path: Path, place: str, places: dict[Path, str], root: Path) -> str:
-    """The text of a page that is `place` in the site. What is no page there, as a directory, is no link."""
+    """The text of the page at `place` in the site. A link to something else in the project becomes its path."""
     try:
         words = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SiteError(f"{path} is not there: the site needs it (saas_analytics/documentation/site.py).") from None
+        raise SiteError(
+            f"{path} does not exist: the site needs it (saas_analytics/documentation/site.py)."
+        ) from None
 
     def link(match: re.Match[str]) -> str:
         label, target = match.groups()
@@ -218,28 +293,33 @@ def _moved(path: Path, place: str, places: dict[Path, str], root: Path) -> str:
         if file in places:
             return f"[{label}]({os.path.relpath(places[file], Path(place).parent)}{hash_}{anchor})"
         if not file.exists():
-            if file.is_relative_to(root / "docs"):  # a page that is made, or dbt's; Sphinx says so where it is none
-                made = os.path.relpath(file.relative_to(root / "docs"), Path(place).parent)
-                return f"[{label}]({made}{hash_}{anchor})" if name.endswith(".md") else f'<a href="{made}">{label}</a>'
-            raise SiteError(f"{path} links to {target}, and there is no {file}. Correct the link.")
+            raise SiteError(
+                f"{path} links to {target}, but {file} does not exist. Correct the link."
+            )
         if file.is_relative_to(root / _IMAGES):
             return f"[{label}]({os.path.relpath(Path('images') / file.name, Path(place).parent)})"
-        source = re.match(r"saas_analytics/contracts(?:/(\w+)\.yaml)?$", str(file.relative_to(root)))
-        if source:
-            made = f"contracts/{source[1] or 'index'}.md"
+        inside = str(file.relative_to(root))
+        made = re.sub(
+            r"^saas_analytics/contracts/(\w+)\.yaml$", r"contracts/\1.md", _MADE.get(inside, inside)
+        )
+        if made != inside:
             return f"[{label}]({os.path.relpath(made, Path(place).parent)})"
-        return f"{label} (`{file.relative_to(root)}`)" if file.name not in label else f"`{file.relative_to(root)}`"
+        return f"{label} (`{inside}`)" if file.name not in label else f"`{inside}`"
 
-    # README's drawing has groups, which ours have not; what it shows is on the first page.
+    # `diagrams` cannot draw the groups of README's flow chart; the first page has a simpler one.
     if path.name == "README.md":
         words = _DRAWING.sub("", words)
     return _LINK.sub(link, words)
 
 
 def menu(names: Sequence[str]) -> str:
-    """The tables of contents that make the menu; every page is in one of them."""
+    """The tables of contents that make the menu. SiteError if a page is in none of them."""
     left = [name.removesuffix(".md") for name in names if name != "index.md"]
-    left = [name for name in left if not name.startswith(("dictionary/", "contracts/")) or name.endswith("/index")]
+    left = [
+        name
+        for name in left
+        if not name.startswith(("dictionary/", "contracts/")) or name.endswith("/index")
+    ]
     parts = []
     for heading, patterns in MENU:
         entries: list[str] = []
@@ -251,7 +331,9 @@ def menu(names: Sequence[str]) -> str:
         listed = "\n".join(entries)
         parts.append(f"\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{listed}\n```\n")
     if left:
-        raise SiteError(f"These pages are in no menu: {', '.join(left)}. Add their folder to MENU in {__file__}.")
+        raise SiteError(
+            f"These pages are in no menu: {', '.join(left)}. Add their folder to MENU in {__file__}."
+        )
     return "".join(parts)
 
 
@@ -260,14 +342,16 @@ def _reports_page(reports: Sequence[Path], why_not: str) -> pages.Pages:
         "# Data-quality reports",
         "",
         "Each run of the pipeline ends with a report of its day: what did not pass, freshness, completeness "
-        "against what was read, "
-        "rejects by rule, drift, the history of tests and the slowest models. Of a test that failed it shows the first "
-        "rows, without "
-        "what says who somebody is. By hand: `python -m saas_analytics.quality.quality_report --day YYYY-MM-DD`.",
+        "against what was read, rejects by rule, drift, the history of tests and the slowest models. For a failed "
+        "test it shows the first rows, with personal data masked. By hand: "
+        "`analytics quality-report --day YYYY-MM-DD`.",
         "",
     ]
     if not reports:
-        lines += [f"There was none when this site was built: {why_not or 'no day has been run'}", ""]
+        lines += [
+            f"There was no report when this site was built: {why_not or 'no day has been run'}",
+            "",
+        ]
     lines += [f'- <a href="reports/{report.name}">{report.stem}</a>' for report in reports]
     return {"quality-reports.md": "\n".join([*lines, ""])}
 
@@ -275,7 +359,15 @@ def _reports_page(reports: Sequence[Path], why_not: str) -> pages.Pages:
 def _sphinx(root: Path, source: Path, built: Path, work: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--builder", "html"]
     done = subprocess.run(
-        [*command, "--conf-dir", str(THEME), "--doctree-dir", str(work / "doctrees"), str(source), str(built)],
+        [
+            *command,
+            "--conf-dir",
+            str(THEME),
+            "--doctree-dir",
+            str(work / "doctrees"),
+            str(source),
+            str(built),
+        ],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root), "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
@@ -284,13 +376,13 @@ def _sphinx(root: Path, source: Path, built: Path, work: Path) -> None:
     )
     if done.returncode:
         raise SiteError(
-            f"The site cannot be built. What Sphinx says of the pages in {source}:\n{done.stdout}{done.stderr}"
+            f"The site cannot be built. Sphinx says about the pages in {source}:\n{done.stdout}{done.stderr}"
         )
     (built / ".buildinfo").unlink(missing_ok=True)
 
 
 def _replace(site: Path, built: Path) -> None:
-    """Put what was built into `site`, entry by entry: the directory stays, as a container may have it mounted."""
+    """Replace the content of `site`, entry by entry: the directory stays, as a container may have it mounted."""
     site.mkdir(exist_ok=True)
     for entry in [*site.iterdir()]:
         if entry.is_dir():

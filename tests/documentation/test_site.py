@@ -1,6 +1,6 @@
-"""The documentation site of a real stack: every link leads somewhere, nothing asks outside, commands of pages run.
+"""The documentation site of a real stack: links work, no page loads from outside, the commands on pages run.
 
-One stack serves all of it; what is said in a runbook is done in it, in the order of the menu.
+One stack serves all tests. The commands of the pages run in it, in the order of the menu.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ RUNNABLE = re.compile(r"^( *)```sh runnable\n(.*?)^\1```$", re.DOTALL | re.MULTI
 DOCS = PROJECT_ROOT / "docs"
 
 
-def test_commands_that_are_run_are_on_the_pages_that_are_searched_for_them() -> None:
-    assert not [path.name for path in PROJECT_ROOT.glob("*.md") if RUNNABLE.search(path.read_text())]
+def test_runnable_commands_are_only_on_pages_in_docs() -> None:
+    assert not [
+        path.name for path in PROJECT_ROOT.glob("*.md") if RUNNABLE.search(path.read_text())
+    ]
 
 
 def pages_with_commands() -> list[Path]:
@@ -37,7 +39,12 @@ def pages_with_commands() -> list[Path]:
     pages = [path for path in sorted(DOCS.rglob("*.md")) if RUNNABLE.search(path.read_text())]
     names = [str(path.relative_to(DOCS).with_suffix("")) for path in pages]
     rank = {name: order.index(name) if name in order else len(order) for name in names}
-    return [page for _, page in sorted(zip(names, pages, strict=True), key=lambda pair: (rank[pair[0]], pair[0]))]
+    return [
+        page
+        for _, page in sorted(
+            zip(names, pages, strict=True), key=lambda pair: (rank[pair[0]], pair[0])
+        )
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def pages(site: Path) -> dict[Path, BeautifulSoup]:
     }
 
 
-def test_every_link_leads_somewhere(site: Path, pages: dict[Path, BeautifulSoup]) -> None:
+def test_every_link_works(site: Path, pages: dict[Path, BeautifulSoup]) -> None:
     anchors = {page: {tag["id"] for tag in soup.find_all(id=True)} for page, soup in pages.items()}
     lineage = (site / "dbt.html").read_text(encoding="utf-8")
     wrong, followed = [], 0
@@ -81,44 +88,57 @@ def test_every_link_leads_somewhere(site: Path, pages: dict[Path, BeautifulSoup]
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
             fragment = unquote(parts.fragment)
             if not target.is_file():
-                wrong.append(f"{page.relative_to(site)}: {link} leads to no file")
+                wrong.append(f"{page.relative_to(site)}: {link} is a dead link")
             elif target.name == "dbt.html":
                 node = fragment.rpartition("/")[2]
                 if "." in node and f'"{node}"' not in lineage:
-                    wrong.append(f"{page.relative_to(site)}: {link} names what dbt does not know")
+                    wrong.append(
+                        f"{page.relative_to(site)}: {link} names a node that dbt does not know"
+                    )
             elif fragment and fragment not in anchors[target]:
-                wrong.append(f"{page.relative_to(site)}: {link} leads to no place in its page")
+                wrong.append(f"{page.relative_to(site)}: {link} has an unknown anchor")
     assert not wrong, "\n".join(wrong)
     assert followed > 1000
-    assert all((site / f"runbooks/{path.stem}.html").exists() for path in (DOCS / "runbooks").glob("*.md"))
+    written = [path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md")]
+    assert len(written) > 20
+    assert not [path for path in written if not (site / path).exists()]
 
 
-def test_no_page_asks_for_anything_from_outside(site: Path, pages: dict[Path, BeautifulSoup]) -> None:
+def test_no_page_loads_anything_from_outside(site: Path, pages: dict[Path, BeautifulSoup]) -> None:
     loaded = [
         f"{page.relative_to(site)}: {tag.name} {address}"
         for page, soup in pages.items()
-        for tag in soup.find_all(["script", "link", "img", "iframe", "source", "object", "embed", "use"])
+        for tag in soup.find_all(
+            ["script", "link", "img", "iframe", "source", "object", "embed", "use"]
+        )
         for address in (tag.get("src"), tag.get("href"), tag.get("data"))
-        if address and re.match(r"(https?:)?//", str(address)) and tag.get("rel") not in (["canonical"], ["license"])
+        if address
+        and re.match(r"(https?:)?//", str(address))
+        and tag.get("rel") not in (["canonical"], ["license"])
     ]
     for style in [*site.rglob("*.css"), *site.rglob("*.html")]:
         loaded += [
             f"{style.relative_to(site)}: {found}"
-            for found in re.findall(r"""(?:@import\s+|url\()["']?(?:https?:)?//[^"')\s]+""", style.read_text("utf-8"))
+            for found in re.findall(
+                r"""(?:@import\s+|url\()["']?(?:https?:)?//[^"')\s]+""", style.read_text("utf-8")
+            )
         ]
     for script in [*site.rglob("*.js"), site / "dbt.html"]:
         loaded += [
             f"{script.relative_to(site)}: {found}"
             for found in re.findall(
-                r"""(?:\.src|import|fetch)\s*[=(]\s*["'](?:https?:)?//[^"']+""", script.read_text("utf-8")
+                r"""(?:\.src|import|fetch)\s*[=(]\s*["'](?:https?:)?//[^"']+""",
+                script.read_text("utf-8"),
             )
         ]
     assert not loaded, "\n".join(loaded)
 
 
-def test_the_site_tells_nothing_of_the_machine(site: Path, built_stack: Stack) -> None:
+def test_the_site_has_no_secret_and_no_path_of_the_machine(site: Path, built_stack: Stack) -> None:
     secrets = [
-        line.partition("=")[2] for line in (built_stack.root / ".env").read_text().splitlines() if "PASSWORD=" in line
+        line.partition("=")[2]
+        for line in (built_stack.root / ".env").read_text().splitlines()
+        if "PASSWORD=" in line
     ]
     assert len(secrets) > 5
     for path in site.rglob("*"):
@@ -135,22 +155,28 @@ def test_the_dictionary_has_every_model_and_column(site: Path, built_stack: Stac
             " join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped"
             " where relnamespace::regnamespace::text in ('staging', 'core', 'marts')"
             " and relkind in ('r', 'p', 'v') and not relispartition and relname not like '%probe'"
-            " and relowner <> 'warehouse_owner'::regrole"  # its views for dashboards are no models
+            " and relowner <> 'warehouse_owner'::regrole"  # its views for dashboards are not models
         ).fetchall()
     described: dict[str, set[str]] = {}
     for page in (site / "dictionary").glob("*.html"):
-        for section in BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").find_all("section"):
+        for section in BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").find_all(
+            "section"
+        ):
             if section.h2 and (table := section.find("table")):
                 name = section.h2.get_text().rstrip("¶#")
                 described[name] = {row.td.get_text() for row in table.find_all("tr") if row.td}
     missing = [
-        f"{schema}.{table}.{column}" for schema, table, column in rows if column not in described.get(table, set())
+        f"{schema}.{table}.{column}"
+        for schema, table, column in rows
+        if column not in described.get(table, set())
     ]
     assert len(described) > 100
     assert not missing
 
 
-def test_the_diagrams_have_every_table_and_what_a_fact_refers_to(site: Path, built_stack: Stack) -> None:
+def test_the_diagrams_have_every_table_and_every_reference_of_a_fact(
+    site: Path, built_stack: Stack
+) -> None:
     with connect(built_stack.settings, "owner") as warehouse:
         core = warehouse.execute(
             "select relname from pg_class where relnamespace = 'core'::regnamespace and relname ~ '^(dim|fact)_'"
@@ -162,12 +188,21 @@ def test_the_diagrams_have_every_table_and_what_a_fact_refers_to(site: Path, bui
             " where relnamespace = 'core'::regnamespace and relname ~ '^fact_' and relkind in ('r', 'p')"
             " and not relispartition and attname ~ '_sk$' and not attisdropped"
         ).fetchall()
-    warehouse_drawn, sources_drawn = BeautifulSoup((site / "erd.html").read_text(), "html.parser").select("svg.diagram")
-    assert {tag.get_text() for tag in warehouse_drawn.select("text.title")} == {name for (name,) in core}
-    ends = {tag.get_text().partition(" → ")[2] for tag in warehouse_drawn.select("g.edge:not(.dashed) > title")}
+    warehouse_drawn, sources_drawn = BeautifulSoup(
+        (site / "erd.html").read_text(), "html.parser"
+    ).select("svg.diagram")
+    assert {tag.get_text() for tag in warehouse_drawn.select("text.title")} == {
+        name for (name,) in core
+    }
+    ends = {
+        tag.get_text().partition(" → ")[2]
+        for tag in warehouse_drawn.select("g.edge:not(.dashed) > title")
+    }
     assert len(keys) > 10
     assert {name.removeprefix("core.") for (name,) in keys} <= ends
-    contracts = {path.stem for path in (built_stack.root / "saas_analytics/contracts").glob("*.yaml")}
+    contracts = {
+        path.stem for path in (built_stack.root / "saas_analytics/contracts").glob("*.yaml")
+    }
     assert {tag.get_text() for tag in sources_drawn.select("text.title")} == contracts
     assert {tag.get_text() for tag in sources_drawn.select("g.edge > title")} >= {
         *("customers.customer_id → orders.customer_id", "orders.order_id → order_items.order_id"),
@@ -175,7 +210,7 @@ def test_the_diagrams_have_every_table_and_what_a_fact_refers_to(site: Path, bui
     }
 
 
-def test_the_performance_notes_tell_what_each_mart_costs_and_what_is_kept_in_which_order(
+def test_the_performance_notes_have_the_cost_of_each_mart_and_the_indexes_of_each_model(
     site: Path, built_stack: Stack
 ) -> None:
     with connect(built_stack.settings, "owner") as warehouse:
@@ -200,15 +235,27 @@ def test_the_performance_notes_tell_what_each_mart_costs_and_what_is_kept_in_whi
     tables: dict[str, dict[str, list[str]]] = {}
     for found in page.select("table"):
         rows = [[cell.get_text() for cell in row.select("td")] for row in found.select("tbody tr")]
-        tables.setdefault(found.select("th")[-1].get_text(), {}).update({row[0]: row[1:] for row in rows})
+        tables.setdefault(found.select("th")[-1].get_text(), {}).update(
+            {row[0]: row[1:] for row in rows}
+        )
     costs, kept = tables["on disk"], tables["indexes"]
     assert len(marts) > 20
     for (name,) in marts:
         first, median, last, _, _, size = costs[name]
-        assert float(first) > 0 and float(median) > 0 and float(last) > 0 and size.endswith(("kB", "MB")), name
+        assert (
+            float(first) > 0
+            and float(median) > 0
+            and float(last) > 0
+            and size.endswith(("kB", "MB"))
+        ), name
     assert set(tables["by months of"]) == {name for (name,) in partitioned}
     there = {(name, columns) for name, columns in indexes}
-    said = {(name, columns) for name, (_, listed) in kept.items() for columns in listed.split("; ") if columns}
+    said = {
+        (name, columns)
+        for name, (_, listed) in kept.items()
+        for columns in listed.split("; ")
+        if columns
+    }
     assert len(said) > 100
     assert said <= there
 
@@ -225,7 +272,9 @@ def test_the_server_shows_the_site_and_nothing_else(site: Path, built_stack: Sta
         assert refused.value.code == 404
 
 
-@pytest.mark.parametrize("page", pages_with_commands(), ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize(
+    "page", pages_with_commands(), ids=lambda page: str(page.relative_to(DOCS))
+)
 def test_runnable_commands_run(built_stack: Stack, page: Path) -> None:
     for number, script in enumerate(scripts(page), start=1):
         done = subprocess.run(
@@ -237,11 +286,13 @@ def test_runnable_commands_run(built_stack: Stack, page: Path) -> None:
             text=True,
             timeout=patience(300),
         )
-        assert done.returncode == 0, f"{page.name}, block {number}:\n{script}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, (
+            f"{page.name}, block {number}:\n{script}\n{done.stdout}\n{done.stderr}"
+        )
 
 
 def scripts(page: Path) -> Iterator[str]:
-    """The runnable blocks of a page, without the indentation of the list that they stand in."""
+    """The runnable blocks of a page, without the indentation of the list around them."""
     for indent, script in RUNNABLE.findall(page.read_text()):
         yield "\n".join(line.removeprefix(indent) for line in script.splitlines())
 

@@ -80,7 +80,7 @@ def test_amounts_of_orders_are_added_within_a_currency() -> None:
 
 
 def test_a_dashboard_has_the_filters_that_its_documentation_names() -> None:
-    text = (PROJECT_ROOT / "docs/dashboards.md").read_text("utf-8")
+    text = (PROJECT_ROOT / "docs/reference/dashboards.md").read_text("utf-8")
     named = {
         row[0]: row[2].split(", ")
         for row in re.findall(r"^\| ([A-Z][^|]*) \| ([^|]*) \| ([^|]*) \|$", text, re.M)

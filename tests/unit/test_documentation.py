@@ -1,4 +1,4 @@
-"""Diagrams, formulas and links of the documentation site, where a small example says more than the whole site."""
+"""Diagrams, formulas, settings and links of the documentation site, on small examples."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from saas_analytics.documentation import markdown, metrics, site
+from saas_analytics.documentation import markdown, metrics, pages, site
 from saas_analytics.documentation.diagrams import Box, DiagramError, Edge, draw, flowchart
 from saas_analytics.documentation.metrics import Metric, MetricError
+from saas_analytics.settings import KEYS, PROJECT_ROOT
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -109,38 +110,77 @@ def test_a_flow_chart_of_mermaid_is_drawn() -> None:
         flowchart("flowchart LR\n a --> b\n b --> a")
 
 
-def test_words_are_no_markdown_but_for_code() -> None:
+def test_marks_of_markdown_are_escaped_except_code() -> None:
     assert markdown.text("a_b | <c> `d_e|f` *g*") == r"a\_b \| \<c\> `d_e\|f` \*g\*"
     assert markdown.text("a lonely ` and a_b") == r"a lonely \` and a\_b"
 
 
-def test_links_of_pages_lead_to_where_the_pages_are_in_the_site(tmp_path: Path) -> None:
-    for name in (
+def test_links_of_pages_lead_to_their_place_in_the_site(tmp_path: Path) -> None:
+    names = (
         "README.md",
         "DECISIONS.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "docs/index.md",
-        "docs/metrics.md",
-    ):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("nothing")
-    (tmp_path / "dbt").mkdir()
-    (tmp_path / "docs/landing.md").write_text("# Landing")
-    text = "[m](docs/metrics.md#growth) [l](docs/landing.md) [d](dbt) [x](https://example.com) [here](#a)"
-    (tmp_path / "README.md").write_text(text)
-    (tmp_path / "docs/metrics.md").write_text(
-        "[l](landing.md) [e](erd.md) [g](dbt.html) [top](../README.md)"
+        "docs/reference/metrics.md",
     )
-    pages = site.written_pages(tmp_path)
-    assert pages["readme.md"] == (
-        "[m](metrics.md#growth) [l](how/landing.md) d (`dbt`) [x](https://example.com) [here](#a)"
+    made = (
+        ".env.template",
+        "docs/metrics.yml",
+        "dbt/models/a.yml",
+        "saas_analytics/contracts/orders.yaml",
+    )
+    for name in (*names, *made):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("nothing")
+    (tmp_path / "docs/landing.md").write_text("# Landing")
+    text = "[m](docs/reference/metrics.md#growth) [l](docs/landing.md) [d](dbt) [x](https://example.com) [here](#a)"
+    (tmp_path / "README.md").write_text(text)
+    text = (
+        "[l](../landing.md) [o](../../saas_analytics/contracts/orders.yaml) [top](../../README.md)"
+    )
+    (tmp_path / "docs/reference/metrics.md").write_text(text)
+    text = (
+        "[c](../saas_analytics/contracts) [s](../.env.template) [f](metrics.yml) [d](../dbt/models)"
+    )
+    (tmp_path / "docs/index.md").write_text(text)
+    written = site.written_pages(tmp_path)
+    assert written["readme.md"] == (
+        "[m](reference/metrics.md#growth) [l](landing.md) d (`dbt`) [x](https://example.com) [here](#a)"
     )
     assert (
-        pages["metrics.md"]
-        == '[l](how/landing.md) [e](erd.md) <a href="dbt.html">g</a> [top](readme.md)'
+        written["reference/metrics.md"]
+        == "[l](../landing.md) [o](../contracts/orders.md) [top](../readme.md)"
     )
-    (tmp_path / "docs/landing.md").write_text("[x](../gone.sql)")
+    assert written["index.md"] == (
+        "[c](contracts/index.md) [s](settings.md) [f](metric-examples.md) [d](dictionary/index.md)"
+    )
+    (tmp_path / "docs/landing.md").write_text("[x](gone.md)")
     with pytest.raises(site.SiteError, match="gone"):
         site.written_pages(tmp_path)
+
+
+def test_links_of_pages_work_on_github() -> None:
+    """A page that only the site has is not linked to from a page that GitHub shows."""
+    assert len(site.written_pages(PROJECT_ROOT)) > 20  # raises at a dead link
+
+
+def test_every_page_is_in_one_menu() -> None:
+    names = list(site.written_pages(PROJECT_ROOT))
+    menu = site.menu(names)
+    for name in names:
+        listed = re.findall(
+            rf"^(?:.* <)?{re.escape(name.removesuffix('.md'))}>?$", menu, re.MULTILINE
+        )
+        assert len(listed) == (name != "index.md"), name
+    with pytest.raises(site.SiteError, match="secret"):
+        site.menu([*names, "secret/page.md"])
+
+
+def test_the_page_of_the_settings_has_each_with_its_default_and_meaning() -> None:
+    page = pages.settings()["settings.md"]
+    assert [key for key in KEYS if page.count(f"\n| `{key}` |") != 1] == []
+    assert "| `WAREHOUSE_DB` | `analytics` | The warehouse (database) that commands" in page
+    assert "| `WAREHOUSE_PORT` | `make up`: the first free port from 15432 |" in page
+    assert page.index("## Airflow") < page.index("`AIRFLOW_PORT`") < page.index("## Data")

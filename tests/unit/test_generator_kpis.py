@@ -1,6 +1,6 @@
 """The answer key's figures: the true ones are those of the clean rows, the recoverable ones those of the cleaned files.
 
-Cleaning is written here a second time, row by row, as docs/synthetic-company.md describes it.
+Cleaning is written here a second time, row by row, as docs/reference/synthetic-company.md describes it.
 """
 
 from __future__ import annotations

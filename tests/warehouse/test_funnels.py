@@ -168,7 +168,7 @@ def steps_walked(connection: psycopg.Connection) -> Iterator[Step]:
 def walk(
     start: Event, events: Sequence[Event], mode: str, window: timedelta, steps: Sequence[str]
 ) -> list[datetime]:
-    """The moments of the steps that an attempt reaches, by docs/metrics.md and decision 32."""
+    """The moments of the steps that an attempt reaches, by docs/reference/metrics.md and decision 32."""
     later = [
         event for event in events if start.at <= event.at <= start.at + window and event != start
     ]

@@ -2,7 +2,7 @@
 and after weeks of the generator's dirt all models are what a full refresh makes of it (law 1).
 
 The answer key comes from the generator's plan of a day, not from the files that were written; see
-docs/synthetic-company.md.
+docs/reference/synthetic-company.md.
 """
 
 from __future__ import annotations
