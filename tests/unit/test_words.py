@@ -84,11 +84,13 @@ def tracked() -> list[Path]:
     command = ["git", "ls-files", "-z"]
     listed = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, check=True).stdout
     paths = [Path(name) for name in listed.decode().split("\0") if name]
-    return [
-        path
-        for path in paths
-        if path.suffix not in SKIPPED_SUFFIXES and not is_below(path, SKIPPED) and (PROJECT_ROOT / path).is_file()
-    ]
+    kept = [path for path in paths if path.suffix not in SKIPPED_SUFFIXES]
+    return [path for path in kept if not is_below(path, SKIPPED) and exists(path)]
+
+
+def exists(path: Path) -> bool:
+    """False for a file that is deleted, and not yet in git."""
+    return (PROJECT_ROOT / path).is_file()
 
 
 def is_below(path: Path, places: tuple[str, ...]) -> bool:
@@ -96,7 +98,7 @@ def is_below(path: Path, places: tuple[str, ...]) -> bool:
 
 
 def prose(path: Path, text: str) -> str:
-    """A line as it is read for words: names in code of Markdown are an interface, and are blanked."""
+    """A line as it is read for words: names in code of Markdown are an interface, so not read."""
     return _CODE.sub("``", text) if path.suffix == ".md" else text
 
 
@@ -124,7 +126,7 @@ def may_be_longer(path: Path, line: str) -> bool:
 def long_lines(path: Path, text: str) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), start=1):
         if len(line) > MOST_CHARACTERS and not may_be_longer(path, line):
-            yield f"{path}:{number}: {len(line)} characters. At most {MOST_CHARACTERS}: break the line."
+            yield f"{path}:{number}: {len(line)} characters, at most {MOST_CHARACTERS} are allowed."
 
 
 def converted() -> Iterator[tuple[Path, str]]:
@@ -139,9 +141,8 @@ def test_the_words_are_those_of_the_field() -> None:
 
 
 def test_lines_are_not_too_long() -> None:
-    found = [
-        message for path, text in converted() if path.suffix in LIMITED_SUFFIXES for message in long_lines(path, text)
-    ]
+    limited = [(path, text) for path, text in converted() if path.suffix in LIMITED_SUFFIXES]
+    found = [message for path, text in limited for message in long_lines(path, text)]
     assert not found, "\n".join(found)
 
 
@@ -188,7 +189,8 @@ def test_other_words_are_left_alone(text: str) -> None:
 
 def test_a_long_line_is_found_unless_it_cannot_be_broken() -> None:
     long = "word " * 30
-    assert list(long_lines(Path("a.md"), f"short\n{long}"))[0].startswith("a.md:2: 150 characters")
+    (message,) = long_lines(Path("a.md"), f"short\n{long}")
+    assert message.startswith("a.md:2: 150 characters")
     assert list(long_lines(Path("a.sql"), f"| {long}"))
     address = f"https://example.com/{'page/' * 20}"
     for unbreakable in (f"| {long}", f"See [the page]({address})", address, "x" * 150):
