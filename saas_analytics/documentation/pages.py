@@ -178,7 +178,7 @@ def diagrams(project: Project) -> Pages:
                 "## The sources",
                 "",
                 "What the sources deliver, by the [contracts](contracts/index.md). A row whose key names nothing "
-                "that has landed is kept, and [the models](incremental.md) connect it when its key lands.",
+                "that has landed is kept, and [the models](explanation/exactness.md) connect it when its key lands.",
                 "",
                 _svg(_source_diagram(project)),
                 "",
@@ -368,7 +368,7 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
         "# Performance notes",
         "",
         "A build costs what landed since the last one: each model rebuilds only the rows of the rebuild keys that "
-        "changed ([how](incremental.md)). `make bench` measures generating, landing and building.",
+        "changed ([how](explanation/exactness.md)). `make bench` measures generating, landing and building.",
         "",
         "## What each model costs",
         "",

@@ -91,7 +91,7 @@ MENU: Sequence[tuple[str, Sequence[str]]] = (
     (
         "Explanation",
         (
-            *("explanation/architecture", "incremental", "explanation/cost", "performance"),
+            *("explanation/architecture", "explanation/exactness", "explanation/cost", "performance"),
             *("explanation/security", "explanation/*"),
         ),
     ),

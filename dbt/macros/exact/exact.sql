@@ -7,7 +7,7 @@
   none, has become valid), `compares_to` (upstreams whose changes its affected_when finds by comparing, without a feed), `indexes`, `partition_by` (a date column of the unit: one partition a month),
   `index_lookup` (its exact upstreams, each with the columns by which few units are looked up there, and with which an index of it begins:
   the planner may then do nothing else in the definition).
-  docs/incremental.md explains the mechanism, markers.sql what a model says of itself.
+  docs/explanation/exactness.md explains the mechanism, markers.sql what a model says of itself.
 -#}
 {% materialization exact, adapter="postgres" %}
     {% set existing = load_cached_relation(this) %}

@@ -1,5 +1,5 @@
 {#-
-  What a model says about its own increments. docs/incremental.md explains the mechanism.
+  What a model says about its own increments. docs/explanation/exactness.md explains the mechanism.
 
   Every macro here renders to a comment beside a condition that is always true, so that the compiled model is its full
   definition and nothing else: it can be read, run and compared as it is. The materializations `exact` and `landed`
