@@ -1,9 +1,10 @@
 #!/bin/sh
-# Starts the stack in containers: ./deploy.sh dev builds the image here; ./deploy.sh prod starts pinned images, and refuses
-# settings that are not fit for production, each with its mend. --check only looks. What it does: saas_analytics/stack/deploy.py
+# Starts the stack in containers: ./deploy.sh dev builds the images here; ./deploy.sh prod starts
+# pinned images, refuses unsafe settings and says how to fix each one. --check starts nothing.
+# What it does: saas_analytics/stack/deploy.py
 set -eu
 cd "$(dirname "$0")"
 if [ ! -x .venv/bin/python ] || [ uv.lock -nt .venv/.synced ]; then
     sh infrastructure/setup.sh
 fi
-exec .venv/bin/python -m saas_analytics.stack.deploy "$@"
+exec .venv/bin/python -m saas_analytics deploy "$@"

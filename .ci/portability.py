@@ -35,7 +35,9 @@ FORBIDDEN = {
     r'"': "a name that needs no quotes",
 }
 
-_SILENT = re.compile(r"\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}|/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'", re.DOTALL)
+_SILENT = re.compile(
+    r"\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}|/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'", re.DOTALL
+)
 
 
 def findings(sql: str) -> Iterator[tuple[int, str, str]]:

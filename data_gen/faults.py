@@ -1,6 +1,6 @@
 """Command line: gives a generated landing zone faults of whole files, and says which: what monitoring has to find.
 
-    python -m data_gen.faults --from raw --out faulty --day 2026-03-01 --days 60 [--seed 1] [--every 3]
+    analytics faults --from raw --out faulty --day 2026-03-01 --days 60 [--seed 1] [--every 3]
 
 The zone is copied (files without a fault as hard links), and `_truth/faults.json` of the copy lists every fault. A
 manifest says what its file then is: the fault lies with who sent it, and not on the way. The days must be made by rules
@@ -9,7 +9,6 @@ whose `dirt` is 0 throughout (`generate.py --rules`): what is broken in single r
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import io
@@ -17,7 +16,6 @@ import json
 import os
 import random
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -30,6 +28,7 @@ import pyarrow.parquet as pq
 
 from data_gen.company.schemas import SOURCES
 from saas_analytics.contracts import Contract, load_contract
+from saas_analytics.errors import AnalyticsError
 
 Rows = list[dict[str, Any]]
 
@@ -78,7 +77,9 @@ class Fault:
         return self.source in ("all", source) and 0 <= (day - self.first).days < self.days
 
 
-def plan(first: date, days: int, seed: int, every: int = 3, sources: Sequence[str] = tuple(SOURCES)) -> list[Fault]:
+def plan(
+    first: date, days: int, seed: int, every: int = 3, sources: Sequence[str] = tuple(SOURCES)
+) -> list[Fault]:
     """Faults from `first` on, one in about `every` days, kinds and sources in equal shares; no two on one file."""
     draw = random.Random(f"faults {seed}")
     faults: list[Fault] = []
@@ -107,13 +108,27 @@ def _fault(draw: random.Random, kind: str, first: date, sources: Sequence[str]) 
 
 def _filled(contract: Contract) -> list[str]:
     """The optional columns that the company always fills."""
-    empty_anyway = {"trial_end", "delivered_at", "utm_source", "utm_medium", "utm_campaign", "referrer", "anonymous_id"}
+    empty_anyway = {
+        "trial_end",
+        "delivered_at",
+        "utm_source",
+        "utm_medium",
+        "utm_campaign",
+        "referrer",
+        "anonymous_id",
+    }
     empty_anyway |= {"customer_id", "order_id", "subscription_id", "user_id", "period_end"}
-    return [column.name for column in contract.columns if not column.required and column.name not in empty_anyway]
+    return [
+        column.name
+        for column in contract.columns
+        if not column.required and column.name not in empty_anyway
+    ]
 
 
 def _overlap(fault: Fault, other: Fault, day: date) -> bool:
-    return other.covers(fault.source, day) or (fault.source == "all" and other.first <= day < _end(other))
+    return other.covers(fault.source, day) or (
+        fault.source == "all" and other.first <= day < _end(other)
+    )
 
 
 def _end(fault: Fault) -> date:
@@ -144,7 +159,11 @@ def _spoil(out: Path, directory: Path, fault: Fault, source: str, day: date) -> 
         arrival.mkdir(parents=True, exist_ok=True)
         shutil.move(directory, arrival / directory.name)
     else:
-        _rewrite(directory, source, lambda rows: _changed(rows, fault, source, random.Random(f"{fault} {day}")))
+        _rewrite(
+            directory,
+            source,
+            lambda rows: _changed(rows, fault, source, random.Random(f"{fault} {day}")),
+        )
 
 
 def _changed(rows: Rows, fault: Fault, source: str, draw: random.Random) -> Rows:
@@ -157,7 +176,10 @@ def _changed(rows: Rows, fault: Fault, source: str, draw: random.Random) -> Rows
             key = _ON_HOLIDAY[source]
             return [row for row in rows if _kept(fault, row[key])]
         case "null_drift":
-            return [{**row, str(fault.column): None} if draw.random() < _NULLED_SHARE else row for row in rows]
+            return [
+                {**row, str(fault.column): None} if draw.random() < _NULLED_SHARE else row
+                for row in rows
+            ]
         case "unit_change":
             assert fault.column is not None
             return [{**row, fault.column: _hundredfold(row.get(fault.column))} for row in rows]
@@ -187,7 +209,9 @@ def _rewrite(directory: Path, source: str, change: Callable[[Rows], Rows]) -> No
     manifest = directory / "_manifest.json"
     document = json.loads(manifest.read_bytes())
     digest = hashlib.sha256(content).hexdigest()
-    document["files"] = [{"name": path.name, "rows": len(changed), "bytes": len(content), "sha256": digest}]
+    document["files"] = [
+        {"name": path.name, "rows": len(changed), "bytes": len(content), "sha256": digest}
+    ]
     manifest.unlink()
     manifest.write_text(json.dumps(document, indent=2) + "\n")
 
@@ -209,7 +233,9 @@ def _write_parquet(rows: Rows, path: Path, columns: list[str]) -> bytes:
     schema, sink = pq.read_schema(path), pa.BufferOutputStream()
     # A decimal that became larger than its type holds needs a larger one.
     wider = [
-        field.with_type(pa.decimal128(38, field.type.scale)) if pa.types.is_decimal(field.type) else field
+        field.with_type(pa.decimal128(38, field.type.scale))
+        if pa.types.is_decimal(field.type)
+        else field
         for field in schema
     ]
     pq.write_table(pa.Table.from_pylist(rows, pa.schema(wider)), sink)
@@ -221,35 +247,27 @@ _FORMATS: dict[str, tuple[Callable[[Path], Rows], Callable[[Rows, Path, list[str
         lambda path: [orjson.loads(line) for line in path.read_bytes().splitlines()],
         lambda rows, path, columns: b"".join(orjson.dumps(row) + b"\n" for row in rows),
     ),
-    ".json": (lambda path: orjson.loads(path.read_bytes()), lambda rows, path, columns: orjson.dumps(rows)),
+    ".json": (
+        lambda path: orjson.loads(path.read_bytes()),
+        lambda rows, path, columns: orjson.dumps(rows),
+    ),
     ".csv": (_read_csv, _write_csv),
     ".parquet": (lambda path: pq.read_table(path).to_pylist(), _write_parquet),
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m data_gen.faults", description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="zone", type=Path, required=True, metavar="DIR", help="the generated zone")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the copy goes; must not be there")
-    parser.add_argument("--day", type=date.fromisoformat, required=True, help="the first day that may have a fault")
-    parser.add_argument("--days", type=int, default=30, help="so many days from it (default 30)")
-    parser.add_argument("--every", type=int, default=3, help="a fault in about so many days (default 3)")
-    parser.add_argument("--seed", type=int, default=1, help="another seed gives other faults")
-    arguments = parser.parse_args(argv)
-    faults = plan(arguments.day, arguments.days, arguments.seed, arguments.every)
+def copy_with_faults(
+    zone: Path, out: Path, first: date, *, days: int, seed: int, every: int
+) -> None:
+    """Copy the landing zone `zone` to `out` with labelled faults, and print them."""
+    faults = plan(first, days, seed, every)
     try:
-        inject(arguments.zone, arguments.out, faults)
+        inject(zone, out, faults)
     except (OSError, ValueError) as error:
-        print(
-            f"faults: {error}. --from must be a landing zone made without dirt (docs/synthetic-company.md), "
-            "and --out must not be there.",
-            file=sys.stderr,
-        )
-        return 1
+        raise AnalyticsError(
+            f"{error}. --from must be a landing zone made without defects "
+            "(docs/synthetic-company.md), and --out must not exist."
+        ) from error
     for fault in faults:
-        print(f"{fault.first} {fault.days} days  {fault.kind:12} {fault.source} {fault.column or ''}".rstrip())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        what = f"{fault.kind:12} {fault.source} {fault.column or ''}".rstrip()
+        print(f"{fault.first} {fault.days} days  {what}")

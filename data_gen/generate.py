@@ -1,139 +1,88 @@
-"""Command line: writes the synthetic company's files for one or more days into the landing zone."""
+"""Writes the synthetic company's files for one or more days into the landing zone.
+
+`python data_gen/generate.py` is `analytics generate`, on this machine.
+"""
 
 from __future__ import annotations
 
-import argparse
-import gc
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-if __name__ == "__main__":
-    gc.disable()  # until the imports are done: all that they make stays
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads for algebra that nothing here does
-
-from data_gen.company.company import Company, exact_scale  # noqa: E402
-from data_gen.company.files import Written  # noqa: E402
-from data_gen.company.growth import TooManyUsers  # noqa: E402
-from data_gen.company.making import day_number_of, write_day  # noqa: E402
-from data_gen.company.reading import RulesError  # noqa: E402
-from data_gen.company.rules import DEFAULT_RULES, load_rules  # noqa: E402
+from data_gen.company.company import Company, exact_scale
+from data_gen.company.files import Written
+from data_gen.company.making import day_number_of, write_day
+from data_gen.company.rules import DEFAULT_RULES, load_rules
+from saas_analytics import cli
+from saas_analytics.errors import AnalyticsError, UsageError
+from saas_analytics.settings import PROJECT_ROOT, given_values
 
 VARIABLES = ("COMPANY_SCALE", "COMPANY_SEED", "COMPANY_FOUNDED", "LANDING_ZONE")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line and the environment ask for."""
+    """What is to be made."""
 
     days: tuple[date, ...]
     company: Company
     out: Path
 
 
-class UsageError(Exception):
-    """The command line or the environment asks for what cannot be made. The message says what to change."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
+    return cli.main(["generate", *(sys.argv[1:] if argv is None else argv)], here=True)
+
+
+def generate(
+    first: date,
+    number: int,
+    *,
+    scale: str | None = None,
+    seed: int | None = None,
+    out: Path | None = None,
+    rules: Path | None = None,
+) -> None:
+    """Write the files of `number` days from `first` on. What is None is that of the settings.
+
+    UsageError where no such company or day can be made; AnalyticsError where it cannot be written.
+    """
+    request = read_request(first, number, scale=scale, seed=seed, out=out, rules=rules)
     try:
-        request = read_request(argv)
         _make(request)
-    except (UsageError, RulesError, TooManyUsers) as error:
-        print(f"generate: {error}", file=sys.stderr)
-        return 2
     except OSError as error:
-        print(
-            f"generate: cannot write: {error}. Days that were reported are complete; run again for the rest.",
-            file=sys.stderr,
-        )
-        return 1
-    except KeyboardInterrupt:
-        print("generate: stopped. Days that were reported are complete; run again for the rest.", file=sys.stderr)
-        return 130
-    return 0
+        raise AnalyticsError(
+            f"cannot write: {error}. Days that were reported are complete; run again for the rest."
+        ) from error
 
 
-def read_request(argv: Sequence[str] | None = None) -> Request:
-    """Command line first, then the environment, then `.env`, then the defaults. Raises UsageError or RulesError."""
-    given = _parser().parse_args(argv)
-    settings = _settings()
-    rules = load_rules(given.rules)
-    if "COMPANY_FOUNDED" in settings:
-        rules = rules.founded_on(_as_day(settings["COMPANY_FOUNDED"], "COMPANY_FOUNDED"))
+def read_request(
+    first: date,
+    number: int = 1,
+    *,
+    scale: str | None = None,
+    seed: int | None = None,
+    out: Path | None = None,
+    rules: Path | None = None,
+) -> Request:
+    """The request with the settings filled in. The stack need not run, nor have a `.env`."""
+    given = given_values(PROJECT_ROOT)
+    company_rules = load_rules(rules or DEFAULT_RULES)
+    if founded := given.get("COMPANY_FOUNDED"):
+        company_rules = company_rules.founded_on(founded)
     try:
-        scale = exact_scale(given.scale or settings.get("COMPANY_SCALE", "1.0"))
-        seed = given.seed if given.seed is not None else _as_seed(settings.get("COMPANY_SEED", "42"))
-        first = _as_day(given.day, "--day")
-        if not 1 <= given.days <= 4000:
-            raise UsageError(f"--days must lie between 1 and 4000, not {given.days}")
+        given.get("COMPANY_SCALE")  # checks it; the text says exactly what one tenth is
+        exact = exact_scale(scale or given.texts["COMPANY_SCALE"])
         day_number_of(first)
-        day_number_of(first + timedelta(days=given.days - 1))
-        day_number_of(rules.company.founded)
+        day_number_of(first + timedelta(days=number - 1))
+        day_number_of(company_rules.company.founded)
     except (ValueError, OverflowError) as error:
         raise UsageError(str(error)) from error
-    days = tuple(first + timedelta(days=n) for n in range(given.days))
-    out = Path(given.out) if given.out else ROOT / settings.get("LANDING_ZONE", "raw")
-    company = Company(rules, seed, scale)
+    days = tuple(first + timedelta(days=after) for after in range(number))
+    company = Company(company_rules, given.get("COMPANY_SEED") if seed is None else seed, exact)
     company.growth.users_by(day_number_of(days[-1]))  # raises here where they would be too many
-    return Request(days, company, out)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="generate.py",
-        description="Writes the synthetic company's files for one or more days into the landing zone, as "
-        "OUT/<source>/dt=YYYY-MM-DD/<source>.<format>. A day's bytes depend on the rules, scale, seed and day only: "
-        "any day can be made alone, in any order, and again.",
-    )
-    parser.add_argument("--day", required=True, metavar="YYYY-MM-DD", help="the (first) day to make")
-    parser.add_argument(
-        "--days", type=int, default=1, metavar="N", help="make N days: --day and the N-1 days after it (default 1)"
-    )
-    parser.add_argument("--scale", metavar="X", help="multiplies the number of users (default: COMPANY_SCALE, or 1.0)")
-    parser.add_argument(
-        "--seed", type=int, metavar="S", help="another seed is another company (default: COMPANY_SEED, or 42)"
-    )
-    parser.add_argument(
-        "--out", metavar="DIR", help="the landing zone (default: LANDING_ZONE, or raw in the project's root)"
-    )
-    parser.add_argument(
-        "--rules", type=Path, default=DEFAULT_RULES, metavar="FILE", help="the rules (default: data_gen/rules.yaml)"
-    )
-    return parser
-
-
-def _settings() -> dict[str, str]:
-    """The variables of the environment, or of `.env` where the environment has none. The stack need not run."""
-    found: dict[str, str] = {}
-    dotenv = ROOT / ".env"
-    if dotenv.exists():
-        from saas_analytics.settings import SettingsError, read_dotenv  # costs a moment: only where there is a file
-
-        try:
-            found.update(read_dotenv(dotenv))
-        except SettingsError as error:
-            raise UsageError(str(error)) from error
-    found.update({name: os.environ[name] for name in VARIABLES if os.environ.get(name)})
-    return found
-
-
-def _as_seed(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"COMPANY_SEED must be a whole number, not {text!r}") from None
-
-
-def _as_day(text: str, name: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{name} must be a day as YYYY-MM-DD, not {text!r}") from None
+    return Request(days, company, out or PROJECT_ROOT / given.texts["LANDING_ZONE"])
 
 
 def _make(request: Request) -> None:
@@ -142,12 +91,21 @@ def _make(request: Request) -> None:
         return
     for day in request.days:
         for file in write_day(request.company, day, request.out):
-            print(f"{file.source:<14} {day}  {file.rows:>10,} rows  {file.bytes:>13,} bytes  {file.path}", flush=True)
+            print(
+                f"{file.source:<14} {day}  {file.rows:>10,} rows  {file.bytes:>13,} bytes  {file.path}",
+                flush=True,
+            )
         _say_if_empty(request, day)
 
 
 def _make_with_bar(request: Request) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     rows = size = 0
     columns = (
@@ -163,7 +121,12 @@ def _make_with_bar(request: Request) -> None:
             files: list[Written] = write_day(request.company, day, request.out)
             rows += sum(file.rows for file in files)
             size += sum(file.bytes for file in files)
-            bar.update(task, advance=1, description=f"generate {day}", made=f"{rows:,} rows, {size / 1e6:,.1f} MB")
+            bar.update(
+                task,
+                advance=1,
+                description=f"generate {day}",
+                made=f"{rows:,} rows, {size / 1e6:,.1f} MB",
+            )
     for day in request.days:
         _say_if_empty(request, day)
 
@@ -171,10 +134,11 @@ def _make_with_bar(request: Request) -> None:
 def _say_if_empty(request: Request, day: date) -> None:
     founded = request.company.rules.company.founded
     if day < founded:
-        print(f"generate: {day} lies before the founding on {founded}: its files are valid and empty.", file=sys.stderr)
+        print(
+            f"generate: {day} lies before the founding on {founded}: its files are valid and empty.",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":
-    gc.freeze()
-    gc.enable()
     sys.exit(main())

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
 
 from saas_analytics.settings import Settings
 
 console = Console(highlight=False, soft_wrap=True)
-errors = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def login(settings: Settings, user: str, key: str) -> str:
     """How to log in. The password is for eyes alone: what goes to a file or a log names its key instead."""
-    return f"user {user}, password {settings.secret(key) if console.is_terminal else f'{key} in .env'}"
+    return (
+        f"user {user}, password {settings.secret(key) if console.is_terminal else f'{key} in .env'}"
+    )
 
 
 def note(text: str) -> None:
@@ -33,6 +37,30 @@ def fail(text: str) -> None:
     errors.print(f"[bold red]error:[/bold red] {_plain(first)}")
     if rest:
         errors.print(_plain(rest))
+
+
+def table_of(rows: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> Table:
+    """Rows with their columns aligned, those numbered in `numeric` to the right."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for number in range(len(rows[0])):
+        table.add_column(
+            justify="right" if number in numeric else "left", no_wrap=True, overflow="ignore"
+        )
+    for row in rows:
+        table.add_row(*map(_plain, row))
+    return table
+
+
+def print_table(
+    rows: Sequence[Sequence[str]], numeric: Collection[int] = (), to: Console = console
+) -> None:
+    """Print rows as a table. Lines are never broken, so that an address can be copied."""
+    table = table_of(rows, numeric)
+    widest = Measurement.get(to, to.options.update(max_width=10_000), table).maximum
+    for line in to.render_lines(table, to.options.update_width(widest), pad=False):
+        text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
+        text.rstrip()
+        to.print(text, soft_wrap=True)
 
 
 @contextmanager

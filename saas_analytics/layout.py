@@ -8,35 +8,30 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from saas_analytics.errors import AnalyticsError
+from saas_analytics.settings import ROOT_VARIABLE
+
 POSTGRES = "postgres"
-AIRFLOW_PROGRAMS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+AIRFLOW_PROGRAMS = (
+    "airflow-api-server",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "airflow-triggerer",
+)
 SUPERSET = "superset"
 DOCS = "docs"
 ALWAYS_ON = (POSTGRES, *AIRFLOW_PROGRAMS, DOCS)  # what `make up` starts
 PROGRAMS = (*ALWAYS_ON, SUPERSET)
 PIPELINE = "saas_analytics_pipeline"
-# Every process of a stack has these in its environment; what is left over after a kill is found by them.
-MARK_ROOT = "ANALYTICS_STACK_ROOT"
+# Every process of a stack has these in its environment; orphans of a killed stack are found by them.
+MARK_ROOT = ROOT_VARIABLE
 MARK_PROGRAM = "ANALYTICS_STACK_PROGRAM"
 # A unix socket's path may have 107 characters on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
 
 
-class StackError(Exception):
+class StackError(AnalyticsError):
     """The stack cannot do what was asked. The message says what happened, where, and what to do."""
-
-
-def zone_directories(root: Path, zone: Path) -> list[Path]:
-    """What of a landing zone is laid out as one, by the contracts of the project at `root`: a directory for each
-    source, the corrected deliveries and the answer key. Other things may lie beside it.
-    """
-    names = [contract.stem for contract in sorted((root / "saas_analytics/contracts").glob("*.yaml"))]
-    laid_out = ("dt=*", "on=*")
-    return [
-        zone / name
-        for name in (*names, "_redelivered", "_truth")
-        if any(next((zone / name).glob(pattern), None) for pattern in laid_out)
-    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,21 @@
-"""Roles and warehouses on the PostgreSQL server: made from the SQL in infrastructure/postgres, safe to make again.
-
-python -m saas_analytics.warehouse [--database NAME]    make the warehouse, or bring it up to date
-python -m saas_analytics.warehouse --cluster            the roles and the applications' databases, as the superuser
-"""
+"""Roles and warehouses on the PostgreSQL server: made from the SQL in infrastructure/postgres, safe to make again."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-from saas_analytics.settings import LOGINS, PROJECT_ROOT, Role, Settings, SettingsError, database_name, load_settings
+from saas_analytics.errors import AnalyticsError
+from saas_analytics.settings import (
+    LOGINS,
+    PROJECT_ROOT,
+    Role,
+    Settings,
+)
+from saas_analytics.settings_table import database_name
 
 SQL_DIRECTORY = PROJECT_ROOT / "infrastructure/postgres"
 # Key of the advisory lock (in database `postgres`) under which databases are made. Any number that nobody else uses.
@@ -24,7 +24,7 @@ _LOCK = 7_222_018
 APPLICATIONS = ("airflow", "superset")
 
 
-class WarehouseError(Exception):
+class WarehouseError(AnalyticsError):
     """The warehouse cannot be reached or made. The message says what to do."""
 
 
@@ -37,7 +37,9 @@ def connect(
     application_name: str | None = None,
 ) -> psycopg.Connection:
     """A connection as `role`; a failure says which server did not answer and why."""
-    return _connect(settings.dsn(role, database, application_name=application_name), autocommit=autocommit)
+    return _connect(
+        settings.dsn(role, database, application_name=application_name), autocommit=autocommit
+    )
 
 
 def ensure_warehouse(settings: Settings, database: str | None = None) -> None:
@@ -48,10 +50,14 @@ def ensure_warehouse(settings: Settings, database: str | None = None) -> None:
     try:
         database_name(name)
     except ValueError:
-        raise WarehouseError(f"{name!r} cannot be the name of a warehouse. Use small letters, digits and _.") from None
+        raise WarehouseError(
+            f"{name!r} cannot be the name of a warehouse. Use small letters, digits and _."
+        ) from None
     scripts = [path.read_text(encoding="utf-8") for path in warehouse_scripts()]
     mark = f"warehouse {hashlib.sha256(chr(0).join(scripts).encode()).hexdigest()[:16]}"
-    with connect(settings, "owner", "postgres", autocommit=True, application_name="ensure_warehouse") as server:
+    with connect(
+        settings, "owner", "postgres", autocommit=True, application_name="ensure_warehouse"
+    ) as server:
         if _comment(server, name) == mark:
             return
         # Held until the connection closes: a second one waits, and then finds the mark.
@@ -62,29 +68,44 @@ def ensure_warehouse(settings: Settings, database: str | None = None) -> None:
         with connect(settings, "owner", name, application_name="ensure_warehouse") as warehouse:
             for script in scripts:
                 warehouse.execute(script)
-            warehouse.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(mark)))
+            warehouse.execute(
+                sql.SQL("comment on database {} is {}").format(
+                    sql.Identifier(name), sql.Literal(mark)
+                )
+            )
 
 
 def ensure_cluster(settings: Settings) -> None:
     """Make the roles, set their passwords to those of the settings, and make the databases of Airflow and Superset."""
-    passwords = {login: settings.secret(f"WAREHOUSE_{role.upper()}_PASSWORD") for role, login in LOGINS.items()}
+    passwords = {
+        login: settings.secret(f"WAREHOUSE_{role.upper()}_PASSWORD")
+        for role, login in LOGINS.items()
+    }
     passwords |= {name: settings.secret(f"{name.upper()}_DB_PASSWORD") for name in APPLICATIONS}
     with _connect(settings.admin_dsn(), autocommit=True) as server:
         server.execute("select pg_advisory_lock(%s)", [_LOCK])
         for login, password in passwords.items():
             # Hashed here, so that no password is in a statement, which a server may log.
-            verifier = server.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
+            verifier = server.pgconn.encrypt_password(
+                password.encode(), login.encode(), b"scram-sha-256"
+            ).decode()
             server.execute("select set_config(%s, %s, false)", [f"stack.{login}", verifier])
         with server.transaction():
             server.execute((SQL_DIRECTORY / "cluster.sql").read_text(encoding="utf-8"))
         for name in APPLICATIONS:
             _create_database(server, name, owner=name)
-            server.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(name)))
+            server.execute(
+                sql.SQL("revoke all on database {} from public").format(sql.Identifier(name))
+            )
 
 
 def warehouse_scripts() -> list[Path]:
     """The SQL files of a warehouse, in the order in which they are applied."""
-    return [path for name in ("warehouse.sql", "raw.sql", "reporting.sql") if (path := SQL_DIRECTORY / name).exists()]
+    return [
+        path
+        for name in ("warehouse.sql", "raw.sql", "reporting.sql")
+        if (path := SQL_DIRECTORY / name).exists()
+    ]
 
 
 def _connect(dsn: str, *, autocommit: bool) -> psycopg.Connection:
@@ -107,32 +128,16 @@ def _connect(dsn: str, *, autocommit: bool) -> psycopg.Connection:
 
 def _comment(server: psycopg.Connection, database: str) -> str | None:
     row = server.execute(
-        "select shobj_description(oid, 'pg_database') from pg_database where datname = %s", [database]
+        "select shobj_description(oid, 'pg_database') from pg_database where datname = %s",
+        [database],
     ).fetchone()
     return row[0] if row else None
 
 
 def _create_database(server: psycopg.Connection, name: str, owner: str) -> None:
     if server.execute("select from pg_database where datname = %s", [name]).fetchone() is None:
-        server.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(name), sql.Identifier(owner)))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m saas_analytics.warehouse", description=__doc__.splitlines()[0])
-    parser.add_argument("--database", metavar="NAME", help="the warehouse to make (default: WAREHOUSE_DB)")
-    parser.add_argument("--cluster", action="store_true", help="make the roles and the applications' databases first")
-    arguments = parser.parse_args(argv)
-    try:
-        settings = load_settings()
-        if arguments.cluster:
-            ensure_cluster(settings)
-        ensure_warehouse(settings, arguments.database)
-    except (SettingsError, WarehouseError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"Warehouse {arguments.database or settings.database} is up to date.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        server.execute(
+            sql.SQL("create database {} owner {}").format(
+                sql.Identifier(name), sql.Identifier(owner)
+            )
+        )

@@ -28,7 +28,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from saas_analytics.layout import Layout
-from saas_analytics.settings import KEYS, PROJECT_ROOT, Settings, load_settings
+from saas_analytics.settings import PROJECT_ROOT, Settings, load_settings
+from saas_analytics.settings_table import KEYS
 from saas_analytics.stack import supervision
 from saas_analytics.stack.dotenv import set_value
 from saas_analytics.warehouse import ensure_warehouse
@@ -75,7 +76,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "LONG" not in os.environ and item.get_closest_marker("long"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: make test-long runs it"))
         if "COMPOSE" not in os.environ and item.get_closest_marker("compose"):
-            item.add_marker(pytest.mark.skip(reason="needs a Docker engine: make test-compose runs it"))
+            item.add_marker(
+                pytest.mark.skip(reason="needs a Docker engine: make test-compose runs it")
+            )
 
 
 # Processor time of the stacks of this process, in seconds: their supervisors are children of none of ours.
@@ -159,7 +162,9 @@ def another_start(warehouse: Settings) -> Callable[[], Settings]:
 
 
 @pytest.fixture
-def new_warehouse(postgres: Settings, tmp_path: Path, worker_id: str) -> Iterator[Callable[[], Settings]]:
+def new_warehouse(
+    postgres: Settings, tmp_path: Path, worker_id: str
+) -> Iterator[Callable[[], Settings]]:
     """A function that makes one more fresh warehouse for a test that compares several."""
     made: list[Settings] = []
 
@@ -176,15 +181,27 @@ def new_warehouse(postgres: Settings, tmp_path: Path, worker_id: str) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def project_manifest(_no_settings_of_the_developer: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project_manifest(
+    _no_settings_of_the_developer: None, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """dbt's manifest of the project, which needs no database. It takes ten seconds: one process makes it for all."""
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     target, project = shared / "dbt_parse", str(PROJECT_ROOT / "dbt")
     with FileLock(shared / "dbt_parse.lock"):
         if not (target / "manifest.json").exists():
-            address = {"HOST": "127.0.0.1", "PORT": "1", "DB": "none", "TRANSFORMER_PASSWORD": "none"}
-            places = {"PROJECT_DIR": project, "PROFILES_DIR": project, "TARGET_PATH": target, "LOG_PATH": target}
+            address = {
+                "HOST": "127.0.0.1",
+                "PORT": "1",
+                "DB": "none",
+                "TRANSFORMER_PASSWORD": "none",
+            }
+            places = {
+                "PROJECT_DIR": project,
+                "PROFILES_DIR": project,
+                "TARGET_PATH": target,
+                "LOG_PATH": target,
+            }
             done = subprocess.run(
                 [Path(sys.executable).with_name("dbt"), "--quiet", "parse"],
                 env={
@@ -210,7 +227,9 @@ class Stack:
         self.root = root
         self.alerts: list[str] = []
         inherited = ("AIRFLOW", "WAREHOUSE_", "PG", "DBT_", "MAKE", "MFLAGS", "STACK", "SQL", *KEYS)
-        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(inherited)}
+        self.environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(inherited)
+        }
         self.environment["STACK"] = kind
 
     def run(
@@ -234,7 +253,9 @@ class Stack:
         self, *command: str, check: bool = True, environment: Mapping[str, str] = NOTHING
     ) -> subprocess.CompletedProcess[str]:
         """One of the stack's commands: up, down, status, ..."""
-        return self.run("-m", "saas_analytics.stack", *command, check=check, environment=environment)
+        return self.run(
+            "-m", "saas_analytics", *command, check=check, environment=environment
+        )
 
     @property
     def settings(self) -> Settings:
@@ -246,11 +267,22 @@ def copy_of_project(kind: str) -> Iterator[Stack]:
     """A copy of this project, with a small company and a stack of this kind that is not up yet; removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="saas-analytics-stack-"))
     root.chmod(0o755)
-    for name in (".ci", "airflow", "data_gen", "dbt", "docs", "infrastructure", "tests"):
+    for name in (
+        *(".ci", "airflow", "data_gen", "dbt", "docs", "infrastructure", "saas_analytics", "tests"),
+    ):
         shutil.copytree(
-            PROJECT_ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs", ".venv")
+            PROJECT_ROOT / name,
+            root / name,
+            ignore=shutil.ignore_patterns("__pycache__", "target", "logs", ".venv"),
         )
-    files = (".dockerignore", ".env.template", "docker-compose.yml", "deploy.sh", "pyproject.toml", "uv.lock")
+    files = (
+        ".dockerignore",
+        ".env.template",
+        "docker-compose.yml",
+        "deploy.sh",
+        "pyproject.toml",
+        "uv.lock",
+    )
     for name in (*files, "LICENSE", "Makefile", *(path.name for path in PROJECT_ROOT.glob("*.md"))):
         shutil.copy2(PROJECT_ROOT / name, root / name)
     (root / ".venv").symlink_to(sys.prefix)
@@ -258,7 +290,9 @@ def copy_of_project(kind: str) -> Iterator[Stack]:
     try:
         stack.local("env")  # makes .env
         set_value(root, "COMPANY_SCALE", "0.05")
-        set_value(root, "COMPANY_FOUNDED", (datetime.now(UTC).date() - timedelta(days=10)).isoformat())
+        set_value(
+            root, "COMPANY_FOUNDED", (datetime.now(UTC).date() - timedelta(days=10)).isoformat()
+        )
         yield stack
     finally:
         shutil.rmtree(root, ignore_errors=True)
@@ -323,7 +357,9 @@ def _add_probe(root: Path) -> None:
         select {{ "public.probe()" if made else "1" }} as n
         """
     )
-    (models / "after_probe.sql").write_text("{{ config(materialized='table') }} select n from {{ ref('probe') }}")
+    (models / "after_probe.sql").write_text(
+        "{{ config(materialized='table') }} select n from {{ ref('probe') }}"
+    )
     (root / "dbt/tests/probe_is_one.sql").write_text(
         """
         {%- set made = execute and run_query("select to_regprocedure('public.probe_test()') is not null").rows[0][0] %}
@@ -333,4 +369,6 @@ def _add_probe(root: Path) -> None:
     dag = root / "airflow/dags/saas_analytics_pipeline.py"
     text = dag.read_text()
     assert '"retry_delay": timedelta(seconds=30)' in text
-    dag.write_text(text.replace('"retry_delay": timedelta(seconds=30)', '"retry_delay": timedelta(seconds=1)'))
+    dag.write_text(
+        text.replace('"retry_delay": timedelta(seconds=30)', '"retry_delay": timedelta(seconds=1)')
+    )

@@ -39,7 +39,11 @@ def read(path: Path) -> Records:
     rejects: dict[int, Reject] = {}
     if file.format == "parquet":
         with ParquetReader(file) as parquet:
-            found = {record[0]: [_instant(v) for v in record[1]] for record in parquet if isinstance(record, tuple)}
+            found = {
+                record[0]: [_instant(v) for v in record[1]]
+                for record in parquet
+                if isinstance(record, tuple)
+            }
             named = {n: dict(zip(parquet.columns, v, strict=True)) for n, v in found.items()}
             return Records(named, {}, parquet.columns)
     with ByteStream(file) as stream:
@@ -51,14 +55,20 @@ def read(path: Path) -> Records:
                 else:
                     rows[record[0]] = dict(zip(reader.columns, record[1], strict=True))
             return Records(rows, rejects, reader.columns)
-        documents = JsonLines(stream.blocks()) if file.format == "jsonl" else json_documents(stream.blocks())
+        documents = (
+            JsonLines(stream.blocks())
+            if file.format == "jsonl"
+            else json_documents(stream.blocks())
+        )
         for document in documents:
             if isinstance(document, Reject):
                 rejects[document.line] = document
                 continue
             line, raw = document
             try:
-                rows[line] = {name: _text(value, raw, name) for name, value in orjson.loads(raw).items()}
+                rows[line] = {
+                    name: _text(value, raw, name) for name, value in orjson.loads(raw).items()
+                }
             except orjson.JSONDecodeError:
                 rejects[line] = Reject(line, fault_of_json(raw), raw.decode())
     columns = tuple(next(iter(rows.values()), ()))

@@ -42,7 +42,9 @@ class Mail(socketserver.StreamRequestHandler):
             if line.upper().startswith(b"DATA"):
                 self.wfile.write(b"354 go on\r\n")
                 server.got.append("".join(iter(lambda: self.rfile.readline().decode(), ".\r\n")))
-            self.wfile.write(b"221 bye\r\n" if line.upper().startswith(b"QUIT") else b"250 fine\r\n")
+            self.wfile.write(
+                b"221 bye\r\n" if line.upper().startswith(b"QUIT") else b"250 fine\r\n"
+            )
 
 
 @contextmanager

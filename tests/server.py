@@ -17,7 +17,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from saas_analytics.settings import KEYS, PROJECT_ROOT, Settings, is_secret, load_settings
+from saas_analytics.settings import PROJECT_ROOT, Settings, load_settings
+from saas_analytics.settings_table import GENERATED_SECRETS
 from saas_analytics.stack.postgres import initialise, open_home, server_command, server_environment
 from saas_analytics.warehouse import ensure_cluster
 from tests.waiting import patience
@@ -53,7 +54,7 @@ def running_server(**options: str) -> Iterator[Settings]:
                 "COMPANY_SEED": "42",
                 "COMPANY_FOUNDED": "2026-01-01",
                 "SUPERSET_PORT": str(_free_port()),
-                **{key: secrets.token_urlsafe(16) for key in KEYS if is_secret(key)},
+                **{key: secrets.token_urlsafe(16) for key in GENERATED_SECRETS},
             },
         )
         settings = replace(settings, root=PROJECT_ROOT)
@@ -75,7 +76,9 @@ def running_server(**options: str) -> Iterator[Settings]:
         yield settings
     finally:
         if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGINT)  # "fast": ends the sessions that a failed test left open
+            process.send_signal(
+                signal.SIGINT
+            )  # "fast": ends the sessions that a failed test left open
             process.wait(timeout=30)
         shutil.rmtree(place, ignore_errors=True)
 
@@ -83,7 +86,9 @@ def running_server(**options: str) -> Iterator[Settings]:
 def drop_database(settings: Settings, name: str) -> None:
     # As the administrator: only one may end an autovacuum that is at work in it.
     with psycopg.connect(settings.admin_dsn(), autocommit=True) as server:
-        server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+        server.execute(
+            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+        )
 
 
 def _free_port() -> int:

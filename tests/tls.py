@@ -54,7 +54,9 @@ def tls_front(pem: Path, server_port: int, address: str = "127.0.0.1") -> Iterat
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    front = asyncio.run_coroutine_threadsafe(_serve(pem, server_port, address), loop).result(timeout=10)
+    front = asyncio.run_coroutine_threadsafe(_serve(pem, server_port, address), loop).result(
+        timeout=10
+    )
     try:
         port: int = front.sockets[0].getsockname()[1]
         yield port

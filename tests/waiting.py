@@ -25,7 +25,9 @@ def patience(seconds: float) -> float:
     return seconds * slowness()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120, what: str = "it did not come to this") -> None:
+def wait_until(
+    condition: Callable[[], bool], seconds: float = 120, what: str = "it did not come to this"
+) -> None:
     """Wait until the condition holds. `seconds` are those of an idle machine. AssertionError with `what` otherwise."""
     deadline = time.monotonic() + patience(seconds)
     while not condition():

@@ -32,6 +32,4 @@ with DAG(
     },
     tags=["weekly"],
 ):
-    Command(
-        task_id="maintain", module="saas_analytics.pipeline.maintenance", retries=2, retry_delay=timedelta(minutes=10)
-    )
+    Command(task_id="maintain", command="maintenance", retries=2, retry_delay=timedelta(minutes=10))

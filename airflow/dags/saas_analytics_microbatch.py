@@ -45,7 +45,7 @@ with DAG(
     },
     tags=["micro-batch"],
 ):
-    land = Command(task_id="land_incoming", module="saas_analytics.pipeline.incoming")
+    land = Command(task_id="land_incoming", command="land-incoming")
     dbt_build = WarehouseBuild(
         task_id="dbt_build",
         manifest=target_path(load_settings()) / "manifest.json",

@@ -66,9 +66,9 @@ with DAG(
     tags=["daily"],
 ):
     DAY = "--day {{ day_of_run(dag_run) }}"
-    generate = Command(task_id="generate", module="data_gen.generate", arguments=DAY, only_with="synthetic_company")
-    land = Command(task_id="land", module="data_gen.land", arguments=DAY, trigger_rule="none_failed")
-    freshness = Command(task_id="source_freshness", module="saas_analytics.quality.freshness", pool=TRANSFORM_POOL)
+    generate = Command(task_id="generate", command=f"generate {DAY}", only_with="synthetic_company")
+    land = Command(task_id="land", command=f"land {DAY}", trigger_rule="none_failed")
+    freshness = Command(task_id="source_freshness", command="freshness", pool=TRANSFORM_POOL)
     dbt_build = WarehouseBuild(
         task_id="dbt_build",
         manifest=target_path(SETTINGS) / "manifest.json",
@@ -76,9 +76,9 @@ with DAG(
     )
     # After a failed build too: the report says what failed.
     quality_report = Command(
-        task_id="quality_report", module="saas_analytics.quality.quality_report", arguments=DAY, trigger_rule="all_done"
+        task_id="quality_report", command=f"quality-report {DAY}", trigger_rule="all_done"
     )
-    publish = Command(task_id="publish", module="saas_analytics.pipeline.publish", arguments=DAY)
+    publish = Command(task_id="publish", command=f"publish {DAY}")
 
     generate >> land >> freshness >> dbt_build >> [quality_report, publish]
     mirror_models(dbt_build)

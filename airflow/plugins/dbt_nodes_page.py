@@ -24,7 +24,8 @@ def _app() -> Any:
     from sqlalchemy import select
 
     from saas_analytics.quality.node_page import nodes_page
-    from saas_analytics.settings import SettingsError, database_name, load_settings
+    from saas_analytics.settings import SettingsError, load_settings
+    from saas_analytics.settings_table import database_name
     from saas_analytics.warehouse import WarehouseError
 
     app = FastAPI(title="dbt nodes", docs_url=None, redoc_url=None, openapi_url=None)

@@ -59,7 +59,10 @@ def deleted_on(company: Company, who: ActorDays) -> Mask:
 def account_on(company: Company, who: ActorDays) -> Account:
     """How each customer is at the end of its day."""
     rules = company.rules.customers
-    segments, industries = Choice.of(list(rules.segments.values())), Choice.of(list(rules.industries.values()))
+    segments, industries = (
+        Choice.of(list(rules.segments.values())),
+        Choice.of(list(rules.industries.values())),
+    )
     segment = segments.at(company.draw("customer.segment", who.actor))
     industry = industries.at(company.draw("customer.industry", who.actor))
     country = first_country_of_customer(company, who.actor)
@@ -119,7 +122,14 @@ def _changes(company: Company, customer: I64, born: I64, window: I64) -> Changes
     rules = company.rules.customers
     kinds = Choice.of([rules.changes[kind] for kind in ("segment", "country", "industry")])
     found = changes_in_windows(
-        company, "customer.change", customer, born, window, rules.change_window_days, rules.change_share, kinds
+        company,
+        "customer.change",
+        customer,
+        born,
+        window,
+        rules.change_window_days,
+        rules.change_share,
+        kinds,
     )
     return found.where(~is_solo(company, customer[found.at]))
 
@@ -129,4 +139,6 @@ def _names(company: Company, customer: I64) -> pa.Array:
         return pick(words, below(draw(company.seed, stream, customer), len(words)))
 
     families = company.last_names
-    return text.join([word("customer.name.1", families), word("customer.name.2", company.company_words)], " ")
+    return text.join(
+        [word("customer.name.1", families), word("customer.name.2", company.company_words)], " "
+    )

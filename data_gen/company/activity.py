@@ -98,7 +98,9 @@ def sessions_wanted(company: Company, who: ActorDays, born: I64, level: I64) -> 
     for day in days_among(who.day[new])[0].tolist():
         robot = robot_on(company, day)
         if robot is not None:
-            sessions[new[(who.actor[new] == robot) & (who.day[new] == day)]] = company.rules.dirt.skew_sessions
+            sessions[new[(who.actor[new] == robot) & (who.day[new] == day)]] = (
+                company.rules.dirt.skew_sessions
+            )
     return sessions
 
 
@@ -149,7 +151,9 @@ def sessions_of(company: Company, who: ActorDays, only_buying: bool = False) -> 
     stays = open_until > 0
     on_holiday = company.calendar.is_holiday(day, country)
     if on_holiday.any():
-        stays &= ~on_holiday | happens(splitmix64(bits ^ _HOLIDAY), company.rules.rhythm.holiday_share)
+        stays &= ~on_holiday | happens(
+            splitmix64(bits ^ _HOLIDAY), company.rules.rhythm.holiday_share
+        )
     return made if stays.all() else made.where(stays | signs_up)
 
 
@@ -167,11 +171,15 @@ def funnel_depth(company: Company, bits: U64) -> I64:
     reach = Decimal(1)
     for share in company.rules.funnel.values():
         reach *= share
-        depth += happens(bits, reach)  # the same draw for all steps: who takes a step has taken those before
+        depth += happens(
+            bits, reach
+        )  # the same draw for all steps: who takes a step has taken those before
     return depth
 
 
-def _starts(company: Company, bits: U64, number: I64, count: I64, country: I64, new: Mask, signup: I64) -> I64:
+def _starts(
+    company: Company, bits: U64, number: I64, count: I64, country: I64, new: Mask, signup: I64
+) -> I64:
     """Starts in the day's rhythm of the country; sessions of one day lie behind each other. On the day of the signup
     the first one starts with it, the others come after it."""
     place = ((number << 32) | field(bits, 0, 32)) // count

@@ -12,7 +12,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from data_gen.company.activity import is_active, level_of, segment_days_of, sessions_of, sessions_wanted
+from data_gen.company.activity import (
+    is_active,
+    level_of,
+    segment_days_of,
+    sessions_of,
+    sessions_wanted,
+)
 from data_gen.company.calendar import days_among
 from data_gen.company.company import Company
 from data_gen.company.day import AUDIENCE_DAYS, users_on
@@ -63,7 +69,9 @@ class _Search:
         # The segment that is looked at. Going back, each is entered at its end, the last one at the end of the life.
         self._begins, self._active = end_day(company, users), np.zeros(len(users), dtype=np.bool_)
         self._day = np.zeros(len(users), dtype=np.int64)  # on which each came at last
-        self._first = np.zeros(len(users), dtype=np.uint64)  # identity of its first event on that day
+        self._first = np.zeros(
+            len(users), dtype=np.uint64
+        )  # identity of its first event on that day
 
     def last_came(self, users: I64, days: range) -> I64:
         """Those of the users who came on any of the days, which go back from where the search has come to."""
@@ -105,7 +113,11 @@ class _Search:
         sessions = sessions_of(self._company, ActorDays(self._users[at[possible]], day[possible]))
         line = timeline(self._company, sessions)
         who = ActorDays(sessions.user[line.session], sessions.day[line.session])
-        np.minimum.at(since, np.searchsorted(self._users, who.actor), _known_since(self._company, who, line.bits))
+        np.minimum.at(
+            since,
+            np.searchsorted(self._users, who.actor),
+            _known_since(self._company, who, line.bits),
+        )
 
 
 def _known_since(company: Company, who: ActorDays, bits: U64) -> I64:

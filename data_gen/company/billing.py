@@ -27,7 +27,9 @@ TRIALING, PAST_DUE, ACTIVE, CANCELED = range(4)
 STATUSES = ("trialing", "past_due", "active", "canceled")
 SLOTS = 2  # subscriptions of a customer at the same time
 RUNS = 2
-_LAST_COMMON_DAY = 27  # months start on the 28th at the latest (counted from 0), so that every month has that day
+_LAST_COMMON_DAY = (
+    27  # months start on the 28th at the latest (counted from 0), so that every month has that day
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,11 @@ class Runs:
     months: I64  # paid months
 
     def where(self, chosen: Mask | I64) -> Runs:
-        arrays = {name: value[chosen] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        arrays = {
+            name: value[chosen]
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
         return Runs(slot=self.slot, run=self.run, **arrays)
 
     def paid_from(self, trial_days: int) -> I64:
@@ -100,16 +106,24 @@ def _runs_of_range(company: Company, first: int, count: int) -> list[Runs]:
 def _runs_of(company: Company, customer: I64) -> list[Runs]:
     rules = company.rules.subscriptions
     made = []
-    lasting = ~is_solo(company, customer) & happens(company.draw("subscription", customer), rules.share)
+    lasting = ~is_solo(company, customer) & happens(
+        company.draw("subscription", customer), rules.share
+    )
     at = np.flatnonzero(lasting)
     for slot in range(SLOTS):
         if slot:
-            at = at[happens(company.draw("subscription.several", customer[at]), rules.several_share)]
+            at = at[
+                happens(company.draw("subscription.several", customer[at]), rules.several_share)
+            ]
         who = customer[at]
         key = who * SLOTS + slot
-        start = founded_day(company, who) + rules.start_days.at(company.draw("subscription.start", key))
+        start = founded_day(company, who) + rules.start_days.at(
+            company.draw("subscription.start", key)
+        )
         trial = happens(company.draw("subscription.trial", key), rules.trial_share)
-        pays = ~trial | happens(company.draw("subscription.converted", key), rules.trial_converted_share)
+        pays = ~trial | happens(
+            company.draw("subscription.converted", key), rules.trial_converted_share
+        )
         months = rules.months.at(company.draw("subscription.months", key))
         first = Runs(at, who, slot, 0, start, trial, pays, months)
         made.append(first)
@@ -125,7 +139,9 @@ def _runs_of(company: Company, customer: I64) -> list[Runs]:
 def changed_periods(company: Company, who: ActorDays) -> Periods:
     """The periods that start, are paid late or end for good on each customer's day, in the order of `who`."""
     parts = [_changes(company, run, who.day[run.at]) for run in runs_of(company, who.actor)]
-    every = Periods(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+    every = Periods(
+        **{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])}
+    )
     return every.where(np.argsort(every.at * (SLOTS * RUNS) + every.slot, kind="stable"))
 
 
@@ -144,11 +160,21 @@ def _changes(company: Company, runs: Runs, day: I64) -> Periods:
     paid_late = paying & (start + rules.retry_days == day) & (number < runs.months) & due
     ends = paying & (start == day) & (number == runs.months)
     rows = np.flatnonzero(in_trial | lost | goes_on | paid_late | ends)
-    in_trial, lost, goes_on, ends, due = in_trial[rows], lost[rows], goes_on[rows], ends[rows], due[rows]
+    in_trial, lost, goes_on, ends, due = (
+        in_trial[rows],
+        lost[rows],
+        goes_on[rows],
+        ends[rows],
+        due[rows],
+    )
     of_trial = in_trial | lost
     number = np.where(of_trial, -1, number[rows] - ends)
     paid_from, first = paid_from[rows], runs.start[rows]
-    status = np.where(in_trial, TRIALING, np.where(lost | ends, CANCELED, np.where(goes_on & due, PAST_DUE, ACTIVE)))
+    status = np.where(
+        in_trial,
+        TRIALING,
+        np.where(lost | ends, CANCELED, np.where(goes_on & due, PAST_DUE, ACTIVE)),
+    )
     month = np.maximum(number, 0)
     return Periods(
         at=runs.at[rows],
@@ -168,7 +194,10 @@ def _changes(company: Company, runs: Runs, day: I64) -> Periods:
 def past_due(company: Company, runs: Runs, number: I64) -> Mask:
     """Whether the payment of a paid month fails at first."""
     month = (runs.customer * SLOTS + runs.slot) * RUNS + runs.run
-    return happens(company.draw("subscription.past_due", month, number), company.rules.subscriptions.past_due_share)
+    return happens(
+        company.draw("subscription.past_due", month, number),
+        company.rules.subscriptions.past_due_share,
+    )
 
 
 def paid_month(paid_from: I64, day: I64) -> tuple[I64, I64]:
@@ -197,7 +226,9 @@ def _first_day(month: I64) -> I64:
 def plan_of(company: Company, key: I64, number: I64) -> I64:
     """The plan of a subscription in a paid month: some move one plan up or down after some months."""
     rules = company.rules.subscriptions
-    plan = Choice.of([p.weight for p in rules.plans.values()]).at(company.draw("subscription.plan", key))
+    plan = Choice.of([p.weight for p in rules.plans.values()]).at(
+        company.draw("subscription.plan", key)
+    )
     bits = company.draw("subscription.change", key)
     up = happens(bits, rules.upgrade_share)
     down = ~up & happens(~bits, rules.downgrade_share)  # from the other end of the same draw
@@ -220,7 +251,9 @@ def row_bits(company: Company, customer: I64, slot: I64, day: I64) -> U64:
 
 
 def _updated(company: Company, periods: Periods) -> I64:
-    return periods.day * DAY_MS + company.hours.at(row_bits(company, periods.customer, periods.slot, periods.day))
+    return periods.day * DAY_MS + company.hours.at(
+        row_bits(company, periods.customer, periods.slot, periods.day)
+    )
 
 
 def _currency(company: Company, periods: Periods) -> pa.Array:
@@ -262,7 +295,10 @@ def period_rows(company: Company, who: ActorDays) -> Rows:
             "currency": _currency(company, periods),
             "updated_at": moments(_updated(company, periods)),
             "period_end": days(periods.end),
-            "plan_id": pick(list(company.rules.subscriptions.plans), plan_of(company, periods.key, periods.number)),
+            "plan_id": pick(
+                list(company.rules.subscriptions.plans),
+                plan_of(company, periods.key, periods.number),
+            ),
             "status": pick(STATUSES, periods.status),
             "trial_end": days(periods.trial_end, periods.trial_end >= 0),
         },

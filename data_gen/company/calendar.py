@@ -33,14 +33,20 @@ def days_among(day: I64) -> tuple[I64, I64]:
 class Calendar:
     """Tables by day since 1970."""
 
-    def __init__(self, rhythm: RhythmRules, countries: Mapping[str, CountryRules], founded: int) -> None:
+    def __init__(
+        self, rhythm: RhythmRules, countries: Mapping[str, CountryRules], founded: int
+    ) -> None:
         self._countries = tuple(countries.values())
-        self.utc_offset_ms: I64 = np.array([c.utc_offset * _HOUR_MS for c in self._countries], dtype=np.int64)
+        self.utc_offset_ms: I64 = np.array(
+            [c.utc_offset * _HOUR_MS for c in self._countries], dtype=np.int64
+        )
         self._percent = np.array(rhythm.weekdays, dtype=np.int64)[weekday(np.arange(LAST_DAY + 1))]
         launches = [founded + after for after in rhythm.launch_days if founded + after <= LAST_DAY]
         self._percent[launches] = self._percent[launches] * rhythm.launch_percent // 100
         self._outages = np.zeros(LAST_DAY + 1, dtype=np.bool_)
-        self._outages[[founded + after for after in rhythm.outage_days if founded + after <= LAST_DAY]] = True
+        self._outages[
+            [founded + after for after in rhythm.outage_days if founded + after <= LAST_DAY]
+        ] = True
         self._closes, self._opens = (hour * _HOUR_MS for hour in rhythm.outage_hours)
 
     def percent(self, day: I64) -> I64:
@@ -73,7 +79,9 @@ class Calendar:
         moved = self._outages[day] & (at >= self._closes)
         if not moved.any():
             return at
-        later = self._opens + (at - self._closes) * (DAY_MS - self._opens) // (DAY_MS - self._closes)
+        later = self._opens + (at - self._closes) * (DAY_MS - self._opens) // (
+            DAY_MS - self._closes
+        )
         return np.where(moved, later, at)
 
     @cached_property
@@ -81,7 +89,9 @@ class Calendar:
         """For each country, all days."""
         days = np.arange(LAST_DAY + 1).astype("M8[D]")
         month = days.astype("M8[M]")
-        in_year = (month - days.astype("M8[Y]")).astype(np.int64) * 31 + (days - month).astype(np.int64)
+        in_year = (month - days.astype("M8[Y]")).astype(np.int64) * 31 + (days - month).astype(
+            np.int64
+        )
         table = np.zeros((len(self._countries), LAST_DAY + 1), dtype=np.bool_)
         for country, rules in enumerate(self._countries):
             wanted = [(int(h[:2]) - 1) * 31 + int(h[3:]) - 1 for h in rules.holidays]

@@ -38,12 +38,18 @@ def catalogue(company: Company) -> Catalogue:
     product = np.arange(rules.count, dtype=np.int64)
     always = int(rules.always_share * rules.count)
     later = product >= always
-    introduced = company.founded + below(company.draw("product.introduced", product), rules.introduced_within_days)
-    taken_out = later & happens(company.draw("product.discontinued", product), rules.discontinued_share)
+    introduced = company.founded + below(
+        company.draw("product.introduced", product), rules.introduced_within_days
+    )
+    taken_out = later & happens(
+        company.draw("product.discontinued", product), rules.discontinued_share
+    )
     created = np.where(later, introduced, company.founded)
     price = rules.price.at(company.draw("product.price", product))
     # Between 80 and 120 percent of the average share, but below the usual price.
-    share = int(rules.cost * _PARTS) * (80 + below(company.draw("product.cost", product), 41)) // 100
+    share = (
+        int(rules.cost * _PARTS) * (80 + below(company.draw("product.cost", product), 41)) // 100
+    )
     return Catalogue(
         created=created,
         ends=np.where(taken_out, created + rules.lifetime_days, _NEVER),
@@ -84,7 +90,11 @@ def choose(company: Company, bits: I64, day: I64) -> I64:
 def product_rows(company: Company, day: int) -> Rows:
     """The whole catalogue at the end of a day: every product that exists or has existed."""
     goods = catalogue(company)
-    product = np.flatnonzero(goods.created <= day) if day >= company.founded else np.zeros(0, dtype=np.int64)
+    product = (
+        np.flatnonzero(goods.created <= day)
+        if day >= company.founded
+        else np.zeros(0, dtype=np.int64)
+    )
     days = np.full(len(product), day, dtype=np.int64)
     created, ends = goods.created[product], goods.ends[product]
     priced = created + (days - created) // goods.keeps[product] * goods.keeps[product]
@@ -98,7 +108,10 @@ def product_rows(company: Company, day: int) -> Rows:
         {
             "product_id": product_ids(product),
             "updated_at": moments(updated * DAY_MS),
-            "name": text.join([pick(adjectives, adjective), pick(nouns, product % len(nouns)), _model(product)], " "),
+            "name": text.join(
+                [pick(adjectives, adjective), pick(nouns, product % len(nouns)), _model(product)],
+                " ",
+            ),
             "category": pick(rules.categories, category),
             "unit_price": money(price_on(company, product, days)),
             "unit_cost": money(cost_on(company, product, days)),

@@ -66,7 +66,9 @@ def words(texts: Sequence[str]) -> pa.Array:
 def byte_words(texts: Sequence[bytes]) -> pa.Array:
     """Texts given as bytes, which nobody looks into."""
     ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
-    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(texts)))
+    return pa.StringArray.from_buffers(
+        len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(texts))
+    )
 
 
 def words_or_null(texts: Sequence[str | None]) -> pa.Array:
@@ -81,7 +83,9 @@ def dates_as_text(day: I64) -> pa.Array:
 
 def numbers(column: pa.Array) -> I64:
     """The 64-bit numbers of a column; what is null has any number."""
-    return np.frombuffer(column.buffers()[1], dtype=np.int64)[column.offset : column.offset + len(column)]
+    return np.frombuffer(column.buffers()[1], dtype=np.int64)[
+        column.offset : column.offset + len(column)
+    ]
 
 
 @lru_cache(maxsize=256)

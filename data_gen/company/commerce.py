@@ -85,7 +85,9 @@ def orders_of(company: Company, sessions: Sessions) -> Orders:
     discount = np.where(happens(more, rules.discount_share), portion(goods, rules.discount), 0)
     free = goods - discount >= rules.free_shipping_from
     shipping = np.where(free, 0, rules.shipping.at(splitmix64(more)))
-    rates = np.array([int(c.tax_rate * _PARTS) for c in company.rules.countries.values()], dtype=np.int64)
+    rates = np.array(
+        [int(c.tax_rate * _PARTS) for c in company.rules.countries.values()], dtype=np.int64
+    )
     tax = (goods - discount + shipping) * rates[sessions.country] // _PARTS
     return Orders(
         user=sessions.user,
@@ -95,7 +97,9 @@ def orders_of(company: Company, sessions: Sessions) -> Orders:
         bits=bits,
         customer=customer_of(company, sessions.user),
         country=sessions.country,
-        cancelled=happens(company.draw("order.cancelled", sessions.counter.view(np.int64)), rules.cancelled_share),
+        cancelled=happens(
+            company.draw("order.cancelled", sessions.counter.view(np.int64)), rules.cancelled_share
+        ),
         discount=discount,
         shipping=shipping,
         tax=tax,
@@ -109,7 +113,9 @@ def _lines(company: Company, sessions: Sessions, order_bits: U64) -> Lines:
     count = rules.items.at(order_bits)
     order = np.repeat(np.arange(len(count)), count)
     number = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
-    bits = company.draw("order.line", (sessions.counter[order] + number.view(np.uint64)).view(np.int64))
+    bits = company.draw(
+        "order.line", (sessions.counter[order] + number.view(np.uint64)).view(np.int64)
+    )
     more = splitmix64(bits)
     day = sessions.day[order]
     product = choose(company, field(bits, 32, 32), day)
@@ -129,7 +135,9 @@ PLACED, SHIPPED, COMPLETED, CANCELLED = range(4)
 STATUSES = ("placed", "shipped", "completed", "cancelled")
 
 
-def order_rows(company: Company, orders: Orders, state: I64 | None = None, updated_ms: I64 | None = None) -> Rows:
+def order_rows(
+    company: Company, orders: Orders, state: I64 | None = None, updated_ms: I64 | None = None
+) -> Rows:
     """A row per order, as placed or, updated at the given time, in a later state."""
     status = np.where(orders.cancelled, CANCELLED, PLACED if state is None else state)
     ordered = orders.day * DAY_MS + orders.at

@@ -39,7 +39,9 @@ class Company:
 
     def __post_init__(self) -> None:
         rules = self.rules
-        object.__setattr__(self, "growth", Growth(rules.growth, rules.rhythm, rules.company.founded, self.scale))
+        object.__setattr__(
+            self, "growth", Growth(rules.growth, rules.rhythm, rules.company.founded, self.scale)
+        )
 
     def draw(self, stream: str, first: I64, *more: I64 | int) -> U64:
         """64 random bits for each counter in a stream."""

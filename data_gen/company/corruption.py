@@ -46,7 +46,9 @@ class _Dice:
         return drawn
 
 
-def corrupted(kind: str, source: Source, columns: tuple[str, ...], values: Values, bits: int) -> list[Change]:
+def corrupted(
+    kind: str, source: Source, columns: tuple[str, ...], values: Values, bits: int
+) -> list[Change]:
     """What is wrong with a row of a class; nothing where the row cannot have such a defect."""
     dice = _Dice(bits)
     if kind == "compound":
@@ -54,7 +56,9 @@ def corrupted(kind: str, source: Source, columns: tuple[str, ...], values: Value
         times = [column for column in columns if column != category]
         changes = [c for time in times for c in _bad_timestamp(source, time, values, dice)]
         return changes + _untidy(category, values, dice)
-    if kind == "unreconciled_payment" and (values["kind"] != "charge" or values["order_id"] is None):
+    if kind == "unreconciled_payment" and (
+        values["kind"] != "charge" or values["order_id"] is None
+    ):
         return []
     column = columns[dice.below(len(columns))]
     value = values[column]
@@ -91,7 +95,14 @@ def _untidy(column: str, values: Values, dice: _Dice) -> list[Change]:
     value = values[column]
     if value is None:
         return []
-    ways = (f" {value}", f"{value}  ", value.upper(), value.title(), f"\u00a0{value}", f" {value.upper()} ")
+    ways = (
+        f" {value}",
+        f"{value}  ",
+        value.upper(),
+        value.title(),
+        f"\u00a0{value}",
+        f" {value.upper()} ",
+    )
     possible = [way for way in ways if way != value]
     return [Change(column, value, possible[dice.below(len(possible))])]
 
@@ -118,7 +129,11 @@ def _nobody(value: str, dice: _Dice) -> str:
     prefix = re.match(r"[a-z]+?(?=[0-9a-f]{16}$|\d)", value)
     start = prefix[0] if prefix else ""
     digits = len(value) - len(start)
-    return start + ("9" * 12 + f"{dice.below(10_000):04d}" if digits >= 16 else f"99{dice.below(10_000_000):07d}")
+    return start + (
+        "9" * 12 + f"{dice.below(10_000):04d}"
+        if digits >= 16
+        else f"99{dice.below(10_000_000):07d}"
+    )
 
 
 def _another_body(value: str, dice: _Dice) -> str:
@@ -151,5 +166,7 @@ _CORRUPT: dict[str, Callable[[str, _Dice], str]] = {
     "lookalike_text": _lookalike,
     "invalid_utf8": lambda value, dice: _middle(NO_UTF8, value),
     "nul_byte": lambda value, dice: _middle(NUL, value),
-    "embedded_newline": lambda value, dice: value.replace(" ", "\n", 1) if " " in value else f"{value}\n",
+    "embedded_newline": lambda value, dice: (
+        value.replace(" ", "\n", 1) if " " in value else f"{value}\n"
+    ),
 }

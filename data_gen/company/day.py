@@ -21,8 +21,22 @@ from data_gen.company.fulfilment import moved_order_rows, moving_on, shipment_ro
 from data_gen.company.fx import rate_rows
 from data_gen.company.hashing import I64
 from data_gen.company.lives import ActorDays, end_day
-from data_gen.company.marketing import campaigns, session_campaigns, session_rows, spend_rows, touch_rows, touches_on
-from data_gen.company.payments import REFUND, Payments, earlier_orders_paid, payment_rows, payments_of, return_rows
+from data_gen.company.marketing import (
+    campaigns,
+    session_campaigns,
+    session_rows,
+    spend_rows,
+    touch_rows,
+    touches_on,
+)
+from data_gen.company.payments import (
+    REFUND,
+    Payments,
+    earlier_orders_paid,
+    payment_rows,
+    payments_of,
+    return_rows,
+)
 from data_gen.company.people import changed_users, user_rows
 from data_gen.company.rows import Rows
 from data_gen.company.schemas import SOURCES
@@ -96,14 +110,18 @@ def _all_batches(
     yield Batch("fx_rates", rate_rows(company, day))
     if day < company.founded:
         return
-    for who in actors(day, 0, customers_by(company, day), chunk_rows) if wanted & _BY_CUSTOMER else ():
+    for who in (
+        actors(day, 0, customers_by(company, day), chunk_rows) if wanted & _BY_CUSTOMER else ()
+    ):
         for source, name, select, make in _OF_CUSTOMERS:
             if source in wanted:
                 yield Batch(source, _on_time(company, name, True, who, select, make))
         if watcher:
             watcher.subscribers(subscribers_with_changes(company, who))
     visits = np.zeros(len(campaigns(company).channel), dtype=np.int64)
-    for touches in touches_on(company, day, chunk_rows) if wanted & {"sessions", "ad_spend"} else ():
+    for touches in (
+        touches_on(company, day, chunk_rows) if wanted & {"sessions", "ad_spend"} else ()
+    ):
         visits += np.bincount(touches.campaign, minlength=len(visits))
         yield Batch("sessions", touch_rows(company, touches, day))
     for who in users_on(company, day, _FEW_ROWS_EACH * chunk_rows):
@@ -141,12 +159,16 @@ def _activity(
     if wanted & {"sessions", "ad_spend"}:
         tagged, campaign = session_campaigns(company, sessions)
         visits += np.bincount(campaign[tagged], minlength=len(visits))
-        yield Batch("sessions", session_rows(company, on_time, *session_campaigns(company, on_time)))
+        yield Batch(
+            "sessions", session_rows(company, on_time, *session_campaigns(company, on_time))
+        )
     if wanted & _OF_ORDERS:
         orders = orders_of(company, sessions)
         if watcher:
             watcher.orders(orders)
-        yield from _order_batches(company, orders.where(late(company, "orders").delay(orders.who) == 0))
+        yield from _order_batches(
+            company, orders.where(late(company, "orders").delay(orders.who) == 0)
+        )
         yield Batch("payments", payment_rows(company, payments_of(company, orders), day))
 
 
@@ -165,10 +187,14 @@ def _of_earlier_days(
         for who in late(company, "events").due(day):
             sessions = sessions_of(company, who)
             yield from event_batches(company, sessions, day, chunk_rows)
-            yield Batch("sessions", session_rows(company, sessions, *session_campaigns(company, sessions)))
+            yield Batch(
+                "sessions", session_rows(company, sessions, *session_campaigns(company, sessions))
+            )
     if wanted & {"orders", "order_items"}:
         for who in late(company, "orders").due(day):
-            yield from _order_batches(company, orders_of(company, sessions_of(company, who, only_buying=True)))
+            yield from _order_batches(
+                company, orders_of(company, sessions_of(company, who, only_buying=True))
+            )
     if wanted & {"payments", "returns"}:
         for payments in earlier_orders_paid(company, day):
             if watcher:
@@ -189,11 +215,15 @@ def users_on(company: Company, day: int, chunk_rows: int) -> Iterator[ActorDays]
     parcel is under way."""
     rules = company.rules.shipments
     since = day - max(AUDIENCE_DAYS, rules.ship_days.largest + rules.transit_days.largest)
-    for who in actors(day, first_active_user(company, since), company.growth.users_by(day), chunk_rows):
+    for who in actors(
+        day, first_active_user(company, since), company.growth.users_by(day), chunk_rows
+    ):
         yield who.where(np.flatnonzero(end_day(company, who.actor) >= since))
 
 
-def _on_time(company: Company, name: str, of_customers: bool, who: ActorDays, select: Select, make: Make) -> Rows:
+def _on_time(
+    company: Company, name: str, of_customers: bool, who: ActorDays, select: Select, make: Make
+) -> Rows:
     """The rows of those whose day is not put off."""
     chosen = select(company, who)
     return make(company, chosen.where(late(company, name, of_customers).delay(chosen) == 0))
@@ -204,7 +234,9 @@ def _of_this_day(company: Company, name: str, sessions: Sessions) -> Sessions:
     return sessions.where(late(company, name).delay(ActorDays(sessions.user, sessions.day)) == 0)
 
 
-def event_batches(company: Company, sessions: Sessions, day: int, chunk_rows: int) -> Iterator[Batch]:
+def event_batches(
+    company: Company, sessions: Sessions, day: int, chunk_rows: int
+) -> Iterator[Batch]:
     for part in event.in_chunks(sessions, chunk_rows):
         yield Batch("events", event.events_of(company, part, day))
 

@@ -24,7 +24,10 @@ DEFECTS = Source(
             ("defect_id", _TEXT),
             ("source", _TEXT),
             ("file", _TEXT),  # in the landing zone
-            ("line", pa.int64()),  # number of the record, as landing counts it; null: the file as a whole
+            (
+                "line",
+                pa.int64(),
+            ),  # number of the record, as landing counts it; null: the file as a whole
             ("natural_key", _TEXT),
             ("event_day", pa.date32()),
             ("landing_day", pa.date32()),
@@ -38,9 +41,13 @@ DEFECTS = Source(
     key=("defect_id", "column"),
     required=("defect_id",),
 )
-Texts: TypeAlias = pa.Array | Sequence[str | None] | str | None  # one for each row, or the same for all
+Texts: TypeAlias = (
+    pa.Array | Sequence[str | None] | str | None
+)  # one for each row, or the same for all
 _IN_MEMORY = 1 << 15
-_BEFORE_ALL_LINES = whole(np.zeros(1, dtype=np.int64))[0]  # from a number of Python's, pyarrow would import pandas
+_BEFORE_ALL_LINES = whole(np.zeros(1, dtype=np.int64))[
+    0
+]  # from a number of Python's, pyarrow would import pandas
 
 
 class DefectList:
@@ -69,9 +76,20 @@ class DefectList:
         if not len(line):
             return
         number = whole(line)
-        identifier = text.join([f"{self._source}-{np.datetime64(self._day, 'D')}-", number.cast(_TEXT)])
+        identifier = text.join(
+            [f"{self._source}-{np.datetime64(self._day, 'D')}-", number.cast(_TEXT)]
+        )
         self._append(
-            len(line), identifier, number, natural_key, event_day, kind, disposition, column, original, corrupted
+            len(line),
+            identifier,
+            number,
+            natural_key,
+            event_day,
+            kind,
+            disposition,
+            column,
+            original,
+            corrupted,
         )
 
     def add_file(
@@ -86,9 +104,22 @@ class DefectList:
         """A defect of the file as a whole."""
         identifier = f"{self._source}-{np.datetime64(self._day, 'D')}-{kind}"
         none = pa.nulls(1, pa.int64())
-        self._append(1, identifier, none, key, np.array([self._day]), kind, disposition, column, original, corrupted)
+        self._append(
+            1,
+            identifier,
+            none,
+            key,
+            np.array([self._day]),
+            kind,
+            disposition,
+            column,
+            original,
+            corrupted,
+        )
 
-    def _append(self, rows: int, identifier: Texts, line: pa.Array, key: Texts, event_day: I64, *rest: Texts) -> None:
+    def _append(
+        self, rows: int, identifier: Texts, line: pa.Array, key: Texts, event_day: I64, *rest: Texts
+    ) -> None:
         kind, disposition, column, original, corrupted = (_column(values, rows) for values in rest)
         columns = [
             _column(identifier, rows),

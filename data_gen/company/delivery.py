@@ -58,7 +58,9 @@ class PutOff:
             stratum = row - (upper[at] - drawn[at])
             now = np.flatnonzero(self._delay(days[at], stratum) == day - days[at])
             at, stratum = at[now], stratum[now]
-            yield ActorDays(self._actor(days[at], stratum, first[at], actors[at], drawn[at]), days[at])
+            yield ActorDays(
+                self._actor(days[at], stratum, first[at], actors[at], drawn[at]), days[at]
+            )
 
     def of_day(self, day: int) -> Iterator[tuple[ActorDays, I64]]:
         """All that are put off of one day, with their delays."""
@@ -66,7 +68,9 @@ class PutOff:
         for start in range(0, int(drawn[0]), BATCH):
             stratum = np.arange(start, min(start + BATCH, int(drawn[0])))
             days = np.full(len(stratum), day)
-            actor = self._actor(days, stratum, *(np.broadcast_to(n, len(stratum)) for n in (first, actors, drawn)))
+            actor = self._actor(
+                days, stratum, *(np.broadcast_to(n, len(stratum)) for n in (first, actors, drawn))
+            )
             yield ActorDays(actor, days), self._delay(days, stratum)
 
     def _strata(self, day: I64) -> tuple[I64, I64, I64]:
@@ -83,7 +87,9 @@ class PutOff:
         growth = self.company.growth
         users = growth.users_by_each(days)
         if self.of_customers:
-            return np.zeros(len(days), dtype=np.int64), -(-users // self.company.rules.customers.users_each)
+            return np.zeros(len(days), dtype=np.int64), -(
+                -users // self.company.rules.customers.users_each
+            )
         return growth.users_by_each(days - self.company.rules.users.life_days.largest), users
 
     def _actor(self, day: I64, stratum: I64, first: I64, actors: I64, drawn: I64) -> I64:
@@ -119,7 +125,10 @@ class Late:
     def due(self, day: int) -> Iterator[ActorDays]:
         """Those whose earlier days land on `day`."""
         return _gathered(
-            chain(self.soon.due(day), (who.where(self.soon.delay(who) == 0) for who in self.tail.due(day)))
+            chain(
+                self.soon.due(day),
+                (who.where(self.soon.delay(who) == 0) for who in self.tail.due(day)),
+            )
         )
 
 
@@ -137,7 +146,9 @@ def _gathered(parts: Iterable[ActorDays]) -> Iterator[ActorDays]:
 
 def together(parts: list[ActorDays]) -> ActorDays:
     """All of them, one part behind another."""
-    return ActorDays(np.concatenate([part.actor for part in parts]), np.concatenate([part.day for part in parts]))
+    return ActorDays(
+        np.concatenate([part.actor for part in parts]), np.concatenate([part.day for part in parts])
+    )
 
 
 def late(company: Company, source: str, of_customers: bool = False) -> Late:

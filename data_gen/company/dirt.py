@@ -72,10 +72,20 @@ ROW_CLASSES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "missing_required": (REJECT, {name: source.required for name, source in SOURCES.items()}),
     "bad_timestamp": (REJECT, _each(_TIMES)),
     "bad_quantity": (REJECT, {"order_items": ("quantity", "unit_price"), "returns": ("quantity",)}),
-    "unknown_currency": (REJECT, _each(dict.fromkeys(("orders", "payments", "subscriptions"), "currency"))),
+    "unknown_currency": (
+        REJECT,
+        _each(dict.fromkeys(("orders", "payments", "subscriptions"), "currency")),
+    ),
     "unknown_country": (
         REPAIR,
-        _each({"events": "country", "users": "country", "customers": "country", "orders": "shipping_country"}),
+        _each(
+            {
+                "events": "country",
+                "users": "country",
+                "customers": "country",
+                "orders": "shipping_country",
+            }
+        ),
     ),
     "orphan_key": (
         REPAIR,
@@ -97,10 +107,19 @@ ROW_CLASSES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "lookalike_text": (REPAIR, _each(_CATEGORIES)),
     "invalid_utf8": (REJECT, _each(_TEXTS)),
     # In a JSON array a NUL can make the rest of the file unreadable: no row could be blamed for that.
-    "nul_byte": (REJECT, {name: (c,) for name, c in _TEXTS.items() if SOURCES[name].format in ("csv", "jsonl")}),
+    "nul_byte": (
+        REJECT,
+        {name: (c,) for name, c in _TEXTS.items() if SOURCES[name].format in ("csv", "jsonl")},
+    ),
     "embedded_newline": (REPAIR, _each(_NAMES)),
-    "compound": (REJECT, {name: (_TIMES[name], _CATEGORIES[name]) for name in _TIMES if name in _CATEGORIES}),
-    "withdrawn_row": (REPAIR, dict.fromkeys(("events", "payments", "returns", "sessions", "shipments"), ())),
+    "compound": (
+        REJECT,
+        {name: (_TIMES[name], _CATEGORIES[name]) for name in _TIMES if name in _CATEGORIES},
+    ),
+    "withdrawn_row": (
+        REPAIR,
+        dict.fromkeys(("events", "payments", "returns", "sessions", "shipments"), ()),
+    ),
 }
 _OF_TEXT_FILES = frozenset({"invalid_utf8", "nul_byte", "embedded_newline"})
 
@@ -204,7 +223,9 @@ def row_classes(company: Company, source: str, redelivered: bool) -> tuple[tuple
     names = tuple(
         name
         for name, (_, columns) in ROW_CLASSES.items()
-        if source in columns and (text_file or name not in _OF_TEXT_FILES) and (redelivered or name != "withdrawn_row")
+        if source in columns
+        and (text_file or name not in _OF_TEXT_FILES)
+        and (redelivered or name != "withdrawn_row")
     )
     shares = vars(company.rules.dirt.rows)
     return names, np.cumsum([int(shares[name] * (1 << 32)) for name in names], dtype=np.int64)
@@ -240,11 +261,16 @@ def _fates(company: Company, source: str, block: int) -> list[FileFate]:
         if SOURCES[source].format in formats and (columns is None or source in columns)
     ]
     reach = np.cumsum([int(getattr(rules.files, name) * (1 << 32)) for name in possible])
-    drawn = np.searchsorted(reach, field(company.draw("dirt.file", number, day), 32, 32), side="right")
+    drawn = np.searchsorted(
+        reach, field(company.draw("dirt.file", number, day), 32, 32), side="right"
+    )
     bits = company.draw("dirt.redelivered", number, day)
     after = rules.redelivered_after_days.at(splitmix64(bits))
     kinds = [*possible, None]
-    again = happens(bits, rules.redelivered) | (np.array([kind == "empty_file" for kind in kinds])[drawn])
+    again = (
+        happens(bits, rules.redelivered)
+        | (np.array([kind == "empty_file" for kind in kinds])[drawn])
+    )
     return [
         FileFate(kinds[n], on if comes else None)
         for n, comes, on in zip(drawn.tolist(), again.tolist(), (day + after).tolist(), strict=True)

@@ -48,11 +48,15 @@ class Drift:
         if self.kind == "columns_reordered":
             return rows.select(rows.schema.names[::-1])
         if self.kind == "column_added":
-            return rows.append_column(ADDED, pick([_ADDED_VALUE], np.zeros(len(rows), dtype=np.int64)))
+            return rows.append_column(
+                ADDED, pick([_ADDED_VALUE], np.zeros(len(rows), dtype=np.int64))
+            )
         if self.kind == "column_dropped":
             return rows.drop_columns([self.column])
         if self.kind == "column_renamed":
-            return rows.rename_columns([self.written_as if n == self.column else n for n in rows.schema.names])
+            return rows.rename_columns(
+                [self.written_as if n == self.column else n for n in rows.schema.names]
+            )
         at = rows.schema.names.index(self.column)
         values = rows.column(at)
         if pa.types.is_boolean(values.type):
@@ -68,8 +72,13 @@ class Drift:
         if self.kind == "column_dropped":
             return {name: value for name, value in values.items() if name != self.column}
         if self.kind == "column_renamed":
-            return {(self.written_as or "") if name == self.column else name: v for name, v in values.items()}
+            return {
+                (self.written_as or "") if name == self.column else name: v
+                for name, v in values.items()
+            }
         return {
-            name: {"true": "1", "false": "0"}.get(value or "", value) if name == self.column else value
+            name: {"true": "1", "false": "0"}.get(value or "", value)
+            if name == self.column
+            else value
             for name, value in values.items()
         }

@@ -85,7 +85,9 @@ def timeline(company: Company, sessions: Sessions) -> Timeline:
     position = np.arange(len(session)) - first[session]
     counter = sessions.counter[session] + position.view(np.uint64)
     bits = event_bits(company, counter)
-    passed = np.cumsum(np.where(position > 0, company.rules.sessions.gap_ms.at_step(field(bits, 40, 12)), 0))
+    passed = np.cumsum(
+        np.where(position > 0, company.rules.sessions.gap_ms.at_step(field(bits, 40, 12)), 0)
+    )
     offset = passed - passed[first][session]
     length, room = passed[last - 1] - passed[first], sessions.room
     if np.any(length > room):
@@ -127,7 +129,9 @@ def _taken_up(company: Company, sessions: Sessions) -> I64:
     open_to = np.full(len(sessions), known.always, dtype=np.int64)
     for number, (code, released) in enumerate(known.features):
         # Twelve of the user's random bits, others for each feature.
-        lag = company.rules.users.adoption_days.at_step(field(splitmix64(bits + np.uint64(number)), 52, 12))
+        lag = company.rules.users.adoption_days.at_step(
+            field(splitmix64(bits + np.uint64(number)), 52, 12)
+        )
         since = np.minimum(age, sessions.day - company.founded - released)
         open_to |= (since >= lag).astype(np.int64) << code
     return open_to
@@ -164,17 +168,25 @@ def lines(company: Company, events: Events) -> pa.Array:
     ids[:, -16:] = text.hexadecimal(line.bits)
     times = text.template(_TIMES, len(events))
     one_day = len(sessions) > 0 and sessions.day[0] == sessions.day[-1]
-    text.put_instant(times, _HAPPENED, int(sessions.day[0]) if one_day else sessions.day[line.session], line.at)
+    text.put_instant(
+        times, _HAPPENED, int(sessions.day[0]) if one_day else sessions.day[line.session], line.at
+    )
     text.put_instant(times, _ARRIVED, events.landed, _received(events))
     who = text.join(['","user_id":"', text.numbered("u", sessions.user, 6), '","event_type":"'])
     where = text.join(
         [
             ',"session_id":"',
             text.hex_ids("s", session_ids(company, sessions)),
-            pick([f'","device":"{d}","platform":"{p}' for d, p in _devices(company)], _device(company, sessions)),
+            pick(
+                [f'","device":"{d}","platform":"{p}' for d, p in _devices(company)],
+                _device(company, sessions),
+            ),
             '","app_version":"',
             _versions(company, sessions),
-            pick([f'","country":"{name}","properties":' for name in company.countries], sessions.country),
+            pick(
+                [f'","country":"{name}","properties":' for name in company.countries],
+                sessions.country,
+            ),
         ]
     )
     return text.join(
@@ -246,16 +258,24 @@ def _device(company: Company, sessions: Sessions) -> I64:
     choice = Choice.of([device.weight for device in company.rules.sessions.devices])
     bits = company.draw("session.device", sessions.counter.view(np.int64))
     other = field(bits, 32, 32) < int(company.rules.sessions.second_device_share * (1 << 32))
-    return np.where(other, choice.at_step(field(bits, 0, 12)), choice.at(company.draw("user.device", sessions.user)))
+    return np.where(
+        other,
+        choice.at_step(field(bits, 0, 12)),
+        choice.at(company.draw("user.device", sessions.user)),
+    )
 
 
 def _versions(company: Company, sessions: Sessions) -> pa.Array:
     """The app version of each session: releases at fixed distances, that users install some days later."""
     rules = company.rules.sessions
-    lag = field(company.draw("user.rollout", sessions.user), 32, 32) * (rules.rollout_days + 1) >> 32
+    lag = (
+        field(company.draw("user.rollout", sessions.user), 32, 32) * (rules.rollout_days + 1) >> 32
+    )
     release = np.maximum(sessions.day - company.founded - lag, 0) // rules.release_every_days
     newest = int(release.max()) if len(release) else 0
-    return pick([f"{1 + n // _MINOR_RELEASES}.{n % _MINOR_RELEASES}.0" for n in range(newest + 1)], release)
+    return pick(
+        [f"{1 + n // _MINOR_RELEASES}.{n % _MINOR_RELEASES}.0" for n in range(newest + 1)], release
+    )
 
 
 # -- vocabulary ----------------------------------------------------------------------------------------------
@@ -266,7 +286,9 @@ def vocabulary(company: Company) -> Vocabulary:
     names = tuple(company.rules.events)
     events = list(company.rules.events.values())
     kinds = [event.kind for event in events]
-    features = tuple((n, event.released or 0) for n, event in enumerate(events) if event.kind == "feature")
+    features = tuple(
+        (n, event.released or 0) for n, event in enumerate(events) if event.kind == "feature"
+    )
     plain = [(event.weight or 0, n) for n, event in enumerate(events) if event.kind == "engagement"]
     funnel = np.array([names.index(step) for step in company.rules.funnel], dtype=np.int64)
     return Vocabulary(
@@ -279,7 +301,9 @@ def vocabulary(company: Company) -> Vocabulary:
         features=features,
         always=sum(1 << n for n, event in enumerate(events) if event.kind != "feature"),
         otherwise=max(plain, key=lambda weight_and_code: weight_and_code[0])[1],
-        properties=words([variant for code in range(len(names)) for variant in _variants(company, code)]),
+        properties=words(
+            [variant for code in range(len(names)) for variant in _variants(company, code)]
+        ),
     )
 
 
@@ -287,15 +311,29 @@ def _variants(company: Company, code: int) -> list[str]:
     name, event = list(company.rules.events.items())[code]
     always = int(company.rules.products.always_share * company.rules.products.count)
     if event.kind == "commerce":
-        return [f'{{"product_id":"p{1 + (variant * always) // VARIANTS:04d}"}}' for variant in range(VARIANTS)]
+        return [
+            f'{{"product_id":"p{1 + (variant * always) // VARIANTS:04d}"}}'
+            for variant in range(VARIANTS)
+        ]
     columns = []
     for key, values in (event.properties or {}).items():
-        bits = field(draw(company.seed, f"event.property/{name}/{key}", np.arange(VARIANTS)), 32, 32)
+        bits = field(
+            draw(company.seed, f"event.property/{name}/{key}", np.arange(VARIANTS)), 32, 32
+        )
         numbers = [value for value in values if isinstance(value, int)]
         if numbers:
             low, high = numbers
-            columns.append([f'"{key}":{number}' for number in (low + ((bits * (high - low + 1)) >> 32)).tolist()])
+            columns.append(
+                [
+                    f'"{key}":{number}'
+                    for number in (low + ((bits * (high - low + 1)) >> 32)).tolist()
+                ]
+            )
         else:
             quoted = [json.dumps(value, ensure_ascii=False) for value in values]
             columns.append([f'"{key}":{quoted[n]}' for n in ((bits * len(values)) >> 32).tolist()])
-    return [f"{{{','.join(parts)}}}" for parts in zip(*columns, strict=True)] if columns else ["{}"] * VARIANTS
+    return (
+        [f"{{{','.join(parts)}}}" for parts in zip(*columns, strict=True)]
+        if columns
+        else ["{}"] * VARIANTS
+    )

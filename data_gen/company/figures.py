@@ -35,7 +35,10 @@ KPIS = Source(
             ("metric", pa.string()),
             ("kind", pa.string()),  # true, or recoverable
             ("day", pa.date32()),
-            ("as_of_landing_day", pa.date32()),  # the value holds from the end of this landing day on
+            (
+                "as_of_landing_day",
+                pa.date32(),
+            ),  # the value holds from the end of this landing day on
             ("value", VALUE),
         ]
     ),
@@ -91,7 +94,9 @@ class Figures:
         """Events that the new delivery does not have count until then. Their users have others on the day."""
         signups = int(np.count_nonzero(code == vocabulary(self.company).signup))
         for metric, count in (("total_events", len(code)), ("signups", signups)):
-            self.add_known(metric, np.array([self.day, until]), np.array([100 * count, -100 * count]))
+            self.add_known(
+                metric, np.array([self.day, until]), np.array([100 * count, -100 * count])
+            )
 
     def late_events(self) -> None:
         """The day's events that land later."""
@@ -101,7 +106,9 @@ class Figures:
                 line = timeline(self.company, sessions)
                 lands = arrives(self.company, "events", self.day + delay)
                 since = lands[np.searchsorted(who.actor, sessions.user)][line.session]
-                self._events(sessions, line.session, event_codes(self.company, sessions, line), since)
+                self._events(
+                    sessions, line.session, event_codes(self.company, sessions, line), since
+                )
 
     def _events(self, sessions: Sessions, session: I64, code: I64, since: I64) -> None:
         self.add_true("total_events", 100 * len(code))
@@ -154,7 +161,9 @@ class Figures:
         order = (np.cumsum(refunded) - 1)[refunds.order]
         sales = Sales.of(self.company, refunds.orders.where(refunded))
         every = np.ones(len(sales.line_since), dtype=np.bool_)
-        self.add_true("net_revenue", -int(goods_of_refunds(refunds.amount, order, sales.orders, every).sum()))
+        self.add_true(
+            "net_revenue", -int(goods_of_refunds(refunds.amount, order, sales.orders, every).sum())
+        )
         since = self.rows_known_since("payments", refunds.bits)
         # A row that the new delivery does not have is a refund of the same order until then.
         copies = self._withdrawn("payments", refunds.bits)
@@ -164,7 +173,9 @@ class Figures:
         times = np.concatenate([[self.day, until], since, sales.changes()])
         for day in np.unique(times[(times >= self.day) & (times < NEVER)]).tolist():
             goods = sales.goods(refunds.amount, order, day)
-            value = int(goods[since <= day].sum()) + (int(goods[copies].sum()) if day < until else 0)
+            value = int(goods[since <= day].sum()) + (
+                int(goods[copies].sum()) if day < until else 0
+            )
             self.add_known("net_revenue", np.array([day]), shown - value)
             shown = value
 
@@ -182,7 +193,9 @@ class Figures:
             return np.zeros(0, dtype=np.int64)
         found = dirty_rows(self.company, source, fate, bits)
         withdrawn: I64 = found.row[found.kind == names.index("withdrawn_row")]
-        held_back = first and fate.kind == "truncated_last_line"  # the file's first row stands, broken off, at its end
+        held_back = (
+            first and fate.kind == "truncated_last_line"
+        )  # the file's first row stands, broken off, at its end
         return withdrawn[withdrawn > 0] if held_back else withdrawn
 
     def table(self) -> pa.Table:

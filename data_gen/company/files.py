@@ -71,7 +71,9 @@ class AtomicFile:
 
     def discard(self) -> None:
         self._temporary.unlink(missing_ok=True)
-        with suppress(OSError):  # closing writes what is left, which may fail for the reason that brought us here
+        with suppress(
+            OSError
+        ):  # closing writes what is left, which may fail for the reason that brought us here
             self._stream.close()
 
 

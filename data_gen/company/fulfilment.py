@@ -69,7 +69,9 @@ def moving_on(company: Company, who: ActorDays) -> Parcels:
         found.append(ActorDays.on(ordered, who.actor[due]))
     users = np.concatenate([part.actor for part in found])
     every = ActorDays(users, np.concatenate([part.day for part in found]))
-    parcels = parcels_of(company, orders_of(company, _by_user(sessions_of(company, every, only_buying=True))))
+    parcels = parcels_of(
+        company, orders_of(company, _by_user(sessions_of(company, every, only_buying=True)))
+    )
     arrived = parcels.delivered == today
     moved = arrived | (parcels.shipped == today)
     return Parcels(
@@ -87,7 +89,9 @@ def parcels_of(company: Company, orders: Orders) -> Parcels:
     ship, arrive = days_under_way(company, orders.user, orders.day)
     bits = company.draw("shipment", orders.counter.view(np.int64))
     lost = happens(bits, company.rules.shipments.lost_share)
-    return Parcels(orders, orders.day + ship, np.where(lost, -1, orders.day + arrive), lost & False, bits)
+    return Parcels(
+        orders, orders.day + ship, np.where(lost, -1, orders.day + arrive), lost & False, bits
+    )
 
 
 def _by_user(sessions: Sessions) -> Sessions:
@@ -98,7 +102,9 @@ def shipment_rows(company: Company, parcels: Parcels) -> Rows:
     """A row for each parcel, in its state."""
     rules = company.rules.shipments
     shipped, updated = _shipped_ms(company, parcels), updated_ms(company, parcels)
-    carrier = Choice.of(list(rules.carriers.values())).at(company.draw("shipment.carrier", parcels.bits.view(np.int64)))
+    carrier = Choice.of(list(rules.carriers.values())).at(
+        company.draw("shipment.carrier", parcels.bits.view(np.int64))
+    )
     times = moments(updated)
     rows = table(
         "shipments",
@@ -112,13 +118,18 @@ def shipment_rows(company: Company, parcels: Parcels) -> Rows:
             "updated_at": times,
         },
     )
-    return Rows(rows, splitmix64(parcels.bits + parcels.arrived.astype(np.uint64)), updated // DAY_MS)
+    return Rows(
+        rows, splitmix64(parcels.bits + parcels.arrived.astype(np.uint64)), updated // DAY_MS
+    )
 
 
 def moved_order_rows(company: Company, parcels: Parcels) -> Rows:
     """Their orders again, in their new state."""
     return order_rows(
-        company, parcels.orders, np.where(parcels.arrived, COMPLETED, SHIPPED), updated_ms(company, parcels)
+        company,
+        parcels.orders,
+        np.where(parcels.arrived, COMPLETED, SHIPPED),
+        updated_ms(company, parcels),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from data_gen.company.hashing import I64, LAST_ACTOR
 from data_gen.company.rule_sections import GrowthRules, RhythmRules
+from saas_analytics.errors import UsageError
 
 EPOCH = date(1970, 1, 1)
 _MICRO = 10**6
@@ -19,14 +20,16 @@ def day_number(day: date) -> int:
     return (day - EPOCH).days
 
 
-class TooManyUsers(ValueError):
+class TooManyUsers(UsageError):
     """The scale asks for more users than an id has room for."""
 
 
 class Growth:
     """Users are numbered 0, 1, 2, ... in the order of their signup; this says which numbers belong to which day."""
 
-    def __init__(self, growth: GrowthRules, rhythm: RhythmRules, founded: date, scale: Fraction) -> None:
+    def __init__(
+        self, growth: GrowthRules, rhythm: RhythmRules, founded: date, scale: Fraction
+    ) -> None:
         self._growth, self._rhythm, self._scale = growth, rhythm, scale
         self.founded = day_number(founded)
         self._exact = [0]  # before scaling, in millionths of a user
@@ -36,9 +39,14 @@ class Growth:
         """Entry t is the number of users who signed up in the first t days; at least until the end of `day`."""
         length = max(day - self.founded + 2, 1)
         if length > len(self._totals):
-            for t in range(len(self._exact) - 1, length + 30):  # a month ahead: --days asks for the next day soon
+            for t in range(
+                len(self._exact) - 1, length + 30
+            ):  # a month ahead: --days asks for the next day soon
                 self._exact.append(self._exact[-1] + self._rate(t))
-            totals = [exact * self._scale.numerator // (self._scale.denominator * _MICRO) for exact in self._exact]
+            totals = [
+                exact * self._scale.numerator // (self._scale.denominator * _MICRO)
+                for exact in self._exact
+            ]
             if totals[length - 1] > LAST_ACTOR:
                 raise TooManyUsers(
                     f"a scale of {float(self._scale):g} gives {totals[length - 1]} users, more than {LAST_ACTOR}"
@@ -48,7 +56,12 @@ class Growth:
 
     def _rate(self, t: int) -> int:
         rules = self._growth
-        climb = (rules.signups_at_plateau - rules.signups_at_start) * _MICRO * t**3 // (t**3 + rules.midpoint_days**3)
+        climb = (
+            (rules.signups_at_plateau - rules.signups_at_start)
+            * _MICRO
+            * t**3
+            // (t**3 + rules.midpoint_days**3)
+        )
         usual = (
             (rules.signups_at_start * _MICRO + climb)
             * self._rhythm.weekdays[(self.founded + t + _MONDAY_1970) % 7]
@@ -57,7 +70,9 @@ class Growth:
         if t in self._rhythm.launch_days:
             usual = usual * self._rhythm.launch_percent // 100
         left = max(rules.launch_days - t, 0)
-        return usual + rules.launch_users * _MICRO * 2 * left // (rules.launch_days * (rules.launch_days + 1))
+        return usual + rules.launch_users * _MICRO * 2 * left // (
+            rules.launch_days * (rules.launch_days + 1)
+        )
 
     def users_by(self, day: int) -> int:
         """The number of users who signed up until the end of `day`."""

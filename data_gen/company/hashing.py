@@ -46,7 +46,9 @@ def draw(seed: int, name: str, first: I64, *more: I64 | int) -> U64:
     """64 random bits for each counter (or combination of counters) in the stream `name`."""
     bits = splitmix64(_unsigned(first) ^ stream_key(seed, name))
     for counter in more:
-        bits = splitmix64(bits ^ (np.uint64(counter) if isinstance(counter, int) else _unsigned(counter)))
+        bits = splitmix64(
+            bits ^ (np.uint64(counter) if isinstance(counter, int) else _unsigned(counter))
+        )
     return bits
 
 

@@ -46,7 +46,14 @@ class Changes:
 
 
 def changes_in_windows(
-    company: Company, stream: str, actor: I64, born: I64, window: I64, length: int, share: Decimal, kinds: Choice
+    company: Company,
+    stream: str,
+    actor: I64,
+    born: I64,
+    window: I64,
+    length: int,
+    share: Decimal,
+    kinds: Choice,
 ) -> Changes:
     """What changes of each actor in a window of its life. The day of birth itself never changes."""
     bits = company.draw(stream, actor, window)
@@ -81,7 +88,9 @@ def signup_ms(company: Company, user: I64) -> I64:
 
 def end_day(company: Company, user: I64) -> I64:
     """The first day on which the user does not come any more."""
-    return company.growth.signup_day(user) + company.rules.users.life_days.at(company.draw("user.life", user))
+    return company.growth.signup_day(user) + company.rules.users.life_days.at(
+        company.draw("user.life", user)
+    )
 
 
 def is_founder(company: Company, user: I64) -> Mask:
@@ -135,7 +144,14 @@ def user_changes(company: Company, user: I64, born: I64, window: I64) -> Changes
     rules = company.rules.users
     kinds = Choice.of([rules.changes[kind] for kind in ("country", "role", "phone", "opt_in")])
     found = changes_in_windows(
-        company, "user.change", user, born, window, rules.change_window_days, rules.change_share, kinds
+        company,
+        "user.change",
+        user,
+        born,
+        window,
+        rules.change_window_days,
+        rules.change_share,
+        kinds,
     )
     return found.where(found.day < end_day(company, user[found.at]))
 
@@ -185,7 +201,9 @@ def home_country(company: Company, user: I64) -> I64:
     bits = company.draw("user.abroad", user)
     at_home = first_country_of_customer(company, customer_of(company, user))
     return np.where(
-        happens(bits, company.rules.users.abroad_share), company.country_choice.at(splitmix64(bits)), at_home
+        happens(bits, company.rules.users.abroad_share),
+        company.country_choice.at(splitmix64(bits)),
+        at_home,
     )
 
 

@@ -34,7 +34,9 @@ def day_number_of(day: date) -> int:
     """The day's number since 1970. Raises ValueError where ids have no room for it."""
     number = day_number(day)
     if not 0 <= number <= LAST_DAY:
-        raise ValueError(f"the day must lie between 1970-01-01 and {np.datetime64(LAST_DAY, 'D')}, not {day}")
+        raise ValueError(
+            f"the day must lie between 1970-01-01 and {np.datetime64(LAST_DAY, 'D')}, not {day}"
+        )
     return number
 
 
@@ -43,20 +45,30 @@ def day_tables(
 ) -> dict[str, pa.Table]:
     """All rows that land on a day, clean, as one table per source."""
     company = Company(rules, seed, exact_scale(scale))
-    parts: dict[str, list[pa.Table]] = {name: [no_rows(source.schema)] for name, source in SOURCES.items()}
+    parts: dict[str, list[pa.Table]] = {
+        name: [no_rows(source.schema)] for name, source in SOURCES.items()
+    }
     for batch in day_batches(company, day_number_of(day), chunk_rows):
-        rows = event.as_table(company, batch.rows) if isinstance(batch.rows, Events) else batch.rows.table
+        rows = (
+            event.as_table(company, batch.rows)
+            if isinstance(batch.rows, Events)
+            else batch.rows.table
+        )
         parts[batch.source].append(rows)
     return {name: pa.concat_tables(tables) for name, tables in parts.items()}
 
 
-def write_day(company: Company, day: date, out: Path, chunk_rows: int = CHUNK_ROWS) -> list[Written]:
+def write_day(
+    company: Company, day: date, out: Path, chunk_rows: int = CHUNK_ROWS
+) -> list[Written]:
     """Writes what is delivered on a day into the landing zone `out`, with its answer key. All of it, or nothing."""
     number = day_number_of(day)
     with all_or_nothing() as unfinished:
         written = _first_deliveries(company, number, out, chunk_rows, unfinished)
         for source, earlier in redeliveries(company, number):
-            written.append(_delivered_again(company, source, earlier, number, out, chunk_rows, unfinished))
+            written.append(
+                _delivered_again(company, source, earlier, number, out, chunk_rows, unfinished)
+            )
     return written
 
 
@@ -96,7 +108,13 @@ def _first_deliveries(
 
 
 def _delivered_again(
-    company: Company, name: str, earlier: int, day: int, out: Path, chunk_rows: int, unfinished: list[Unfinished]
+    company: Company,
+    name: str,
+    earlier: int,
+    day: int,
+    out: Path,
+    chunk_rows: int,
+    unfinished: list[Unfinished],
 ) -> Written:
     """The clean file of an earlier day, in a place of its own, as the earlier day's own files stay as they are."""
     source = SOURCES[name]

@@ -93,7 +93,11 @@ def session_campaigns(company: Company, sessions: Sessions) -> tuple[Mask, I64]:
     """Which sessions come through a campaign, and which one. Who came before the signup comes the same way again."""
     rules = company.rules.marketing
     bits = company.draw("session.campaign", sessions.counter.view(np.int64))
-    tagged = np.where(sessions.depth > 0, happens(bits, rules.tagged_buyer_share), happens(bits, rules.tagged_share))
+    tagged = np.where(
+        sessions.depth > 0,
+        happens(bits, rules.tagged_buyer_share),
+        happens(bits, rules.tagged_share),
+    )
     campaign = _campaign(company, bits)
     new = np.flatnonzero(sessions.signs_up)
     how_many = _touches_of(company, sessions.user[new])
@@ -133,7 +137,14 @@ def touch_rows(company: Company, touches: Touches, day: int) -> Rows:
 
 
 def _rows(
-    company: Company, ids: U64, started: I64, known: bool, user: I64, tagged: Mask, campaign: I64, bits: U64
+    company: Company,
+    ids: U64,
+    started: I64,
+    known: bool,
+    user: I64,
+    tagged: Mask,
+    campaign: I64,
+    bits: U64,
 ) -> Rows:
     names = campaigns(company)
     rules = company.rules.marketing
@@ -166,7 +177,11 @@ def _rows(
 def spend_rows(company: Company, day: int, touches: I64) -> Rows:
     """What the channels that are paid for cost, by campaign, from how many visits came through each."""
     rules, names = company.rules.marketing, campaigns(company)
-    campaign = np.flatnonzero(names.cost[names.channel] > 0) if day >= company.founded else np.zeros(0, dtype=np.int64)
+    campaign = (
+        np.flatnonzero(names.cost[names.channel] > 0)
+        if day >= company.founded
+        else np.zeros(0, dtype=np.int64)
+    )
     bits = company.draw("spend", campaign, day)
     clicks = touches[campaign] * rules.clicks_per_touch.at(bits) + below(splitmix64(bits), 4)
     impressions = clicks * rules.impressions_per_click.at(splitmix64(~bits))

@@ -48,11 +48,21 @@ class Payments:
 
 
 def paid_later(company: Company) -> PutOff:
-    return PutOff(company, "payment.later", company.rules.payments.later_share, company.rules.payments.later_days)
+    return PutOff(
+        company,
+        "payment.later",
+        company.rules.payments.later_share,
+        company.rules.payments.later_days,
+    )
 
 
 def refunded(company: Company) -> PutOff:
-    return PutOff(company, "payment.refund", company.rules.payments.refund_share, company.rules.payments.refund_days)
+    return PutOff(
+        company,
+        "payment.refund",
+        company.rules.payments.refund_share,
+        company.rules.payments.refund_days,
+    )
 
 
 def refund_delay(company: Company, who: ActorDays, later: I64) -> I64:
@@ -70,7 +80,9 @@ def payments_of(company: Company, orders: Orders) -> Payments:
     bits = company.draw("payment.plan", orders.counter.view(np.int64))
     half = orders.total // 2
     to_pay = np.where(orders.cancelled, 0, orders.total)
-    at_once = np.where(later == 0, to_pay, np.where(happens(bits, rules.parts_share), np.minimum(half, to_pay), 0))
+    at_once = np.where(
+        later == 0, to_pay, np.where(happens(bits, rules.parts_share), np.minimum(half, to_pay), 0)
+    )
     returned = np.where(happens(splitmix64(bits), rules.partial_refund_share), half, orders.total)
     tries = np.where(happens(~bits, rules.failed_share), rules.failures.at(splitmix64(~bits)), 0)
     failed = [np.where(tries > n, at_once, 0) for n in range(rules.failures.largest)]
@@ -92,7 +104,9 @@ def payments_of(company: Company, orders: Orders) -> Payments:
         day=day,
         at=np.where(
             step == NOW,
-            np.where(tries[order] > 0, np.minimum(orders.at[order] + _CHECKOUT_MS, DAY_MS - 1), soon),
+            np.where(
+                tries[order] > 0, np.minimum(orders.at[order] + _CHECKOUT_MS, DAY_MS - 1), soon
+            ),
             np.where(step >= FAILED, np.minimum(failing, DAY_MS - 1), company.hours.at(row)),
         ),
         amount=amounts[order, step],
@@ -123,7 +137,9 @@ def payment_rows(company: Company, payments: Payments, landed: int) -> Rows:
     here = np.flatnonzero(payments.lands == landed)
     orders, order, step = payments.orders, payments.order[here], payments.step[here]
     methods = company.rules.payments.methods
-    method = Choice.of(list(methods.values())).at(company.draw("payment.method", orders.counter.view(np.int64)))
+    method = Choice.of(list(methods.values())).at(
+        company.draw("payment.method", orders.counter.view(np.int64))
+    )
     day = payments.day[here]
     rows = table(
         "payments",

@@ -46,8 +46,12 @@ def user_rows(company: Company, who: ActorDays) -> Rows:
     deleted = (day == end_day(company, user)) & asks_deletion(company, user)
     now = profile(company, who)
     customer = text.numbered("c", customer_of(company, user), 6)
-    first = pick(company.first_names, below(company.draw("user.first_name", user), len(company.first_names)))
-    last = pick(company.last_names, below(company.draw("user.last_name", user), len(company.last_names)))
+    first = pick(
+        company.first_names, below(company.draw("user.first_name", user), len(company.first_names))
+    )
+    last = pick(
+        company.last_names, below(company.draw("user.last_name", user), len(company.last_names))
+    )
     # A deleted user's name and addresses are gone; that it existed stays.
     gone = flags(deleted)
     email = text.join(["user", whole(user).cast(pa.string()), "@", customer, ".example.com"])

@@ -31,7 +31,9 @@ class Curve:
         wanted = np.arange(STEPS + 1, dtype=np.int64) * (100 * scale) // STEPS
         left = np.clip(np.searchsorted(at, wanted, side="right") - 1, 0, len(points) - 2)
         # Divide before the last multiplication could overflow: spans are < 2**27, values < 2**34.
-        edges = value[left] + (value[left + 1] - value[left]) * (wanted - at[left]) // (at[left + 1] - at[left])
+        edges = value[left] + (value[left + 1] - value[left]) * (wanted - at[left]) // (
+            at[left + 1] - at[left]
+        )
         return cls(edges, np.diff(edges))
 
     @classmethod
@@ -83,7 +85,11 @@ class Choice:
     @classmethod
     def of(cls, weights: Sequence[int]) -> Choice:
         upper = np.cumsum(np.array(weights, dtype=np.int64))
-        return cls(np.searchsorted(upper * STEPS, np.arange(STEPS, dtype=np.int64) * upper[-1], side="right"))
+        return cls(
+            np.searchsorted(
+                upper * STEPS, np.arange(STEPS, dtype=np.int64) * upper[-1], side="right"
+            )
+        )
 
     def at(self, bits: U64) -> I64:
         return self.codes[(bits >> np.uint64(64 - STEPS_BITS)).view(np.int64)]

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NewType, get_args, get_origin, get_type_hints
 import yaml
 
 from data_gen.company.quantiles import Curve
+from saas_analytics.errors import UsageError
 
 Share = NewType("Share", Decimal)
 Cents = NewType("Cents", int)
@@ -25,7 +26,7 @@ _MOST_MONEY = 100_000_000
 _MAX_VALUE = 1 << 34  # values of a curve: keeps interpolation within 64 bits
 
 
-class RulesError(ValueError):
+class RulesError(UsageError):
     """A key or a value of the rules is wrong. The message says which, and what is possible."""
 
     def __init__(self, path: str, problem: str) -> None:
@@ -40,7 +41,9 @@ class Range:
         self.low, self.high = low, high
 
 
-_FastLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it was built
+_FastLoader: type[yaml.SafeLoader] = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # in C, where it was built
 
 
 class _ExactLoader(_FastLoader):  # type: ignore[misc, valid-type]
@@ -50,7 +53,9 @@ class _ExactLoader(_FastLoader):  # type: ignore[misc, valid-type]
 def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
     text = node.value.replace("_", "").lower()
     if any(c not in "0123456789.e+-" for c in text):
-        raise yaml.constructor.ConstructorError(None, None, f"{node.value} is not a number", node.start_mark)
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{node.value} is not a number", node.start_mark
+        )
     return Decimal(text)
 
 
@@ -59,7 +64,9 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", key_node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} is there twice", key_node.start_mark
+            )
         seen[key] = loader.construct_object(value_node, deep=True)
     return seen
 
@@ -85,7 +92,11 @@ def read(kind: Any, value: Any, path: str = "") -> Any:
         return _SCALARS[kind](value, path)
     origin = get_origin(kind)
     if _optional(kind):
-        return None if value is None else read(next(k for k in get_args(kind) if k is not type(None)), value, path)
+        return (
+            None
+            if value is None
+            else read(next(k for k in get_args(kind) if k is not type(None)), value, path)
+        )
     if origin is dict:
         if not isinstance(value, Mapping) or not value:
             raise RulesError(path, f"must be a mapping of names to values, not {_shown(value)}")
@@ -143,8 +154,15 @@ def _whole(value: Any, path: str) -> int:
 
 
 def _text(value: Any, path: str) -> str:
-    if not isinstance(value, str) or not value or any(c in value for c in '"\\\n\r') or not value.isprintable():
-        raise RulesError(path, f"must be a text without quotes, backslashes or line breaks, not {_shown(value)}")
+    if (
+        not isinstance(value, str)
+        or not value
+        or any(c in value for c in '"\\\n\r')
+        or not value.isprintable()
+    ):
+        raise RulesError(
+            path, f"must be a text without quotes, backslashes or line breaks, not {_shown(value)}"
+        )
     return value
 
 
@@ -189,12 +207,20 @@ def _rate(value: Any, path: str) -> int:
 
 def _curve(value_of: Callable[[Any, str], int]) -> Callable[[Any, str], Curve]:
     def make(value: Any, path: str) -> Curve:
-        if not isinstance(value, list) or len(value) < 2 or any(not isinstance(p, list) or len(p) != 2 for p in value):
-            raise RulesError(path, f"must be a curve: a list of [percent, value] points, not {_shown(value)}")
+        if (
+            not isinstance(value, list)
+            or len(value) < 2
+            or any(not isinstance(p, list) or len(p) != 2 for p in value)
+        ):
+            raise RulesError(
+                path, f"must be a curve: a list of [percent, value] points, not {_shown(value)}"
+            )
         points = []
         for n, (percent, amount) in enumerate(value):
             if isinstance(percent, bool) or not isinstance(percent, int | Decimal):
-                raise RulesError(f"{path}[{n}]", f"the percent must be a number, not {_shown(percent)}")
+                raise RulesError(
+                    f"{path}[{n}]", f"the percent must be a number, not {_shown(percent)}"
+                )
             points.append((Decimal(percent), value_of(amount, f"{path}[{n}]")))
         percents = [percent for percent, _ in points]
         if percents[0] != 0 or percents[-1] != 100 or any(b <= a for a, b in pairwise(percents)):

@@ -8,11 +8,22 @@ import numpy as np
 
 from data_gen.company.calendar import days_among
 from data_gen.company.company import Company
-from data_gen.company.dirt import REJECT, ROW_CLASSES, FileFate, columns_with, dirty_rows, fate_of, row_classes
+from data_gen.company.dirt import (
+    REJECT,
+    ROW_CLASSES,
+    FileFate,
+    columns_with,
+    dirty_rows,
+    fate_of,
+    row_classes,
+)
 from data_gen.company.hashing import I64, U64, Mask
 
 NEVER = 1 << 40
-_COUNTED_BY_ORDER = ("order_items", "payments")  # with the key of an order that does not exist they count nowhere
+_COUNTED_BY_ORDER = (
+    "order_items",
+    "payments",
+)  # with the key of an order that does not exist they count nowhere
 
 
 def arrives(company: Company, source: str, day: I64) -> I64:
@@ -63,7 +74,10 @@ def _lost(company: Company, source: str, fate: FileFate, bits: U64) -> I64:
         return np.arange(len(bits))
     names, _ = row_classes(company, source, fate.redelivered_on is not None)
     found = dirty_rows(company, source, fate, bits)
-    rejected = [ROW_CLASSES[name][0] == REJECT and columns_with(name, source, fate.kind) != () for name in names]
+    rejected = [
+        ROW_CLASSES[name][0] == REJECT and columns_with(name, source, fate.kind) != ()
+        for name in names
+    ]
     lost: Mask = np.array(rejected, dtype=np.bool_)[found.kind]
     if source in _COUNTED_BY_ORDER:
         columns = columns_with("orphan_key", source, fate.kind)

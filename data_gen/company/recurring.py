@@ -66,7 +66,15 @@ def _add(figures: Figures, company: Company, runs: Runs, earlier: Runs | None) -
     plain = (since_now == day) & (since_before <= day)
     plain &= ~(again & (month == 0))
     missing = np.flatnonzero(~plain)
-    _add_known(figures, company, runs.where(missing), month[missing], before[missing], now[missing], earlier)
+    _add_known(
+        figures,
+        company,
+        runs.where(missing),
+        month[missing],
+        before[missing],
+        now[missing],
+        earlier,
+    )
     for name, which, amount in _classified(before, now, again):
         for unit in np.unique(currency[which & plain]).tolist():
             one = which & plain & (currency == unit)
@@ -95,7 +103,13 @@ def _known_since(company: Company, runs: Runs, month: I64) -> I64:
     paid_from = runs.paid_from(rules.trial_days)
     start, end = month_start(paid_from, month), month_start(paid_from, month + 1)
     written = np.stack([start, start + rules.retry_days, end])
-    there = np.stack([np.ones(len(month), dtype=np.bool_), past_due(company, runs, month), month + 1 == runs.months])
+    there = np.stack(
+        [
+            np.ones(len(month), dtype=np.bool_),
+            past_due(company, runs, month),
+            month + 1 == runs.months,
+        ]
+    )
     row, one = np.nonzero(there)
     since = np.full(there.shape, NEVER, dtype=np.int64)
     since[row, one] = _rows_known_since(company, runs.where(one), written[row, one])
@@ -120,7 +134,13 @@ def _rows_known_since(company: Company, runs: Runs, day: I64) -> I64:
 
 
 def _add_known(
-    figures: Figures, company: Company, runs: Runs, month: I64, before: I64, now: I64, earlier: Runs | None
+    figures: Figures,
+    company: Company,
+    runs: Runs,
+    month: I64,
+    before: I64,
+    now: I64,
+    earlier: Runs | None,
 ) -> None:
     """Subscriptions whose movements look different at different times: each landing day that changes what is known of
     one is looked at. `before` and `now`: what the month before and the month are worth."""
@@ -132,19 +152,35 @@ def _add_known(
         former = earlier.where(np.searchsorted(earlier.customer, runs.customer))
         former_periods = _of_first_months(company, former, former.months)
     currencies = _currency(company, runs).tolist()
-    subscriptions = zip(periods, former_periods, month.tolist(), before.tolist(), now.tolist(), currencies, strict=True)
+    subscriptions = zip(
+        periods,
+        former_periods,
+        month.tolist(),
+        before.tolist(),
+        now.tolist(),
+        currencies,
+        strict=True,
+    )
     for since, since_former, number, worth_before, worth, currency in subscriptions:
         shown = dict.fromkeys(MOVEMENTS, 0)
-        for time in sorted({max(landed, figures.day) for landed in (*since, *since_former, figures.day)}):
+        for time in sorted(
+            {max(landed, figures.day) for landed in (*since, *since_former, figures.day)}
+        ):
             if time >= NEVER:
                 break
             known = {n for n, landed in enumerate(since) if landed <= time}
-            ever = any(n < number - 1 for n in known) or any(landed <= time for landed in since_former)
+            ever = any(n < number - 1 for n in known) or any(
+                landed <= time for landed in since_former
+            )
             value_before, value = worth_before * (number - 1 in known), worth * (number in known)
             movement = dict.fromkeys(MOVEMENTS, 0)
-            for name, which, amount in _classified(np.array([value_before]), np.array([value]), np.array([ever])):
+            for name, which, amount in _classified(
+                np.array([value_before]), np.array([value]), np.array([ever])
+            ):
                 movement[name] = int(amount[0]) if which[0] else 0
             for name in MOVEMENTS:
                 if movement[name] != shown[name]:
-                    figures.add_known(f"mrr_{name}.{currency}", np.array([time]), movement[name] - shown[name])
+                    figures.add_known(
+                        f"mrr_{name}.{currency}", np.array([time]), movement[name] - shown[name]
+                    )
             shown = movement

@@ -27,7 +27,8 @@ def line_of(source: Source, values: Values, quoted: frozenset[str]) -> bytes:
         line = ",".join(map(_csv, values.values()))
     else:
         cells = (
-            f'"{name}":' + ("null" if value is None else _encoded(value) if name in quoted else value)
+            f'"{name}":'
+            + ("null" if value is None else _encoded(value) if name in quoted else value)
             for name, value in values.items()
         )
         line = "{" + ",".join(cells) + "}"
@@ -43,7 +44,11 @@ def _csv(value: str | None) -> str:
 
 def quoted_columns(source: Source) -> frozenset[str]:
     """The columns whose values are texts in JSON."""
-    fields = [field for field in source.schema if pa.types.is_string(field.type) or pa.types.is_temporal(field.type)]
+    fields = [
+        field
+        for field in source.schema
+        if pa.types.is_string(field.type) or pa.types.is_temporal(field.type)
+    ]
     return frozenset(field.name for field in fields) - set(source.json)
 
 
@@ -55,7 +60,9 @@ def spliced(
     lines, ends = text.contents(clean), text.offsets(clean)
     others, other_ends = text.contents(changed), text.offsets(changed).tolist()
     done = 0
-    for row, begin, end in zip(touched.tolist(), ends[touched].tolist(), ends[touched + 1].tolist(), strict=True):
+    for row, begin, end in zip(
+        touched.tolist(), ends[touched].tolist(), ends[touched + 1].tolist(), strict=True
+    ):
         yield lines[done:begin]
         for one in order[start[row] : start[row] + times[row]].tolist():
             n = one - len(clean)

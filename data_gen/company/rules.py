@@ -106,38 +106,55 @@ def _check(rules: Rules) -> None:
     for path, values in (
         ("products.categories", rules.products.categories),
         ("marketing.landing_pages", rules.marketing.landing_pages),
-        *((f"marketing.channels.{name}.campaigns", c.campaigns) for name, c in rules.marketing.channels.items()),
+        *(
+            (f"marketing.channels.{name}.campaigns", c.campaigns)
+            for name, c in rules.marketing.channels.items()
+        ),
     ):
         if not values:
             raise RulesError(path, "needs at least one entry")
     for path, shares in (("dirt.rows", rules.dirt.rows), ("dirt.files", rules.dirt.files)):
         if sum(vars(shares).values()) > 1:
-            raise RulesError(path, "the shares exclude each other, so together they must not be more than 1")
+            raise RulesError(
+                path, "the shares exclude each other, so together they must not be more than 1"
+            )
     _check_events(rules)
     _check_calendar(rules)
     if rules.subscriptions.upgrade_share + rules.subscriptions.downgrade_share > 1:
         raise RulesError("subscriptions.downgrade_share", "is more than what upgrade_share leaves")
     if rules.products.always_share * rules.products.count < 1:
-        raise RulesError("products.always_share", f"leaves no product of {rules.products.count} that always exists")
+        raise RulesError(
+            "products.always_share",
+            f"leaves no product of {rules.products.count} that always exists",
+        )
 
 
 def _check_events(rules: Rules) -> None:
     for name, event in rules.events.items():
         path = f"events.{name}"
         if event.kind not in KINDS:
-            raise RulesError(f"{path}.kind", f"must be one of {', '.join(KINDS)}, not {event.kind!r}")
+            raise RulesError(
+                f"{path}.kind", f"must be one of {', '.join(KINDS)}, not {event.kind!r}"
+            )
         if (event.weight is None) == (event.kind in DRAWN_KINDS):
             raise RulesError(
-                f"{path}.weight", "is for events of the kinds " + " and ".join(DRAWN_KINDS) + ", and needed there"
+                f"{path}.weight",
+                "is for events of the kinds " + " and ".join(DRAWN_KINDS) + ", and needed there",
             )
         if event.kind == "commerce" and event.properties:
-            raise RulesError(f"{path}.properties", "commerce events have the properties of their step")
+            raise RulesError(
+                f"{path}.properties", "commerce events have the properties of their step"
+            )
         if event.kind == "commerce" and name not in rules.funnel:
             raise RulesError(path, "is a commerce event that is no step of the funnel")
         for key, values in (event.properties or {}).items():
             numbers = [v for v in values if isinstance(v, int)]
-            if numbers and (len(values) != 2 or len(numbers) != 2 or not 0 <= numbers[0] <= numbers[1] < 1 << 31):
-                raise RulesError(f"{path}.properties.{key}", "must be texts, or [from, to] in whole numbers")
+            if numbers and (
+                len(values) != 2 or len(numbers) != 2 or not 0 <= numbers[0] <= numbers[1] < 1 << 31
+            ):
+                raise RulesError(
+                    f"{path}.properties.{key}", "must be texts, or [from, to] in whole numbers"
+                )
         if event.released is not None and event.kind != "feature":
             raise RulesError(f"{path}.released", "is for events of the kind feature")
         if event.properties and not all(event.properties.values()):
@@ -159,17 +176,25 @@ def _check_calendar(rules: Rules) -> None:
     _length("rhythm.outage_hours", rules.rhythm.outage_hours, 2)
     closes, opens = rules.rhythm.outage_hours
     if not closes < opens < 24:
-        raise RulesError("rhythm.outage_hours", "must be [from, to] with from before to, and to before 24")
+        raise RulesError(
+            "rhythm.outage_hours", "must be [from, to] with from before to, and to before 24"
+        )
     for name, country in rules.countries.items():
         for holiday in country.holidays:
             try:
                 date.fromisoformat(f"2024-{holiday}")  # a leap year
             except ValueError:
-                raise RulesError(f"countries.{name}.holidays", f"must be days as MM-DD, not {holiday!r}") from None
+                raise RulesError(
+                    f"countries.{name}.holidays", f"must be days as MM-DD, not {holiday!r}"
+                ) from None
         if country.currency != BASE_CURRENCY and country.currency not in rules.fx.rates:
-            raise RulesError(f"fx.rates.{country.currency}", f"is missing; it is the currency of {name}")
+            raise RulesError(
+                f"fx.rates.{country.currency}", f"is missing; it is the currency of {name}"
+            )
     if BASE_CURRENCY in rules.fx.rates:
-        raise RulesError(f"fx.rates.{BASE_CURRENCY}", "is what the others are measured in, and always 1")
+        raise RulesError(
+            f"fx.rates.{BASE_CURRENCY}", "is what the others are measured in, and always 1"
+        )
 
 
 def _length(path: str, values: tuple[int, ...], wanted: int) -> None:
@@ -185,7 +210,9 @@ def _some(path: str, weights: tuple[int, ...]) -> None:
 def _names(path: str, given: Weights, allowed: tuple[str, ...]) -> None:
     for name in given:
         if name not in allowed:
-            raise RulesError(f"{path}.{name}", f"is not a known key; known keys: {', '.join(allowed)}")
+            raise RulesError(
+                f"{path}.{name}", f"is not a known key; known keys: {', '.join(allowed)}"
+            )
     for name in allowed:
         if name not in given:
             raise RulesError(f"{path}.{name}", "is missing")

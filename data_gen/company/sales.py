@@ -55,6 +55,10 @@ def goods_of_refunds(amount: I64, order: I64, orders: Orders, known: Mask) -> I6
     total = net + orders.shipping + orders.tax
     counts = (sale & (total > 0))[order]
     # Python's whole numbers: an amount times another may need more than 64 bits.
-    given, goods, charged = (cents.astype(object) for cents in (amount, np.maximum(net, 0)[order], total[order]))
+    given, goods, charged = (
+        cents.astype(object) for cents in (amount, np.maximum(net, 0)[order], total[order])
+    )
     twice = 2 * np.where(counts, charged, 1)
-    return np.where(counts, (2 * given * goods + charged) // twice, 0).astype(np.int64)  # half a cent goes up
+    return np.where(counts, (2 * given * goods + charged) // twice, 0).astype(
+        np.int64
+    )  # half a cent goes up

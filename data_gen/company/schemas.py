@@ -28,7 +28,14 @@ def _source(name: str, form: Format, key: str, required: int, /, **columns: pa.D
     """A source whose first columns are required."""
     names = tuple(columns)
     documents = tuple(column for column in columns if column == "properties")
-    return Source(name, form, pa.schema(list(columns.items())), tuple(key.split()), names[:required], documents)
+    return Source(
+        name,
+        form,
+        pa.schema(list(columns.items())),
+        tuple(key.split()),
+        names[:required],
+        documents,
+    )
 
 
 _TEXT, _DAY, _FLAG, _WHOLE = pa.string(), pa.date32(), pa.bool_(), pa.int32()
@@ -223,7 +230,15 @@ SOURCES: dict[str, Source] = {
             clicks=_WHOLE,
             impressions=_WHOLE,
         ),
-        _source("fx_rates", "csv", "rate_date currency", 3, rate_date=_DAY, currency=_TEXT, usd_rate=RATE),
+        _source(
+            "fx_rates",
+            "csv",
+            "rate_date currency",
+            3,
+            rate_date=_DAY,
+            currency=_TEXT,
+            usd_rate=RATE,
+        ),
     )
 }
 
@@ -232,7 +247,9 @@ def table(source: str, columns: Mapping[str, pa.Array]) -> pa.Table:
     """A table of a source; raises where a column is missing, unknown or of another type."""
     schema = SOURCES[source].schema
     if set(columns) != set(schema.names):
-        raise ValueError(f"{source}: columns {sorted(set(columns) ^ set(schema.names))} are missing or unknown")
+        raise ValueError(
+            f"{source}: columns {sorted(set(columns) ^ set(schema.names))} are missing or unknown"
+        )
     made = pa.Table.from_arrays([columns[name] for name in schema.names], names=schema.names)
     if made.schema != schema:
         raise TypeError(f"{source}: {made.schema} is not {schema}")

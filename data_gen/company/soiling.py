@@ -44,7 +44,9 @@ Made: TypeAlias = tuple[str, int, str, Values, list[Change]]
 class SoilingWriter:
     """The file of a source and day as it is first delivered."""
 
-    def __init__(self, company: Company, source: Source, day: int, path: Path, defects: DefectList) -> None:
+    def __init__(
+        self, company: Company, source: Source, day: int, path: Path, defects: DefectList
+    ) -> None:
         self._company, self._day, self.defects = company, day, defects
         self._contract = source
         fate = fate_of(company, source.name, day)
@@ -68,7 +70,9 @@ class SoilingWriter:
             _, disposition, _ = FILE_CLASSES[fate.kind]
             if fate.kind != "truncated_last_line":
                 column = drift.column if drift else None
-                defects.add_file(fate.kind, disposition, column, column, drift.written_as if drift else None)
+                defects.add_file(
+                    fate.kind, disposition, column, column, drift.written_as if drift else None
+                )
         if fate.redelivered_on is not None:
             again = str(np.datetime64(fate.redelivered_on, "D"))
             defects.add_file("redelivered", REPAIR, None, None, again)
@@ -89,14 +93,18 @@ class SoilingWriter:
             self._add_dirty(rows, dirty, late, victim)
         self.defects.in_order()
 
-    def _add_dirty(self, rows: Rows | Events, dirty: DirtyRows, late: Mask | None, victim: int | None) -> None:
+    def _add_dirty(
+        self, rows: Rows | Events, dirty: DirtyRows, late: Mask | None, victim: int | None
+    ) -> None:
         copies = dirty.kind == self._number("exact_duplicate")
         times = np.ones(len(rows), dtype=np.int64)
         times[dirty.row[copies]] = 2
         others = np.flatnonzero(~copies)
         some = self._table(rows.take(dirty.row[others]))
         made = self._corrupt(some, dirty.kind[others], dirty.bits[others])
-        kinds = np.array([("replace", "before", "after").index(how) for how, *_ in made], dtype=np.int64)
+        kinds = np.array(
+            [("replace", "before", "after").index(how) for how, *_ in made], dtype=np.int64
+        )
         changed_row = np.array([dirty.row[others[n]] for _, n, *_ in made], dtype=np.int64)
         times[changed_row[kinds > 0]] = 2
         clean = self._clean(rows)
@@ -105,7 +113,9 @@ class SoilingWriter:
             self._hold(rows, victim, clean)
         start = np.cumsum(times) - times
         at = start[changed_row] + (kinds == 2)
-        self._label(rows, start[dirty.row[copies]] + 1, dirty.row[copies], "exact_duplicate", DEDUPE)
+        self._label(
+            rows, start[dirty.row[copies]] + 1, dirty.row[copies], "exact_duplicate", DEDUPE
+        )
         self._label_changes(some, rows, at, made)
         self._label_late(rows, late, start)
         changed = self._written([values for *_, values, _ in made])
@@ -115,9 +125,13 @@ class SoilingWriter:
             self._write(together(clean, changed).take(whole(order)))
         else:
             touched = np.unique(
-                np.concatenate([dirty.row, np.array([] if victim is None else [victim], dtype=np.int64)])
+                np.concatenate(
+                    [dirty.row, np.array([] if victim is None else [victim], dtype=np.int64)]
+                )
             )
-            self._writer.add_text(spliced(clean, changed, touched, start, times, order), int(times.sum()))
+            self._writer.add_text(
+                spliced(clean, changed, touched, start, times, order), int(times.sum())
+            )
 
     # -- what is wrong -------------------------------------------------------------------------------------
 
@@ -156,7 +170,9 @@ class SoilingWriter:
             changes = corrupted(name, self._contract, possible, values, draw)
             if changes:
                 how = "before" if name == "conflicting_duplicate" else "replace"
-                made.append((how, number, name, values | {c.column: c.corrupted for c in changes}, changes))
+                made.append(
+                    (how, number, name, values | {c.column: c.corrupted for c in changes}, changes)
+                )
         return made
 
     # -- the row that breaks off ------------------------------------------------------------------------------
@@ -185,14 +201,25 @@ class SoilingWriter:
         key, day = self._held
         original = whole_line.decode("utf-8")
         self.defects.add(
-            line, key, day, "truncated_last_line", REJECT, None, [original], [broken.decode("utf-8", "ignore")]
+            line,
+            key,
+            day,
+            "truncated_last_line",
+            REJECT,
+            None,
+            [original],
+            [broken.decode("utf-8", "ignore")],
         )
 
     # -- labels --------------------------------------------------------------------------------------------
 
-    def _label(self, rows: Rows | Events, place: I64, chosen: I64, kind: str, disposition: str) -> None:
+    def _label(
+        self, rows: Rows | Events, place: I64, chosen: I64, kind: str, disposition: str
+    ) -> None:
         if len(chosen):
-            self.defects.add(self._lines(place), self._keys(rows, chosen), rows.day[chosen], kind, disposition)
+            self.defects.add(
+                self._lines(place), self._keys(rows, chosen), rows.day[chosen], kind, disposition
+            )
 
     def _label_late(self, rows: Rows | Events, late: Mask | None, start: I64) -> None:
         if late is None:
@@ -212,7 +239,9 @@ class SoilingWriter:
             landed,
         )
 
-    def _label_changes(self, some: pa.Table, rows: Rows | Events, at: I64, made: list[Made]) -> None:
+    def _label_changes(
+        self, some: pa.Table, rows: Rows | Events, at: I64, made: list[Made]
+    ) -> None:
         if not made:
             return
         flat = [
@@ -258,7 +287,9 @@ class SoilingWriter:
         rows = [self._drift.values(values) for values in rows] if self._drift else rows
         schema = self._source.schema
         if self._contract.format == "parquet":
-            columns = [words_or_null([values[f.name] for values in rows]).cast(f.type) for f in schema]
+            columns = [
+                words_or_null([values[f.name] for values in rows]).cast(f.type) for f in schema
+            ]
             return pa.Table.from_arrays(columns, schema=schema)
         return byte_words([line_of(self._source, values, self._quoted) for values in rows])
 

@@ -20,7 +20,9 @@ _MOST = (1 << 31) - 1
 
 def stock_rows(company: Company, day: int) -> Rows:
     """One row per product that exists."""
-    known = catalogue(company).created <= day if day >= company.founded else np.zeros(0, dtype=np.bool_)
+    known = (
+        catalogue(company).created <= day if day >= company.founded else np.zeros(0, dtype=np.bool_)
+    )
     product = np.flatnonzero(known)
     on_hand, received = stock_on(company, product, day)
     rows = table(
@@ -42,7 +44,9 @@ def stock_on(company: Company, product: I64, day: int) -> tuple[I64, I64]:
     every = company.rules.inventory.restock_days.at(company.draw("stock.every", product))
     cycle, passed = age // every, age % every
     today = _level(company, product, cycle, passed, every)
-    before = np.where(age > 0, _level(company, product, (age - 1) // every, (age - 1) % every, every), 0)
+    before = np.where(
+        age > 0, _level(company, product, (age - 1) // every, (age - 1) % every, every), 0
+    )
     # On the day of a delivery a little leaves already; discontinued products get none any more.
     leaves = field(company.draw("stock.leaves", product, cycle), 0, 2)
     delivered = (passed == 0) & (day < goods.ends[product])
@@ -55,7 +59,9 @@ def _level(company: Company, product: I64, cycle: I64, passed: I64, every: I64) 
     """The planned level so many days after a delivery. It never rises within a cycle."""
     rules = company.rules.inventory
     scale = company.scale
-    full = rules.level.at(company.draw("stock.full", product)) * scale.numerator // scale.denominator
+    full = (
+        rules.level.at(company.draw("stock.full", product)) * scale.numerator // scale.denominator
+    )
     full = np.clip(full, 1, _MOST >> 1)
     bits = company.draw("stock.cycle", product, cycle)
     # By the end of a cycle between 50 and 95 percent are sold, or everything some days before it.

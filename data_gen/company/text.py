@@ -19,7 +19,9 @@ INSTANT = b"0000-00-00T00:00:00.000Z"
 
 
 def _digits(width: int) -> Letters:
-    numbers = np.arange(10**width, dtype=np.int64)[:, None] // 10 ** np.arange(width - 1, -1, -1) % 10
+    numbers = (
+        np.arange(10**width, dtype=np.int64)[:, None] // 10 ** np.arange(width - 1, -1, -1) % 10
+    )
     return (numbers + ord("0")).astype(np.uint8)
 
 
@@ -55,7 +57,9 @@ def template(text: bytes, rows: int) -> Letters:
 def put_instant(letters: Letters, at: int, day: I64 | int, ms: I64) -> None:
     """Writes INSTANT's form at column `at`: a day (number since 1970) and milliseconds within it."""
     if isinstance(day, int):
-        letters[:, at : at + 10] = np.frombuffer(str(np.datetime64(day, "D")).encode(), dtype=np.uint8)
+        letters[:, at : at + 10] = np.frombuffer(
+            str(np.datetime64(day, "D")).encode(), dtype=np.uint8
+        )
     elif len(day):
         first = int(day.min())
         days = np.arange(first, int(day.max()) + 1).astype("M8[D]").astype("S10")
@@ -69,7 +73,9 @@ def column(letters: Letters) -> pa.Array:
     """Fixed-width rows as an Arrow column, without copying."""
     rows, width = letters.shape
     ends = np.arange(0, (rows + 1) * width, width, dtype=np.int32)
-    return pa.StringArray.from_buffers(rows, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(letters)))
+    return pa.StringArray.from_buffers(
+        rows, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(letters))
+    )
 
 
 def instants(ms: I64) -> pa.Array:
@@ -100,7 +106,9 @@ def offsets(rows: pa.Array) -> NDArray[np.int32]:
     """Where each row of `contents` begins, and where the last one ends."""
     if not len(rows):
         return np.zeros(1, dtype=np.int32)
-    places = np.frombuffer(rows.buffers()[1], dtype=np.int32)[rows.offset : rows.offset + len(rows) + 1]
+    places = np.frombuffer(rows.buffers()[1], dtype=np.int32)[
+        rows.offset : rows.offset + len(rows) + 1
+    ]
     from_start: NDArray[np.int32] = places - places[0]
     return from_start
 

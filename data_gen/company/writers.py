@@ -27,7 +27,13 @@ class SourceWriter:
     """
 
     def __init__(
-        self, source: Source, path: Path, *, mark: bool = False, line_end: bytes = b"\n", empty: bool = False
+        self,
+        source: Source,
+        path: Path,
+        *,
+        mark: bool = False,
+        line_end: bytes = b"\n",
+        empty: bool = False,
     ) -> None:
         self.source = source
         self.rows = 0
@@ -43,7 +49,11 @@ class SourceWriter:
         elif source.format == "parquet":
             # Dictionaries and statistics depend on the row groups only, which always have the same rows.
             self._parquet = pq.ParquetWriter(
-                self._file, source.schema, compression="zstd", compression_level=1, store_schema=False
+                self._file,
+                source.schema,
+                compression="zstd",
+                compression_level=1,
+                store_schema=False,
             )
 
     def add_lines(self, lines: pa.Array) -> None:
@@ -55,7 +65,9 @@ class SourceWriter:
             lines = text.join([lines, words([",\n"] * (len(lines) - 1) + [""])])
         elif self._line_end != b"\n":
             # The last byte of each is its line end; bytes and not characters, as some rows are no text.
-            lines = pc.binary_replace_slice(lines.cast(pa.binary()), -1, _TO_THE_END, self._line_end)
+            lines = pc.binary_replace_slice(
+                lines.cast(pa.binary()), -1, _TO_THE_END, self._line_end
+            )
         self.rows += len(lines)
         self._file.write(text.contents(lines))
 
@@ -121,18 +133,28 @@ def lines_of(source: Source, rows: pa.Table) -> pa.Array:
 
 def csv_lines(rows: pa.Table) -> pa.Array:
     """One line of CSV per row: quoted only where needed, null as nothing."""
-    cells = [pc.fill_null(_csv_cell(plain(column)), constant("")) for column in rows.combine_chunks().columns]
+    cells = [
+        pc.fill_null(_csv_cell(plain(column)), constant(""))
+        for column in rows.combine_chunks().columns
+    ]
     return text.join([text.join([_flat(cell) for cell in cells], ","), "\n"])
 
 
 def json_documents(rows: pa.Table, documents: Sequence[str] = ()) -> pa.Array:
     """One JSON object per row; money as a number with its digits, null as null. `documents`: columns that are JSON."""
     pieces: list[pa.Array | str] = []
-    for number, (name, column) in enumerate(zip(rows.schema.names, rows.combine_chunks().columns, strict=True)):
+    for number, (name, column) in enumerate(
+        zip(rows.schema.names, rows.combine_chunks().columns, strict=True)
+    ):
         value = plain(column)
-        if (pa.types.is_string(column.type) and name not in documents) or pa.types.is_temporal(column.type):
+        if (pa.types.is_string(column.type) and name not in documents) or pa.types.is_temporal(
+            column.type
+        ):
             value = text.join(['"', _flat(value), '"'])
-        pieces += [f'{"," if number else "{"}"{name}":', _flat(pc.fill_null(value, constant("null")))]
+        pieces += [
+            f'{"," if number else "{"}"{name}":',
+            _flat(pc.fill_null(value, constant("null"))),
+        ]
     return text.join([*pieces, "}"])
 
 
@@ -141,7 +163,9 @@ def plain(column: pa.ChunkedArray) -> pa.Array:
     values = _flat(column)
     if values.type == INSTANT:
         written = text.instants(numbers(values) // 1000)
-        return pc.if_else(values.is_valid(), written, constant(None)) if values.null_count else written
+        return (
+            pc.if_else(values.is_valid(), written, constant(None)) if values.null_count else written
+        )
     return values if pa.types.is_string(values.type) else values.cast(pa.string())
 
 
@@ -149,7 +173,9 @@ def _csv_cell(values: pa.Array) -> pa.Array:
     special = pc.match_substring_regex(values, '[",\r\n]')
     if not pc.any(special).as_py():
         return values
-    return pc.if_else(special, text.join(['"', pc.replace_substring(values, '"', '""'), '"']), values)
+    return pc.if_else(
+        special, text.join(['"', pc.replace_substring(values, '"', '""'), '"']), values
+    )
 
 
 def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:

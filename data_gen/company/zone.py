@@ -35,14 +35,18 @@ def all_or_nothing() -> Iterator[list[Unfinished]]:
             file.discard()
 
 
-def manifest_of(source: Source, day: str, file: Written, made_from: Mapping[str, str | int]) -> AtomicFile:
+def manifest_of(
+    source: Source, day: str, file: Written, made_from: Mapping[str, str | int]
+) -> AtomicFile:
     """The manifest beside a complete file, complete itself."""
     content = {
         "source": source.name,
         "day": day,
         "schema_version": source.version,
         **made_from,
-        "files": [{"name": file.path.name, "rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}],
+        "files": [
+            {"name": file.path.name, "rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}
+        ],
     }
     manifest = AtomicFile(file.path.with_name(MANIFEST))
     manifest.write((json.dumps(content, indent=2) + "\n").encode())

@@ -38,7 +38,9 @@ VIEWER_PERMISSIONS = (
 
 
 def main() -> int:
-    os.environ.setdefault("SUPERSET_CONFIG_PATH", str(Path(__file__).with_name("superset_config.py")))
+    os.environ.setdefault(
+        "SUPERSET_CONFIG_PATH", str(Path(__file__).with_name("superset_config.py"))
+    )
     from superset.app import create_app
 
     app = create_app()
@@ -48,7 +50,9 @@ def main() -> int:
         contents = read_assets(Path(sys.argv[1]) if sys.argv[1:] else ASSETS)
         removed = import_assets(contents, admin)
     count = sum(name.startswith("dashboards/") for name in contents)
-    print(f"Superset has {count} dashboards and {sum(name.startswith('charts/') for name in contents)} charts.")
+    print(
+        f"Superset has {count} dashboards and {sum(name.startswith('charts/') for name in contents)} charts."
+    )
     if removed:
         print(f"Removed what is no longer among the assets: {', '.join(removed)}")
     return 0
@@ -70,8 +74,12 @@ def ensure_users() -> Any:
 
     role = security_manager.add_role(VIEWER_ROLE)
     permissions = [security_manager.find_permission_view_menu(*pair) for pair in VIEWER_PERMISSIONS]
-    if missing := [pair for pair, found in zip(VIEWER_PERMISSIONS, permissions, strict=True) if found is None]:
-        raise SystemExit(f"error: this Superset has no permission {missing}. Correct VIEWER_PERMISSIONS in {__file__}.")
+    if missing := [
+        pair for pair, found in zip(VIEWER_PERMISSIONS, permissions, strict=True) if found is None
+    ]:
+        raise SystemExit(
+            f"error: this Superset has no permission {missing}. Correct VIEWER_PERMISSIONS in {__file__}."
+        )
     role.permissions = permissions
     users = {}
     for name, role_name, password in (
@@ -81,7 +89,9 @@ def ensure_users() -> Any:
         user = security_manager.find_user(name)
         if user is None:
             of_role = security_manager.find_role(role_name)
-            user = security_manager.add_user(name, name.title(), "", f"{name}@localhost", of_role, password)
+            user = security_manager.add_user(
+                name, name.title(), "", f"{name}@localhost", of_role, password
+            )
         else:
             security_manager.reset_password(user.id, password)
         users[name] = user
@@ -91,7 +101,10 @@ def ensure_users() -> Any:
 
 def read_assets(directory: Path) -> dict[str, str]:
     """Text of each YAML file below `directory`, by its path in it, as Superset's importer wants them."""
-    contents = {str(path.relative_to(directory)): path.read_text("utf-8") for path in sorted(directory.rglob("*.yaml"))}
+    contents = {
+        str(path.relative_to(directory)): path.read_text("utf-8")
+        for path in sorted(directory.rglob("*.yaml"))
+    }
     if not contents:
         raise SystemExit(f"error: no assets in {directory}. Check out the project again.")
     return contents
@@ -110,13 +123,19 @@ def import_assets(contents: dict[str, str], admin: Any) -> list[str]:
     removed = []
     with override_user(admin):
         ImportAssetsCommand(contents).run()
-        ours = {yaml.safe_load(text)["uuid"] for name, text in contents.items() if name != "metadata.yaml"}
+        ours = {
+            yaml.safe_load(text)["uuid"]
+            for name, text in contents.items()
+            if name != "metadata.yaml"
+        }
         # What reads comes before what it reads.
         for model in (Dashboard, Slice, SqlaTable, Database):
             for asset in db.session.query(model).filter(model.uuid.in_(ours)):
                 # Superset then says so and refuses to change it: the next import would undo it.
                 asset.is_managed_externally = True
-            for asset in db.session.query(model).filter(model.is_managed_externally, model.uuid.not_in(ours)):
+            for asset in db.session.query(model).filter(
+                model.is_managed_externally, model.uuid.not_in(ours)
+            ):
                 removed.append(str(asset))
                 db.session.delete(asset)
             db.session.flush()

@@ -26,8 +26,24 @@ if TYPE_CHECKING:
     from superset.viz import BaseViz
 
 # Where the settings of a chart name what it shows.
-DIMENSIONS = ("all_columns", "columns", "entity", "groupby", "groupbyColumns", "groupbyRows", "series", "x_axis")
-METRICS = ("metric", "metrics", "percent_metrics", "secondary_metric", "series_limit_metric", "timeseries_limit_metric")
+DIMENSIONS = (
+    "all_columns",
+    "columns",
+    "entity",
+    "groupby",
+    "groupbyColumns",
+    "groupbyRows",
+    "series",
+    "x_axis",
+)
+METRICS = (
+    "metric",
+    "metrics",
+    "percent_metrics",
+    "secondary_metric",
+    "series_limit_metric",
+    "timeseries_limit_metric",
+)
 SHOWN = {ChartDataResultType.FULL, ChartDataResultType.RESULTS}
 
 
@@ -54,16 +70,24 @@ class SecurityManager(SupersetSecurityManager):
         if context is not None and form.get("type") == "NATIVE_FILTER":
             allowed = _of_filter(dashboard, form.get("native_filter_id"), source.id)
         else:
-            allowed = _of_chart(dashboard, _chart(dashboard, form, source, viz.viz_type if viz else None))
+            allowed = _of_chart(
+                dashboard, _chart(dashboard, form, source, viz.viz_type if viz else None)
+            )
         for query in _queries_of_context(context) if context is not None else [_query_of_viz(viz)]:
             allowed.check(query)
 
-    def exist_permission_on_roles(self, view_name: str, permission_name: str, role_ids: list[int]) -> bool:
+    def exist_permission_on_roles(
+        self, view_name: str, permission_name: str, role_ids: list[int]
+    ) -> bool:
         """Each question goes to the database once in a request: for one chart Superset asks some of them four times."""
-        known: dict[Any, bool] = g.setdefault("permissions_on_roles", {}) if has_request_context() else {}
+        known: dict[Any, bool] = (
+            g.setdefault("permissions_on_roles", {}) if has_request_context() else {}
+        )
         question = (view_name, permission_name, *role_ids)
         if question not in known:
-            known[question] = bool(super().exist_permission_on_roles(view_name, permission_name, role_ids))
+            known[question] = bool(
+                super().exist_permission_on_roles(view_name, permission_name, role_ids)
+            )
         return known[question]
 
     def _dashboard(self, form: dict[str, Any]) -> Dashboard:
@@ -110,7 +134,9 @@ class _Allowed:
             if not (self.shows_column(by) or self.shows_metric(by)):
                 raise _refusal(f"An order by {_shown(by)}")
         for narrowed in [rule.get("col") for rule in query.filters] + [query.time_column]:
-            if narrowed is not None and not (isinstance(narrowed, str) and narrowed in self.filters):
+            if narrowed is not None and not (
+                isinstance(narrowed, str) and narrowed in self.filters
+            ):
                 raise _refusal(f"A filter on {_shown(narrowed)}")
         there = {_rule(rule.get("col"), rule.get("op"), rule.get("val")) for rule in query.filters}
         for rule in self.fixed:
@@ -136,12 +162,20 @@ def _chart(dashboard: Dashboard, form: dict[str, Any], source: Any, viz_type: st
 def _of_chart(dashboard: Dashboard, chart: Slice) -> _Allowed:
     params = chart.params_dict
     dimensions = _dimensions(params)
-    rules = [rule for rule in params.get("adhoc_filters") or [] if rule.get("expressionType") == "SIMPLE"]
+    rules = [
+        rule for rule in params.get("adhoc_filters") or [] if rule.get("expressionType") == "SIMPLE"
+    ]
     metadata = json.loads(dashboard.json_metadata or "{}")
     filters = dimensions | {rule["subject"] for rule in rules}
-    filters |= {column for each in metadata.get("native_filter_configuration", []) for _, column in _targets(each)}
+    filters |= {
+        column
+        for each in metadata.get("native_filter_configuration", [])
+        for _, column in _targets(each)
+    }
     if metadata.get("cross_filters_enabled"):
-        filters |= {column for other in dashboard.slices for column in _dimensions(other.params_dict)}
+        filters |= {
+            column for other in dashboard.slices for column in _dimensions(other.params_dict)
+        }
     return _Allowed(
         columns=dimensions,
         metrics={_frozen(metric) for metric in _named(params, METRICS)},
@@ -149,7 +183,8 @@ def _of_chart(dashboard: Dashboard, chart: Slice) -> _Allowed:
         fixed=[
             _rule(rule["subject"], rule["operator"], rule.get("comparator"))
             for rule in rules
-            if rule["operator"] != "TEMPORAL_RANGE"  # the dashboard's own filter of time takes its place
+            if rule["operator"]
+            != "TEMPORAL_RANGE"  # the dashboard's own filter of time takes its place
         ],
     )
 
@@ -157,7 +192,9 @@ def _of_chart(dashboard: Dashboard, chart: Slice) -> _Allowed:
 def _of_filter(dashboard: Dashboard, filter_id: Any, datasource_id: int) -> _Allowed:
     """The values to choose from, which may be searched."""
     configured = json.loads(dashboard.json_metadata or "{}").get("native_filter_configuration", [])
-    targets = [target for each in configured if each.get("id") == filter_id for target in _targets(each)]
+    targets = [
+        target for each in configured if each.get("id") == filter_id for target in _targets(each)
+    ]
     columns = {column for source, column in targets if source == datasource_id}
     return _Allowed(columns=columns, filters=columns)
 
@@ -172,7 +209,10 @@ def _targets(native_filter: dict[str, Any]) -> list[tuple[int, str]]:
 
 
 def _queries_of_context(context: QueryContext) -> list[_Query]:
-    return [_query_of_context(query, query.result_type or context.result_type) for query in context.queries]
+    return [
+        _query_of_context(query, query.result_type or context.result_type)
+        for query in context.queries
+    ]
 
 
 def _query_of_context(query: QueryObject, result_type: str) -> _Query:
@@ -197,10 +237,15 @@ def _query_of_viz(viz: BaseViz) -> _Query:
         result_type=kinds[0] if kinds else ChartDataResultType.FULL,
         columns=[*query.get("groupby", []), *query.get("columns", [])],
         metrics=query.get("metrics", []),
-        order=[*(by for by, _ in query.get("orderby", [])), *filter(None, [query.get("timeseries_limit_metric")])],
+        order=[
+            *(by for by, _ in query.get("orderby", [])),
+            *filter(None, [query.get("timeseries_limit_metric")]),
+        ],
         filters=query.get("filter", []),
         time_column=query.get("granularity"),
-        sql=[text for text in (query["extras"].get("where"), query["extras"].get("having")) if text],
+        sql=[
+            text for text in (query["extras"].get("where"), query["extras"].get("having")) if text
+        ],
         annotations=viz.form_data.get("annotation_layers", []),
     )
 
@@ -211,7 +256,9 @@ def _dimensions(params: dict[str, Any]) -> set[str]:
 
 def _named(params: dict[str, Any], keys: tuple[str, ...]) -> list[Any]:
     values = [params.get(key) for key in keys]
-    return [one for value in values if value for one in (value if isinstance(value, list) else [value])]
+    return [
+        one for value in values if value for one in (value if isinstance(value, list) else [value])
+    ]
 
 
 def _name(column: Any) -> str | None:
@@ -234,9 +281,9 @@ def _shown(value: Any) -> str:
 
 
 def _refusal(what: str) -> SupersetSecurityException:
-    message = (
-        f"{what} needs a right on the data set: its dashboard shows the chart as it is saved. Ask an administrator."
-    )
+    message = f"{what} needs a right on the data set: its dashboard shows the chart as it is saved. Ask an administrator."
     return SupersetSecurityException(
-        SupersetError(message, SupersetErrorType.DATASOURCE_SECURITY_ACCESS_ERROR, ErrorLevel.WARNING)
+        SupersetError(
+            message, SupersetErrorType.DATASOURCE_SECURITY_ACCESS_ERROR, ErrorLevel.WARNING
+        )
     )

@@ -36,7 +36,9 @@ def _server(user: str, password: str, database: str) -> URL:
 
 
 # Superset's own data: users, roles, and the dashboards that bootstrap.py imported.
-SQLALCHEMY_DATABASE_URI = _server("superset", "SUPERSET_DB_PASSWORD", "superset").render_as_string(hide_password=False)
+SQLALCHEMY_DATABASE_URI = _server("superset", "SUPERSET_DB_PASSWORD", "superset").render_as_string(
+    hide_password=False
+)
 SECRET_KEY = os.environ["SUPERSET_SECRET_KEY"]
 # Both belong to features that are off. Superset's defaults are the same everywhere, so they are not left.
 GUEST_TOKEN_JWT_SECRET = GLOBAL_ASYNC_QUERIES_JWT_SECRET = SECRET_KEY
@@ -89,7 +91,10 @@ TALISMAN_CONFIG = {
         "worker-src": ["'self'", "blob:"],
         "connect-src": ["'self'"],
         "font-src": ["'self'"],
-        "style-src": ["'self'", "'unsafe-inline'"],  # charts and the component library set styles inline
+        "style-src": [
+            "'self'",
+            "'unsafe-inline'",
+        ],  # charts and the component library set styles inline
         "script-src": ["'self'", "'strict-dynamic'"],
     },
     "content_security_policy_nonce_in": ["script-src"],

@@ -11,6 +11,8 @@ from typing import Any, Literal, cast
 
 import yaml
 
+from saas_analytics.errors import AnalyticsError
+
 CONTRACTS = Path(__file__).resolve().parent
 
 # The safe loader; written in C where PyYAML has it, which saves most of the time that a small landing takes.
@@ -23,7 +25,7 @@ Payload = Literal["document", "columns"]
 DeliveryFormat = Literal["jsonl", "json", "csv", "parquet"]
 
 
-class ContractError(Exception):
+class ContractError(AnalyticsError):
     """A contract file is missing or wrong. The message says which, where, and what to do."""
 
 
@@ -75,7 +77,9 @@ class Contract:
 def load_contract(source: str) -> Contract:
     """The contract of `source`, one of SOURCES."""
     if source not in SOURCES:
-        raise ContractError(f"There is no contract for the source {source!r}. Contracts: {', '.join(SOURCES)}.")
+        raise ContractError(
+            f"There is no contract for the source {source!r}. Contracts: {', '.join(SOURCES)}."
+        )
     return read_contract(CONTRACTS / f"{source}.yaml")
 
 
@@ -87,7 +91,9 @@ def read_contract(path: Path) -> Contract:
     except FileNotFoundError:
         raise ContractError(f"{path} does not exist.") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise ContractError(f"{path} is not a contract that landing understands: {error!r}") from error
+        raise ContractError(
+            f"{path} is not a contract that landing understands: {error!r}"
+        ) from error
 
 
 def _contract(document: Mapping[str, Any]) -> Contract:
@@ -95,7 +101,9 @@ def _contract(document: Mapping[str, Any]) -> Contract:
     custom = {entry["property"]: entry["value"] for entry in schema["customProperties"]}
     promises = {entry["property"]: entry["value"] for entry in document["slaProperties"]}
     keys = sorted(
-        (entry["primaryKeyPosition"], entry["name"]) for entry in schema["properties"] if entry.get("primaryKey")
+        (entry["primaryKeyPosition"], entry["name"])
+        for entry in schema["properties"]
+        if entry.get("primaryKey")
     )
     if custom["payload"] not in ("document", "columns"):
         raise ValueError(f"payload {custom['payload']!r}")

@@ -17,6 +17,7 @@ import yaml
 
 from saas_analytics.documentation.markdown import code, table, text
 from saas_analytics.documentation.project import Project
+from saas_analytics.errors import AnalyticsError
 
 _PLACES = Decimal("0.0001")  # as far as unit tests write ratios out
 _OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
@@ -25,7 +26,7 @@ _MOST_ROWS = 12
 Row = Mapping[str, Any]
 
 
-class MetricError(Exception):
+class MetricError(AnalyticsError):
     """A metric of docs/metrics.yml is not what the models say. The message says which, and where."""
 
 

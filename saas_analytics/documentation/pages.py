@@ -9,7 +9,14 @@ from typing import Any
 
 from saas_analytics.documentation.diagrams import Box, Edge, draw
 from saas_analytics.documentation.markdown import code, table, text
-from saas_analytics.documentation.project import LAYERS, Node, Project, Reference, columns_of, key_of
+from saas_analytics.documentation.project import (
+    LAYERS,
+    Node,
+    Project,
+    Reference,
+    columns_of,
+    key_of,
+)
 
 Pages = dict[str, str]  # path under the site's source, and its Markdown
 

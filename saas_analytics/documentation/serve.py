@@ -1,19 +1,11 @@
-"""Serves the documentation site, to this machine only; before it is built, a page that says how.
-
-python -m saas_analytics.documentation.serve [--host 127.0.0.1] [--port DOCS_PORT]
-"""
+"""Serves the documentation site; before it is built, a page that says how to build it."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-
-from saas_analytics.settings import PROJECT_ROOT, SettingsError, load_settings
 
 # dbt's page is one file with its script and its pictures in it, so these are allowed; nothing is from elsewhere.
 _POLICY = "default-src 'self' data: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' data:; frame-ancestors 'self'"
@@ -44,27 +36,9 @@ class SiteHandler(SimpleHTTPRequestHandler):
         """Only errors are worth a line."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m saas_analytics.documentation.serve", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, help="the port (default: DOCS_PORT of .env)")
-    arguments = parser.parse_args(argv)
-    try:
-        port = arguments.port or load_settings().docs_port
-    except SettingsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if port is None:
-        print(f"error: {PROJECT_ROOT / '.env'} has no DOCS_PORT: run `make up`, which adds it.", file=sys.stderr)
-        return 1
-    site = PROJECT_ROOT / "site"
-    with ThreadingHTTPServer((arguments.host, port), partial(SiteHandler, directory=str(site))) as server:
-        print(f"Serving {site} on http://{arguments.host}:{port}", flush=True)
+def serve(site: Path, host: str, port: int) -> None:
+    """Serve the directory `site` until the process is interrupted."""
+    handler = partial(SiteHandler, directory=str(site))
+    with ThreadingHTTPServer((host, port), handler) as server:
+        print(f"Serving {site} on http://{host}:{port}", flush=True)
         server.serve_forever()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,5 @@
 """Builds the documentation site: the pages of docs/, those made from the project and the warehouse, and dbt's own.
 
-    python -m saas_analytics.documentation.site        into site/, with what the warehouse of the settings says
-
 Needs no network, and what is built asks for none. Without a warehouse the site has no types of the catalogue, no costs
 and no report, and says so.
 """
@@ -21,9 +19,10 @@ from psycopg.rows import class_row
 
 from saas_analytics.documentation import metrics, pages
 from saas_analytics.documentation.project import read_project
+from saas_analytics.errors import AnalyticsError
 from saas_analytics.pipeline.transform import dbt_environment, ensure_manifest, run_dbt, target_path
 from saas_analytics.quality import quality_report
-from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
 
 THEME = Path(__file__).parent / "theme"
@@ -59,7 +58,7 @@ _TRACKER = re.compile(r'"//[\w.-]+/[\w./-]+/sp\.js"')
 _DRAWING = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)
 
 
-class SiteError(Exception):
+class SiteError(AnalyticsError):
     """The site cannot be built. The message says what is wrong, and where."""
 
 
@@ -300,16 +299,3 @@ def _replace(site: Path, built: Path) -> None:
             entry.unlink()
     for entry in [*built.iterdir()]:
         shutil.move(entry, site / entry.name)
-
-
-def main() -> int:
-    try:
-        print(f"The documentation: {build(load_settings())}")
-    except (SettingsError, WarehouseError, SiteError, metrics.MetricError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -63,7 +63,10 @@ class Binding:
                 self._named[name] = _constant(origin.value)
         for name, origin in mapping.columns.items():
             if isinstance(origin, Hash):
-                parts = [self._file_column(f"columns.{name}", part, or_contract_column=True) for part in origin.parts]
+                parts = [
+                    self._file_column(f"columns.{name}", part, or_contract_column=True)
+                    for part in origin.parts
+                ]
                 self._named[name] = _hash(parts)
             elif isinstance(origin, Rest):
                 rest = self._rest()
@@ -73,12 +76,19 @@ class Binding:
             (self._file_column(f"where.{name}", name, or_contract_column=True), holds)
             for name, holds in mapping.where.items()
         ]
-        self._key = [self._named.get(name) or self._file_column("distinct", name) for name in mapping.distinct]
+        self._key = [
+            self._named.get(name) or self._file_column("distinct", name)
+            for name in mapping.distinct
+        ]
         self._keys = DistinctKeys()
-        self._order = [name for name in (*mapping.contract.column_names, EXTRA) if name in self._named]
+        self._order = [
+            name for name in (*mapping.contract.column_names, EXTRA) if name in self._named
+        ]
         self._getters = [self._named[name] for name in self._order]
         self._is_document = mapping.contract.payload == "document"
-        self._objects = {column.name for column in mapping.contract.columns if column.logical_type == "object"}
+        self._objects = {
+            column.name for column in mapping.contract.columns if column.logical_type == "object"
+        }
 
     @property
     def filled(self) -> tuple[str, ...]:
@@ -107,7 +117,8 @@ class Binding:
                 return None
         if self._key:
             key = hashlib.blake2b(
-                orjson.dumps([as_text(getter(record, line)) for getter in self._key]), digest_size=16
+                orjson.dumps([as_text(getter(record, line)) for getter in self._key]),
+                digest_size=16,
             ).digest()
             if not self._keys.add(key):
                 return None
@@ -197,17 +208,27 @@ class Binding:
         if self._columns is None:
             return lambda record, line: _without(record, used)
         rest = [(name, position) for position, name in enumerate(self._columns) if name not in used]
-        return lambda record, line: {name: record[position] for name, position in rest if record[position] is not None}
+        return lambda record, line: {
+            name: record[position] for name, position in rest if record[position] is not None
+        }
 
     def _in_zone(self, name: str, getter: Getter) -> Getter:
         if self._mapping.contract.column(name).logical_type != "timestamp":
             return getter
         zone = self._mapping.timezone
-        return lambda record, line: with_offset(value, zone) if type(value := getter(record, line)) is str else value
+        return lambda record, line: (
+            with_offset(value, zone) if type(value := getter(record, line)) is str else value
+        )
 
     def _absent(self, key: str, name: str) -> MappingError:
-        has = f"It has: {', '.join(self._columns)}" if self._columns is not None else "No record of it has that member"
-        return MappingError(f"{self._mapping.path}: {key}: {self._file_name} has no column {name!r}. {has}.")
+        has = (
+            f"It has: {', '.join(self._columns)}"
+            if self._columns is not None
+            else "No record of it has that member"
+        )
+        return MappingError(
+            f"{self._mapping.path}: {key}: {self._file_name} has no column {name!r}. {has}."
+        )
 
 
 @lru_cache(maxsize=65_536)
@@ -280,7 +301,9 @@ def _as_object(value: Any) -> Any:
     """A text that is a JSON object, as that object; any other value as it is."""
     if type(value) is str and value.lstrip().startswith("{"):
         try:
-            parsed = parse(value.encode("utf-8")) if depth(value.encode("utf-8")) <= _DEEPEST else None
+            parsed = (
+                parse(value.encode("utf-8")) if depth(value.encode("utf-8")) <= _DEEPEST else None
+            )
         except ValueError:
             return value
         return parsed if isinstance(parsed, dict) else value

@@ -95,7 +95,9 @@ def number(text: str) -> Decimal | None:
 def _single(text: str) -> tuple[str, bool]:
     literals = _literals(text)
     if len(literals) != 1:
-        raise ValueError(f"{text!r} is more than one value; put one that has a comma between single quotes")
+        raise ValueError(
+            f"{text!r} is more than one value; put one that has a comma between single quotes"
+        )
     return literals[0]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -86,15 +87,27 @@ def copy_file(
         with ByteStream(file, on_read) as stream:
             names: set[str] = set()
             if file.format == "csv":
-                landed = _copy_csv(cursor, contract, partition, file, shape, CsvReader(stream.blocks()), rejects)
+                landed = _copy_csv(
+                    cursor, contract, partition, file, shape, CsvReader(stream.blocks()), rejects
+                )
             elif contract.payload == "columns":
-                documents = JsonLines(stream.blocks()) if file.format == "jsonl" else json_documents(stream.blocks())
+                documents = (
+                    JsonLines(stream.blocks())
+                    if file.format == "jsonl"
+                    else json_documents(stream.blocks())
+                )
                 landed = _copy_objects(cursor, contract, partition, file, documents, rejects, names)
             elif file.format == "jsonl":
-                landed = _copy_json_lines(cursor, partition, file, JsonLines(stream.blocks()), rejects)
+                landed = _copy_json_lines(
+                    cursor, partition, file, JsonLines(stream.blocks()), rejects
+                )
             else:
-                landed = _copy_documents(cursor, partition, file, json_documents(stream.blocks()), rejects)
-            return Copied(Counts(landed, rejects.count - already), stream.fingerprint(), frozenset(names))
+                landed = _copy_documents(
+                    cursor, partition, file, json_documents(stream.blocks()), rejects
+                )
+            return Copied(
+                Counts(landed, rejects.count - already), stream.fingerprint(), frozenset(names)
+            )
     except CONTENT_ERRORS as error:
         raise FileRefused(f"{file.path}: the server does not take it: {error}") from error
 
@@ -120,11 +133,15 @@ def _copy_csv(
     return _copy_segments(cursor, reader, statement, carefully)
 
 
-def _copy_json_lines(cursor: Cursor, partition: str, file: InputFile, reader: JsonLines, rejects: RejectBook) -> int:
+def _copy_json_lines(
+    cursor: Cursor, partition: str, file: InputFile, reader: JsonLines, rejects: RejectBook
+) -> int:
     def carefully(documents: Iterable[Document | Reject]) -> int:
         return _copy_judged(cursor, partition, file, documents, rejects)
 
-    return _copy_segments(cursor, reader, _copy_statement(partition, ("_doc",), _JSON_AS_CSV), carefully)
+    return _copy_segments(
+        cursor, reader, _copy_statement(partition, ("_doc",), _JSON_AS_CSV), carefully
+    )
 
 
 def _copy_segments(
@@ -143,9 +160,14 @@ def _copy_segments(
         if numbered_to != reader.line:
             number_from(cursor, reader.line + 1)
         rows = None
-        if text and lines.are_uniform(text) and not (isinstance(reader, JsonLines) and _may_split(text)):
+        if (
+            text
+            and lines.are_uniform(text)
+            and not (isinstance(reader, JsonLines) and _may_split(text))
+        ):
             # While the server works, the next segment is read.
-            rows = copy_fast(cursor, statement, text, lambda: lines.read_ahead(len(text) + SEGMENT + 1))  # noqa: B023
+            ahead = len(text) + SEGMENT + 1
+            rows = copy_fast(cursor, statement, text, partial(lines.read_ahead, ahead))
         if rows is not None:
             lines.skip(len(text))
             reader.line += rows
@@ -173,7 +195,9 @@ def _records_until(records: Iterator[Any], lines: Lines, end: int) -> Iterator[A
             return
 
 
-def copy_fast(cursor: Cursor, statement: sql.Composed, text: bytes, meanwhile: Callable[[], None]) -> int | None:
+def copy_fast(
+    cursor: Cursor, statement: sql.Composed, text: bytes, meanwhile: Callable[[], None]
+) -> int | None:
     """Hand the text to COPY, and do something else while the server works. Gives the rows; None where it refuses."""
     try:
         with cursor.connection.transaction():
@@ -187,7 +211,11 @@ def copy_fast(cursor: Cursor, statement: sql.Composed, text: bytes, meanwhile: C
 
 
 def _copy_documents(
-    cursor: Cursor, partition: str, file: InputFile, documents: Iterable[Document | Reject], rejects: RejectBook
+    cursor: Cursor,
+    partition: str,
+    file: InputFile,
+    documents: Iterable[Document | Reject],
+    rejects: RejectBook,
 ) -> int:
     """Copy documents that were cut out of a JSON array, as many at a time as make a segment."""
     statement = _copy_statement(partition, ("_doc", "_line"), _JSON_AS_CSV)
@@ -225,7 +253,9 @@ def _copy_parquet(
         return copy_fast(cursor, statement, batch.as_csv(), meanwhile)
 
     def carefully(batch: ParquetBatch) -> int:
-        return _copy_tabular(cursor, contract, partition, file, parquet.columns, batch.records(), rejects)
+        return _copy_tabular(
+            cursor, contract, partition, file, parquet.columns, batch.records(), rejects
+        )
 
     with ParquetReader(file) as parquet:
         statement = _copy_statement(partition, parquet.columns, sql.SQL("(format csv)"))
@@ -235,7 +265,9 @@ def _copy_parquet(
 
 
 def _copy_batches(
-    batches: Iterator[B], fast: Callable[[B, Callable[[], None]], int | None], carefully: Callable[[B], int]
+    batches: Iterator[B],
+    fast: Callable[[B, Callable[[], None]], int | None],
+    carefully: Callable[[B], int],
 ) -> int:
     """Copy each batch the fast way or else carefully; the next one is made while the server works."""
     landed = 0
@@ -277,7 +309,9 @@ def _copy_tabular(
     rejects: RejectBook,
 ) -> int:
     filled, make = tabular_rows(contract, columns)
-    rows: Iterator[Row] = ((*make(record[1]), record[0]) for record in _kept(records, file, rejects))
+    rows: Iterator[Row] = (
+        (*make(record[1]), record[0]) for record in _kept(records, file, rejects)
+    )
     return copy_rows(cursor, partition, (*filled, "_line"), rows)
 
 
@@ -318,7 +352,9 @@ def _copy_judged(
     rejects: RejectBook,
 ) -> int:
     """Let the server say of each document whether it is JSON: the same judge as in the fast way."""
-    cursor.execute("create temporary table if not exists landing_documents (line bigint, doc text) on commit drop")
+    cursor.execute(
+        "create temporary table if not exists landing_documents (line bigint, doc text) on commit drop"
+    )
     cursor.execute("truncate landing_documents")
     deep: list[tuple[int, bytes]] = []
 
@@ -333,9 +369,9 @@ def _copy_judged(
         for row in rows():
             copy.write_row(row)
     cursor.execute(
-        sql.SQL("insert into {} (_doc, _line) select cast(doc as jsonb), line from landing_documents where {}").format(
-            table_identifier(partition), _IS_OBJECT
-        )
+        sql.SQL(
+            "insert into {} (_doc, _line) select cast(doc as jsonb), line from landing_documents where {}"
+        ).format(table_identifier(partition), _IS_OBJECT)
     )
     landed = cursor.rowcount
     with cursor.connection.cursor("landing_rejects") as bad:
@@ -347,7 +383,9 @@ def _copy_judged(
         for line, text, is_json in bad:
             fault: Reason = "not_an_object" if is_json else fault_of_json(text.encode())
             rejects.add(file.name, reject(line, fault, text.encode()))
-    insert = sql.SQL("insert into {} (_doc, _line) values (cast(%s as jsonb), %s)").format(table_identifier(partition))
+    insert = sql.SQL("insert into {} (_doc, _line) values (cast(%s as jsonb), %s)").format(
+        table_identifier(partition)
+    )
     for line, raw in deep:
         try:
             with cursor.connection.transaction():

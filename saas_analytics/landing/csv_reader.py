@@ -12,7 +12,14 @@ from functools import cache
 
 from saas_analytics.landing.errors import FileRefused
 from saas_analytics.landing.lines import Lines
-from saas_analytics.landing.records import MAX_RECORD, Overlong, Reject, reject, text_fault, without_end
+from saas_analytics.landing.records import (
+    MAX_RECORD,
+    Overlong,
+    Reject,
+    reject,
+    text_fault,
+    without_end,
+)
 
 Values = list[str | None]
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
@@ -126,7 +133,9 @@ class CsvReader:
         if physical is None:
             return ()
         if isinstance(physical, Overlong):
-            raise FileRefused(f"the header is longer than {MAX_RECORD} bytes: this is not CSV with a header.")
+            raise FileRefused(
+                f"the header is longer than {MAX_RECORD} bytes: this is not CSV with a header."
+            )
         self.line += 1
         if physical.count(b'"') % 2:
             rest = self.lines.until_closed(len(physical))
@@ -142,7 +151,9 @@ class CsvReader:
 
 def header_names(names: Sequence[str | None]) -> tuple[str, ...]:
     """The column names of a header, trimmed. Two of the same name cannot be told apart and refuse the file."""
-    trimmed = tuple((name or "").strip() or f"column_{position}" for position, name in enumerate(names, start=1))
+    trimmed = tuple(
+        (name or "").strip() or f"column_{position}" for position, name in enumerate(names, start=1)
+    )
     for position, name in enumerate(trimmed):
         if name in trimmed[:position]:
             raise FileRefused(f"the header has two columns {name!r}. Rename one of them.")

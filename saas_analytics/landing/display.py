@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
+
+from saas_analytics.landing.outcome import Outcome, conclusion, totals
 
 
 class Display:
@@ -14,9 +16,21 @@ class Display:
         self._stream = stream
         self._write = self._print
 
-    def tell(self, text: str) -> None:
+    def show(self, text: str) -> None:
         """Write a line, above the bar where there is one."""
         self._write(text)
+
+    def show_summary(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Write what a run has come to: a table with a row for each source, and the sums."""
+        if cells := totals(outcomes):
+            from rich.console import Console
+
+            from saas_analytics.console import print_table
+
+            numeric = range(1, len(cells[0]))
+            print_table(cells, numeric, Console(file=self._stream, highlight=False))
+        if text := conclusion(outcomes, seconds):
+            self.show(text)
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Callable[[int], None]]:
@@ -26,7 +40,13 @@ class Display:
             return
         # Only for a bar: it takes 3 MB of memory and a tenth of the time that a small landing takes.
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TransferSpeedColumn,
+        )
 
         console = Console(file=self._stream)
         columns = (TextColumn("landing"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

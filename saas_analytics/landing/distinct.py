@@ -21,7 +21,10 @@ class DistinctKeys:
         """Whether the key is new."""
         if key in self._recent:
             return False
-        if self._older and self._older.execute("select 1 from keys where key = ?", [key]).fetchone():
+        if (
+            self._older
+            and self._older.execute("select 1 from keys where key = ?", [key]).fetchone()
+        ):
             return False
         self._recent.add(key)
         if len(self._recent) == _MOST_IN_MEMORY:
@@ -39,10 +42,16 @@ class DistinctKeys:
             self._directory = tempfile.TemporaryDirectory(prefix="landing-")
             self._older = sqlite3.connect(f"{self._directory.name}/keys", isolation_level=None)
             # Nothing of it has to survive this process.
-            for setting in ("journal_mode = off", "synchronous = off", f"cache_size = -{_CACHE_KILOBYTES}"):
+            for setting in (
+                "journal_mode = off",
+                "synchronous = off",
+                f"cache_size = -{_CACHE_KILOBYTES}",
+            ):
                 self._older.execute(f"pragma {setting}")
             self._older.execute("create table keys (key blob primary key) without rowid")
         self._older.execute("begin")
-        self._older.executemany("insert into keys values (?)", ([key] for key in sorted(self._recent)))
+        self._older.executemany(
+            "insert into keys values (?)", ([key] for key in sorted(self._recent))
+        )
         self._older.execute("commit")
         self._recent.clear()

@@ -34,16 +34,23 @@ def drift_of_names(contract: Contract, names: Iterable[str]) -> Drift:
     return Drift(_some(present.difference(contract.column_names)), _absent(contract, present))
 
 
-def drift_of_documents(cursor: Cursor, contract: Contract, table: str, *, has_unknown: bool) -> Drift:
+def drift_of_documents(
+    cursor: Cursor, contract: Contract, table: str, *, has_unknown: bool
+) -> Drift:
     """The drift of the documents in a raw table: members that the contract does not know, and those that none has.
 
     `has_unknown`: whether there are any of the first kind.
     """
     part = table_identifier(table)
     optional = _absent(contract, ())
-    present = [sql.SQL("exists (select from {} where _doc ? {})").format(part, sql.Literal(name)) for name in optional]
+    present = [
+        sql.SQL("exists (select from {} where _doc ? {})").format(part, sql.Literal(name))
+        for name in optional
+    ]
     row = cursor.execute(
-        sql.SQL("select {}").format(sql.SQL(", ").join([sql.SQL("exists (select from {})").format(part), *present]))
+        sql.SQL("select {}").format(
+            sql.SQL(", ").join([sql.SQL("exists (select from {})").format(part), *present])
+        )
     ).fetchone()
     assert row is not None
     any_row, *found = row
@@ -81,7 +88,11 @@ def record_drift(cursor: Cursor, load_id: int, drift: Drift) -> None:
 
 def _absent(contract: Contract, present: Sequence[str] | set[str]) -> tuple[str, ...]:
     required = set(contract.required)
-    return tuple(sorted(name for name in contract.column_names if name not in present and name not in required))
+    return tuple(
+        sorted(
+            name for name in contract.column_names if name not in present and name not in required
+        )
+    )
 
 
 def _some(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,7 +1,11 @@
 """What can go wrong in landing and is told to the user as a message instead of a traceback."""
 
+from __future__ import annotations
 
-class LandingError(Exception):
+from saas_analytics.errors import AnalyticsError
+
+
+class LandingError(AnalyticsError):
     """Something that the user can mend. The message says what happened, where, and what to do."""
 
 

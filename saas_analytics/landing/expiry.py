@@ -16,16 +16,26 @@ def retire(connection: psycopg.Connection, before: date) -> list[str]:
     Each in a transaction of its own, in autocommit mode. A table that somebody reads is left for the next time. Nothing
     is recorded in raw.touched_days: the models keep what they have built from these rows.
     """
-    if connection.execute("select to_regclass('change_feed.consumed_loads') is null").fetchone() == (True,):
+    if connection.execute(
+        "select to_regclass('change_feed.consumed_loads') is null"
+    ).fetchone() == (True,):
         return []  # nothing has ever been built
     retired = []
     for source, day, origin, loads in connection.execute(_RETIRABLE, [before]).fetchall():
-        name = zone_partition(source, day, loads[0]) if origin == "zone" else file_partition(source, day)
+        name = (
+            zone_partition(source, day, loads[0])
+            if origin == "zone"
+            else file_partition(source, day)
+        )
         try:
             with connection.transaction(), connection.cursor() as cursor:
                 cursor.execute("set local lock_timeout to '5s'")
                 lock(cursor, f"land {source} {day}")
-                cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(table_identifier(source)))
+                cursor.execute(
+                    sql.SQL("lock table {} in access exclusive mode").format(
+                        table_identifier(source)
+                    )
+                )
                 # Landing may have replaced a load meanwhile: then the partition is another one, or has other rows.
                 marked = cursor.execute(_RETIRE, [loads, source, day, origin, loads]).rowcount
                 if marked != len(loads):

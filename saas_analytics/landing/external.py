@@ -18,7 +18,13 @@ from saas_analytics.landing.csv_reader import CsvReader
 from saas_analytics.landing.drift import Drift, record_drift
 from saas_analytics.landing.errors import FileRefused
 from saas_analytics.landing.files import ByteStream, Fingerprint, InputFile, describe, fingerprint
-from saas_analytics.landing.json_reader import JsonLines, depth, fault_of_escapes, json_documents, parse
+from saas_analytics.landing.json_reader import (
+    JsonLines,
+    depth,
+    fault_of_escapes,
+    json_documents,
+    parse,
+)
 from saas_analytics.landing.load_log import (
     Counts,
     FileLoad,
@@ -33,7 +39,13 @@ from saas_analytics.landing.outcome import Outcome
 from saas_analytics.landing.processed import put_away
 from saas_analytics.landing.projection import Row
 from saas_analytics.landing.records import Reason, Reject, reject
-from saas_analytics.landing.tables import Cursor, delete_load, ensure_file_partition, file_partition_value, lock
+from saas_analytics.landing.tables import (
+    Cursor,
+    delete_load,
+    ensure_file_partition,
+    file_partition_value,
+    lock,
+)
 from saas_analytics.landing.zone import Observer, ignore
 
 _DEEPEST = 200  # what is nested deeper cannot be written as JSON again
@@ -62,7 +74,11 @@ def land_file(
     raw tables are there already, and the connection is in autocommit mode.
     """
     if not path.is_file():
-        what = "is not a file: it would have to be read twice, and moved" if path.exists() else "is not there"
+        what = (
+            "is not a file: it would have to be read twice, and moved"
+            if path.exists()
+            else "is not there"
+        )
         raise FileRefused(f"{path} {what}. Give the path of a file.")
     identity = fingerprint(describe(path, mappings[0].format))
     # A column that no mapping of the file names is unknown, unless one of them takes the rest.
@@ -70,21 +86,31 @@ def land_file(
     contracts = {mapping.contract.source: mapping.contract for mapping in mappings}
     outcomes = []
     with connection.transaction(force_rollback=True) if dry_run else nullcontext():
-        partitions = {source: ensure_file_partition(connection, one, day) for source, one in contracts.items()}
+        partitions = {
+            source: ensure_file_partition(connection, one, day) for source, one in contracts.items()
+        }
         with connection.transaction(), connection.cursor() as cursor:
             # Two landings that could be of the same file exclude each other, all locks in one order.
-            names = {f"land {source} {what}" for source in contracts for what in (path.name, identity.sha256)}
+            names = {
+                f"land {source} {what}"
+                for source in contracts
+                for what in (path.name, identity.sha256)
+            }
             for name in sorted(names):
                 lock(cursor, name)
             for mapping in mappings:
                 file = describe(path, mapping.format)
                 partition = partitions[mapping.contract.source]
-                outcomes.append(_land(cursor, mapping, known, file, identity, partition, day, new, observe))
+                outcomes.append(
+                    _land(cursor, mapping, known, file, identity, partition, day, new, observe)
+                )
             observe("before commit", 0)
     if dry_run:
         return [replace(one, load_id=None, dry_run=True) if one.landed else one for one in outcomes]
     observe("committed", 0)
-    put_away(connection, [outcome.load_id for outcome in outcomes if outcome.load_id], path, keep=keep)
+    put_away(
+        connection, [outcome.load_id for outcome in outcomes if outcome.load_id], path, keep=keep
+    )
     return outcomes
 
 
@@ -106,18 +132,24 @@ def _land(
     if same is not None:
         what = "the same bytes have landed" + (f" as {same.name}" if same.name != file.name else "")
         message = f"{what} on {same.landed_on} (load {same.load_id})"
-        return Outcome(source, day, "unchanged", file.name, 1, message=message, load_id=same.load_id)
+        return Outcome(
+            source, day, "unchanged", file.name, 1, message=message, load_id=same.load_id
+        )
     replaced = _replaced(live, file.name)
     load_id = open_file_load(cursor, mapping, day, file.name)
     for load in replaced:
         delete_load(cursor, source, load.landed_on, load.load_id)
     observe("before copy", 0)
     with RejectBook() as rejects:
-        counts, drift = _copy(cursor, mapping, known, file, identity, partition, day, load_id, rejects, observe)
+        counts, drift = _copy(
+            cursor, mapping, known, file, identity, partition, day, load_id, rejects, observe
+        )
         rejects.write(cursor, load_id, source, day)
     record_drift(cursor, load_id, drift)
     superseded = [load.load_id for load in replaced]
-    record_touched_days(cursor, mapping.contract, partition, load_id, day, superseded, whole_table=False)
+    record_touched_days(
+        cursor, mapping.contract, partition, load_id, day, superseded, whole_table=False
+    )
     close_load(cursor, load_id, [identity], identity.sha256, counts, superseded)
     return Outcome(
         source,
@@ -127,7 +159,9 @@ def _land(
         1,
         counts,
         time.monotonic() - started,
-        message=" ".join(f"instead of load {load.load_id}, landed on {load.landed_on}" for load in replaced),
+        message=" ".join(
+            f"instead of load {load.load_id}, landed on {load.landed_on}" for load in replaced
+        ),
         load_id=load_id,
         drift=drift,
     )
@@ -151,12 +185,12 @@ def _copy(
     rejects: RejectBook,
     observe: Observer,
 ) -> tuple[Counts, Drift]:
-    left_out = 0
+    filtered = 0
     names: set[str] = set()
     constants = (file.name, load_id, file_partition_value(day))
 
     def rows(binding: Binding, records: Iterable[Any], is_json: bool) -> Iterator[Row]:
-        nonlocal left_out
+        nonlocal filtered
         for record in _parsed(records) if is_json else records:
             if isinstance(record, Reject):
                 rejects.add(file.name, record)
@@ -166,12 +200,14 @@ def _copy(
                 names.update(values)
             row = binding.row(values, line)
             if row is None:
-                left_out += 1
+                filtered += 1
             else:
                 yield (*row, line, *constants)
 
     with ExitStack() as stack:
-        records, columns, read_to_end = _open(stack, file, mapping, lambda size: observe("copying", size))
+        records, columns, read_to_end = _open(
+            stack, file, mapping, lambda size: observe("copying", size)
+        )
         binding = Binding(mapping, columns, file.name)
         stack.callback(binding.close)
         if isinstance(records, CsvReader) and mapping.ragged == "pad":
@@ -179,13 +215,21 @@ def _copy(
         into = (*binding.filled, "_line", "_file", "_load_id", "_partition")
         try:
             # A file without a single column has no record either.
-            landed = 0 if columns == () else copy_rows(cursor, partition, into, rows(binding, records, columns is None))
+            landed = (
+                0
+                if columns == ()
+                else copy_rows(cursor, partition, into, rows(binding, records, columns is None))
+            )
         except CONTENT_ERRORS as error:
-            raise FileRefused(f"{file.path}: the server does not take it: {' '.join(str(error).split())}") from error
+            raise FileRefused(
+                f"{file.path}: the server does not take it: {' '.join(str(error).split())}"
+            ) from error
         if read_to_end() != identity.sha256:
-            raise FileRefused(f"{file.path} changed while it was read. Nothing of it was landed; run this again.")
-    counts = Counts(landed, rejects.count, left_out)
-    missing = binding.finish(counts.landed + counts.left_out)
+            raise FileRefused(
+                f"{file.path} changed while it was read. Nothing of it was landed; run this again."
+            )
+    counts = Counts(landed, rejects.count, filtered)
+    missing = binding.finish(counts.landed + counts.filtered)
     unknown = {name for name in columns or names if name not in known and REST not in known}
     return counts, Drift(missing=missing) | Drift(unknown=tuple(unknown))
 
@@ -195,7 +239,9 @@ def _open(
 ) -> tuple[_Records, tuple[str, ...] | None, Callable[[], str]]:
     """The records of a file, its columns (None for JSON), and what gives its digest when they have been read."""
     if file.format == "parquet":
-        from saas_analytics.landing.parquet_reader import ParquetReader  # pyarrow is large: only where it is needed
+        from saas_analytics.landing.parquet_reader import (
+            ParquetReader,  # pyarrow is large: only where it is needed
+        )
 
         parquet = stack.enter_context(ParquetReader(file))
         return parquet, parquet.columns, lambda: fingerprint(file).sha256
@@ -210,7 +256,9 @@ def _open(
     return read(stream.blocks()), None, lambda: stream.fingerprint().sha256
 
 
-def _parsed(documents: Iterable[tuple[int, bytes] | Reject]) -> Iterator[tuple[int, dict[str, Any]] | Reject]:
+def _parsed(
+    documents: Iterable[tuple[int, bytes] | Reject],
+) -> Iterator[tuple[int, dict[str, Any]] | Reject]:
     for document in documents:
         if isinstance(document, Reject):
             yield document

@@ -50,13 +50,19 @@ class Fingerprint:
 def describe(path: Path, as_format: Format | None = None) -> InputFile:
     """What kind of file `path` is, by its name; `as_format` overrides the name, except for the .gz."""
     if (shown := printable(path.name)) != path.name:
-        raise FileRefused(f"{printable(str(path.parent))}: the name of the file {shown} is not UTF-8. Rename it.")
+        raise FileRefused(
+            f"{printable(str(path.parent))}: the name of the file {shown} is not UTF-8. Rename it."
+        )
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compressed = suffixes[-1:] == [".gz"]
-    kind = as_format or FORMATS.get((suffixes[:-1] if compressed else suffixes)[-1:][0] if suffixes else "")
+    kind = as_format or FORMATS.get(
+        (suffixes[:-1] if compressed else suffixes)[-1:][0] if suffixes else ""
+    )
     if kind is None:
         known = " ".join(FORMATS)
-        raise FileRefused(f"{path}: the name does not tell the format. Known: {known}, each also with .gz.")
+        raise FileRefused(
+            f"{path}: the name does not tell the format. Known: {known}, each also with .gz."
+        )
     return InputFile(path, path.name, kind, compressed, path.stat().st_size)
 
 
@@ -78,7 +84,10 @@ class ByteStream:
     """
 
     def __init__(
-        self, file: InputFile, on_read: Callable[[int], None] = lambda size: None, encoding: str = "utf-8"
+        self,
+        file: InputFile,
+        on_read: Callable[[int], None] = lambda size: None,
+        encoding: str = "utf-8",
     ) -> None:
         self.file = file
         self._encoding = encoding
@@ -99,7 +108,9 @@ class ByteStream:
                 yield decoder.decode(block).encode("utf-8", "surrogateescape")
             yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
         except UnicodeError as error:
-            raise FileRefused(f"{self.file.path} is not {self._encoding} text ({error}).") from error
+            raise FileRefused(
+                f"{self.file.path} is not {self._encoding} text ({error})."
+            ) from error
 
     def _stored_blocks(self) -> Iterator[bytes]:
         first = True
@@ -107,7 +118,9 @@ class ByteStream:
             try:
                 block = self._stream.read(BLOCK)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise FileRefused(f"{self.file.path}: damaged gzip stream ({error}). Deliver it again.") from error
+                raise FileRefused(
+                    f"{self.file.path}: damaged gzip stream ({error}). Deliver it again."
+                ) from error
             if not block:
                 return
             if first:

@@ -80,7 +80,9 @@ class Window:
         # What lies before the place where reading failed belongs to the broken document. It has a character at least.
         known = max(self._failed, 1)
         while True:
-            match = (_NEXT_ELEMENT if in_array else _NEXT_OBJECT).search(self._text, self._at + known)
+            match = (_NEXT_ELEMENT if in_array else _NEXT_OBJECT).search(
+                self._text, self._at + known
+            )
             if match or not self._read():
                 end = match.end(1) if match else len(self._text)
                 skipped = self._text[self._at : end]
@@ -91,7 +93,9 @@ class Window:
         """Skip a value that does not fit into the window, by its brackets; None where that was not the fault."""
         if not self._is_too_long:
             return None
-        start = Overlong(self._text[self._at : self._at + MAX_ORIGINAL].encode("utf-8", "surrogateescape"))
+        start = Overlong(
+            self._text[self._at : self._at + MAX_ORIGINAL].encode("utf-8", "surrogateescape")
+        )
         start.size = deep = 0
         inside = False  # a string
         while True:

@@ -25,7 +25,11 @@ class Lines:
         self._at = 0
         self._ended = False
         self.taken = 0  # bytes so far
-        while (end := _first_end(self._text, quoted)) is None and len(self._text) <= MAX_RECORD and not self._ended:
+        while (
+            (end := _first_end(self._text, quoted)) is None
+            and len(self._text) <= MAX_RECORD
+            and not self._ended
+        ):
             self.read_ahead(len(self._text) + 1)
         self._mark = end or b"\n"
 

@@ -19,7 +19,9 @@ from saas_analytics.landing.records import Reject
 from saas_analytics.landing.tables import Cursor, table_identifier
 
 if TYPE_CHECKING:
-    from saas_analytics.landing.mapping import Mapping  # the landing zone needs no mappings, and not their imports
+    from saas_analytics.landing.mapping import (
+        Mapping,  # the landing zone needs no mappings, and not their imports
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,18 @@ class Counts:
 
     landed: int = 0
     rejected: int = 0
-    left_out: int = 0
+    filtered: int = 0
 
     @property
     def read(self) -> int:
-        return self.landed + self.rejected + self.left_out
+        return self.landed + self.rejected + self.filtered
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.landed + other.landed, self.rejected + other.rejected, self.left_out + other.left_out)
+        return Counts(
+            self.landed + other.landed,
+            self.rejected + other.rejected,
+            self.filtered + other.filtered,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,10 @@ class FileLoad:
 
 def zone_content(fingerprints: Sequence[Fingerprint]) -> str:
     """The digest of all files of a day: it changes with their bytes and with their names."""
-    listing = "".join(f"{entry.sha256}  {entry.name}\n" for entry in sorted(fingerprints, key=lambda one: one.name))
+    listing = "".join(
+        f"{entry.sha256}  {entry.name}\n"
+        for entry in sorted(fingerprints, key=lambda one: one.name)
+    )
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
@@ -124,7 +133,9 @@ def open_zone_load(cursor: Cursor, source: str, day: date, delivered_on: date) -
 
 def record_delivery(cursor: Cursor, load_id: int, delivered_on: date) -> None:
     """Write that what the load brought was delivered again on a later day, the same."""
-    cursor.execute("update raw.loads set delivered_on = %s where load_id = %s", [delivered_on, load_id])
+    cursor.execute(
+        "update raw.loads set delivered_on = %s where load_id = %s", [delivered_on, load_id]
+    )
 
 
 def close_load(
@@ -140,9 +151,20 @@ def close_load(
     cursor.execute(
         "update raw.loads set files = %s, content_sha256 = %s, rows_read = %s, rows_landed = %s, rows_rejected = %s,"
         " rows_left_out = %s, ended_at = clock_timestamp() where load_id = %s",
-        [Jsonb(listing), content_sha256, counts.read, counts.landed, counts.rejected, counts.left_out, load_id],
+        [
+            Jsonb(listing),
+            content_sha256,
+            counts.read,
+            counts.landed,
+            counts.rejected,
+            counts.filtered,
+            load_id,
+        ],
     )
-    cursor.execute("update raw.loads set superseded_by = %s where load_id = any(%s)", [load_id, list(superseded)])
+    cursor.execute(
+        "update raw.loads set superseded_by = %s where load_id = any(%s)",
+        [load_id, list(superseded)],
+    )
 
 
 def record_touched_days(
@@ -246,12 +268,16 @@ having count(*) > 0
 """
 
 
-def _brought(contract: Contract, table: str, load_id: int, landed_on: date, whole_table: bool) -> sql.Composed:
+def _brought(
+    contract: Contract, table: str, load_id: int, landed_on: date, whole_table: bool
+) -> sql.Composed:
     source: dict[str, sql.Composable] = {"table": table_identifier(table), "where": sql.SQL("")}
     if not whole_table:
         source["where"] = sql.SQL("where _load_id = {}").format(sql.Literal(load_id))
     if contract.event_time is None:
-        return sql.SQL(_BROUGHT_BY_LANDING).format(landed_on=sql.Literal(landed_on.isoformat()), **source)
+        return sql.SQL(_BROUGHT_BY_LANDING).format(
+            landed_on=sql.Literal(landed_on.isoformat()), **source
+        )
     if contract.payload == "document":
         event_time = sql.SQL("_doc ->> {}").format(sql.Literal(contract.event_time))
         known = sql.Literal(list(contract.column_names))
@@ -273,7 +299,9 @@ class RejectBook:
 
     def add(self, file_name: str, reject: Reject) -> None:
         self.count += 1
-        self._spool.write(orjson.dumps([file_name, reject.line, reject.reason, reject.original]) + b"\n")
+        self._spool.write(
+            orjson.dumps([file_name, reject.line, reject.reason, reject.original]) + b"\n"
+        )
 
     def forget(self) -> None:
         """Drop what was collected: the attempt that it belongs to is rolled back."""
@@ -291,7 +319,9 @@ class RejectBook:
         """Write what was collected to raw.rejects."""
         if not self.count:
             return
-        statement = "copy raw.rejects (load_id, source, landed_on, file, line, reason, original) from stdin"
+        statement = (
+            "copy raw.rejects (load_id, source, landed_on, file, line, reason, original) from stdin"
+        )
         with cursor.copy(statement) as copy:
             for entry in self.entries():
                 copy.write_row((load_id, source, landed_on, *entry))

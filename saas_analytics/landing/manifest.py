@@ -39,7 +39,9 @@ class Manifest:
         there = {path.name: path for path in paths}
         listed = {entry.name for entry in self.entries}
         if lacking := sorted(listed - set(there)):
-            raise self._error(f"names {', '.join(lacking)}, which is not there: the delivery is not complete")
+            raise self._error(
+                f"names {', '.join(lacking)}, which is not there: the delivery is not complete"
+            )
         if more := sorted(set(there) - listed):
             raise self._error(f"does not name {', '.join(more)}, which lies there")
         for entry in self.entries:
@@ -51,9 +53,13 @@ class Manifest:
         """Whether the bytes that were read are those that were delivered."""
         digests = {one.name: one.sha256 for one in read}
         for entry in self.entries:
-            digest = digests.get(entry.name)  # None: the file is refused, and told with its own message
+            digest = digests.get(
+                entry.name
+            )  # None: the file is refused, and told with its own message
             if None not in (digest, entry.sha256) and digest != entry.sha256:
-                raise self._error(f"says sha256 {entry.sha256} for {entry.name}, which has {digest}")
+                raise self._error(
+                    f"says sha256 {entry.sha256} for {entry.name}, which has {digest}"
+                )
 
     def check_rows(self, read: Mapping[str, int]) -> None:
         """Whether no record was lost.
@@ -63,7 +69,9 @@ class Manifest:
         for entry in self.entries:
             rows = read.get(entry.name)
             if rows is not None and entry.rows is not None and rows < entry.rows:
-                raise self._error(f"says {entry.rows:,} rows for {entry.name}, in which {rows:,} were found")
+                raise self._error(
+                    f"says {entry.rows:,} rows for {entry.name}, in which {rows:,} were found"
+                )
 
     def _error(self, what: str) -> FileRefused:
         return FileRefused(f"{self.path} {what}. Nothing of this day was landed; deliver it again.")
@@ -86,7 +94,12 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 def _entry(entry: dict[str, Any]) -> Entry:
     sha256 = entry.get("sha256")
-    return Entry(str(entry["name"]), _whole(entry, "rows"), _whole(entry, "bytes"), sha256 and str(sha256).lower())
+    return Entry(
+        str(entry["name"]),
+        _whole(entry, "rows"),
+        _whole(entry, "bytes"),
+        sha256 and str(sha256).lower(),
+    )
 
 
 def _whole(entry: dict[str, Any], key: str) -> int | None:

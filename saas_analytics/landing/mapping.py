@@ -26,8 +26,20 @@ from saas_analytics.landing.files import Format
 OWN_COLUMNS = ("_file", "_line")
 REST = "*"  # among the columns that a mapping knows: whatever there is
 EXTRA = "_extra"  # of raw tables with columns: what the contract does not know, as JSON
-_KEYS = ("source", "format", "delimiter", "encoding", "timezone", "columns", "where", "distinct", "ragged")
+_KEYS = (
+    "source",
+    "format",
+    "delimiter",
+    "encoding",
+    "timezone",
+    "columns",
+    "where",
+    "distinct",
+    "ragged",
+)
 _FORMATS = ("csv", "jsonl", "json", "parquet")
+
+MAPPINGS = Path(__file__).with_name("mappings")  # those that the project ships
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,8 @@ _PlainYaml.yaml_implicit_resolvers = {
     first: [
         (tag, pattern)
         for tag, pattern in resolvers
-        if tag != "tag:yaml.org,2002:timestamp" and (tag != "tag:yaml.org,2002:bool" or first in "tTfF")
+        if tag != "tag:yaml.org,2002:timestamp"
+        and (tag != "tag:yaml.org,2002:bool" or first in "tTfF")
     ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -126,9 +139,13 @@ def load_mappings(path: Path) -> list[Mapping]:
     """Read a mapping file. MappingError, naming the file and the key, where it says what cannot be done."""
     try:
         text = path.read_text(encoding="utf-8")
-        documents = [document for document in yaml.load_all(text, _PlainYaml) if document is not None]
+        documents = [
+            document for document in yaml.load_all(text, _PlainYaml) if document is not None
+        ]
     except OSError as error:
-        raise MappingError(f"{path}: {error.strerror}. Give the path of a mapping file with --mapping.") from error
+        raise MappingError(
+            f"{path}: {error.strerror}. Give the path of a mapping file with --mapping."
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise MappingError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if len(documents) == 1 and isinstance(documents[0], dict) and "mappings" in documents[0]:
@@ -142,7 +159,9 @@ def load_mappings(path: Path) -> list[Mapping]:
     for position, document in enumerate(documents, start=1):
         where = str(path) if len(documents) == 1 else f"{path}, mapping {position}"
         if not isinstance(document, dict):
-            raise MappingError(f"{where}: expected keys and values, found {type(document).__name__}.")
+            raise MappingError(
+                f"{where}: expected keys and values, found {type(document).__name__}."
+            )
         same = sum(mapping.contract.source == document.get("source") for mapping in mappings)
         name = path.stem if not same else f"{path.stem}#{same + 1}"
         mappings.append(_Reader(path, where, document).read(name))
@@ -176,7 +195,9 @@ class _Reader:
             columns=columns,
             where=self._conditions(),
             distinct=self._distinct(),
-            ragged=cast(Literal["pad", "reject"], self._choice("ragged", ("pad", "reject"), "reject")),
+            ragged=cast(
+                Literal["pad", "reject"], self._choice("ragged", ("pad", "reject"), "reject")
+            ),
         )
 
     def _contract(self) -> Contract:
@@ -196,16 +217,21 @@ class _Reader:
         for column, entry in entries.items():
             if column == EXTRA and contract.payload == "columns":
                 if entry != {"rest": True}:
-                    raise self._error(f"columns.{EXTRA}", "can only be {rest: true}: what is named nowhere else")
+                    raise self._error(
+                        f"columns.{EXTRA}", "can only be {rest: true}: what is named nowhere else"
+                    )
             elif column not in contract.column_names:
                 known = ", ".join(contract.column_names)
                 raise self._error(
-                    f"columns.{column}", f"the contract {contract.source!r} has no such column. It has: {known}"
+                    f"columns.{column}",
+                    f"the contract {contract.source!r} has no such column. It has: {known}",
                 )
             columns[column] = self._origin(column, entry)
         missing = [column for column in contract.required if column not in columns]
         if missing:
-            raise self._error("columns", f"the contract {contract.source!r} requires {', '.join(missing)}")
+            raise self._error(
+                "columns", f"the contract {contract.source!r} requires {', '.join(missing)}"
+            )
         if sum(isinstance(origin, Rest) for origin in columns.values()) > 1:
             raise self._error("columns", "only one column can take the rest")
         return columns
@@ -217,8 +243,15 @@ class _Reader:
         if isinstance(entry, dict) and len(entry) == 1:
             ((kind, value),) = entry.items()
             if kind == "const" and value is not None and not isinstance(value, list | dict):
-                return Constant(value if isinstance(value, str | int | float | bool) else str(value))
-            if kind == "hash" and isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+                return Constant(
+                    value if isinstance(value, str | int | float | bool) else str(value)
+                )
+            if (
+                kind == "hash"
+                and isinstance(value, list)
+                and value
+                and all(isinstance(part, str) for part in value)
+            ):
                 return Hash(tuple(value))
             if kind == "rest" and value is True:
                 return Rest()
@@ -228,14 +261,20 @@ class _Reader:
                     f"{kind!r} is not known. Known: a file column, const, hash, rest, column and times,"
                     " column and seconds_since or milliseconds_since",
                 )
-        if isinstance(entry, dict) and set(entry) == {"column", "times"} and isinstance(entry["column"], str):
+        if (
+            isinstance(entry, dict)
+            and set(entry) == {"column", "times"}
+            and isinstance(entry["column"], str)
+        ):
             factor = number(str(entry["times"]))
             if factor is not None:
                 return Multiplied(entry["column"], factor)
         if isinstance(entry, dict) and len(entry) == 2 and isinstance(entry.get("column"), str):
             for clock, unit in _CLOCKS.items():
                 if clock in entry:
-                    return Elapsed(entry["column"], self._moment(f"{key}.{clock}", entry[clock]), unit)
+                    return Elapsed(
+                        entry["column"], self._moment(f"{key}.{clock}", entry[clock]), unit
+                    )
         raise self._error(
             key,
             f"{entry!r} is not understood. Write a file column, {{const: value}}, {{hash: [columns]}}, {{rest: true}},"
@@ -276,12 +315,16 @@ class _Reader:
     def _encoding(self) -> str:
         value = self._document.get("encoding", "utf-8")
         try:
-            name = codecs.lookup(str(value)).name.removesuffix("-sig")  # a byte order mark is never content
+            name = codecs.lookup(str(value)).name.removesuffix(
+                "-sig"
+            )  # a byte order mark is never content
             # Only what is text in ASCII as well: line ends and delimiters are looked for in bytes.
             if "a,\n".encode(name) != b"a,\n":
                 raise LookupError(value)
         except (LookupError, TypeError, ValueError):
-            raise self._error("encoding", f"{value!r} is not an encoding like utf-8 or windows-1252") from None
+            raise self._error(
+                "encoding", f"{value!r} is not an encoding like utf-8 or windows-1252"
+            ) from None
         return name
 
     def _timezone(self) -> ZoneInfo:
@@ -289,7 +332,9 @@ class _Reader:
         try:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-            raise self._error("timezone", f"{name!r} is not a time zone like Europe/Berlin") from None
+            raise self._error(
+                "timezone", f"{name!r} is not a time zone like Europe/Berlin"
+            ) from None
 
     def _choice(self, key: str, choices: tuple[str, ...], default: str | None) -> str | None:
         value = self._document.get(key, default)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Literal
@@ -20,7 +20,7 @@ _HEADINGS = (
     "read",
     "landed",
     "rejected",
-    "left out",
+    "filtered",
     "drift",
     "unchanged",
     "failed",
@@ -65,8 +65,8 @@ class Outcome:
         text = f"{what}: {status}, {self.counts.landed} rows in {self.seconds:.2f} s"
         if self.counts.rejected:
             text += f", {self.counts.rejected} rejected"
-        if self.counts.left_out:
-            text += f", {self.counts.left_out} left out"
+        if self.counts.filtered:
+            text += f", {self.counts.filtered} filtered"
         if self.drift.unknown:
             text += f", not in the contract: {', '.join(self.drift.unknown)}"
         if self.drift.missing:
@@ -86,8 +86,10 @@ def _numbers(group: Sequence[Outcome]) -> dict[str, float]:
         "read": counts.read,
         "landed": counts.landed,
         "rejected": counts.rejected,
-        "left out": counts.left_out,
-        "drift": len({name for outcome in group for name in (*outcome.drift.unknown, *outcome.drift.missing)}),
+        "filtered": counts.filtered,
+        "drift": len(
+            {name for outcome in group for name in (*outcome.drift.unknown, *outcome.drift.missing)}
+        ),
         "unchanged": sum(outcome.status == "unchanged" for outcome in group),
         "failed": sum(outcome.status == "failed" for outcome in group),
         "seconds": seconds,
@@ -118,37 +120,40 @@ def as_json(outcomes: Sequence[Outcome], seconds: float) -> str:
     )
 
 
-def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """The end of a run: a table with a row per source, and what it all comes to."""
-    groups: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        if outcome.status != "absent":
-            groups.setdefault(outcome.source, []).append(outcome)
-    lines = _table(groups)
+def conclusion(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """What all outcomes add up to, in words."""
+    lines = []
     total = sum((outcome.counts for outcome in outcomes), Counts())
     if any(outcome.dry_run for outcome in outcomes):
-        lines.append("Dry run: it was all rolled back, nothing has changed.")
+        lines.append("Dry run: everything was rolled back, nothing has changed.")
     if any(outcome.landed for outcome in outcomes):
         lines.append(
             f"{total.read:,} rows read = {total.landed:,} landed + {total.rejected:,} rejected"
-            f" + {total.left_out:,} left out, in {seconds:.1f} s"
+            f" + {total.filtered:,} filtered, in {seconds:.1f} s"
         )
-    elif groups and not any(outcome.status == "failed" for outcome in outcomes):
+    elif {outcome.status for outcome in outcomes} == {"unchanged"}:
         lines.append("Nothing to do: everything has landed before.")
     return "\n".join(lines)
 
 
-def _table(groups: Mapping[str, Sequence[Outcome]]) -> list[str]:
+def totals(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
+    """The cells of a table with a heading and a row for each source; empty where nothing was there."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.status != "absent":
+            groups.setdefault(outcome.source, []).append(outcome)
     rows = {source: _numbers(group) for source, group in groups.items()}
     if not rows:
         return []
     # A narrow terminal has no place for columns that have nothing to say.
-    shown = [name for name in _HEADINGS if name in _ALWAYS or any(numbers[name] for numbers in rows.values())]
+    shown = [
+        name
+        for name in _HEADINGS
+        if name in _ALWAYS or any(numbers[name] for numbers in rows.values())
+    ]
     cells = [("source", *shown)]
     for source, numbers in rows.items():
-        cells.append((source, *(f"{numbers[name]:,.{2 if name == 'seconds' else 0}f}" for name in shown)))
-    first, *widths = (max(map(len, column)) for column in zip(*cells, strict=True))
-    return [
-        "  ".join([source.ljust(first), *(cell.rjust(width) for cell, width in zip(values, widths, strict=True))])
-        for source, *values in cells
-    ]
+        digits = {"seconds": 2}
+        values = (f"{numbers[name]:,.{digits.get(name, 0)}f}" for name in shown)
+        cells.append((source, *values))
+    return cells

@@ -70,13 +70,19 @@ class ParquetReader:
 
     def __init__(self, file: InputFile) -> None:
         self._path = file.path
-        self._source: IO[bytes] = _decompressed(file.path) if file.compressed else file.path.open("rb")
+        self._source: IO[bytes] = (
+            _decompressed(file.path) if file.compressed else file.path.open("rb")
+        )
         try:
             # Through a buffer and not ahead of it: otherwise a whole row group is in memory, however large that is.
-            self._parquet = pyarrow.parquet.ParquetFile(self._source, buffer_size=_BUFFER, pre_buffer=False)
+            self._parquet = pyarrow.parquet.ParquetFile(
+                self._source, buffer_size=_BUFFER, pre_buffer=False
+            )
         except (pa.ArrowException, OSError) as error:
             self._source.close()
-            raise FileRefused(f"{file.path}: not a Parquet file that can be read ({_first_line(error)}).") from error
+            raise FileRefused(
+                f"{file.path}: not a Parquet file that can be read ({_first_line(error)})."
+            ) from error
         self.columns = header_names(self._parquet.schema_arrow.names)
 
     def batches(self) -> Iterator[ParquetBatch]:
@@ -96,10 +102,14 @@ class ParquetReader:
         """The texts of a row group's columns, or of one of them, some rows at a time."""
         columns = None if name is None else [name]
         try:
-            for batch in self._parquet.iter_batches(_BATCH_ROWS, [row_group], columns, use_threads=False):
+            for batch in self._parquet.iter_batches(
+                _BATCH_ROWS, [row_group], columns, use_threads=False
+            ):
                 yield [_as_text(column) for column in batch.columns]
         except (pa.ArrowException, OSError) as error:
-            raise FileRefused(f"{self._path}: the Parquet file is damaged ({_first_line(error)}).") from error
+            raise FileRefused(
+                f"{self._path}: the Parquet file is damaged ({_first_line(error)})."
+            ) from error
 
     def _by_column(self, row_group: int, names: list[str]) -> Iterator[list[pa.Array]]:
         """The texts of all columns of a row group, each decoded by itself."""
@@ -130,10 +140,17 @@ class ParquetReader:
 def _as_text(column: pa.Array) -> pa.Array:
     if pa.types.is_string(column.type):
         return column
-    if pa.types.is_binary(column.type):  # without a check here: the server, or the careful way, looks at each value
-        return pa.Array.from_buffers(pa.string(), len(column), column.buffers(), offset=column.offset)
+    if pa.types.is_binary(
+        column.type
+    ):  # without a check here: the server, or the careful way, looks at each value
+        return pa.Array.from_buffers(
+            pa.string(), len(column), column.buffers(), offset=column.offset
+        )
     if pa.types.is_nested(column.type):
-        texts = [None if value is None else orjson.dumps(value, default=str).decode() for value in column.to_pylist()]
+        texts = [
+            None if value is None else orjson.dumps(value, default=str).decode()
+            for value in column.to_pylist()
+        ]
         return pa.array(texts, pa.string())
     return column.cast(pa.string())
 
@@ -146,7 +163,9 @@ def _decompressed(path: Path) -> IO[bytes]:
             shutil.copyfileobj(packed, unpacked, BLOCK)
     except (EOFError, OSError) as error:
         unpacked.close()
-        raise FileRefused(f"{path}: the gzip stream is damaged ({error}). Deliver the file again.") from error
+        raise FileRefused(
+            f"{path}: the gzip stream is damaged ({error}). Deliver the file again."
+        ) from error
     unpacked.seek(0)
     return unpacked
 

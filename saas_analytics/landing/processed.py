@@ -16,7 +16,9 @@ PROCESSED = "processed"
 ERROR_RECORDS = "error_records.json"
 
 
-def put_away(connection: psycopg.Connection, load_ids: Sequence[int], path: Path, *, keep: bool) -> None:
+def put_away(
+    connection: psycopg.Connection, load_ids: Sequence[int], path: Path, *, keep: bool
+) -> None:
     """Move a file whose loads are committed to `processed/`, unless `keep`; its rejects go beside it either way.
 
     Doing it again changes nothing, so that a run that was stopped before it is made good by the next one.
@@ -41,13 +43,17 @@ def _move(path: Path, directory: Path) -> None:
         return
     if target.exists():
         digest = fingerprint(describe(path, "csv")).sha256
-        if digest != fingerprint(describe(target, "csv")).sha256:  # an older delivery of that name is kept
+        if (
+            digest != fingerprint(describe(target, "csv")).sha256
+        ):  # an older delivery of that name is kept
             name, dot, endings = path.name.partition(".")
             target = directory / f"{name}.{digest[:12]}{dot}{endings}"
     path.replace(target)
 
 
-def _write_error_records(connection: psycopg.Connection, load_ids: Sequence[int], target: Path, name: str) -> None:
+def _write_error_records(
+    connection: psycopg.Connection, load_ids: Sequence[int], target: Path, name: str
+) -> None:
     """Put the rejects of these loads of the file `name` into the JSON array `target`, in place of its older ones.
 
     A record is a line, so that the array is never in memory as a whole.
@@ -84,5 +90,10 @@ def _of_loads(connection: psycopg.Connection, load_ids: Sequence[int], name: str
             [list(load_ids)],
         )
         for source, landed_on, line, reason, original in cursor:
-            entry = {"file": name, "source": source, "landed_on": landed_on.isoformat(), "line": line}
+            entry = {
+                "file": name,
+                "source": source,
+                "landed_on": landed_on.isoformat(),
+                "line": line,
+            }
             yield json.dumps({**entry, "reason": reason, "original": original})

@@ -28,18 +28,29 @@ def tabular_rows(contract: Contract, columns: Sequence[str]) -> tuple[tuple[str,
     if contract.payload == "document":
 
         def document(values: Sequence[str | None]) -> Row:
-            present = {name: value for name, value in zip(columns, values, strict=True) if value is not None}
+            present = {
+                name: value
+                for name, value in zip(columns, values, strict=True)
+                if value is not None
+            }
             return (dump(present).decode(),)
 
         return ("_doc",), document
 
     known = [name for name in columns if name in contract.column_names]
     positions = [columns.index(name) for name in known]
-    extra = [(name, position) for position, name in enumerate(columns) if name not in contract.column_names]
+    extra = [
+        (name, position)
+        for position, name in enumerate(columns)
+        if name not in contract.column_names
+    ]
 
     def row(values: Sequence[str | None]) -> Row:
         rest = {name: values[position] for name, position in extra if values[position] is not None}
-        return (*[values[position] for position in positions], dump(rest).decode() if rest else None)
+        return (
+            *[values[position] for position in positions],
+            dump(rest).decode() if rest else None,
+        )
 
     return (*known, "_extra"), row
 
@@ -52,10 +63,15 @@ def document_rows(contract: Contract) -> tuple[tuple[str, ...], DocumentRow]:
 
     def row(document: Json) -> Row:
         rest = _without(document, names)
-        return (*[as_text(document.get(name)) for name in names], dump(rest).decode() if rest else None)
+        return (
+            *[as_text(document.get(name)) for name in names],
+            dump(rest).decode() if rest else None,
+        )
 
     return (*names, "_extra"), row
 
 
 def _without(document: Mapping[str, Any], names: Sequence[str]) -> Json:
-    return {name: value for name, value in document.items() if name not in names and value is not None}
+    return {
+        name: value for name, value in document.items() if name not in names and value is not None
+    }

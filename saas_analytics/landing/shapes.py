@@ -26,7 +26,9 @@ def shape_of(file: InputFile) -> Shape:
         with ByteStream(file) as stream:
             return Shape(CsvReader(stream.blocks()).columns)
     if file.format == "parquet":
-        from saas_analytics.landing.parquet_reader import ParquetReader  # pyarrow is large: only where it is needed
+        from saas_analytics.landing.parquet_reader import (
+            ParquetReader,  # pyarrow is large: only where it is needed
+        )
 
         with ParquetReader(file) as parquet:
             return Shape(parquet.columns)
@@ -39,7 +41,9 @@ def check_required(contract: Contract, file: InputFile, shape: Shape) -> None:
         return
     missing = [name for name in contract.required if name not in shape.columns]
     if missing:
-        which = f"column {missing[0]} is" if len(missing) == 1 else f"columns {', '.join(missing)} are"
+        which = (
+            f"column {missing[0]} is" if len(missing) == 1 else f"columns {', '.join(missing)} are"
+        )
         raise FileRefused(
             f"{file.path}: the required {which} missing, says the contract {contract.source!r}. "
             f"The file has: {', '.join(shape.columns)}."

@@ -11,7 +11,12 @@ from psycopg import sql
 from saas_analytics.contracts import SOURCES, Contract, load_contract
 
 Cursor = psycopg.Cursor[tuple[object, ...]]
-_BOOKKEEPING = (("_file", "text"), ("_line", "bigint"), ("_load_id", "bigint"), ("_partition", "text"))
+_BOOKKEEPING = (
+    ("_file", "text"),
+    ("_line", "bigint"),
+    ("_load_id", "bigint"),
+    ("_partition", "text"),
+)
 
 
 def payload_columns(contract: Contract) -> tuple[tuple[str, str], ...]:
@@ -67,7 +72,9 @@ def create_zone_partition(cursor: Cursor, contract: Contract, day: date, load_id
         sql.SQL(
             "alter table {} alter _load_id set default {}, alter _partition set default {}, "
             "alter _line set default nextval({}::regclass)"
-        ).format(table_identifier(name), sql.Literal(load_id), value, sql.Literal("pg_temp.landing_line"))
+        ).format(
+            table_identifier(name), sql.Literal(load_id), value, sql.Literal("pg_temp.landing_line")
+        )
     )
     return name
 
@@ -104,13 +111,17 @@ def delete_load(cursor: Cursor, source: str, landed_on: date, load_id: int) -> N
     """Delete the rows of a load of a foreign file; a retired one has none."""
     name = file_partition(source, landed_on)
     if _exists(cursor, name):
-        cursor.execute(sql.SQL("delete from {} where _load_id = %s").format(table_identifier(name)), [load_id])
+        cursor.execute(
+            sql.SQL("delete from {} where _load_id = %s").format(table_identifier(name)), [load_id]
+        )
 
 
 def begin_file(cursor: Cursor, partition: str, file_name: str) -> None:
     """From here on rows of the partition are of this file."""
     cursor.execute(
-        sql.SQL("alter table {} alter _file set default {}").format(table_identifier(partition), sql.Literal(file_name))
+        sql.SQL("alter table {} alter _file set default {}").format(
+            table_identifier(partition), sql.Literal(file_name)
+        )
     )
 
 
@@ -119,18 +130,24 @@ def number_from(cursor: Cursor, line: int) -> None:
     cursor.execute("select setval('pg_temp.landing_line', %s, false)", [line])
 
 
-def attach(cursor: Cursor, contract: Contract, partition: str, value: str, replaced: str | None) -> None:
+def attach(
+    cursor: Cursor, contract: Contract, partition: str, value: str, replaced: str | None
+) -> None:
     """Make the table a partition, and drop the one that it replaces.
 
     Readers wait from here to the commit, which is next, and not while the rows are copied.
     """
     parent = table_identifier(contract.source)
     child = table_identifier(partition)
-    cursor.execute(sql.SQL("alter table {} alter _line drop default, alter _file drop default").format(child))
+    cursor.execute(
+        sql.SQL("alter table {} alter _line drop default, alter _file drop default").format(child)
+    )
     if replaced is not None and _exists(cursor, replaced):  # a retired load has none
         # The strongest lock first: two landings that both have a weaker one would wait for each other.
         cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(parent))
-        cursor.execute(sql.SQL("alter table {} detach partition {}").format(parent, table_identifier(replaced)))
+        cursor.execute(
+            sql.SQL("alter table {} detach partition {}").format(parent, table_identifier(replaced))
+        )
         cursor.execute(sql.SQL("drop table {}").format(table_identifier(replaced)))
     # The CHECK says the same as the partition's bound, so the rows are not read again.
     cursor.execute(
@@ -145,7 +162,9 @@ def lock(cursor: Cursor, name: str) -> None:
     cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
-def _create_future_partition(cursor: Cursor, contract: Contract, name: str, value: sql.Literal) -> None:
+def _create_future_partition(
+    cursor: Cursor, contract: Contract, name: str, value: sql.Literal
+) -> None:
     definitions = _definitions((*payload_columns(contract), *_BOOKKEEPING))
     cursor.execute(
         sql.SQL("create table {} ({}, {}, constraint in_partition check (_partition = {}))").format(
@@ -159,7 +178,9 @@ def _exists(cursor: Cursor, name: str) -> bool:
     return row == (True,)
 
 
-def _missing(cursor: Cursor, source: str, wanted: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...] | None:
+def _missing(
+    cursor: Cursor, source: str, wanted: Sequence[tuple[str, str]]
+) -> tuple[tuple[str, str], ...] | None:
     """Columns that the table lacks; None where there is no table."""
     rows = cursor.execute(
         "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
@@ -173,7 +194,9 @@ def _definitions(columns: Sequence[tuple[str, str]]) -> sql.Composable:
     bookkeeping = {name for name, _ in _BOOKKEEPING}
     return sql.SQL(", ").join(
         sql.SQL("{} {}{}").format(
-            sql.Identifier(name), sql.SQL(kind), sql.SQL(" not null" if name in bookkeeping or name == "_doc" else "")
+            sql.Identifier(name),
+            sql.SQL(kind),
+            sql.SQL(" not null" if name in bookkeeping or name == "_doc" else ""),
         )
         for name, kind in columns
     )
@@ -183,7 +206,9 @@ def _object_check(contract: Contract) -> sql.Composable:
     """A document is an object: a number or an array is JSON, and not a row."""
     if contract.payload == "document":
         return sql.SQL("constraint is_object check (jsonb_typeof(_doc) = 'object')")
-    return sql.SQL("constraint extra_is_object check (_extra is null or jsonb_typeof(_extra) = 'object')")
+    return sql.SQL(
+        "constraint extra_is_object check (_extra is null or jsonb_typeof(_extra) = 'object')"
+    )
 
 
 def table_identifier(name: str) -> sql.Identifier:

@@ -33,7 +33,13 @@ from saas_analytics.landing.load_log import (
 from saas_analytics.landing.manifest import read_manifest
 from saas_analytics.landing.outcome import Outcome, Status
 from saas_analytics.landing.shapes import Shape, check_required, shape_of
-from saas_analytics.landing.tables import Cursor, attach, create_zone_partition, lock, zone_partition
+from saas_analytics.landing.tables import (
+    Cursor,
+    attach,
+    create_zone_partition,
+    lock,
+    zone_partition,
+)
 
 # Told at each step of a landing; "copying" comes with every block of bytes that is read.
 Observer = Callable[[str, int], None]
@@ -81,7 +87,9 @@ def delivered_files(directory: Path) -> Sequence[Path]:
 
 def sources_without_contract(zone: Path, days: Sequence[date]) -> Iterator[tuple[str, date]]:
     """What lies in the zone for these days and belongs to no source that is known."""
-    for directory in sorted(path for path in zone.iterdir() if path.is_dir() and path.name[0] not in "_."):
+    for directory in sorted(
+        path for path in zone.iterdir() if path.is_dir() and path.name[0] not in "_."
+    ):
         if directory.name not in SOURCES:
             for day in days:
                 if delivered_files(day_directory(zone, directory.name, day)):
@@ -120,7 +128,9 @@ def _arrival(zone: Path, day: date) -> date:
             f"{zone}: what lies in {_REDELIVERED} is named by the day on which it arrives: on=2026-01-31."
         )
     if day >= arrived:
-        raise FileRefused(f"{zone}: a corrected delivery is of a day before {arrived}, and {day} is not.")
+        raise FileRefused(
+            f"{zone}: a corrected delivery is of a day before {arrived}, and {day} is not."
+        )
     return arrived
 
 
@@ -178,7 +188,12 @@ def _land(
             return Outcome(contract.source, day, "failed", message=message)
         if refused and arrived != day:
             # Half a correction would count more than the whole first delivery, should that come after it.
-            return Outcome(contract.source, day, "failed", message=f"{refused} Nothing of this correction was landed.")
+            return Outcome(
+                contract.source,
+                day,
+                "failed",
+                message=f"{refused} Nothing of this correction was landed.",
+            )
         if live and (landed := _landed_already(live, delivery.files)):
             if manifest is not None:
                 manifest.check_digests(landed)
@@ -186,7 +201,15 @@ def _land(
                 record_delivery(cursor, live.load_id, arrived)
             seconds = time.monotonic() - started
             status: Status = "failed" if refused else "unchanged"
-            return Outcome(contract.source, day, status, None, len(delivery.files), seconds=seconds, message=refused)
+            return Outcome(
+                contract.source,
+                day,
+                status,
+                None,
+                len(delivery.files),
+                seconds=seconds,
+                message=refused,
+            )
         new = _copy_new(cursor, contract, day, arrived, delivery.files, live, observe)
         if manifest is not None:
             manifest.check_digests([one.fingerprint for one in new.files])
@@ -213,7 +236,9 @@ def _delivery(contract: Contract, paths: Sequence[Path]) -> _Delivery:
     for path in paths:
         try:
             if not path.is_file():
-                raise FileRefused(f"{path} is not a file. What is no data is named with _ or . at the beginning.")
+                raise FileRefused(
+                    f"{path} is not a file. What is no data is named with _ or . at the beginning."
+                )
             file = describe(path)
             shape = shape_of(file)
             check_required(contract, file, shape)
@@ -248,7 +273,9 @@ def _copy_new(
     with RejectBook() as rejects:
         partition, copied = _copy(cursor, contract, day, files, load_id, rejects, observe)
         rejects.write(cursor, load_id, contract.source, day)
-    has_unknown = record_touched_days(cursor, contract, partition, load_id, day, superseded, whole_table=True)
+    has_unknown = record_touched_days(
+        cursor, contract, partition, load_id, day, superseded, whole_table=True
+    )
     drift = _drift(cursor, contract, partition, files, copied, has_unknown)
     record_drift(cursor, load_id, drift)
     new = _New(load_id, partition, copied, drift)
@@ -258,7 +285,12 @@ def _copy_new(
 
 
 def _attach_new(
-    cursor: Cursor, contract: Contract, day: date, new: _New, live: ZoneLoad | None, observe: Observer
+    cursor: Cursor,
+    contract: Contract,
+    day: date,
+    new: _New,
+    live: ZoneLoad | None,
+    observe: Observer,
 ) -> None:
     observe("before attach", 0)
     replaced = zone_partition(contract.source, live.landed_on, live.load_id) if live else None
@@ -296,4 +328,20 @@ def _copy(
         observe("copying", size)
 
     partition = create_zone_partition(cursor, contract, day, load_id)
-    return partition, [copy_file(cursor, contract, partition, file, shape, rejects, on_read) for file, shape in files]
+    return partition, [
+        copy_file(cursor, contract, partition, file, shape, rejects, on_read)
+        for file, shape in files
+    ]
+
+
+def zone_directories(zone: Path) -> list[Path]:
+    """The directories of a landing zone: of sources, corrected deliveries and the ground truth.
+
+    Other things may lie next to them.
+    """
+    laid_out = ("dt=*", "on=*")
+    return [
+        zone / name
+        for name in (*SOURCES, "_redelivered", "_truth")
+        if any(next((zone / name).glob(pattern), None) for pattern in laid_out)
+    ]

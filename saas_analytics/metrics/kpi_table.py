@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
-from saas_analytics.console import console
+from saas_analytics.console import console, print_table
 from saas_analytics.metrics.kpis import Grain, Trend, Unit, kpi_trends
 from saas_analytics.settings import Settings
-from saas_analytics.stack.status import print_columns
 
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.:-=+*#"  # for a terminal that has no such characters
+_NUMERIC = (2, 3, 4)  # columns
 _HEADINGS = ("figure", "period", "newest", "before", "change", "trend")
 
 
@@ -28,7 +28,7 @@ def print_kpis(settings: Settings) -> bool:
         return False
     bars = _BARS if console.encoding.lower().startswith("utf") else _PLAIN_BARS
     console.print("[bold]The newest KPIs, from the marts[/bold]")
-    print_columns(_aligned([_HEADINGS, *(_row(trend, bars) for trend in trends)]))
+    print_table([_HEADINGS, *(_row(trend, bars) for trend in trends)], numeric=_NUMERIC)
     return True
 
 
@@ -66,7 +66,12 @@ def _period(grain: Grain, first: date) -> str:
 def _value(unit: Unit, value: Decimal | None) -> str:
     if value is None:
         return "-"
-    return {"count": f"{value:,.0f}", "amount": f"{value:,.2f}", "share": f"{value:.1%}", "ratio": f"{value:.2f}"}[unit]
+    return {
+        "count": f"{value:,.0f}",
+        "amount": f"{value:,.2f}",
+        "share": f"{value:.1%}",
+        "ratio": f"{value:.2f}",
+    }[unit]
 
 
 def _change(unit: Unit, newest: Decimal | None, before: Decimal | None) -> str:
@@ -76,9 +81,3 @@ def _change(unit: Unit, newest: Decimal | None, before: Decimal | None) -> str:
     if unit == "share":
         return f"{(newest - before) * 100:+.1f} pp"
     return f"{(newest - before) / abs(before):+.1%}" if before else "-"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The columns of numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [tuple(cell.rjust(widths[n]) if n in (2, 3, 4) else cell for n, cell in enumerate(row)) for row in rows]

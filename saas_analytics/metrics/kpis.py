@@ -195,7 +195,12 @@ _FAMILIES = (
     ),
     _Family(
         "day",
-        {"Orders": "count", "Gross revenue": "amount", "Net revenue": "amount", "Gross profit": "amount"},
+        {
+            "Orders": "count",
+            "Gross revenue": "amount",
+            "Net revenue": "amount",
+            "Gross profit": "amount",
+        },
         """
         select period_start, orders, gross_revenue, net_revenue, gross_profit
         from marts.sales_summary

@@ -13,7 +13,10 @@ from typing import Any
 
 from saas_analytics.pipeline.dbt_tuning import tune
 
-_UNHEARD = ("operation.", "exposure.")  # hooks are dbt's own business, and nothing happens to an exposure
+_UNHEARD = (
+    "operation.",
+    "exposure.",
+)  # hooks are dbt's own business, and nothing happens to an exposure
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,9 @@ def run(arguments: Sequence[str], listeners: Iterable[Listener] = ()) -> Outcome
     heard = tuple(listeners)
 
     def on_event(event: Any) -> None:
-        if event.info.name == "NodeFinished" and not event.data.node_info.unique_id.startswith(_UNHEARD):
+        if event.info.name == "NodeFinished" and not event.data.node_info.unique_id.startswith(
+            _UNHEARD
+        ):
             end = _of_event(event.data)
             for listener in heard:
                 listener(end)
@@ -111,4 +116,6 @@ def _of_result(result: Any) -> NodeEnd:
 
 def _rows(response: Any) -> int | None:
     rows = response.get("rows_affected")
-    return int(rows) if rows is not None and rows >= 0 else None  # PostgreSQL's -1: a statement that counts none
+    return (
+        int(rows) if rows is not None and rows >= 0 else None
+    )  # PostgreSQL's -1: a statement that counts none

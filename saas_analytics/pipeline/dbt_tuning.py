@@ -44,7 +44,10 @@ def _keep_sessions() -> None:
             try:
                 # dbt commits by a statement of its own, after which psycopg2 still sees a transaction. Without one, the
                 # server would log a warning of each rollback.
-                if (handle.status, handle.info.transaction_status) == (STATUS_BEGIN, TRANSACTION_STATUS_IDLE):
+                if (handle.status, handle.info.transaction_status) == (
+                    STATUS_BEGIN,
+                    TRANSACTION_STATUS_IDLE,
+                ):
                     handle.cursor().execute("begin")
                 handle.rollback()
                 connection.transaction_open = False

@@ -36,8 +36,12 @@ _SECONDS = 30  # that asking for the rows of a test may take
 _EMAIL = re.compile(r"[^\s@\"'<>,;:(){}\[\]]{1,64}@[^\s@\"'<>,;:(){}\[\]]{1,255}\.\w+")
 _NUMBER = re.compile(r"\+?\b\d(?:[ ()./-]{0,2}\d){8,}\b")
 # A value may hold any brackets and lines: what is cut ends at the last bracket there is.
-_QUOTED = re.compile(r"(Failing row contains |\bkey \([^=]{0,1000}\)=)\((?:.*\)|.*)", re.IGNORECASE | re.DOTALL)
-_REFUSED = re.compile(r"(invalid input (?:syntax|value) for [^:\n]{0,200}: |JSON data, line \d+: ).*")
+_QUOTED = re.compile(
+    r"(Failing row contains |\bkey \([^=]{0,1000}\)=)\((?:.*\)|.*)", re.IGNORECASE | re.DOTALL
+)
+_REFUSED = re.compile(
+    r"(invalid input (?:syntax|value) for [^:\n]{0,200}: |JSON data, line \d+: ).*"
+)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d( \d\d)?")  # with the hour that follows it
 
 
@@ -56,7 +60,10 @@ def masked_row(row: dict[str, Any], column: str | None = None) -> dict[str, Any]
     personal = _personal_columns() | _DELIVERED
     if column in personal:
         personal |= _NAMES_IN_TESTS
-    return {name: MASK if name in personal and value is not None else _masked(value) for name, value in row.items()}
+    return {
+        name: MASK if name in personal and value is not None else _masked(value)
+        for name, value in row.items()
+    }
 
 
 def failures(settings: Settings, run_id: str) -> dict[str, str]:
@@ -66,7 +73,10 @@ def failures(settings: Settings, run_id: str) -> dict[str, str]:
     texts = {}
     for node_id, status, message, rows in found:
         kind, _, name = node_id.split(".", 2)
-        lines = [f"  {', '.join(f'{column}: {value}' for column, value in row.items())}" for row in rows or ()]
+        lines = [
+            f"  {', '.join(f'{column}: {value}' for column, value in row.items())}"
+            for row in rows or ()
+        ]
         texts[node_id] = "\n".join([f"{kind} {name}: {status}. {message or ''}".rstrip(), *lines])
     return texts
 
@@ -102,10 +112,15 @@ def keep_failing_rows(session: psycopg.Connection, run_id: str, ended: Iterable[
             )
         except psycopg.Error as error:
             why = masked_text(str(error))
-            print(f"The rows that {node_id} found are not in quality.failing_rows: {why}", file=sys.stderr)
+            print(
+                f"The rows that {node_id} found are not in quality.failing_rows: {why}",
+                file=sys.stderr,
+            )
 
 
-def _first_rows(session: psycopg.Connection, query: str, *, of_each_rule: bool) -> list[dict[str, Any]]:
+def _first_rows(
+    session: psycopg.Connection, query: str, *, of_each_rule: bool
+) -> list[dict[str, Any]]:
     """The first rows that a test finds. Of a test with several rules, at least one row of each that is broken."""
     # dbt's own text: a test is a query of the rows that should not be there.
     failing = f"(\n{query}\n) as failing"
@@ -114,7 +129,9 @@ def _first_rows(session: psycopg.Connection, query: str, *, of_each_rule: bool) 
         numbered = f"select *, row_number() over (partition by _rule) as _number from {failing}"
         first = f"select * from ({numbered}) as numbered where _number <= {FIRST} order by _number, _rule"
     with session.transaction(), session.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(sql.SQL("set local statement_timeout = {}").format(sql.Literal(f"{_SECONDS}s")))
+        cursor.execute(
+            sql.SQL("set local statement_timeout = {}").format(sql.Literal(f"{_SECONDS}s"))
+        )
         cursor.execute(first.encode())
         rows = cursor.fetchall()
     rules = sum(row.pop("_number") == 1 for row in rows) if of_each_rule else 0
@@ -137,7 +154,9 @@ def _masked(value: Any) -> Any:
 
 @cache
 def _personal_columns() -> frozenset[str]:
-    return frozenset(column.name for source in SOURCES for column in load_contract(source).columns if column.pii)
+    return frozenset(
+        column.name for source in SOURCES for column in load_contract(source).columns if column.pii
+    )
 
 
 _FAILURES = """

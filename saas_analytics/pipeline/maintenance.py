@@ -1,15 +1,10 @@
-"""What the warehouse and Airflow need once in a while: statistics, dead rows, and an end to what grows.
-
-python -m saas_analytics.pipeline.maintenance
-"""
+"""What the warehouse and Airflow need once in a while: statistics, dead rows, and an end to what grows."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,9 +12,20 @@ from psycopg import sql
 
 from saas_analytics.landing.expiry import retire
 from saas_analytics.layout import Layout, bin_directory
-from saas_analytics.settings import Settings, SettingsError, load_settings
-from saas_analytics.stack.airflow import airflow_environment
+from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
+
+
+def maintain(settings: Settings, airflow: Mapping[str, str]) -> None:
+    """Do all of it, and print what was done. `airflow` is the environment of Airflow's commands."""
+    tables = vacuum(settings)
+    print(f"Vacuumed and analyzed {len(tables)} tables: {', '.join(tables) or 'none needed it'}")
+    print(f"Dropped {len(retire_raw(settings))} partitions of raw")
+    results, logs = forget_results(settings), forget_logs(settings)
+    print(f"Deleted {results} results of dbt's runs and {logs} logs")
+    forget_runs(settings, airflow)
+    days = settings.airflow_retention_days or "all"
+    print(f"Airflow's database holds the runs of {days} days")
 
 
 def vacuum(settings: Settings) -> list[str]:
@@ -30,7 +36,8 @@ def vacuum(settings: Settings) -> list[str]:
         for schema, table in needy:
             # Skips what is locked; a table of the catalogue it names is fresh from the query above.
             warehouse.execute(
-                sql.SQL("vacuum (analyze, skip_locked) {}").format(sql.Identifier(schema, table)), prepare=False
+                sql.SQL("vacuum (analyze, skip_locked) {}").format(sql.Identifier(schema, table)),
+                prepare=False,
             )
     return [f"{schema}.{table}" for schema, table in needy]
 
@@ -71,7 +78,9 @@ def forget_logs(settings: Settings) -> int:
     layout = Layout(settings.root)
     root, lineage = layout.logs / "airflow", layout.lineage
     if (events := lineage / "events.jsonl").exists():
-        events.rename(lineage / f"events.{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl")  # the next event makes a new one
+        events.rename(
+            lineage / f"events.{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"
+        )  # the next event makes a new one
     if not settings.log_retention_days:
         return 0
     oldest = (datetime.now(UTC) - timedelta(days=settings.log_retention_days)).timestamp()
@@ -84,22 +93,31 @@ def forget_logs(settings: Settings) -> int:
     return len(old)
 
 
-def forget_runs(settings: Settings) -> None:
-    """Delete runs from Airflow's own database that are older than AIRFLOW_RETENTION_DAYS."""
+def forget_runs(settings: Settings, airflow: Mapping[str, str]) -> None:
+    """Delete runs from Airflow's own database that are older than AIRFLOW_RETENTION_DAYS.
+
+    `airflow` is the environment of Airflow's command line.
+    """
     if not settings.airflow_retention_days:
         return
     oldest = datetime.now(UTC) - timedelta(days=settings.airflow_retention_days)
     command = [str(bin_directory() / "airflow"), "db", "clean", "--yes", "--skip-archive"]
     # Not the environment of a task, which has no access to that database.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "_AIRFLOW"))}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AIRFLOW", "_AIRFLOW"))
+    }
     done = subprocess.run(
         [*command, "--clean-before-timestamp", oldest.isoformat()],
-        env={**environment, **airflow_environment(settings)},
+        env={**environment, **airflow},
         capture_output=True,
         text=True,
     )
     if done.returncode:
-        raise WarehouseError(f"`airflow db clean` ended with {done.returncode}:\n{done.stderr[-2000:]}")
+        raise WarehouseError(
+            f"`airflow db clean` ended with {done.returncode}:\n{done.stderr[-2000:]}"
+        )
 
 
 def _remove_if_empty(directory: Path) -> None:
@@ -117,26 +135,3 @@ where schemaname in ('raw', 'staging', 'core', 'marts', 'quality', 'change_feed'
     and greatest(n_dead_tup, n_mod_since_analyze, n_ins_since_vacuum) > 1000 + n_live_tup / 10
 order by schemaname, relname
 """
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m saas_analytics.pipeline.maintenance", description=__doc__.splitlines()[0]
-    )
-    parser.parse_args(argv)
-    try:
-        settings = load_settings()
-        tables = vacuum(settings)
-        print(f"Vacuumed and analyzed {len(tables)} tables: {', '.join(tables) or 'none needed it'}")
-        print(f"Dropped {len(retire_raw(settings))} partitions of raw")
-        print(f"Deleted {forget_results(settings)} results of dbt's runs and {forget_logs(settings)} logs")
-        forget_runs(settings)
-        print(f"Airflow's database holds the runs of {settings.airflow_retention_days or 'all'} days")
-    except (SettingsError, WarehouseError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

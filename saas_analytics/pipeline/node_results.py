@@ -47,10 +47,15 @@ class NodeResults:
             try:
                 self._session.execute(_WRITE, row)
             except psycopg.OperationalError as error:
-                print(f"The result of {end.node} is not in quality.dbt_results: {error}", file=sys.stderr)
+                print(
+                    f"The result of {end.node} is not in quality.dbt_results: {error}",
+                    file=sys.stderr,
+                )
                 if self._session.closed and self.lost is None:
                     self.lost = error
-                    os.kill(os.getpid(), signal.SIGTERM)  # dbt cancels its queries, at the command line and in Airflow
+                    os.kill(
+                        os.getpid(), signal.SIGTERM
+                    )  # dbt cancels its queries, at the command line and in Airflow
 
 
 _WRITE = """

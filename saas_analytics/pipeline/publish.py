@@ -1,16 +1,10 @@
-"""The last task of the pipeline: keeps a summary of its run in quality.pipeline_runs, and prints it.
-
-python -m saas_analytics.pipeline.publish --day YYYY-MM-DD
-"""
+"""The last task of the pipeline: keeps a summary of its run in quality.pipeline_runs."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -18,20 +12,22 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from saas_analytics.metrics.kpis import newest_kpis
-from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
 
 
-def publish(settings: Settings, day: date) -> dict[str, Any]:
-    """Write the row of this run and `day` in quality.pipeline_runs, again where it is there, and return its summary."""
+def publish(settings: Settings, day: date, kpis: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the row of this run and `day` in quality.pipeline_runs, and return its summary.
+
+    `kpis` are the newest key figures. A row that is there already is replaced.
+    """
     with connect(settings, "transformer", application_name="publish") as warehouse:
         run_id = os.environ.get("PIPELINE_RUN_ID") or newest_run(warehouse)
         summary = {
             "day": day,
             "landed": _landed(warehouse, day),
             "dbt": dbt_results(warehouse, run_id) or dbt_results(warehouse, newest_run(warehouse)),
-            "kpis": asdict(newest_kpis(settings)),
+            "kpis": kpis,
         }
         # Dates and decimals as text, so that not a digit is lost.
         plain: dict[str, Any] = json.loads(json.dumps(summary, default=str))
@@ -41,9 +37,13 @@ def publish(settings: Settings, day: date) -> dict[str, Any]:
 
 def newest_run(warehouse: psycopg.Connection) -> str:
     """The run whose dbt was the last to end a node: what a publish by hand, after a build by hand, is about."""
-    row = warehouse.execute("select run_id from quality.dbt_results order by finished_at desc limit 1").fetchone()
+    row = warehouse.execute(
+        "select run_id from quality.dbt_results order by finished_at desc limit 1"
+    ).fetchone()
     if row is None:
-        raise WarehouseError("No dbt run has left results in quality.dbt_results. Run `make dbt-build`.")
+        raise WarehouseError(
+            "No dbt run has left results in quality.dbt_results. Run `make dbt-build`."
+        )
     return str(row[0])
 
 
@@ -83,22 +83,3 @@ def _landed(warehouse: psycopg.Connection, day: date) -> list[dict[str, Any]]:
             """,
             [day],
         ).fetchall()
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m saas_analytics.pipeline.publish", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--day", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
-    arguments = parser.parse_args(argv)
-    try:
-        summary = publish(load_settings(), arguments.day)
-    except (SettingsError, WarehouseError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(summary, indent=2))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

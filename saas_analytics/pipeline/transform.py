@@ -1,8 +1,5 @@
 """Runs dbt on a warehouse: with the project's settings, and one at a time.
 
-    python -m saas_analytics.pipeline.transform build [dbt's options]
-    python -m saas_analytics.pipeline.transform test --select marts
-
 Two dbt at once in one warehouse would use the same names for what they build, so this holds a lock of the warehouse (an
 advisory lock in PostgreSQL) for as long as dbt runs; a second one waits and says so. Airflow's tasks come through the
 same function, `run_dbt`.
@@ -12,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -27,7 +23,7 @@ from saas_analytics.pipeline.dbt_process import Listener, Outcome
 from saas_analytics.pipeline.failing_rows import keep_failing_rows, masked_text
 from saas_analytics.pipeline.lineage import emit_lineage
 from saas_analytics.pipeline.node_results import NodeResults
-from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect, ensure_warehouse
 
 # Key of the advisory lock, in the warehouse's own database, that one transform at a time holds.
@@ -74,14 +70,18 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def run_dbt(settings: Settings, arguments: Sequence[str], listeners: Sequence[Listener] = ()) -> Outcome:
+def run_dbt(
+    settings: Settings, arguments: Sequence[str], listeners: Sequence[Listener] = ()
+) -> Outcome:
     """Run one dbt command on the warehouse of the settings, which is made with its raw tables where it is missing.
 
     dbt runs in this process and tells the end of each node to `listeners`. What became of each node is kept in
     quality.dbt_results under `run_id_of_process`, and what dbt prints of it is without personal data. WarehouseError
     where the server ended the session that holds the lock: dbt is stopped then.
     """
-    from saas_analytics.landing.command import prepare  # Airflow's DAG files import this module, over and over
+    from saas_analytics.landing.execution import (
+        prepare,  # Airflow's DAG files import this module, over and over
+    )
 
     ensure_warehouse(settings)
     prepare(settings)
@@ -115,7 +115,10 @@ def run_id_of_process() -> str:
     """What the results of this run are kept under: the run in Airflow that started this process, otherwise the process
     and the second. So it is asked once for a run.
     """
-    return os.environ.get("PIPELINE_RUN_ID") or f"command__{datetime.now(UTC):%Y%m%dT%H%M%S}__{os.getpid()}"
+    return (
+        os.environ.get("PIPELINE_RUN_ID")
+        or f"command__{datetime.now(UTC):%Y%m%dT%H%M%S}__{os.getpid()}"
+    )
 
 
 def fingerprint(settings: Settings) -> str:
@@ -124,9 +127,13 @@ def fingerprint(settings: Settings) -> str:
     digest = hashlib.sha256(f"{settings.database}\n".encode())
     for path in sorted(_project_files(settings)):
         about = path.stat()
-        digest.update(f"{path.relative_to(settings.root)} {about.st_size} {about.st_mtime_ns}\n".encode())
+        digest.update(
+            f"{path.relative_to(settings.root)} {about.st_size} {about.st_mtime_ns}\n".encode()
+        )
     with connect(settings, "transformer", application_name="fingerprint") as session:
-        landed = session.execute("select max(load_id), count(superseded_by), sum(rows_read) from raw.loads").fetchone()
+        landed = session.execute(
+            "select max(load_id), count(superseded_by), sum(rows_read) from raw.loads"
+        ).fetchone()
     digest.update(repr(landed).encode())
     return digest.hexdigest()
 
@@ -134,7 +141,9 @@ def fingerprint(settings: Settings) -> str:
 def built_by(settings: Settings, fingerprint: str) -> str | None:
     """The run that built every model from this, where nothing else has been built since."""
     with connect(settings, "transformer", application_name="fingerprint") as session:
-        row = session.execute("select run_id from quality.built where fingerprint = %s", [fingerprint]).fetchone()
+        row = session.execute(
+            "select run_id from quality.built where fingerprint = %s", [fingerprint]
+        ).fetchone()
     return row[0] if row else None
 
 
@@ -190,7 +199,9 @@ def ensure_manifest(settings: Settings) -> Path:
         with _environment(dbt_environment(settings)):
             outcome = dbt_process.run(["--quiet", "parse"])
         if not outcome.success:
-            raise WarehouseError(f"dbt cannot read its project in {settings.root / 'dbt'}: {outcome.error}")
+            raise WarehouseError(
+                f"dbt cannot read its project in {settings.root / 'dbt'}: {outcome.error}"
+            )
         manifest.touch()  # dbt leaves the file alone where nothing in it changes
     return manifest
 
@@ -198,7 +209,10 @@ def ensure_manifest(settings: Settings) -> Path:
 def _project_files(settings: Settings) -> list[Path]:
     """Everything that the manifest is made of. Folders too: their time says that a file went."""
     project = settings.root / "dbt"
-    return [*project.glob("*.yml"), *(path for part in _PROJECT_PARTS for path in (project / part).rglob("*"))]
+    return [
+        *project.glob("*.yml"),
+        *(path for part in _PROJECT_PARTS for path in (project / part).rglob("*")),
+    ]
 
 
 class _Masked:
@@ -216,9 +230,14 @@ class _Masked:
 
 @contextmanager
 def _only_transform(settings: Settings) -> Iterator[psycopg.Connection]:
-    with connect(settings, "transformer", autocommit=True, application_name="transform lock") as lock:
+    with connect(
+        settings, "transformer", autocommit=True, application_name="transform lock"
+    ) as lock:
         if not _try_lock(lock):
-            print(f"Another transform runs in warehouse {settings.database}: waiting for its end.", file=sys.stderr)
+            print(
+                f"Another transform runs in warehouse {settings.database}: waiting for its end.",
+                file=sys.stderr,
+            )
             lock.execute("select pg_advisory_lock(%s)", [_LOCK])
         yield lock
 
@@ -266,32 +285,3 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(key, None)
             else:
                 os.environ[key] = value
-
-
-def _stop(number: int, frame: object) -> None:
-    """Ends this process by an exception, so that dbt cancels its queries first."""
-    raise SystemExit(128 + number)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _stop)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if arguments else 2
-    try:
-        outcome = run_dbt(load_settings(), arguments)
-    except (SettingsError, WarehouseError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped. What was built stays; the same command goes on from there.", file=sys.stderr)
-        return 130
-    if outcome.error:
-        print(f"error: {outcome.error}", file=sys.stderr)
-        return 2
-    return 0 if outcome.success else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,5 @@
 """Finds days on which volumes, contents or KPIs are not what their history says; keeps them in quality.anomalies.
 
-    python -m saas_analytics.quality.anomalies --day YYYY-MM-DD
-
 The method, for each metric by itself (`judge`):
 
 1. The 42 days before are put on a scale on which what multiplies adds: a logarithm for counts and amounts, the arc
@@ -21,9 +19,7 @@ changes for good is what is expected after two to three weeks.
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -35,13 +31,14 @@ import psycopg
 from saas_analytics.quality.alerts import open_causes, raise_alert, resolve_alert
 from saas_analytics.quality.daily_metrics import by_cause, history, measure, newest_day, subject
 from saas_analytics.quality.special_days import SpecialDay, special_days
-from saas_analytics.settings import Settings, SettingsError, load_settings
-from saas_analytics.warehouse import WarehouseError, connect
+from saas_analytics.settings import Settings
+from saas_analytics.warehouse import connect
 
 Numbers = npt.NDArray[np.float64]
 History = Mapping[str, Mapping[date, float]]  # metric: day: value
 
 WINDOW = 42  # days that a day is compared with
+HISTORY_DAYS = 2 * 42  # before a day, whose special days are asked for
 ENOUGH = 21  # of them that must have a value
 LIMIT = 6.0  # spreads
 _LEVEL_DAYS = 21
@@ -76,7 +73,9 @@ def judge(history: History, day: date, special: Sequence[SpecialDay] = ()) -> li
     found = []
     for metric, values in history.items():
         value = values.get(day, math.nan)
-        past = np.array([math.nan if one in unusual else values.get(one, math.nan) for one in before])
+        past = np.array(
+            [math.nan if one in unusual else values.get(one, math.nan) for one in before]
+        )
         if math.isnan(value) or np.count_nonzero(~np.isnan(past)) < ENOUGH:
             continue
         rows = history.get(f"rows.{subject(metric)}", {}).get(day, 0.0)
@@ -143,7 +142,12 @@ class _Share:
 
 
 def _judge_one(
-    metric: str, day: date, value: float, past: Numbers, scale: _Log | _Share, shares: Sequence[float]
+    metric: str,
+    day: date,
+    value: float,
+    past: Numbers,
+    scale: _Log | _Share,
+    shares: Sequence[float],
 ) -> Anomaly | None:
     expected, rest = _forecast(scale.to(past))
     spread = _spread(rest, scale, expected)
@@ -154,7 +158,10 @@ def _judge_one(
     if abs(distance) < allowed:
         return None
     usual = scale.back(expected)
-    lower, upper = scale.back(expected + min(changes) - allowed), scale.back(expected + max(changes) + allowed)
+    lower, upper = (
+        scale.back(expected + min(changes) - allowed),
+        scale.back(expected + max(changes) + allowed),
+    )
     reason = _reason(metric, day, value, usual, lower, upper)
     return Anomaly(day, metric, value, usual, lower, upper, distance / spread, reason)
 
@@ -170,7 +177,9 @@ def _forecast(y: Numbers) -> tuple[float, Numbers]:
     """What follows on `y`, one value a day, NaN where there is none, and by how much the days with a value differ from
     what this would have expected of them."""
     ages = np.arange(len(y), 0, -1.0)  # days before the day in question
-    now = (y + _slope(y) * ages).reshape(-1, 7)  # as if each day were this one; the first column is its weekday
+    now = (y + _slope(y) * ages).reshape(
+        -1, 7
+    )  # as if each day were this one; the first column is its weekday
     seen = np.count_nonzero(~np.isnan(now), axis=0)
     week = np.zeros(7)
     week[seen > 0] = np.nanmedian(now[:, seen > 0], axis=0) - np.median(now[~np.isnan(now)])
@@ -191,7 +200,11 @@ def _slope(y: Numbers) -> float:
 
 def _reason(metric: str, day: date, value: float, usual: float, lower: float, upper: float) -> str:
     kind, _, name = metric.partition(".")
-    what = {"rows": f"rows of {name}", "empty": f"share of rows without {name}", "size": f"usual size of {name}"}
+    what = {
+        "rows": f"rows of {name}",
+        "empty": f"share of rows without {name}",
+        "size": f"usual size of {name}",
+    }
     text = f"{what.get(kind, name)}: {_number(value)}; a {day:%A} has {_number(lower)} to {_number(upper)}"
     if kind == "empty":
         return f"{text}. A column may have been renamed, or is no longer filled."
@@ -207,17 +220,21 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def find_anomalies(settings: Settings, day: date) -> list[Anomaly]:
+def find_anomalies(
+    settings: Settings, day: date, known: Sequence[SpecialDay] = ()
+) -> list[Anomaly]:
     """Measure what has changed up to `day`, judge it, keep the anomalies, and return those of `day`.
 
     Earlier days that something has landed for since they were measured are judged again. What is wrong on the newest
     day is told, once for a source, and told again when the source is well.
     """
     with connect(settings, "transformer", application_name="anomalies") as warehouse:
-        warehouse.execute("select pg_advisory_xact_lock(%s)", [_LOCK])  # the runs of a backfill do this side by side
+        warehouse.execute(
+            "select pg_advisory_xact_lock(%s)", [_LOCK]
+        )  # the runs of a backfill do this side by side
         measured = measure(warehouse, day - timedelta(days=WINDOW), day)
         values = history(warehouse, day - timedelta(days=2 * WINDOW), day)
-        special = special_days(settings, day - timedelta(days=2 * WINDOW), day)
+        special = [*known, *special_days(settings, day - timedelta(days=HISTORY_DAYS), day)]
         for each in sorted({*measured, day}):
             found = judge(values, each, special)
             _keep(warehouse, each, found)
@@ -229,7 +246,9 @@ def find_anomalies(settings: Settings, day: date) -> list[Anomaly]:
 
 def _keep(warehouse: psycopg.Connection, day: date, found: Sequence[Anomaly]) -> None:
     warehouse.execute("delete from quality.anomalies where day = %s", [day])
-    rows = [(a.day, a.metric, a.value, a.expected, a.lower, a.upper, a.score, a.reason) for a in found]
+    rows = [
+        (a.day, a.metric, a.value, a.expected, a.lower, a.upper, a.score, a.reason) for a in found
+    ]
     warehouse.cursor().executemany(
         """
         insert into quality.anomalies (day, metric, value, expected, lower, upper, score, reason)
@@ -245,7 +264,10 @@ def _tell(settings: Settings, day: date, found: Sequence[Anomaly]) -> None:
     for anomaly in found:
         by_source.setdefault(sources[anomaly.metric], []).append(anomaly)
     for source, anomalies in by_source.items():
-        lines = [f"Day {day}, {len(anomalies)} metrics of {source}:", *(a.reason for a in anomalies[:5])]
+        lines = [
+            f"Day {day}, {len(anomalies)} metrics of {source}:",
+            *(a.reason for a in anomalies[:5]),
+        ]
         raise_alert(settings, _CAUSE + source, "\n".join(lines))
     for cause in open_causes(settings, _CAUSE):
         if (source := cause.removeprefix(_CAUSE)) not in by_source:
@@ -261,24 +283,3 @@ def _still_wrong(settings: Settings, day: date, source: str) -> str:
         ).fetchall()
     days = sorted({str(one) for one, metric in rows if subject(metric) == source})
     return f" Not so what landed for {', '.join(days)}." if days else ""
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m saas_analytics.quality.anomalies", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--day", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
-    arguments = parser.parse_args(argv)
-    try:
-        found = find_anomalies(load_settings(), arguments.day)
-    except (SettingsError, WarehouseError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    for anomaly in found:
-        print(f"{anomaly.day} {anomaly.metric}: {anomaly.reason}")
-    print(f"{len(found)} anomalies on {arguments.day}.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

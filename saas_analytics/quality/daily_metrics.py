@@ -38,7 +38,14 @@ def by_cause(metrics: Iterable[str]) -> dict[str, str]:
     metrics = list(metrics)
     wrong = {subject(metric) for metric in metrics if not metric.startswith("kpi.")}
     return {
-        metric: next((source for source in KPI_SOURCES.get(metric.removeprefix("kpi."), ()) if source in wrong), "")
+        metric: next(
+            (
+                source
+                for source in KPI_SOURCES.get(metric.removeprefix("kpi."), ())
+                if source in wrong
+            ),
+            "",
+        )
         or subject(metric)
         for metric in metrics
     }
@@ -57,7 +64,9 @@ def measure(warehouse: psycopg.Connection, first: date, last: date) -> list[date
     days = warehouse.execute(_CHANGED_DAYS, {"first": first, "last": last}).fetchall()
     for (day,) in days:
         _measure_day(warehouse, day)
-    if warehouse.execute("select to_regclass('marts.sales_summary') is not null").fetchone() == (True,):
+    if warehouse.execute("select to_regclass('marts.sales_summary') is not null").fetchone() == (
+        True,
+    ):
         warehouse.execute(_KPIS, {"first": first, "last": last})
     return [day for (day,) in days]
 
@@ -65,7 +74,8 @@ def measure(warehouse: psycopg.Connection, first: date, last: date) -> list[date
 def history(warehouse: psycopg.Connection, first: date, last: date) -> dict[str, dict[date, float]]:
     """Metric: day: value. A day on which nothing at all landed has no values, but the last."""
     rows = warehouse.execute(
-        "select metric, day, value from quality.daily_metrics where day between %s and %s", [first, last]
+        "select metric, day, value from quality.daily_metrics where day between %s and %s",
+        [first, last],
     ).fetchall()
     landed = {day for metric, day, value in rows if metric.startswith("rows.") and value}
     values: dict[str, dict[date, float]] = {}
@@ -87,7 +97,9 @@ def _measure_day(warehouse: psycopg.Connection, day: date) -> None:
     values: list[tuple[str, float | None]] = []
     for source in sorted(in_use.intersection(SOURCES)):
         contract = load_contract(source)
-        row = warehouse.execute(_profile_query(contract), [day.isoformat(), file_partition_value(day)]).fetchone()
+        row = warehouse.execute(
+            _profile_query(contract), [day.isoformat(), file_partition_value(day)]
+        ).fetchone()
         assert row is not None
         values += zip(_profile_names(contract), row, strict=True)
     warehouse.cursor().executemany(
@@ -118,7 +130,9 @@ def _profile_query(contract: Contract) -> sql.Composed:
             number = sql.SQL("case when {text} ~ {form} then {text}::double precision end").format(
                 text=text, form=sql.Literal(_NUMBER)
             )
-            parts.append(sql.SQL("exp(avg(ln({number})) filter (where {number} > 0))").format(number=number))
+            parts.append(
+                sql.SQL("exp(avg(ln({number})) filter (where {number} > 0))").format(number=number)
+            )
     return sql.SQL("select {} from {} where _partition in (%s, %s)").format(
         sql.SQL(", ").join(parts), sql.Identifier("raw", contract.source)
     )
@@ -156,7 +170,9 @@ _NEWEST_DAY = """
     where superseded_by is null and landed_on < (now() at time zone 'UTC')::date
 """
 # A source is in use from the day on which it first landed.
-_SOURCES_IN_USE = "select distinct source from raw.loads where landed_on <= %s and superseded_by is null"
+_SOURCES_IN_USE = (
+    "select distinct source from raw.loads where landed_on <= %s and superseded_by is null"
+)
 _KPIS = """
     insert into quality.daily_metrics (day, metric, value)
     select day, 'kpi.' || metric, value

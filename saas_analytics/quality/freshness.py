@@ -1,23 +1,19 @@
 """How long ago each source landed, by the limits in dbt's sources: printed, and kept in quality.source_freshness.
 
-python -m saas_analytics.quality.freshness
-
 A stale source is told, and stops nothing: what did land is to be seen. A source of which nothing has ever landed is one
 that this warehouse does not use.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from saas_analytics.pipeline.failing_rows import masked_text
 from saas_analytics.pipeline.transform import run_dbt, run_id_of_process, target_path
 from saas_analytics.quality.alerts import open_causes, raise_alerts, resolve_alerts
-from saas_analytics.settings import Settings, SettingsError, load_settings
+from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
 
 
@@ -56,10 +52,14 @@ def check_freshness(settings: Settings) -> list[dict[str, Any]]:
 
 def _answer(entry: dict[str, Any]) -> dict[str, Any]:
     limit = (entry.get("criteria") or {}).get("error_after") or {}
-    landed = not entry["max_loaded_at"].startswith("0001-")  # where nothing has landed, dbt counts from the year 1
+    landed = not entry["max_loaded_at"].startswith(
+        "0001-"
+    )  # where nothing has landed, dbt counts from the year 1
     return {
         "source": entry["unique_id"].rpartition(".")[2],
-        "age_hours": round(float(entry["max_loaded_at_time_ago_in_s"]) / 3600, 2) if landed else None,
+        "age_hours": round(float(entry["max_loaded_at_time_ago_in_s"]) / 3600, 2)
+        if landed
+        else None,
         "limit_hours": (limit.get("count") or 0) * _HOURS[limit.get("period") or "hour"] or None,
         "is_stale": entry["status"] == "error",
     }
@@ -73,23 +73,10 @@ values (%(run_id)s, %(source)s, %(age_hours)s, %(limit_hours)s, %(is_stale)s)
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m saas_analytics.quality.freshness", description=__doc__.splitlines()[0]
-    )
-    parser.parse_args(argv)
-    try:
-        settings = load_settings()
-        answers = check_freshness(settings)
-    except (SettingsError, WarehouseError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    tell(settings, answers)
-    return 0
-
-
-def tell(settings: Settings, answers: Sequence[dict[str, Any]]) -> None:
-    """Print which sources are stale and alert of those that are news; and of those that are fresh again."""
+def report_stale_sources(
+    settings: Settings, answers: Sequence[dict[str, Any]], *, quiet: bool = False
+) -> None:
+    """Print which sources are stale, and alert of those that became stale or fresh again."""
     stale = {
         f"{_CAUSE}{answer['source']}": f"{answer['source']} landed {answer['age_hours']} hours ago; "
         f"{answer['limit_hours']} are allowed"
@@ -97,14 +84,11 @@ def tell(settings: Settings, answers: Sequence[dict[str, Any]]) -> None:
         if answer["is_stale"]
     }
     if stale:
-        print("\n".join(f"stale: {text}" for text in stale.values()))
+        if not quiet:
+            print("\n".join(f"stale: {text}" for text in stale.values()))
         raise_alerts(settings, "stale sources", stale)
-    else:
+    elif not quiet:
         print("Every source that this warehouse uses is fresh.")
     fresh = [cause for cause in open_causes(settings, _CAUSE) if cause not in stale]
     names = ", ".join(cause.removeprefix(_CAUSE) for cause in fresh)
     resolve_alerts(settings, "stale sources", fresh, f"Fresh again: {names}.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

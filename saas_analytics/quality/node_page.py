@@ -7,7 +7,16 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from saas_analytics.quality.quality_page import Cell, as_code, as_number, document, escaped, failing_rows, pill, table
+from saas_analytics.quality.quality_page import (
+    Cell,
+    as_code,
+    as_number,
+    document,
+    escaped,
+    failing_rows,
+    pill,
+    table,
+)
 from saas_analytics.settings import Settings
 from saas_analytics.warehouse import connect
 
@@ -29,13 +38,22 @@ def nodes_page(settings: Settings, warehouse: str, run_id: str, *, is_running: b
         f"<h1>dbt nodes of {escaped(run_id)}</h1>",
         f"<p class=quiet>Warehouse {escaped(warehouse)}: {len(nodes) - len(wrong)} of {len(nodes)} nodes passed, "
         f"in {seconds:,.0f} seconds of dbt's threads.{' The run goes on.' if is_running else ''}</p>",
-        _section("What did not pass", wrong, {**_CELLS, "failures": as_number, "message": _message}),
+        _section(
+            "What did not pass", wrong, {**_CELLS, "failures": as_number, "message": _message}
+        ),
         _section("Models", built, _CELLS),
-        _section("Tests", tests, {name: _CELLS[name] for name in ("node", "status", "seconds", "ended")}, fold=True),
+        _section(
+            "Tests",
+            tests,
+            {name: _CELLS[name] for name in ("node", "status", "seconds", "ended")},
+            fold=True,
+        ),
     ]
     if not nodes:
         body.append("<p>dbt has ended no node in this run yet, or the run builds nothing.</p>")
-    return document(f"dbt nodes of {run_id}", "".join(body), refresh=_REFRESH if is_running else None)
+    return document(
+        f"dbt nodes of {run_id}", "".join(body), refresh=_REFRESH if is_running else None
+    )
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +62,9 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "kind": kind, "node": name, "rows": row["rows_affected"], "ended": ended}
 
 
-def _section(title: str, rows: list[dict[str, Any]], cells: Mapping[str, Cell], *, fold: bool = False) -> str:
+def _section(
+    title: str, rows: list[dict[str, Any]], cells: Mapping[str, Cell], *, fold: bool = False
+) -> str:
     shown = table(rows, cells)
     if fold and rows:
         shown = f"<details><summary>{len(rows)} tests</summary>{shown}</details>"

@@ -11,7 +11,9 @@ Sections = Mapping[str, Sequence[Row]]
 Cell = Callable[[Any, Row], str]
 
 _GOOD = frozenset({"success", "pass", "no-op", "complete", "fresh"})
-_BAD = frozenset({"error", "fail", "rows are lost", "does not add up", "not landed", "stale", "anomaly"})
+_BAD = frozenset(
+    {"error", "fail", "rows are lost", "does not add up", "not landed", "stale", "anomaly"}
+)
 _WIDTH, _HEIGHT = 260, 34  # of the curve of a source's rows
 _MEANT = {
     "failures": "What did not pass in this run",
@@ -31,19 +33,22 @@ def page(sections: Sections) -> str:
     """The page of what `saas_analytics.quality.quality_report.report` gives, as plain JSON values."""
     run = sections["run"][0]
     title = f"Data quality of {run['warehouse']}, {run['day']}"
-    body = [f"<h1>{escaped(title)}</h1><p class=quiet>Run {escaped(run['run_id'])}</p>", _summary(sections)]
+    body = [
+        f"<h1>{escaped(title)}</h1><p class=quiet>Run {escaped(run['run_id'])}</p>",
+        _summary(sections),
+    ]
     for name, heading in _MEANT.items():
         number = f"<span class=count>{len(sections[name])}</span>"
-        body.append(f'<section id="{name}"><h2>{escaped(heading)} {number}</h2>{_SECTIONS[name](sections)}</section>')
+        body.append(
+            f'<section id="{name}"><h2>{escaped(heading)} {number}</h2>{_SECTIONS[name](sections)}</section>'
+        )
     return document(title, "".join(body))
 
 
 def document(title: str, body: str, refresh: int | None = None) -> str:
     """A whole page in the look of these reports; it loads itself again after `refresh` seconds."""
     again = f"<meta http-equiv=refresh content={refresh}>" if refresh else ""
-    head = (
-        f"<meta charset=utf-8><meta name=viewport content='width=device-width'>{again}<title>{escaped(title)}</title>"
-    )
+    head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'>{again}<title>{escaped(title)}</title>"
     return f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{body}</body></html>"
 
 
@@ -63,15 +68,23 @@ def table(rows: Sequence[Row], cells: Mapping[str, Cell] | None = None) -> str:
     if not rows:
         return "<p class=quiet>None.</p>"
     shown = cells or dict.fromkeys(rows[0], _plain)
-    numbers = {name for name in shown if all(isinstance(row.get(name), int | float | None) for row in rows)}
+    numbers = {
+        name for name in shown if all(isinstance(row.get(name), int | float | None) for row in rows)
+    }
     numbers = {name for name in numbers if shown[name] in (_plain, as_number)}
     kind = {name: " class=number" if name in numbers else "" for name in shown}
     head = "".join(f"<th{kind[name]}>{escaped(name.replace('_', ' '))}</th>" for name in shown)
     body = "".join(
-        "<tr>" + "".join(f"<td{kind[name]}>{cell(row.get(name), row)}</td>" for name, cell in shown.items()) + "</tr>"
+        "<tr>"
+        + "".join(
+            f"<td{kind[name]}>{cell(row.get(name), row)}</td>" for name, cell in shown.items()
+        )
+        + "</tr>"
         for row in rows
     )
-    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return (
+        f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def pill(status: Any, row: Row | None = None) -> str:
@@ -88,16 +101,28 @@ def _summary(sections: Sections) -> str:
     day = sections["run"][0]["day"]
     today = sum(row["day"] == day for row in sections["anomalies"])
     stale = sum(row["is_stale"] for row in sections["freshness"])
-    incomplete = sum(row["verdict"] in _BAD for row in sections["completeness"]) + len(sections["missing"])
+    incomplete = sum(row["verdict"] in _BAD for row in sections["completeness"]) + len(
+        sections["missing"]
+    )
     rejected = sum(row["rows"] for row in sections["rejects"])
     landed = sum(row["rows_landed"] for row in sections["completeness"])
     wrong = sum(row["status"] not in _GOOD for row in sections["reconciliations"])
     cards = [
-        ("failures", f"{passed} of {nodes}", f"nodes passed, in {seconds:,.0f} s", not sections["failures"]),
+        (
+            "failures",
+            f"{passed} of {nodes}",
+            f"nodes passed, in {seconds:,.0f} s",
+            not sections["failures"],
+        ),
         ("anomalies", today, "anomalies today", not today),
         ("freshness", stale, f"stale of {len(sections['freshness'])} sources", not stale),
         ("completeness", incomplete, "sources missing or incomplete", not incomplete),
-        ("reconciliations", wrong, f"of {len(sections['reconciliations'])} reconciliations failed", not wrong),
+        (
+            "reconciliations",
+            wrong,
+            f"of {len(sections['reconciliations'])} reconciliations failed",
+            not wrong,
+        ),
         ("rejects", f"{rejected:,}", f"rows rejected, {landed:,} landed", rejected <= landed / 100),
     ]
     return (
@@ -114,7 +139,12 @@ def _failures(sections: Sections) -> str:
     def message(value: Any, row: Row) -> str:
         return f"<pre>{escaped(value or '')}</pre>{failing_rows(row['first_rows'])}"
 
-    cells: dict[str, Cell] = {"node_id": _node, "status": pill, "failures": as_number, "message": message}
+    cells: dict[str, Cell] = {
+        "node_id": _node,
+        "status": pill,
+        "failures": as_number,
+        "message": message,
+    }
     return table(sections["failures"], cells)
 
 
@@ -142,12 +172,23 @@ def _volumes(sections: Sections) -> str:
 
 
 def _freshness(sections: Sections) -> str:
-    rows = [{**row, "status": "stale" if row["is_stale"] else "fresh"} for row in sections["freshness"]]
-    return table(rows, {"source": as_code, "status": pill, "age_hours": as_number, "limit_hours": as_number})
+    rows = [
+        {**row, "status": "stale" if row["is_stale"] else "fresh"} for row in sections["freshness"]
+    ]
+    return table(
+        rows, {"source": as_code, "status": pill, "age_hours": as_number, "limit_hours": as_number}
+    )
 
 
 def _completeness(sections: Sections) -> str:
-    names = ("rows_in_manifest", "rows_read", "rows_landed", "rows_rejected", "rows_left_out", "loads")
+    names = (
+        "rows_in_manifest",
+        "rows_read",
+        "rows_landed",
+        "rows_rejected",
+        "rows_left_out",
+        "loads",
+    )
     cells: dict[str, Cell] = {"source": as_code, "verdict": pill, **dict.fromkeys(names, as_number)}
     missing = "".join(
         f"<p>{pill('not landed')} {as_code(row['source'], row)} landed the day before, and not on this day.</p>"
@@ -159,8 +200,17 @@ def _completeness(sections: Sections) -> str:
 def _reconciliations(sections: Sections) -> str:
     wrong = [row for row in sections["reconciliations"] if row["status"] not in _GOOD]
     fine = [row for row in sections["reconciliations"] if row["status"] in _GOOD]
-    cells: dict[str, Cell] = {"test": _words, "status": pill, "failures": as_number, "seconds": as_number}
-    folded = f"<details><summary>{len(fine)} that agree</summary>{table(fine, cells)}</details>" if fine else ""
+    cells: dict[str, Cell] = {
+        "test": _words,
+        "status": pill,
+        "failures": as_number,
+        "seconds": as_number,
+    }
+    folded = (
+        f"<details><summary>{len(fine)} that agree</summary>{table(fine, cells)}</details>"
+        if fine
+        else ""
+    )
     return (table(wrong, cells) if wrong else "<p>No difference.</p>") + folded
 
 
@@ -188,7 +238,12 @@ def _slowest(sections: Sections) -> str:
     def bar(value: Any, row: Row) -> str:
         return f'<span class=bar style="width:{100 * value / longest:.1f}%"></span>{as_number(value, row)}'
 
-    cells: dict[str, Cell] = {"node_id": _node, "seconds": bar, "usual_seconds": as_number, "rows_affected": as_number}
+    cells: dict[str, Cell] = {
+        "node_id": _node,
+        "seconds": bar,
+        "usual_seconds": as_number,
+        "rows_affected": as_number,
+    }
     return table(sections["slowest"], cells)
 
 
@@ -196,7 +251,10 @@ def _curve(days: Any, row: Row) -> str:
     """The rows of each day as a line, with a dot on each anomaly."""
     most = max((value for _, value, _ in days), default=0) or 1
     step = _WIDTH / max(len(days) - 1, 1)
-    points = [(step * at, _HEIGHT - 3 - (_HEIGHT - 6) * value / most) for at, (_, value, _) in enumerate(days)]
+    points = [
+        (step * at, _HEIGHT - 3 - (_HEIGHT - 6) * value / most)
+        for at, (_, value, _) in enumerate(days)
+    ]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r=3><title>{escaped(day)}: {value:,.0f}</title></circle>'
@@ -208,7 +266,13 @@ def _curve(days: Any, row: Row) -> str:
 
 
 def _plain(value: Any, row: Row) -> str:
-    return "" if value is None else as_number(value, row) if isinstance(value, int | float) else escaped(value)
+    return (
+        ""
+        if value is None
+        else as_number(value, row)
+        if isinstance(value, int | float)
+        else escaped(value)
+    )
 
 
 def as_number(value: Any, row: Row) -> str:

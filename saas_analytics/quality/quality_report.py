@@ -1,18 +1,13 @@
 """The data-quality report of a day: one HTML page and its figures as JSON, from the schemas raw, staging and quality.
 
-    python -m saas_analytics.quality.quality_report --day YYYY-MM-DD
-
 First looks for anomalies of the day. Written to .local/reports/<warehouse>/<day>.html and .json. It holds counts,
 names, rules, and the first rows of failed tests with what is personal masked.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import sys
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,10 +19,9 @@ from saas_analytics.landing.errors import FileRefused
 from saas_analytics.landing.manifest import read_manifest
 from saas_analytics.landing.zone import corrections, day_directory
 from saas_analytics.pipeline.publish import newest_run
-from saas_analytics.quality.anomalies import find_anomalies
 from saas_analytics.quality.quality_page import page
-from saas_analytics.settings import Settings, SettingsError, load_settings
-from saas_analytics.warehouse import WarehouseError, connect
+from saas_analytics.settings import Settings
+from saas_analytics.warehouse import connect
 
 Rows = list[dict[str, Any]]
 
@@ -85,7 +79,10 @@ def _against_manifests(settings: Settings, day: date, landed: Rows) -> Rows:
     for source in sorted(by_source.keys() | {name for name in delivered if name[0] != "_"}):
         row = by_source.get(source) or {"source": source, "from_zone": 0, **lacking}
         place = corrections(zone, row["delivered_on"]) if row["delivered_on"] > day else zone
-        wanted, from_zone = _rows_of_manifest(day_directory(place, source, day)), row.pop("from_zone")
+        wanted, from_zone = (
+            _rows_of_manifest(day_directory(place, source, day)),
+            row.pop("from_zone"),
+        )
         row["rows_in_manifest"] = wanted
         if source not in by_source:
             row["verdict"] = "not landed"
@@ -227,29 +224,3 @@ _QUERIES = {
         limit 15
     """,
 }
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m saas_analytics.quality.quality_report", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--day", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
-    arguments = parser.parse_args(argv)
-    try:
-        settings = load_settings()
-        find_anomalies(settings, arguments.day)
-        sections = report(settings, arguments.day)
-        print(f"The report: {write(settings, arguments.day, sections)}")
-    except (SettingsError, WarehouseError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except psycopg.errors.UndefinedTable as error:
-        print(f"error: {error.diag.message_primary}: the models are not built. Run `make dbt-build`.", file=sys.stderr)
-        return 1
-    for title, rows in sections.items():
-        print(f"  {len(rows):5d}  {title.replace('_', ' ')}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from saas_analytics.layout import StackError
+
 CANDIDATES = ("postgres", "nobody")
 
 
@@ -27,12 +29,18 @@ class Account:
 
     def popen_options(self) -> dict[str, Any]:
         """Keyword arguments that make subprocess start something as this user, in a directory it may be in."""
-        return {"cwd": "/"} if self.is_us else {"user": self.uid, "group": self.gid, "extra_groups": [], "cwd": "/"}
+        return (
+            {"cwd": "/"}
+            if self.is_us
+            else {"user": self.uid, "group": self.gid, "extra_groups": [], "cwd": "/"}
+        )
 
     def can(self, command: Sequence[str | Path]) -> bool:
         """True if `command` succeeds as this user."""
         try:
-            done = subprocess.run(list(map(str, command)), capture_output=True, **self.popen_options())
+            done = subprocess.run(
+                list(map(str, command)), capture_output=True, **self.popen_options()
+            )
         except OSError:
             return False
         return done.returncode == 0
@@ -58,7 +66,7 @@ def server_account() -> Account:
         except KeyError:
             continue
         return Account(name, entry.pw_uid, entry.pw_gid)
-    raise LookupError(
+    raise StackError(
         f"PostgreSQL refuses to run as root, and this machine has no user {' or '.join(CANDIDATES)} to run it as. "
         "Make one (`useradd --system postgres`) or work as an ordinary user."
     )

@@ -23,7 +23,9 @@ FAB_AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthM
 
 def airflow_url(settings: Settings) -> str:
     if settings.airflow_port is None:
-        raise SettingsError(f"{settings.root / '.env'} has no AIRFLOW_PORT: run `make up`, which adds it.")
+        raise SettingsError(
+            f"{settings.root / '.env'} has no AIRFLOW_PORT: run `make up`, which adds it."
+        )
     return f"http://{published_on(settings)}:{settings.airflow_port}"
 
 
@@ -37,7 +39,9 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.root / "airflow/dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.root / "airflow/plugins"),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.logs / "airflow"),
-        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(layout.logs / "airflow/dag_processor"),
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(
+            layout.logs / "airflow/dag_processor"
+        ),
         # Metadata, beside the warehouse on the same server
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (
             f"postgresql+psycopg2://airflow:{password}@{settings.host}:{settings.port}/airflow"
@@ -76,13 +80,13 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         # Airflow renames its processes; their environment must stay readable, as the stack finds them by it
         "SPT_NOENV": "1",
         # Airflow talks to itself on this address, past any proxy
-        "NO_PROXY": ",".join(dict.fromkeys([*_words(os.environ.get("NO_PROXY", "")), "127.0.0.1", "localhost"])),
+        "NO_PROXY": ",".join(
+            dict.fromkeys([*_words(os.environ.get("NO_PROXY", "")), "127.0.0.1", "localhost"])
+        ),
         "PATH": f"{bin_directory()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
     values["no_proxy"] = values["NO_PROXY"]
-    warehouse = {key: value for key, value in settings.environment().items() if key.startswith(_FOR_TASKS)}
-    warehouse.pop("WAREHOUSE_ADMIN_PASSWORD", None)
-    return {**warehouse, **values}
+    return {**settings.task_environment(), **values}
 
 
 def _auth_manager(settings: Settings) -> dict[str, str]:
@@ -90,10 +94,14 @@ def _auth_manager(settings: Settings) -> dict[str, str]:
     if settings.auth_manager == "simple":
         return {
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(Layout(settings.root).airflow / "passwords.json"),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(
+                Layout(settings.root).airflow / "passwords.json"
+            ),
         }
     return {
-        "AIRFLOW__CORE__AUTH_MANAGER": FAB_AUTH_MANAGER if settings.auth_manager == "fab" else settings.auth_manager,
+        "AIRFLOW__CORE__AUTH_MANAGER": FAB_AUTH_MANAGER
+        if settings.auth_manager == "fab"
+        else settings.auth_manager,
         "AIRFLOW__FAB__ENABLE_PROXY_FIX": str(settings.stack_url is not None),
     }
 
@@ -124,7 +132,9 @@ def ensure_fab_admin(settings: Settings, environment: Mapping[str, str]) -> None
     from werkzeug.security import check_password_hash  # of FAB alone
 
     with psycopg.connect(settings.admin_dsn("airflow")) as server:
-        known = server.execute("select password from ab_user where username = %s", [ADMIN]).fetchone()
+        known = server.execute(
+            "select password from ab_user where username = %s", [ADMIN]
+        ).fetchone()
     if known and check_password_hash(known[0], settings.secret("AIRFLOW_ADMIN_PASSWORD")):
         return
     # Not on the command line, which other users of this machine can read.
@@ -137,7 +147,9 @@ def ensure_fab_admin(settings: Settings, environment: Mapping[str, str]) -> None
         text=True,
     )
     if done.returncode:
-        raise StackError(f"Airflow's user {ADMIN} could not be made or given its password:\n{done.stderr[-2000:]}")
+        raise StackError(
+            f"Airflow's user {ADMIN} could not be made or given its password:\n{done.stderr[-2000:]}"
+        )
 
 
 _MAKE_ADMIN = f"""
@@ -166,13 +178,11 @@ def migrated_to(settings: Settings) -> str | None:
 
 def note_migration(settings: Settings, version: str) -> None:
     with psycopg.connect(settings.admin_dsn()) as server:
-        server.execute(psycopg.sql.SQL("comment on database airflow is {}").format(psycopg.sql.Literal(version)))
-
-
-_FOR_TASKS = (
-    *("WAREHOUSE_", "COMPANY_", "SYNTHETIC_", "LANDING_", "SPECIAL_", "DOCS_", "STACK_URL", "AIRFLOW_AUTH_", "RAW_"),
-    *("SLACK_", "ALERT_", "SMTP_", "LOG_", "AIRFLOW_RETENTION_", "QUALITY_", "PIPELINE_DEADLINE_", "LINEAGE_"),
-)
+        server.execute(
+            psycopg.sql.SQL("comment on database airflow is {}").format(
+                psycopg.sql.Literal(version)
+            )
+        )
 
 
 def _words(text: str) -> list[str]:

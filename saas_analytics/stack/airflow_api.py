@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from saas_analytics.errors import AnalyticsError
 from saas_analytics.stack.airflow import ADMIN
 
 FINISHED = frozenset({"success", "failed"})
@@ -20,7 +21,7 @@ DAYS_SIDE_BY_SIDE = 8  # of a backfill
 _OVERLAP = timedelta(seconds=10)
 
 
-class AirflowApiError(Exception):
+class AirflowApiError(AnalyticsError):
     """Airflow did not answer, or refused. The message says what."""
 
 
@@ -51,7 +52,11 @@ class AirflowApi:
     def health(self) -> dict[str, bool]:
         """Which of metadatabase, scheduler, dag_processor and triggerer are healthy."""
         answer = self.call("GET", "/api/v2/monitor/health")
-        return {name: part.get("status") == "healthy" for name, part in answer.items() if isinstance(part, dict)}
+        return {
+            name: part.get("status") == "healthy"
+            for name, part in answer.items()
+            if isinstance(part, dict)
+        }
 
     def knows(self, dag_id: str) -> bool:
         """True when the DAG is there to be triggered."""
@@ -65,16 +70,25 @@ class AirflowApi:
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
         """Make the pool where it is missing. One that is there keeps the slots that somebody gave it."""
         if self._send("GET", f"/api/v2/pools/{name}").status_code == 404:
-            self.call("POST", "/api/v2/pools", {"name": name, "slots": slots, "description": description})
+            self.call(
+                "POST", "/api/v2/pools", {"name": name, "slots": slots, "description": description}
+            )
 
     def import_errors(self) -> list[str]:
         answer = self.call("GET", "/api/v2/importErrors")
-        return [f"{entry['filename']}: {entry['stack_trace'].strip()}" for entry in answer["import_errors"]]
+        return [
+            f"{entry['filename']}: {entry['stack_trace'].strip()}"
+            for entry in answer["import_errors"]
+        ]
 
     def trigger(self, dag_id: str, day: date, conf: dict[str, Any]) -> str:
         """Start a run for `day`; return its id. It has no logical date, so that a day can run any number of times."""
         run_id = f"manual__{day}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": {"day": day.isoformat(), **conf}}
+        body = {
+            "dag_run_id": run_id,
+            "logical_date": None,
+            "conf": {"day": day.isoformat(), **conf},
+        }
         self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         return run_id
 
@@ -89,7 +103,8 @@ class AirflowApi:
             query = f"limit=100&offset={len(tasks)}{changed}"
             page = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances?{query}")
             tasks += [
-                Task(t["task_id"], t["state"], t["try_number"], t["operator_name"]) for t in page["task_instances"]
+                Task(t["task_id"], t["state"], t["try_number"], t["operator_name"])
+                for t in page["task_instances"]
             ]
             if not page["task_instances"] or len(tasks) >= page["total_entries"]:
                 return tasks
@@ -124,11 +139,16 @@ class AirflowApi:
             query = f"run_type=backfill&{window}&limit=100&offset={len(runs)}"
             page = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?{query}")
             for run in page["dag_runs"]:
-                runs[datetime.fromisoformat(run["logical_date"]).date()] = (run["dag_run_id"], run["state"])
+                runs[datetime.fromisoformat(run["logical_date"]).date()] = (
+                    run["dag_run_id"],
+                    run["state"],
+                )
             if not page["dag_runs"] or len(runs) >= page["total_entries"]:
                 return runs
 
-    def wait(self, dag_id: str, run_id: str, tell: Callable[[str], None], seconds: float | None = None) -> bool:
+    def wait(
+        self, dag_id: str, run_id: str, tell: Callable[[str], None], seconds: float | None = None
+    ) -> bool:
         """Wait for the end of a run, telling each change of a step and each model that fails. True if it succeeded.
 
         AirflowApiError where no task of it has changed for `seconds`: a run that still moves is waited for.
@@ -170,7 +190,9 @@ class AirflowApi:
         """Any call of the API; an answer that is an error is raised."""
         response = self._send(method, path, body)
         if response.is_error:
-            raise AirflowApiError(f"Airflow answered {response.status_code} to {method} {path}: {_detail(response)}")
+            raise AirflowApiError(
+                f"Airflow answered {response.status_code} to {method} {path}: {_detail(response)}"
+            )
         return response.json()
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
@@ -193,7 +215,9 @@ class AirflowApi:
         return self._http.request(method, path, json=body, headers=headers)
 
     def _log_in(self) -> None:
-        answer = self._http.post("/auth/token", json={"username": ADMIN, "password": self._password})
+        answer = self._http.post(
+            "/auth/token", json={"username": ADMIN, "password": self._password}
+        )
         if answer.is_error:
             raise AirflowApiError(
                 f"Airflow refused the password of {ADMIN} that is in .env ({answer.status_code}). "

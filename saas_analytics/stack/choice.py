@@ -29,9 +29,13 @@ def chosen_stack(root: Path) -> tuple[Stack, str]:
         case "":
             pass
         case other:
-            raise StackError(f"STACK={other}: there is no such stack. Leave STACK out, or say STACK=docker or local.")
+            raise StackError(
+                f"STACK={other}: there is no such stack. Leave STACK out, or say STACK=docker or local."
+            )
     if note.exists():
-        return ("docker" if note.read_text().strip() == "docker" else "local"), "the one of this checkout"
+        return (
+            "docker" if note.read_text().strip() == "docker" else "local"
+        ), "the one of this checkout"
     if Layout(root).postgres.exists():
         return "local", "the one of this checkout"
     if engine_answers():

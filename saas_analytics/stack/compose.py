@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from saas_analytics.layout import StackError
-from saas_analytics.settings import DEFAULTS, KEYS, read_dotenv
+from saas_analytics.settings import read_dotenv
+from saas_analytics.settings_table import DEFAULTS, KEYS
 from saas_analytics.stack.production import database_elsewhere
 
 IMAGE_USER = 50000  # of the image, where root starts the stack
@@ -64,7 +65,12 @@ def compose(
     return subprocess.run(
         [*compose_program(), *arguments],
         cwd=root,
-        env={**os.environ, "STACK_USER": str(os.getuid() or IMAGE_USER), **_given(root), **(values or {})},
+        env={
+            **os.environ,
+            "STACK_USER": str(os.getuid() or IMAGE_USER),
+            **_given(root),
+            **(values or {}),
+        },
         input=text if quiet else None,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
@@ -87,10 +93,15 @@ def _given(root: Path) -> dict[str, str]:
         **{key: os.environ.get(key) or value for key, value in read_dotenv(root / ".env").items()},
         "LANDING_ZONE_MOUNT": str(root / values["LANDING_ZONE"]),
         "WAREHOUSE_SSLROOTCERT": str(root / values["WAREHOUSE_SSLROOTCERT"]),
-        "SSLROOTCERT_INSIDE": "none.crt" if values["WAREHOUSE_SSLROOTCERT"] == _NO_CERTIFICATE else "root.crt",
+        "SSLROOTCERT_INSIDE": "none.crt"
+        if values["WAREHOUSE_SSLROOTCERT"] == _NO_CERTIFICATE
+        else "root.crt",
     }
     if values["SPECIAL_DAYS"] != "off":
-        given |= {"SPECIAL_DAYS_FILE": str(root / values["SPECIAL_DAYS"]), "SPECIAL_DAYS_INSIDE": "special_days.csv"}
+        given |= {
+            "SPECIAL_DAYS_FILE": str(root / values["SPECIAL_DAYS"]),
+            "SPECIAL_DAYS_INSIDE": "special_days.csv",
+        }
     elsewhere = database_elsewhere(values)
     given |= {
         "WAREHOUSE_CONTAINER_HOST": elsewhere or "postgres",
@@ -110,12 +121,16 @@ def compose_program() -> tuple[str, ...]:
 def containers(project: str) -> list[Container]:
     """The containers of a project of Compose, by their labels: the two versions of Compose list them differently."""
     label = f"label=com.docker.compose.project={project}"
-    listed = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True
+    )
     if listed.returncode:
         raise StackError(f"The Docker engine does not answer: {listed.stderr.strip()}\n{_HELP}")
     if not (identifiers := listed.stdout.split()):
         return []
-    found = json.loads(subprocess.run(["docker", "inspect", *identifiers], capture_output=True, text=True).stdout)
+    found = json.loads(
+        subprocess.run(["docker", "inspect", *identifiers], capture_output=True, text=True).stdout
+    )
     return sorted(
         (
             Container(
@@ -137,7 +152,9 @@ def containers(project: str) -> list[Container]:
 def last_words(container: Container, lines: int = 15) -> str:
     """The end of what a container has written, indented."""
     told = subprocess.run(
-        ["docker", "logs", "--tail", str(lines), container.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ["docker", "logs", "--tail", str(lines), container.name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ).stdout.decode(errors="replace")
     return "\n".join(f"  {line}" for line in told.splitlines())
 
@@ -150,6 +167,9 @@ def remove_image(image: str) -> None:
 @cache
 def _compose() -> tuple[str, ...] | None:
     for program in (("docker", "compose"), ("docker-compose",)):
-        if shutil.which(program[0]) and subprocess.run([*program, "version"], capture_output=True).returncode == 0:
+        if (
+            shutil.which(program[0])
+            and subprocess.run([*program, "version"], capture_output=True).returncode == 0
+        ):
             return program
     return None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from threading import Event
 
-from saas_analytics.console import console, note, step
-from saas_analytics.layout import PIPELINE, POSTGRES, Layout, StackError, zone_directories
+from saas_analytics.console import console, note, print_table, step
+from saas_analytics.landing.zone import zone_directories
+from saas_analytics.layout import PIPELINE, POSTGRES, Layout, StackError
 from saas_analytics.settings import Settings, load_settings
 from saas_analytics.stack.airflow import airflow_url
 from saas_analytics.stack.airflow_api import AirflowApi, AirflowApiError
@@ -25,16 +24,28 @@ from saas_analytics.stack.compose import (
     remove_image,
     settings_of,
 )
-from saas_analytics.stack.dotenv import PROJECT_NAME, ensure_dotenv, keep_project_name, kept_project_name
+from saas_analytics.stack.dotenv import (
+    PROJECT_NAME,
+    ensure_dotenv,
+    keep_project_name,
+    kept_project_name,
+)
 from saas_analytics.stack.embedded import locked, settle_ports, taking_ports
 from saas_analytics.stack.production import database_elsewhere, is_pinned, reaches_only_itself
-from saas_analytics.stack.status import print_addresses, print_columns, print_contents
+from saas_analytics.stack.status import print_addresses, print_contents
+from saas_analytics.waiting import wait_until
 
 WHERE_COMMANDS_RUN = "airflow-scheduler"
 INIT = "airflow-init"
 SUPERSET_INIT = "superset-init"
 SET_UP = (INIT, SUPERSET_INIT)  # these end before the others start
-SERVICES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "docs")
+SERVICES = (
+    "airflow-api-server",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "airflow-triggerer",
+    "docs",
+)
 # Compose leaves out the services of a profile that is not named here.
 _WITH_DASHBOARDS = {"COMPOSE_PROFILES": "dashboards"}
 AIRFLOW_DEADLINE = 300.0
@@ -96,16 +107,27 @@ def _set_admin_password(settings: Settings) -> None:
     """
     quoted = settings.secret("WAREHOUSE_ADMIN_PASSWORD").replace("'", "''")
     psql = ["psql", "--no-psqlrc", "--quiet", "--username=postgres", "--set=ON_ERROR_STOP=1"]
-    deadline, before = time.monotonic() + POSTGRES_DEADLINE, _restarts(settings.root)
-    while not any(one.service == POSTGRES and one.health == "healthy" for one in _running(settings.root)):
-        if _failing(settings.root, before) or time.monotonic() > deadline:
-            raise StackError(f"PostgreSQL does not get healthy.{_what_is_wrong(settings.root)}")
-        Event().wait(0.5)
+    before = _restarts(settings.root)
+    healthy = wait_until(
+        lambda: any(
+            one.service == POSTGRES and one.health == "healthy" for one in _running(settings.root)
+        ),
+        seconds=POSTGRES_DEADLINE,
+        interval=0.5,
+        has_failed=lambda: _failing(settings.root, before),
+    )
+    if not healthy:
+        raise StackError(f"PostgreSQL does not get healthy.{_what_is_wrong(settings.root)}")
     done = compose(
-        settings.root, ["exec", "-T", POSTGRES, *psql], quiet=True, text=f"alter role postgres password '{quoted}';\n"
+        settings.root,
+        ["exec", "-T", POSTGRES, *psql],
+        quiet=True,
+        text=f"alter role postgres password '{quoted}';\n",
     )
     if done.returncode:
-        raise StackError(f"PostgreSQL did not take its password from .env:\n{done.stdout.strip()[-500:]}")
+        raise StackError(
+            f"PostgreSQL did not take its password from .env:\n{done.stdout.strip()[-500:]}"
+        )
 
 
 def dashboards(root: Path) -> Settings:
@@ -122,8 +144,18 @@ def dashboards(root: Path) -> Settings:
                 if _own_database(root):
                     _quietly(root, ["up", "--detach", "--no-build"], log, _WITH_DASHBOARDS)
                 else:
-                    _quietly(root, ["run", "--rm", "--no-deps", "-T", SUPERSET_INIT], log, _WITH_DASHBOARDS)
-                    _quietly(root, ["up", "--detach", "--no-build", "--no-deps", "superset"], log, _WITH_DASHBOARDS)
+                    _quietly(
+                        root,
+                        ["run", "--rm", "--no-deps", "-T", SUPERSET_INIT],
+                        log,
+                        _WITH_DASHBOARDS,
+                    )
+                    _quietly(
+                        root,
+                        ["up", "--detach", "--no-build", "--no-deps", "superset"],
+                        log,
+                        _WITH_DASHBOARDS,
+                    )
         _wait_until_healthy(settings)
     return settings
 
@@ -150,7 +182,7 @@ def status(root: Path) -> bool:
     if not there:
         console.print("The stack is not running. `make up` starts it.")
         return False
-    print_columns(
+    print_table(
         [("service", "state", "health", "since", "container")]
         + [(one.service, one.state, one.health, one.started_at[:19], one.name) for one in there]
     )
@@ -166,13 +198,18 @@ def run(root: Path, command: Sequence[str]) -> int:
     terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
     company = ("COMPANY_SCALE", "COMPANY_SEED", "COMPANY_FOUNDED", "SYNTHETIC_COMPANY")
     names = ("WAREHOUSE_DB", *company, "DBT_AS_OF", "DBT_LOG_LEVEL_FILE")
-    given = [part for name in names if os.environ.get(name) for part in ("--env", f"{name}={os.environ[name]}")]
+    given = [
+        part
+        for name in names
+        if os.environ.get(name)
+        for part in ("--env", f"{name}={os.environ[name]}")
+    ]
     return compose(root, ["exec", *terminal, *given, WHERE_COMMANDS_RUN, *command]).returncode
 
 
-def command() -> list[str]:
-    """What a Python script of this project and its arguments follow, to be run where Airflow's tasks run."""
-    return [*compose_program(), "exec", "-T", WHERE_COMMANDS_RUN, "python"]
+def command(program: str) -> list[str]:
+    """The beginning of a command line that runs `program` where Airflow's tasks run."""
+    return [*compose_program(), "exec", "-T", WHERE_COMMANDS_RUN, program]
 
 
 def project_name(root: Path) -> str:
@@ -181,7 +218,9 @@ def project_name(root: Path) -> str:
 
 
 def _running(root: Path) -> list[Container]:
-    return [container for container in containers(project_name(root)) if container.state == "running"]
+    return [
+        container for container in containers(project_name(root)) if container.state == "running"
+    ]
 
 
 def _build(root: Path, key: str, service: str) -> None:
@@ -204,13 +243,15 @@ def _make_shared_directories(settings: Settings) -> None:
         path.mkdir(parents=True, exist_ok=True)
     if os.getuid() == 0:
         # Of the landing zone only what is laid out as one: it may be a directory that holds other things too.
-        parts = [*own, *zone_directories(settings.root, settings.landing_zone)]
+        parts = [*own, *zone_directories(settings.landing_zone)]
         for entry in chain([settings.landing_zone], parts, *(path.rglob("*") for path in parts)):
             if entry.lstat().st_uid == 0:  # what is another user's stays theirs
                 os.chown(entry, IMAGE_USER, 0, follow_symlinks=False)
 
 
-def _quietly(root: Path, arguments: Sequence[str], log: Path, values: Mapping[str, str] | None = None) -> None:
+def _quietly(
+    root: Path, arguments: Sequence[str], log: Path, values: Mapping[str, str] | None = None
+) -> None:
     done = compose(root, arguments, quiet=True, values=values)
     log.write_text(done.stdout)
     if done.returncode:
@@ -225,24 +266,42 @@ def _what_is_wrong(root: Path) -> str:
     """The last that each container has written which ended with an error or is not healthy; empty without any."""
     started = [one for one in containers(project_name(root)) if one.state != "created"]
     # One that starts for the first time may only need time.
-    wrong = [one for one in started if not one.is_well and (one.health != "starting" or one.times_restarted)]
-    return "".join(f"\nThe last of {one.name} (docker logs {one.name} has all):\n{last_words(one)}" for one in wrong)
+    wrong = [
+        one
+        for one in started
+        if not one.is_well and (one.health != "starting" or one.times_restarted)
+    ]
+    return "".join(
+        f"\nThe last of {one.name} (docker logs {one.name} has all):\n{last_words(one)}"
+        for one in wrong
+    )
 
 
 def _wait_until_healthy(settings: Settings) -> None:
     api = AirflowApi(airflow_url(settings), settings.secret("AIRFLOW_ADMIN_PASSWORD"))
-    deadline, before = time.monotonic() + AIRFLOW_DEADLINE, _restarts(settings.root)
+    before = _restarts(settings.root)
+    waiting_for = ""
     with step("Every container is healthy and Airflow knows the pipeline") as progress:
-        while waiting_for := _not_ready(settings, api):
-            progress(f"waiting for {waiting_for}")
-            late = time.monotonic() > deadline
-            if late or (failing := _failing(settings.root, before)):
-                what = f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}" if late else f"Fails: {failing}"
-                raise StackError(
-                    f"{what}.{_what_is_wrong(settings.root)}\n"
-                    "`make status` names the containers; docker logs NAME is what one of them says."
-                )
-            Event().wait(1)
+
+        def is_ready() -> bool:
+            nonlocal waiting_for
+            if waiting_for := _not_ready(settings, api):
+                progress(f"waiting for {waiting_for}")
+            return not waiting_for
+
+        healthy = wait_until(
+            is_ready,
+            seconds=AIRFLOW_DEADLINE,
+            interval=1,
+            has_failed=lambda: _failing(settings.root, before),
+        )
+        if not healthy:
+            failing = _failing(settings.root, before)
+            late = f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}"
+            raise StackError(
+                f"{f'Fails: {failing}' if failing else late}.{_what_is_wrong(settings.root)}\n"
+                "`make status` names the containers; docker logs NAME is what one of them says."
+            )
         if settings.knows_admin:
             api.warm_up()
 
@@ -254,12 +313,18 @@ def _restarts(root: Path) -> dict[str, int]:
 def _failing(root: Path, before: Mapping[str, int]) -> str:
     """What has ended by itself again and again since it had done so `before`, and is not healthy."""
     there = [one for one in containers(project_name(root)) if one.health != "healthy"]
-    return ", ".join(one.service for one in there if one.times_restarted - before.get(one.name, 0) >= _RESTARTS)
+    return ", ".join(
+        one.service for one in there if one.times_restarted - before.get(one.name, 0) >= _RESTARTS
+    )
 
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:
     """What is not ready yet; empty when all of it is."""
-    there = [container for container in containers(project_name(settings.root)) if container.service not in SET_UP]
+    there = [
+        container
+        for container in containers(project_name(settings.root))
+        if container.service not in SET_UP
+    ]
     if waiting := [container.service for container in there if container.health != "healthy"]:
         return ", ".join(waiting)
     if not settings.knows_admin:

@@ -13,17 +13,17 @@ from saas_analytics.layout import Layout, StackError
 from saas_analytics.metrics.kpi_table import print_kpis
 from saas_analytics.pipeline.publish import dbt_results, newest_run
 from saas_analytics.settings import Settings
-from saas_analytics.stack import runs as pipeline
+from saas_analytics.stack import runs
 from saas_analytics.stack.status import print_addresses
 from saas_analytics.warehouse import connect
 
 DAYS_AT_ONCE = 6
 
 
-def demo(settings: Settings, python: Sequence[str]) -> bool:
+def demo(settings: Settings, analytics: Sequence[str]) -> bool:
     """Run all of it in a stack that is up; what is there already is taken as it is. False if the pipeline failed.
 
-    `python` runs a script of this project.
+    `analytics` is the beginning of a command line that runs a command of this project.
     """
     if not settings.synthetic_company or settings.company_founded is None:
         raise StackError(
@@ -31,9 +31,9 @@ def demo(settings: Settings, python: Sequence[str]) -> bool:
             "day. Set SYNTHETIC_COMPANY=on and COMPANY_FOUNDED=YYYY-MM-DD there, or bring your own files (README)."
         )
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    land_history(settings, python, settings.company_founded, yesterday - timedelta(days=1))
+    land_history(settings, analytics, settings.company_founded, yesterday - timedelta(days=1))
     with step(f"Airflow has run the pipeline for {yesterday}") as progress:
-        if not pipeline.trigger(settings, yesterday, progress):
+        if not runs.trigger(settings, yesterday, progress):
             return False
     console.print()
     print_kpis(settings)
@@ -43,7 +43,7 @@ def demo(settings: Settings, python: Sequence[str]) -> bool:
     return True
 
 
-def land_history(settings: Settings, python: Sequence[str], first: date, last: date) -> None:
+def land_history(settings: Settings, analytics: Sequence[str], first: date, last: date) -> None:
     """Generate and land the days from `first` to `last` that are not landed yet."""
     missing = [day for day in _days(first, last) if day not in _landed_days(settings, first, last)]
     if not missing:
@@ -51,15 +51,22 @@ def land_history(settings: Settings, python: Sequence[str], first: date, last: d
     log = Layout(settings.root).log("demo")
     spans = _spans(missing)
     done = 0
-    with step(f"{len(missing)} days of history are landed") as progress, ThreadPoolExecutor(1) as generator:
+    with (
+        step(f"{len(missing)} days of history are landed") as progress,
+        ThreadPoolExecutor(1) as generator,
+    ):
         progress(f"from {first} to {last}, {(last - first).days + 1 - len(missing)} were there")
         # The files of the next days are made while those of the former are landed.
-        upcoming: Future[None] = generator.submit(_run, settings, python, "generate", spans[0], log)
+        upcoming: Future[None] = generator.submit(
+            _run, settings, analytics, "generate", spans[0], log
+        )
         for number, span in enumerate(spans):
             upcoming.result()
             if number + 1 < len(spans):
-                upcoming = generator.submit(_run, settings, python, "generate", spans[number + 1], log)
-            _run(settings, python, "land", span, log)
+                upcoming = generator.submit(
+                    _run, settings, analytics, "generate", spans[number + 1], log
+                )
+            _run(settings, analytics, "land", span, log)
             done += len(span)
             progress(f"{span[-1]} ({done} of {len(missing)} days)")
 
@@ -84,11 +91,13 @@ def _landed_days(settings: Settings, first: date, last: date) -> set[date]:
         return {row[0] for row in rows}
 
 
-def _run(settings: Settings, python: Sequence[str], command: str, days: Sequence[date], log: Path) -> None:
+def _run(
+    settings: Settings, analytics: Sequence[str], command: str, days: Sequence[date], log: Path
+) -> None:
     arguments = ["--day", days[0].isoformat(), "--days", str(len(days))]
     with log.open("ab") as output:
         done = subprocess.run(
-            [*python, f"data_gen/{command}.py", *arguments],
+            [*analytics, command, *arguments],
             cwd=settings.root,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -97,7 +106,8 @@ def _run(settings: Settings, python: Sequence[str], command: str, days: Sequence
     if done.returncode:
         lines = log.read_text(errors="replace").splitlines()[-15:]
         raise StackError(
-            f"`python data_gen/{command}.py {' '.join(arguments)}` failed. The end of {log}:\n" + "\n".join(lines)
+            f"`analytics {command} {' '.join(arguments)}` failed. The end of {log}:\n"
+            + "\n".join(lines)
         )
 
 

@@ -1,7 +1,8 @@
-"""`make doctor`: checks this machine and this stack, and says for each finding how to mend it."""
+"""`make doctor`: checks this machine and this stack, and says how to fix each finding."""
 
 from __future__ import annotations
 
+import difflib
 import platform
 import shutil
 import subprocess
@@ -15,7 +16,8 @@ import psutil
 
 from saas_analytics.console import console
 from saas_analytics.layout import AIRFLOW_PROGRAMS, DOCS, POSTGRES, SUPERSET, Layout, StackError
-from saas_analytics.settings import KEYS, SettingsError, load_settings, read_dotenv
+from saas_analytics.settings import SettingsError, load_settings, read_dotenv
+from saas_analytics.settings_table import KEYS
 from saas_analytics.stack import supervision
 from saas_analytics.stack.account import server_account
 from saas_analytics.stack.choice import chosen_stack
@@ -36,12 +38,12 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found about one thing, and how to mend it."""
+    """What was found about one thing, and how to fix it."""
 
     subject: str
     verdict: Verdict
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def doctor(root: Path) -> bool:
@@ -50,8 +52,8 @@ def doctor(root: Path) -> bool:
     for finding in findings:
         console.print(f"{finding.verdict.value}  {finding.subject:<18}", end=" ")
         console.print(finding.found, markup=False)
-        if finding.mend:
-            console.print(f"{'':<25}-> {finding.mend}", markup=False)
+        if finding.fix:
+            console.print(f"{'':<25}-> {finding.fix}", markup=False)
     return not any(finding.verdict is Verdict.FAIL for finding in findings)
 
 
@@ -94,9 +96,13 @@ def _memory() -> Finding:
     memory = psutil.virtual_memory()
     found = f"{memory.available / GIGABYTE:.1f} of {memory.total / GIGABYTE:.1f} GB are free"
     if memory.available < 1 * GIGABYTE:
-        return Finding("memory", Verdict.FAIL, found, "The stack needs about 2 GB. Close other programs.")
+        return Finding(
+            "memory", Verdict.FAIL, found, "The stack needs about 2 GB. Close other programs."
+        )
     if memory.available < 2 * GIGABYTE:
-        return Finding("memory", Verdict.WARN, found, "The stack needs about 2 GB; it may become slow.")
+        return Finding(
+            "memory", Verdict.WARN, found, "The stack needs about 2 GB; it may become slow."
+        )
     return Finding("memory", Verdict.OK, found)
 
 
@@ -106,15 +112,21 @@ def _disk(layout: Layout) -> Iterator[Finding]:
         places["disk of the data"] = layout.postgres.resolve()
     for subject, place in places.items():
         if not place.exists():
-            mend = f"Bring it back, or remove the link {layout.postgres}: `make up` then starts empty."
-            yield Finding(subject, Verdict.FAIL, f"{place} is gone", mend)
+            fix = (
+                f"Bring it back, or remove the link {layout.postgres}: `make up` then starts empty."
+            )
+            yield Finding(subject, Verdict.FAIL, f"{place} is gone", fix)
             continue
         free = shutil.disk_usage(place).free / GIGABYTE
         found = f"{free:.1f} GB are free at {place}"
         if free < 1:
-            yield Finding(subject, Verdict.FAIL, found, "The stack needs 1 GB to start. Free some space.")
+            yield Finding(
+                subject, Verdict.FAIL, found, "The stack needs 1 GB to start. Free some space."
+            )
         elif free < 5:
-            yield Finding(subject, Verdict.WARN, found, "60 days of the synthetic company need about 1 GB.")
+            yield Finding(
+                subject, Verdict.WARN, found, "60 days of the synthetic company need about 1 GB."
+            )
         else:
             yield Finding(subject, Verdict.OK, found)
 
@@ -122,26 +134,36 @@ def _disk(layout: Layout) -> Iterator[Finding]:
 def _server_user() -> Finding:
     try:
         account = server_account()
-    except LookupError as error:
+    except StackError as error:
         return Finding("PostgreSQL's user", Verdict.FAIL, str(error), "useradd --system postgres")
     return Finding("PostgreSQL's user", Verdict.OK, account.name)
 
 
 def _dotenv(layout: Layout) -> Iterator[Finding]:
     if not layout.dotenv.exists():
-        yield Finding(".env", Verdict.WARN, f"{layout.dotenv} does not exist yet", "`make up` makes it.")
+        yield Finding(
+            ".env", Verdict.WARN, f"{layout.dotenv} does not exist yet", "`make up` makes it."
+        )
         return
     mode = layout.dotenv.stat().st_mode & 0o777
     if mode & 0o077:
         yield Finding(
-            ".env", Verdict.FAIL, f"others may read it (mode {mode:o})", f"chmod 600 {layout.dotenv}, or `make up`."
+            ".env",
+            Verdict.FAIL,
+            f"others may read it (mode {mode:o})",
+            f"chmod 600 {layout.dotenv}, or `make up`.",
         )
     try:
         load_settings(layout.root)
-        missing = [key for key in KEYS if key not in read_dotenv(layout.dotenv)]
+        written = read_dotenv(layout.dotenv)
+        missing = [key for key in KEYS if key not in written]
     except SettingsError as error:
         yield Finding(".env", Verdict.FAIL, str(error), f"Correct {layout.dotenv}.")
         return
+    for key in sorted(set(written) - set(KEYS)):
+        near = difflib.get_close_matches(key, KEYS, n=1)
+        fix = f"Did you mean {near[0]}?" if near else "`analytics settings` lists the keys."
+        yield Finding(".env", Verdict.WARN, f"{key} is not a setting", fix)
     if missing:
         yield Finding(".env", Verdict.WARN, f"has no {', '.join(missing)}", "`make up` adds them.")
     elif not mode & 0o077:
@@ -165,13 +187,23 @@ def _ports(layout: Layout) -> Iterator[Finding]:
             yield Finding(subject, Verdict.WARN, f"{key} is not set", "`make up` chooses one.")
         elif port_is_free(port):
             if up:
-                yield Finding(subject, Verdict.FAIL, f"nobody listens on {port}", "`make status` shows what failed.")
+                yield Finding(
+                    subject,
+                    Verdict.FAIL,
+                    f"nobody listens on {port}",
+                    "`make status` shows what failed.",
+                )
             else:
                 yield Finding(subject, Verdict.OK, f"{port} is free")
         elif up:
             yield Finding(subject, Verdict.OK, f"{port}, in use by this stack")
         elif (holder := listener(port)) and holder.pid in ours:
-            yield Finding(subject, Verdict.WARN, f"{port} is held by a stale process of this stack", "See below.")
+            yield Finding(
+                subject,
+                Verdict.WARN,
+                f"{port} is held by a stale process of this stack",
+                "See below.",
+            )
         else:
             yield Finding(
                 subject,
@@ -187,7 +219,10 @@ def _processes(layout: Layout) -> Iterator[Finding]:
         broken = [program for program in programs if program.state != supervision.RUNNING]
         for program in broken:
             yield Finding(
-                program.name, Verdict.FAIL, program.state.lower(), f"See {layout.log(program.name)}, then `make up`."
+                program.name,
+                Verdict.FAIL,
+                program.state.lower(),
+                f"See {layout.log(program.name)}, then `make up`.",
             )
         if not broken:
             yield Finding("processes", Verdict.OK, f"all {len(programs)} run")
@@ -204,10 +239,15 @@ def _docker() -> Finding:
         return Finding("Docker", Verdict.OK, "not installed; the embedded stack needs none")
     try:
         done = subprocess.run(
-            [docker, "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, timeout=10
+            [docker, "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            timeout=10,
         )
     except subprocess.TimeoutExpired:
-        return Finding("Docker", Verdict.WARN, "the engine does not answer", "The embedded stack needs none.")
+        return Finding(
+            "Docker", Verdict.WARN, "the engine does not answer", "The embedded stack needs none."
+        )
     if done.returncode:
         return Finding("Docker", Verdict.OK, "no engine answers; the embedded stack needs none")
     return Finding("Docker", Verdict.OK, f"engine {done.stdout.strip()}")
@@ -222,7 +262,9 @@ def _containers(root: Path) -> Iterator[Finding]:
     broken = [one for one in there if not one.is_well]
     for one in broken:
         found = f"{one.state} {one.health}".strip()
-        yield Finding(one.service, Verdict.FAIL, found, f"docker logs {one.name} says why; then `make up`.")
+        yield Finding(
+            one.service, Verdict.FAIL, found, f"docker logs {one.name} says why; then `make up`."
+        )
     if not there:
         yield Finding("containers", Verdict.OK, "the stack is down")
     elif not broken:

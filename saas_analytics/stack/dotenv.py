@@ -1,4 +1,4 @@
-"""Writes `.env`: made from `.env.template` where it is missing, completed where keys are missing."""
+"""Writes `.env`: makes it where it is missing, and completes it where keys are missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from saas_analytics.settings import PROJECT_ROOT, SettingsError, read_dotenv
+from saas_analytics.settings import SettingsError, read_dotenv
+from saas_analytics.settings_table import SETTINGS, Setting, entry, template
 
 MODE = 0o600
 PROJECT_NAME = "COMPOSE_PROJECT_NAME"
@@ -24,48 +25,45 @@ DAYS_OF_HISTORY = 60
 
 
 def ensure_dotenv(root: Path) -> list[str]:
-    """Make or complete `root/.env`; return what was done, in words for the user. Existing values stay as they are."""
+    """Make or complete `root/.env`; existing values stay as they are.
+
+    Returns what was done, as sentences for the user.
+    """
     path = root / ".env"
-    template = (PROJECT_ROOT / ".env.template").read_text(encoding="utf-8")
     exists = path.exists()
     known = read_dotenv(path)
     notes = []
     if exists and path.stat().st_mode & 0o077:
         path.chmod(MODE)
         notes.append(f"{path} could be read by others; its mode is now 600.")
-    made: dict[str, str] = {}
-    block: list[str] = []  # the template's lines, or those of the missing keys with their comments
-    comments: list[str] = []
-    for line in template.splitlines():
-        key, equals, value = line.partition("=")
-        if line.startswith("#") or not equals:
-            comments = [*comments, line] if line.startswith("#") else []
-            if not exists:
-                block.append(line)
-            continue
-        if key in known:
-            comments = []
-            continue
-        if not value and key in _GENERATORS:
-            value = (key == PROJECT_NAME and kept_project_name(root)) or _GENERATORS[key]()
-        made[key] = value
-        block += [*comments, f"{key}={value}"] if exists else [f"{key}={value}"]
-        comments = []
-    if not made:
+    missing = {
+        key: _new_value(root, setting) for key, setting in SETTINGS.items() if key not in known
+    }
+    if not missing:
         return notes
     if exists:
-        # A key with an empty value counts as missing, and may be there only once.
-        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _key_of(line) not in made]
-        block = [*kept, "", f"# Added on {datetime.now(UTC):%Y-%m-%d}: this version of the stack needs them.", *block]
-        notes.append(f"{path} was completed with {', '.join(made)}.")
+        # A key with an empty value counts as missing, and a key may be there only once.
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = "\n".join(line for line in lines if _key_of(line) not in missing)
+        added = "\n".join(entry(SETTINGS[key], value) for key, value in missing.items())
+        today = datetime.now(UTC).date()
+        text = f"{kept}\n\n# Added on {today}: this version of the stack needs them.\n{added}\n"
+        notes.append(f"{path} was completed with {', '.join(missing)}.")
     else:
+        text = template(missing)
         notes.append(f"Made {path} with new passwords and keys, readable by this user only.")
-    _write(path, "\n".join(block) + "\n")
+    _write(path, text)
     return notes
 
 
+def _new_value(root: Path, setting: Setting) -> str:
+    if setting.key == PROJECT_NAME and (kept := kept_project_name(root)):
+        return kept
+    return _GENERATORS[setting.key]() if setting.made else setting.default
+
+
 def keep_project_name(root: Path, name: str) -> None:
-    """Note what Compose calls the volumes of this checkout, for a `.env` that is made anew: it would be other ones."""
+    """Note the name of this checkout's volumes: a new `.env` without it would name others."""
     (root / _PROJECT_NAME_NOTE).write_text(name + "\n")
 
 
@@ -81,7 +79,9 @@ def set_value(root: Path, key: str, value: str) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     if key not in map(_key_of, lines):
         raise SettingsError(f"{path} has no line {key}=...; add it.")
-    _write(path, "\n".join(f"{key}={value}" if _key_of(line) == key else line for line in lines) + "\n")
+    _write(
+        path, "\n".join(f"{key}={value}" if _key_of(line) == key else line for line in lines) + "\n"
+    )
 
 
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -99,7 +99,9 @@ def free_port(first: int, taken: frozenset[int] = frozenset()) -> int:
     for port in range(first, 32768):
         if port not in taken and port_is_free(port):
             return port
-    raise SettingsError(f"No free port from {first} to 32767 on 127.0.0.1. Stop something that listens there.")
+    raise SettingsError(
+        f"No free port from {first} to 32767 on 127.0.0.1. Stop something that listens there."
+    )
 
 
 def _key_of(line: str) -> str:
@@ -148,5 +150,7 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     "SUPERSET_VIEWER_PASSWORD": _password,
     "SUPERSET_DB_PASSWORD": _password,
     "SUPERSET_SECRET_KEY": lambda: secrets.token_urlsafe(48),
-    "COMPANY_FOUNDED": lambda: (datetime.now(UTC).date() - timedelta(days=DAYS_OF_HISTORY)).isoformat(),
+    "COMPANY_FOUNDED": lambda: (
+        datetime.now(UTC).date() - timedelta(days=DAYS_OF_HISTORY)
+    ).isoformat(),
 }

@@ -59,6 +59,7 @@ from saas_analytics.stack.postgres import (
 )
 from saas_analytics.stack.processes import describe, end, listener, marked
 from saas_analytics.stack.production import database_elsewhere
+from saas_analytics.waiting import wait_until
 from saas_analytics.warehouse import ensure_cluster, ensure_warehouse
 
 GIGABYTE = 1024**3
@@ -75,7 +76,11 @@ def up(root: Path) -> Settings:
         for text in ensure_dotenv(root):
             note(text)
         settings = load_settings(root)
-        running = {program.name for program in supervision.programs(layout) if program.state == supervision.RUNNING}
+        running = {
+            program.name
+            for program in supervision.programs(layout)
+            if program.state == supervision.RUNNING
+        }
         if running.issuperset(ALWAYS_ON):
             _prepare_databases(settings)
             _read_models(settings)
@@ -127,7 +132,9 @@ def end_leftovers(layout: Layout) -> list[psutil.Process]:
         left.append(server)
     alive = end([process for process in left if process.is_running()], patience=10)
     if alive:
-        raise StackError(f"These processes do not end: {', '.join(map(describe, alive))}. End them: kill -9 PID.")
+        raise StackError(
+            f"These processes do not end: {', '.join(map(describe, alive))}. End them: kill -9 PID."
+        )
     return left
 
 
@@ -140,7 +147,9 @@ def stray_processes(layout: Layout) -> list[psutil.Process]:
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
     """Only one command at a time brings this stack up or down; a second one waits."""
-    with _alone(layout.run / "lock", "Another command is bringing this stack up or down; waiting for it."):
+    with _alone(
+        layout.run / "lock", "Another command is bringing this stack up or down; waiting for it."
+    ):
         yield
 
 
@@ -158,7 +167,9 @@ def _alone(path: Path, waiting: str) -> Iterator[None]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise StackError(f"{path} cannot be opened ({error.strerror}): remove it, or ask its owner to.") from None
+        raise StackError(
+            f"{path} cannot be opened ({error.strerror}): remove it, or ask its owner to."
+        ) from None
     with os.fdopen(handle, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -189,7 +200,9 @@ def _start_supervisor(layout: Layout, home: PostgresHome, settings: Settings) ->
     remove_stale_pid_file(home)
     write_passwords(settings)
     supervision.write_configuration(
-        layout, server_command(home, settings.port), None if home.account.is_us else home.account.name
+        layout,
+        server_command(home, settings.port),
+        None if home.account.is_us else home.account.name,
     )
     supervision.start_supervisord(layout, {**_inherited(), **airflow_environment(settings)})
     return settings
@@ -208,11 +221,15 @@ def settle_ports(layout: Layout, settings: Settings, keys: Collection[str] = POR
     ):
         if key not in keys:
             continue
-        if port_is_free(port) or (key == "WAREHOUSE_PORT" and database_elsewhere({"WAREHOUSE_HOST": settings.host})):
+        if port_is_free(port) or (
+            key == "WAREHOUSE_PORT" and database_elsewhere({"WAREHOUSE_HOST": settings.host})
+        ):
             continue
         taken_by = f"Port {port} is taken by {describe(listener(port))}"
         if os.environ.get(key):
-            raise StackError(f"{taken_by}, and the environment asks for it: {key}={port}. Choose another or unset it.")
+            raise StackError(
+                f"{taken_by}, and the environment asks for it: {key}={port}. Choose another or unset it."
+            )
         ports = (settings.port, settings.airflow_port, settings.superset_port, settings.docs_port)
         others = frozenset(port for port in ports if port)
         new = free_port(first, others)
@@ -237,7 +254,7 @@ def _wait_for_postgres(layout: Layout, home: PostgresHome, settings: Settings) -
                 supervision.start(layout, (POSTGRES,))
                 password_was_set = True
                 note("The data are older than .env: the server now has the passwords of .env.")
-            elif time.monotonic() > deadline or gave_up(layout, (POSTGRES,)):
+            elif time.monotonic() > deadline or has_given_up(layout, (POSTGRES,)):
                 reason = f"PostgreSQL does not accept queries: {error}"
                 raise StackError(f"{reason}\n{last_lines(layout.log(POSTGRES))}") from None
         Event().wait(0.1)
@@ -273,36 +290,53 @@ def _migrate_airflow(layout: Layout, settings: Settings) -> None:
                 stderr=subprocess.STDOUT,
             )
         if done.returncode:
-            raise StackError(f"`airflow db migrate` failed.\n{last_lines(layout.log('airflow-migrate'))}")
+            raise StackError(
+                f"`airflow db migrate` failed.\n{last_lines(layout.log('airflow-migrate'))}"
+            )
         ensure_fab_admin(settings, environment)
         note_migration(settings, version)
 
 
 def _wait_for_ports(layout: Layout, settings: Settings) -> None:
     """Until Airflow and the site have taken their ports, or will not; whether they are well is asked later."""
-    deadline = time.monotonic() + AIRFLOW_DEADLINE
     ports = [port for port in (settings.airflow_port, settings.docs_port) if port]
-    while any(map(port_is_free, ports)) and time.monotonic() < deadline and not gave_up(layout, ALWAYS_ON):
-        Event().wait(0.1)
+    wait_until(
+        lambda: not any(map(port_is_free, ports)),
+        seconds=AIRFLOW_DEADLINE,
+        interval=0.1,
+        has_failed=lambda: has_given_up(layout, ALWAYS_ON),
+    )
 
 
 def _wait_for_airflow(layout: Layout, settings: Settings) -> None:
     """Until the API says that every part is healthy and it knows the pipeline."""
     api = AirflowApi(airflow_url(settings), settings.secret("AIRFLOW_ADMIN_PASSWORD"))
-    deadline = time.monotonic() + AIRFLOW_DEADLINE
+    waiting_for = ""
     with step("Airflow is healthy and knows the pipeline") as progress:
-        while waiting_for := _not_ready(api, knows_admin=settings.knows_admin):
-            progress(f"waiting for {waiting_for}")
-            if time.monotonic() > deadline or gave_up(layout, AIRFLOW_PROGRAMS):
-                raise StackError(
-                    f"Airflow is not healthy: still waiting for {waiting_for}.\n"
-                    f"{last_lines(layout.log(_culprit(layout, waiting_for)))}\n"
-                    "Mend what they say and run `make up` again; `make down` stops what was started."
-                )
-            Event().wait(0.3)
+
+        def is_ready() -> bool:
+            nonlocal waiting_for
+            if waiting_for := _not_ready(api, knows_admin=settings.knows_admin):
+                progress(f"waiting for {waiting_for}")
+            return not waiting_for
+
+        healthy = wait_until(
+            is_ready,
+            seconds=AIRFLOW_DEADLINE,
+            interval=0.3,
+            has_failed=lambda: has_given_up(layout, AIRFLOW_PROGRAMS),
+        )
+        if not healthy:
+            raise StackError(
+                f"Airflow is not healthy: still waiting for {waiting_for}.\n"
+                f"{last_lines(layout.log(_culprit(layout, waiting_for)))}\n"
+                "Fix what they say and run `make up` again; `make down` stops what was started."
+            )
         if settings.knows_admin:
             api.warm_up()
-            api.ensure_pool(TRANSFORM_POOL, 1, "One dbt at a time: two would build under the same names")
+            api.ensure_pool(
+                TRANSFORM_POOL, 1, "One dbt at a time: two would build under the same names"
+            )
 
 
 def _not_ready(api: AirflowApi, *, knows_admin: bool) -> str:
@@ -326,12 +360,20 @@ def _culprit(layout: Layout, waiting_for: str) -> str:
     """The program whose log tells why Airflow is not ready."""
     well = (supervision.RUNNING, supervision.STARTING)
     ended = [program.name for program in supervision.programs(layout) if program.state not in well]
-    named = [name for name in AIRFLOW_PROGRAMS if name.removeprefix("airflow-") in waiting_for.replace("_", "-")]
+    named = [
+        name
+        for name in AIRFLOW_PROGRAMS
+        if name.removeprefix("airflow-") in waiting_for.replace("_", "-")
+    ]
     return (ended or named or ["airflow-dag-processor"])[0]
 
 
-def gave_up(layout: Layout, names: tuple[str, ...]) -> bool:
-    return any(program.state == "FATAL" for program in supervision.programs(layout) if program.name in names)
+def has_given_up(layout: Layout, names: tuple[str, ...]) -> bool:
+    return any(
+        program.state == "FATAL"
+        for program in supervision.programs(layout)
+        if program.name in names
+    )
 
 
 def last_lines(path: Path, count: int = 15) -> str:
@@ -345,5 +387,15 @@ def _postmaster(layout: Layout) -> psutil.Process | None:
 
 def _inherited() -> dict[str, str]:
     """The caller's environment without what belongs to another stack or another environment."""
-    foreign = ("AIRFLOW", "WAREHOUSE_", "PG", "PYTHON", "VIRTUAL_ENV", "COMPANY_", "SYNTHETIC_", "MAKE", "MFLAGS")
+    foreign = (
+        "AIRFLOW",
+        "WAREHOUSE_",
+        "PG",
+        "PYTHON",
+        "VIRTUAL_ENV",
+        "COMPANY_",
+        "SYNTHETIC_",
+        "MAKE",
+        "MFLAGS",
+    )
     return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}

@@ -23,7 +23,9 @@ _BEATS = """
 
 def main(name: str) -> int:
     if name == "api-server":
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(_API, timeout=8) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            _API, timeout=8
+        ) as answer:
             return 0 if answer.status == 200 else 1
     settings = load_settings()
     with psycopg.connect(
@@ -36,7 +38,9 @@ def main(name: str) -> int:
     ) as server:
         beats = server.execute(_BEATS, [name, socket.gethostname()]).fetchone() is not None
     if not beats:
-        print(f"{name} on {socket.gethostname()} has not told Airflow's database for 90 seconds that it is alive.")
+        print(
+            f"{name} on {socket.gethostname()} has not told Airflow's database for 90 seconds that it is alive."
+        )
     return 0 if beats else 1
 
 

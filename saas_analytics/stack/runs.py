@@ -48,7 +48,9 @@ def backfill(settings: Settings, first: date, last: date) -> bool:
     for day, run_id in failed:
         fail(f"The run for {day} failed.")
         _explain(api, run_id)
-    missing = [first + timedelta(days=n) for n in range(days) if first + timedelta(days=n) not in runs]
+    missing = [
+        first + timedelta(days=n) for n in range(days) if first + timedelta(days=n) not in runs
+    ]
     for day in missing:
         fail(f"Airflow made no run for {day}: {why_no_run(day)}.")
     return not failed and not missing
@@ -64,7 +66,9 @@ def why_no_run(day: date) -> str:
 def _api(settings: Settings) -> AirflowApi:
     api = AirflowApi(airflow_url(settings), settings.secret("AIRFLOW_ADMIN_PASSWORD"))
     if not api.knows(PIPELINE):
-        raise StackError(f"Airflow at {airflow_url(settings)} does not know {PIPELINE}: `make up` waits until it does.")
+        raise StackError(
+            f"Airflow at {airflow_url(settings)} does not know {PIPELINE}: `make up` waits until it does."
+        )
     return api
 
 
@@ -76,4 +80,7 @@ def _explain(api: AirflowApi, run_id: str) -> None:
     for task in api.tasks(PIPELINE, run_id):
         if task.state == "failed" and task.is_step:
             lines = api.task_log(PIPELINE, run_id, task)[-25:]
-            fail(f"Task {task.task_id} failed at try {task.try_number}. The end of its log:\n" + "\n".join(lines))
+            fail(
+                f"Task {task.task_id} failed at try {task.try_number}. The end of its log:\n"
+                + "\n".join(lines)
+            )

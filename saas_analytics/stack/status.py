@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
 
-from saas_analytics.console import console, login
+from saas_analytics.console import console, login, print_table
 from saas_analytics.layout import Layout
 from saas_analytics.settings import LOGINS, Settings, SettingsError, load_settings
 from saas_analytics.stack import supervision
@@ -26,14 +25,16 @@ def status(root: Path) -> bool:
         console.print("The stack is not running. `make up` starts it.")
         if layout.postgres.exists() and (stray := stray_processes(layout)):
             pids = ", ".join(str(process.pid) for process in stray)
-            console.print(f"But processes are left of it (pid {pids}); `make down` ends them, `make up` too.")
+            console.print(
+                f"But processes are left of it (pid {pids}); `make down` ends them, `make up` too."
+            )
         return False
     rows = [("process", "state", "pid", "up for", "log")]
     for program in programs:
         state = program.state.lower() + (f" ({program.remark})" if program.remark else "")
         log = str(layout.log(program.name))
         rows.append((program.name, state, str(program.pid or ""), str(program.uptime or ""), log))
-    print_columns(rows)
+    print_table(rows)
     settings = load_settings(root)
     console.print()
     print_addresses(settings)
@@ -43,17 +44,27 @@ def status(root: Path) -> bool:
 
 def print_addresses(settings: Settings) -> None:
     """Where the parts of the stack are, and how to get in."""
-    print_columns(
+    print_table(
         [
             ("Airflow", airflow_url(settings), login(settings, ADMIN, "AIRFLOW_ADMIN_PASSWORD")),
             (
                 "PostgreSQL",
                 f"postgresql://{settings.host}:{settings.port}/{settings.database}",
-                login(settings, f"{LOGINS['reporter']} (reads marts)", "WAREHOUSE_REPORTER_PASSWORD"),
+                login(
+                    settings, f"{LOGINS['reporter']} (reads marts)", "WAREHOUSE_REPORTER_PASSWORD"
+                ),
             ),
-            ("Dashboards", superset_url(settings), "`make dashboards` starts them and says who may log in"),
+            (
+                "Dashboards",
+                superset_url(settings),
+                "`make dashboards` starts them and says who may log in",
+            ),
             ("Documentation", docs_url(settings), _docs_note(settings)),
-            ("All else", str(settings.root / ".env"), "`make psql` opens a session, `make -s env` is for a shell"),
+            (
+                "All else",
+                str(settings.root / ".env"),
+                "`make psql` opens a session, `make -s env` is for a shell",
+            ),
         ]
     )
 
@@ -65,20 +76,18 @@ def print_contents(settings: Settings) -> None:
 
 def docs_url(settings: Settings) -> str:
     if settings.docs_port is None:
-        raise SettingsError(f"{settings.root / '.env'} has no DOCS_PORT: run `make up`, which adds it.")
+        raise SettingsError(
+            f"{settings.root / '.env'} has no DOCS_PORT: run `make up`, which adds it."
+        )
     return f"http://{published_on(settings)}:{settings.docs_port}"
 
 
 def _docs_note(settings: Settings) -> str:
-    return "`make docs` builds it anew" if (settings.root / "site").exists() else "`make docs` builds it"
-
-
-def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
-    """Rows with their columns aligned. Lines are never broken, so that an address can be copied."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        console.print("  ".join(cells).rstrip(), markup=False)
+    return (
+        "`make docs` builds it anew"
+        if (settings.root / "site").exists()
+        else "`make docs` builds it"
+    )
 
 
 def _contents(settings: Settings) -> str:
@@ -87,11 +96,17 @@ def _contents(settings: Settings) -> str:
             (size,) = _one(warehouse, "select pg_size_pretty(pg_database_size(current_database()))")
             if _one(warehouse, "select to_regclass('raw.loads')") == (None,):
                 return f"Database {settings.database}: {size}, nothing landed yet"
-            (newest,) = _one(warehouse, "select max(landed_on) from raw.loads where superseded_by is null")
+            (newest,) = _one(
+                warehouse, "select max(landed_on) from raw.loads where superseded_by is null"
+            )
             (missed,) = _one(warehouse, _MISSED_DAYS)
     except WarehouseError as error:
         return str(error)
-    gaps = f"\nDays between that nothing landed for (make backfill FROM=... TO=...): {missed}" if missed else ""
+    gaps = (
+        f"\nDays between that nothing landed for (make backfill FROM=... TO=...): {missed}"
+        if missed
+        else ""
+    )
     return f"Database {settings.database}: {size}, newest landed day: {newest or 'none'}{gaps}"
 
 

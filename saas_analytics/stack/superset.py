@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from threading import Event
 
 from saas_analytics.console import login, step
 from saas_analytics.layout import MARK_PROGRAM, MARK_ROOT, SUPERSET, Layout, StackError
 from saas_analytics.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from saas_analytics.stack import supervision
 from saas_analytics.stack.choice import published_on
-from saas_analytics.stack.embedded import gave_up, last_lines, locked, settle_ports, taking_ports, up
+from saas_analytics.stack.embedded import (
+    has_given_up,
+    last_lines,
+    locked,
+    settle_ports,
+    taking_ports,
+    up,
+)
+from saas_analytics.waiting import wait_until
 
 SUPERSET_DEADLINE = 120.0
 BOOTSTRAP_LOG = "superset-bootstrap"
@@ -33,13 +39,18 @@ _KEYS = ("SUPERSET_DB_PASSWORD", "SUPERSET_SECRET_KEY", "WAREHOUSE_REPORTER_PASS
 
 def superset_url(settings: Settings) -> str:
     if settings.superset_port is None:
-        raise SettingsError(f"{settings.root / '.env'} has no SUPERSET_PORT: run `make up`, which adds it.")
+        raise SettingsError(
+            f"{settings.root / '.env'} has no SUPERSET_PORT: run `make up`, which adds it."
+        )
     return f"http://{published_on(settings)}:{settings.superset_port}"
 
 
 def superset_login(settings: Settings) -> list[str]:
     """Who may log in, in words."""
-    users = {"viewer (sees dashboards)": "SUPERSET_VIEWER_PASSWORD", "admin": "SUPERSET_ADMIN_PASSWORD"}
+    users = {
+        "viewer (sees dashboards)": "SUPERSET_VIEWER_PASSWORD",
+        "admin": "SUPERSET_ADMIN_PASSWORD",
+    }
     return [login(settings, user, key) for user, key in users.items()]
 
 
@@ -63,7 +74,9 @@ def superset_environment(settings: Settings) -> dict[str, str]:
 
 def bootstrap(settings: Settings, log: Path) -> None:
     """Superset's own database, users and dashboards as this project has them. What it says goes to `log`."""
-    users = {key: settings.secret(key) for key in ("SUPERSET_ADMIN_PASSWORD", "SUPERSET_VIEWER_PASSWORD")}
+    users = {
+        key: settings.secret(key) for key in ("SUPERSET_ADMIN_PASSWORD", "SUPERSET_VIEWER_PASSWORD")
+    }
     with log.open("ab") as output:
         done = subprocess.run(
             [str(DIRECTORY / ".venv/bin/python"), "bootstrap.py"],
@@ -74,7 +87,9 @@ def bootstrap(settings: Settings, log: Path) -> None:
             stderr=subprocess.STDOUT,
         )
     if done.returncode:
-        raise StackError(f"Superset was not set up.\n{last_lines(log)}\nMend what they say, and run it again.")
+        raise StackError(
+            f"Superset was not set up.\n{last_lines(log)}\nMend what they say, and run it again."
+        )
 
 
 def dashboards(root: Path) -> Settings:
@@ -91,20 +106,30 @@ def dashboards(root: Path) -> Settings:
                 bootstrap(settings, layout.log(BOOTSTRAP_LOG))
             with step("Superset answers"):
                 supervision.start(layout, (SUPERSET,))
-                deadline = time.monotonic() + SUPERSET_DEADLINE
-                while not answers(settings):
-                    if time.monotonic() > deadline or gave_up(layout, (SUPERSET,)):
-                        raise StackError(f"Superset does not answer.\n{last_lines(layout.log(SUPERSET))}")
-                    Event().wait(0.2)
+                answered = wait_until(
+                    lambda: answers(settings),
+                    seconds=SUPERSET_DEADLINE,
+                    interval=0.2,
+                    has_failed=lambda: has_given_up(layout, (SUPERSET,)),
+                )
+                if not answered:
+                    lines = last_lines(layout.log(SUPERSET))
+                    raise StackError(f"Superset does not answer.\n{lines}")
     return settings
 
 
 def _make_environment() -> None:
     """Superset's own, as its lock file says: it needs another SQLAlchemy than Airflow."""
-    made, lock = DIRECTORY / ".venv/.synced", [DIRECTORY / name for name in ("pyproject.toml", "uv.lock")]
+    made, lock = (
+        DIRECTORY / ".venv/.synced",
+        [DIRECTORY / name for name in ("pyproject.toml", "uv.lock")],
+    )
     if made.exists() and all(made.stat().st_mtime >= path.stat().st_mtime for path in lock):
         return
-    script = [str(PROJECT_ROOT / "infrastructure/setup.sh"), str(DIRECTORY.relative_to(PROJECT_ROOT))]
+    script = [
+        str(PROJECT_ROOT / "infrastructure/setup.sh"),
+        str(DIRECTORY.relative_to(PROJECT_ROOT)),
+    ]
     with step("Superset's environment is made"):
         if subprocess.run(["sh", *script]).returncode:
             raise StackError("Superset's environment could not be made: what is above says why.")

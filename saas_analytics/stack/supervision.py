@@ -6,13 +6,11 @@ import http.client
 import os
 import subprocess
 import sys
-import time
 import xmlrpc.client
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from threading import Event
 from typing import Any
 
 import psutil
@@ -30,6 +28,7 @@ from saas_analytics.layout import (
     StackError,
     bin_directory,
 )
+from saas_analytics.waiting import wait_until
 
 AIRFLOW_COMMANDS = {
     # From a proxy on this machine it believes who asks; from others not.
@@ -71,7 +70,9 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
         },
         f"program:{POSTGRES}": {
             # An empty environment: the server's processes have no use for the passwords of others.
-            "command": _command_line(["/usr/bin/env", "-i", "LC_ALL=C", f"PATH={os.defpath}", *postgres]),
+            "command": _command_line(
+                ["/usr/bin/env", "-i", "LC_ALL=C", f"PATH={os.defpath}", *postgres]
+            ),
             "directory": "/",
             "stopsignal": "INT",  # "fast": ends sessions, writes a checkpoint
             "stopwaitsecs": "60",
@@ -79,9 +80,11 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
             **({"user": postgres_user} if postgres_user else {}),
         },
     }
-    commands = {name: [str(bin_directory() / "airflow"), *words] for name, words in AIRFLOW_COMMANDS.items()}
+    commands = {
+        name: [str(bin_directory() / "airflow"), *words] for name, words in AIRFLOW_COMMANDS.items()
+    }
     commands[SUPERSET] = [sys.executable, "-m", "saas_analytics.stack.superset"]
-    commands[DOCS] = [sys.executable, "-m", "saas_analytics.documentation.serve"]
+    commands[DOCS] = [sys.executable, "-m", "saas_analytics", "serve-docs"]
     for program, command in commands.items():
         launcher = [sys.executable, "-m", "saas_analytics.stack.launch", program]
         sections[f"program:{program}"] = {
@@ -105,7 +108,11 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
                 "stdout_logfile_maxbytes": "10MB",
                 "stdout_logfile_backups": "3",
             }
-        lines += [f"[{name}]", *(f"{key} = {_escaped(value)}" for key, value in options.items()), ""]
+        lines += [
+            f"[{name}]",
+            *(f"{key} = {_escaped(value)}" for key, value in options.items()),
+            "",
+        ]
     path = layout.run / "supervisord.conf"
     path.touch(mode=0o600)
     path.write_text("\n".join(lines))
@@ -114,7 +121,13 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
 def start_supervisord(layout: Layout, environment: Mapping[str, str]) -> None:
     """Start supervisord in a session of its own, so that a Ctrl-C in the terminal does not reach it."""
     done = subprocess.run(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(layout.run / "supervisord.conf")],
+        [
+            sys.executable,
+            "-m",
+            "supervisor.supervisord",
+            "-c",
+            str(layout.run / "supervisord.conf"),
+        ],
         cwd=layout.root,
         env={**environment, MARK_ROOT: str(layout.root)},
         stdin=subprocess.DEVNULL,
@@ -124,11 +137,9 @@ def start_supervisord(layout: Layout, environment: Mapping[str, str]) -> None:
     )
     if done.returncode:
         raise StackError(f"supervisord did not start: {(done.stderr or done.stdout).strip()}")
-    deadline = time.monotonic() + 15
-    while not is_up(layout):
-        if time.monotonic() > deadline:
-            raise StackError(f"supervisord does not answer on {layout.socket}. Its log: {layout.log('supervisord')}")
-        Event().wait(0.05)
+    if not wait_until(lambda: is_up(layout), seconds=15, interval=0.05):
+        log = layout.log("supervisord")
+        raise StackError(f"supervisord does not answer on {layout.socket}. Its log: {log}")
 
 
 def is_up(layout: Layout) -> bool:
@@ -157,7 +168,8 @@ def programs(layout: Layout) -> list[Program]:
                 if known[name]["statename"] == RUNNING
                 else None
             ),
-            remark=known[name]["spawnerr"] or (known[name]["description"] if known[name]["pid"] == 0 else ""),
+            remark=known[name]["spawnerr"]
+            or (known[name]["description"] if known[name]["pid"] == 0 else ""),
         )
         for name in PROGRAMS
         if name in known and (name != SUPERSET or known[name]["statename"] != STOPPED)
@@ -180,13 +192,15 @@ def stop(layout: Layout, names: tuple[str, ...]) -> None:
         for name in names:
             if states.get(name) in (RUNNING, STARTING, BACKOFF):
                 server.supervisor.stopProcess(name, False)
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
+    active = (RUNNING, STARTING, BACKOFF, "STOPPING")
+
+    def has_stopped() -> bool:
         states = {program.name: program.state for program in programs(layout)}
-        if not any(states.get(name) in (RUNNING, STARTING, BACKOFF, "STOPPING") for name in names):
-            return
-        Event().wait(0.1)
-    raise StackError(f"{', '.join(names)} did not stop. The log: {layout.log('supervisord')}")
+        return not any(states.get(name) in active for name in names)
+
+    if not wait_until(has_stopped, seconds=90, interval=0.1):
+        log = layout.log("supervisord")
+        raise StackError(f"{', '.join(names)} did not stop. The log: {log}")
 
 
 def shut_down(layout: Layout) -> None:
@@ -216,7 +230,9 @@ def _server(layout: Layout) -> Iterator[Any]:
     except (OSError, http.client.HTTPException) as error:
         raise StackError(f"supervisord does not answer on {layout.socket}: {error}") from error
     except xmlrpc.client.Fault as error:
-        raise StackError(f"supervisord refused: {error.faultString}. Its log: {layout.log('supervisord')}") from error
+        raise StackError(
+            f"supervisord refused: {error.faultString}. Its log: {layout.log('supervisord')}"
+        ) from error
     finally:
         transport.close()
 

@@ -17,7 +17,7 @@ from saas_analytics.quality.alerts import (
     resolve_alert,
     resolve_alerts,
 )
-from saas_analytics.quality.freshness import tell
+from saas_analytics.quality.freshness import report_stale_sources
 from saas_analytics.settings import Settings
 from tests.receivers import hook, mail_server
 
@@ -152,9 +152,9 @@ def test_each_source_that_becomes_stale_is_reported(warehouse: Settings) -> None
 
     with hook() as server:
         settings = with_slack(warehouse, server)
-        tell(settings, answers(orders=30, payments=1))
-        tell(settings, answers(orders=54, payments=30))
-        tell(settings, answers(orders=1, payments=54))
+        report_stale_sources(settings, answers(orders=30, payments=1))
+        report_stale_sources(settings, answers(orders=54, payments=30))
+        report_stale_sources(settings, answers(orders=1, payments=54))
     assert [text.splitlines()[:2] for text in server.got] == [
         ["*Failed: stale sources*", "orders landed 30 hours ago; 26 are allowed"],
         ["*Failed: stale sources*", "payments landed 30 hours ago; 26 are allowed"],

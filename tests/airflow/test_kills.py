@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import pytest
 
-from saas_analytics.landing.command import prepare
+from saas_analytics.landing.execution import prepare
 from saas_analytics.layout import Layout
 from saas_analytics.settings import Settings
 from saas_analytics.stack import supervision
@@ -75,7 +75,7 @@ def test_these_runs_leave_the_same_rows_as_undisturbed_ones(stack: Stack, killed
             "-m", "data_gen.land", "--day", str(day), environment={"WAREHOUSE_DB": "undisturbed"}
         )
     stack.run(
-        *("-m", "saas_analytics.pipeline.transform", "--quiet", "build"),
+        *("-m", "saas_analytics", "dbt", "--quiet", "build"),
         environment={"WAREHOUSE_DB": "undisturbed"},
     )
     assert contents(stack, killed.database) == contents(stack, "undisturbed")

@@ -221,7 +221,8 @@ def built_by_hand(stack: Stack, warehouse: str, days: list[date]) -> str:
             stack.run("-m", command, "--day", str(day), environment={"WAREHOUSE_DB": warehouse})
         build = (
             "-m",
-            "saas_analytics.pipeline.transform",
+            "saas_analytics",
+            "dbt",
             "--quiet",
             "build",
             "--exclude-resource-type",

@@ -12,9 +12,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from saas_analytics.landing.command import prepare
+from saas_analytics.cli import main
+from saas_analytics.landing.execution import prepare
 from saas_analytics.pipeline.transform import APPLICATION_NAME, built_by, fingerprint, record_build
-from saas_analytics.quality import freshness
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import patience, wait_until
 
@@ -27,7 +27,7 @@ RUN = ("run", "--full-refresh", "--select", MODEL)
 def start(settings: Settings, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start dbt on one model that needs no landed data, or with other arguments."""
     return subprocess.Popen(
-        [sys.executable, "-m", "saas_analytics.pipeline.transform", *(arguments or RUN)],
+        [sys.executable, "-m", "saas_analytics", "dbt", *(arguments or RUN)],
         cwd=PROJECT_ROOT,
         env={**os.environ, **settings.environment(), **environment},
         stdout=subprocess.PIPE,
@@ -168,7 +168,7 @@ def test_a_source_that_cannot_be_measured_is_not_fresh(
         server.execute("grant select (load_id, source, superseded_by) on raw.loads to transformer")
     for key, value in warehouse.environment().items():
         monkeypatch.setenv(key, value)
-    assert freshness.main([]) == 1
+    assert main(["freshness"]) == 1
     output = capsys.readouterr().err
     of_warehouse = f"the sources of warehouse {warehouse.database}"
     assert f"dbt could not measure how fresh {of_warehouse} are:" in output

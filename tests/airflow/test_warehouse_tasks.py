@@ -80,7 +80,7 @@ def task_of(tasks: ModuleType, dag_id: str, task_id: str) -> Any:
                 manifest=Path("manifest.json"),
                 skip_unchanged=dag_id == MICROBATCH,
             )
-        return tasks.Command(task_id=task_id, module="data_gen.land")
+        return tasks.Command(task_id=task_id, command="land")
 
 
 def ended(settings: Settings, run: str, **statuses: str) -> None:

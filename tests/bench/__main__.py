@@ -20,8 +20,12 @@ PARTS = ("generator", "landing", "building", "orchestration", "anomalies", "dash
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=(*PARTS, []), help="what to measure (default: all)")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "parts", nargs="*", choices=(*PARTS, []), help="what to measure (default: all)"
+    )
     results = Table("what", "measured", "beside", "ratio")
     try:
         for part in parser.parse_args(argv).parts or PARTS:

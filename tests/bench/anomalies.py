@@ -26,17 +26,23 @@ from data_gen.company.company import Company
 from data_gen.company.making import write_day
 from data_gen.company.rules import DEFAULT_RULES, rules_from
 from data_gen.company.schemas import SOURCES
+from data_gen.company.special_days import company_days
 from data_gen.faults import HOLIDAY_SHARE, Fault, inject, plan
 from saas_analytics.contracts import load_contract
 from saas_analytics.quality.anomalies import judge
 from saas_analytics.quality.daily_metrics import is_number, subject
-from saas_analytics.quality.special_days import SpecialDay, company_days
+from saas_analytics.quality.special_days import SpecialDay
 
 History = dict[str, dict[date, float]]
 Judge = Callable[[History, date, list[SpecialDay]], set[str]]
 
 TUNING = ((101, date(2026, 2, 1)), (102, date(2026, 9, 10)))  # seed and founding of a company
-TESTING = ((1, date(2026, 1, 1)), (2, date(2026, 4, 1)), (3, date(2026, 8, 20)), (4, date(2026, 10, 5)))
+TESTING = (
+    (1, date(2026, 1, 1)),
+    (2, date(2026, 4, 1)),
+    (3, date(2026, 8, 20)),
+    (4, date(2026, 10, 5)),
+)
 DAYS = 110
 FIRST_JUDGED = 45
 PLANS = 3  # plans of faults for each company
@@ -75,10 +81,17 @@ def measure() -> Iterator[tuple[str, str, str, str]]:
     beside = "z-score of 14 days"
     for name in ("precision", "recall"):
         one, other = getattr(ours, name), getattr(plain, name)
-        yield f"anomalies: {name}, {what}", f"{one:.1%}", f"{beside}: {other:.1%}", f"{one / max(other, 1e-9):.2f}x"
+        yield (
+            f"anomalies: {name}, {what}",
+            f"{one:.1%}",
+            f"{beside}: {other:.1%}",
+            f"{one / max(other, 1e-9):.2f}x",
+        )
     yield "anomalies: days to detection", f"{ours.delay:.2f}", f"{beside}: {plain.delay:.2f}", ""
     if ours.precision <= plain.precision or ours.recall <= plain.recall:
-        raise SystemExit("The detection of anomalies is not better than the z-score in both precision and recall.")
+        raise SystemExit(
+            "The detection of anomalies is not better than the z-score in both precision and recall."
+        )
 
 
 def by_history(history: History, day: date, special: list[SpecialDay]) -> set[str]:
@@ -112,7 +125,11 @@ def scores(companies: tuple[tuple[int, date], ...]) -> tuple[Score, Score]:
                 # As they are measured at the end of each day, and as they are known later, when late files have come.
                 then = _changed(clean, faulty, faults)
                 later = _changed(clean, faulty, [fault for fault in faults if fault.kind != "late"])
-                special = [SpecialDay(f.first, "holiday", HOLIDAY_SHARE) for f in faults if f.kind == "holiday"]
+                special = [
+                    SpecialDay(f.first, "holiday", HOLIDAY_SHARE)
+                    for f in faults
+                    if f.kind == "holiday"
+                ]
                 special += company_days(founded, days[0], days[-1])
                 for score, method in ((ours, by_history), (plain, by_z_score)):
                     _count(score, method, then, later, special, faults, days[FIRST_JUDGED:])
@@ -236,7 +253,9 @@ def _kpis(tables: dict[str, pl.DataFrame]) -> dict[str, float]:
     sold = items.join(orders, "order_id", "semi")
     sales = orders.join(items, "order_id", "semi")
     gross = float((sold["unit_price"] * sold["quantity"]).sum())
-    discounts = float(sold["discount_amount"].sum()) + float(sales["discount_amount"].cast(pl.Float64).sum())
+    discounts = float(sold["discount_amount"].sum()) + float(
+        sales["discount_amount"].cast(pl.Float64).sum()
+    )
     return {
         "kpi.total_events": events.height,
         "kpi.dau": events["user_id"].n_unique(),
@@ -249,7 +268,9 @@ def _kpis(tables: dict[str, pl.DataFrame]) -> dict[str, float]:
 
 if __name__ == "__main__":
     for name, score in zip(("this project", "z-score"), scores(TUNING), strict=True):
-        print(f"{name}: precision {score.precision:.1%}, recall {score.recall:.1%}, days {score.delay:.2f}")
+        print(
+            f"{name}: precision {score.precision:.1%}, recall {score.recall:.1%}, days {score.delay:.2f}"
+        )
         for kind, number in sorted(score.faults.items()):
             print(f"  {kind:12} {score.found[kind]:3d} of {number}")
     sys.exit()

@@ -87,7 +87,13 @@ def measure() -> list[tuple[str, str, str, str]]:
     """What was measured, the result, what stands beside it, and the ratio."""
     with tempfile.TemporaryDirectory(prefix="bench-building-") as place, running_server() as server:
         zone = Path(place) / "raw"
-        short = replace(server, database="short", landing_zone=zone, company_scale=SCALE, company_founded=FOUNDED)
+        short = replace(
+            server,
+            database="short",
+            landing_zone=zone,
+            company_scale=SCALE,
+            company_founded=FOUNDED,
+        )
         long = replace(short, database="long")
         _run(short, "data_gen/generate.py", "--day", str(FOUNDED), "--days", str(DAYS))
         after_few, after_many = _days_after([(short, SHORT), (long, DAYS - WARMING - MEASURED)])
@@ -101,7 +107,9 @@ def measure() -> list[tuple[str, str, str, str]]:
     day = f"build of one more day, of {events:,.0f} events, after {DAYS - WARMING - MEASURED} days"
     return [
         _compared(day, after_many.wall, f"after {SHORT} days", after_few.wall),
-        _compared("its CPU, PostgreSQL's and dbt's", after_many.cpu, f"after {SHORT} days", after_few.cpu),
+        _compared(
+            "its CPU, PostgreSQL's and dbt's", after_many.cpu, f"after {SHORT} days", after_few.cpu
+        ),
         _compared(day, after_many.wall, "full refresh", full.wall),
         _compared("its CPU, PostgreSQL's and dbt's", after_many.cpu, "full refresh", full.cpu),
         _compared(
@@ -111,7 +119,9 @@ def measure() -> list[tuple[str, str, str, str]]:
             full.wall - nothing.wall,
         ),
         _compared("dbt's own CPU in it", after_many.dbt_cpu, "build of nothing", nothing.dbt_cpu),
-        _compared("all tests of the data", many_tested.wall, f"after {SHORT} days", few_tested.wall),
+        _compared(
+            "all tests of the data", many_tested.wall, f"after {SHORT} days", few_tested.wall
+        ),
         (
             f"slowest query of a dashboard: {slowest[1]}",
             f"{slowest[0]:.1f} ms",
@@ -162,7 +172,10 @@ def _tell_growth(after_few: dict[str, float], after_many: dict[str, float], most
     grown = sorted(after_many, key=lambda node: after_few.get(node, 0.0) - after_many[node])[:most]
     for node in grown:
         few, many = after_few.get(node, 0.0), after_many[node]
-        print(f"  {node.split('.')[-1]}: {few:.2f} s after few days, {many:.2f} s after many", file=sys.stderr)
+        print(
+            f"  {node.split('.')[-1]}: {few:.2f} s after few days, {many:.2f} s after many",
+            file=sys.stderr,
+        )
 
 
 def _land(settings: Settings, position: int, days: int) -> None:
@@ -183,12 +196,17 @@ def _test(settings: Settings) -> Cost:
 def _dbt(settings: Settings, *command: str) -> Cost:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     server_before, started = _server_cpu(settings), time.perf_counter()
-    _run(settings, "-m", "saas_analytics.pipeline.transform", "--quiet", *command)
+    _run(settings, "-m", "saas_analytics", "dbt", "--quiet", *command)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     dbt = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     cost = Cost(wall, dbt, _server_cpu(settings) - server_before)
-    told = f"{command[0]} of {settings.database}" + (", a full refresh" if "--full-refresh" in command else "")
-    print(f"  {told}: {wall:.1f} s, CPU {dbt:.1f} s of dbt, {cost.server_cpu:.1f} s of PostgreSQL", file=sys.stderr)
+    told = f"{command[0]} of {settings.database}" + (
+        ", a full refresh" if "--full-refresh" in command else ""
+    )
+    print(
+        f"  {told}: {wall:.1f} s, CPU {dbt:.1f} s of dbt, {cost.server_cpu:.1f} s of PostgreSQL",
+        file=sys.stderr,
+    )
     return cost
 
 
@@ -226,6 +244,10 @@ def _events_a_day(settings: Settings) -> float:
 def _run(settings: Settings, *arguments: str) -> None:
     environment = {**os.environ, **settings.environment()}
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        raise SystemExit(
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )

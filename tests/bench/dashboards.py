@@ -33,7 +33,10 @@ def measure() -> list[tuple[str, str, str, str]]:
     """What was measured, the result, what stands beside it, and the ratio."""
     if find_chromium() is None:
         return [("dashboards", "not measured", "no Chromium here: apt-get install chromium", "")]
-    with tempfile.TemporaryDirectory(prefix="bench-dashboards-") as place, running_server() as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-dashboards-") as place,
+        running_server() as server,
+    ):
         settings = replace(
             server,
             root=Path(place),
@@ -62,9 +65,14 @@ def opening_times(superset: Superset) -> list[tuple[str, str, str, str]]:
                 open_dashboard(page, superset.url, slug)
                 times[slug].append(time.monotonic() - started)
                 if failed := troubles(page):
-                    raise SystemExit(f"{slug} was not measured, as charts of it are not drawn: {failed}")
+                    raise SystemExit(
+                        f"{slug} was not measured, as charts of it are not drawn: {failed}"
+                    )
     for slug in ASSETS.dashboards:
-        print(f"  {slug}: first {median(first[slug]):.1f} s, warm {median(warm[slug]):.1f} s", file=sys.stderr)
+        print(
+            f"  {slug}: first {median(first[slug]):.1f} s, warm {median(warm[slug]):.1f} s",
+            file=sys.stderr,
+        )
     rows = []
     for text, times, limit in (("first", first, FIRST_LIMIT), ("warm", warm, WARM_LIMIT)):
         seconds, slug = max((median(each), slug) for slug, each in times.items())

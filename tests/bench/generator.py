@@ -24,7 +24,9 @@ def measure() -> list[tuple[str, str, str, str]]:
     naive_events(faker_rows)
     naive = faker_rows / (time.process_time() - started)
     with tempfile.TemporaryDirectory(prefix="generator-bench-") as modules:
-        run(OLD, "0.01", modules)  # compiles the modules: what is measured is any run but the very first
+        run(
+            OLD, "0.01", modules
+        )  # compiles the modules: what is measured is any run but the very first
         year = median_of(OLD, "12", modules)
         first = median_of(YOUNG, equal_scale(year[3], modules), modules)
         million = median_of(OLD, "28", modules)
@@ -88,9 +90,15 @@ def run(founded: date, scale: str, modules: str) -> Measured:
             "--out",
             place,
         ]
-        environment = {**os.environ, "COMPANY_FOUNDED": str(founded), "PYTHONPYCACHEPREFIX": modules}
+        environment = {
+            **os.environ,
+            "COMPANY_FOUNDED": str(founded),
+            "PYTHONPYCACHEPREFIX": modules,
+        }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         lines = process.stdout.read().splitlines()
         _, status, used = os.wait4(process.pid, 0)

@@ -98,14 +98,18 @@ def _measure(rows: int, rounds: int) -> list[_Result]:
         ensure_warehouse(settings)
         files = _write_files(settings.landing_zone, rows)
         events, users = files["JSON Lines"], files["CSV"]
-        samples = [_write_sample(one, Path(place) / f"sample{one.suffix}") for one in (events, users)]
+        samples = [
+            _write_sample(one, Path(place) / f"sample{one.suffix}") for one in (events, users)
+        ]
         _land(settings, DAY - timedelta(days=1))  # makes the tables
         copies: list[float] = []
         landings: dict[str, list[_Landing]] = {name: [] for name in files}
         by_pandas: list[list[float]] = [[], []]
         for number in range(rounds):
             copies.append(_copy_by_server(settings, events))
-            for name in files if number == 0 else ("JSON Lines", "CSV"):  # the others are for their memory
+            for name in (
+                files if number == 0 else ("JSON Lines", "CSV")
+            ):  # the others are for their memory
                 landings[name].append(_land(settings, _day_of(files[name])))
             for sample, times in zip(samples, by_pandas, strict=True):
                 times.append(_by_pandas(settings, sample))
@@ -120,21 +124,41 @@ def _measure(rows: int, rounds: int) -> list[_Result]:
     beside_copy = f"COPY by the server: {server_copy:.2f} s"
     ratio = load / server_copy
     results = [
-        _Result(f"landing {rows:,} events ({size:,.0f} MB)", f"{load:.2f} s", beside_copy, ratio, ratio <= BESIDE_COPY),
         _Result(
-            "the whole command, with the start of Python", f"{json_lines:.2f} s", beside_copy, json_lines / server_copy
+            f"landing {rows:,} events ({size:,.0f} MB)",
+            f"{load:.2f} s",
+            beside_copy,
+            ratio,
+            ratio <= BESIDE_COPY,
+        ),
+        _Result(
+            "the whole command, with the start of Python",
+            f"{json_lines:.2f} s",
+            beside_copy,
+            json_lines / server_copy,
         ),
     ]
-    for name, reader, rate in (("JSON Lines", "read_json", theirs[0]), ("CSV", "read_csv", theirs[1])):
+    for name, reader, rate in (
+        ("JSON Lines", "read_json", theirs[0]),
+        ("CSV", "read_csv", theirs[1]),
+    ):
         ours = rows / whole[name]
         what = f"landing {rows:,} {files[name].stem} ({name}), rows a second"
         beside = f"pandas {reader} and to_sql of {PANDAS_ROWS:,}: {rate:,.0f}"
-        results.append(_Result(what, f"{ours:,.0f}", beside, ours / rate, ours / rate >= BESIDE_PANDAS))
+        results.append(
+            _Result(what, f"{ours:,.0f}", beside, ours / rate, ours / rate >= BESIDE_PANDAS)
+        )
     for name, one in broken.items():
         ratio = one.seconds / whole[name]
         beside = f"without: {whole[name]:.2f} s"
         results.append(
-            _Result(f"{name} with one broken line", f"{one.seconds:.2f} s", beside, ratio, ratio <= WITH_BROKEN_LINE)
+            _Result(
+                f"{name} with one broken line",
+                f"{one.seconds:.2f} s",
+                beside,
+                ratio,
+                ratio <= WITH_BROKEN_LINE,
+            )
         )
     for name, several in landings.items():
         peak = max(landing.peak for landing in several)
@@ -155,8 +179,13 @@ class _Landing:
 def _write_files(zone: Path, rows: int) -> dict[str, Path]:
     """A file of each kind, each on a day of its own."""
     names = ["events.jsonl", "users.csv", "users.csv.gz", "subscriptions.json", "orders.parquet"]
-    days = (zone / name.partition(".")[0] / f"dt={DAY + timedelta(days=after)}" for after, name in enumerate(names))
-    events, users, packed, array, parquet = (day / name for day, name in zip(days, names, strict=True))
+    days = (
+        zone / name.partition(".")[0] / f"dt={DAY + timedelta(days=after)}"
+        for after, name in enumerate(names)
+    )
+    events, users, packed, array, parquet = (
+        day / name for day, name in zip(days, names, strict=True)
+    )
     for path in (events, users, packed, array, parquet):
         path.parent.mkdir(parents=True)
     _write_events(events, rows)
@@ -196,14 +225,20 @@ def _write_events(path: Path, rows: int) -> Path:
             kind = chance.choice(("page_view", "click", "feature_used"))
             clock = (chance.randrange(24), chance.randrange(60), chance.randrange(60))
             user, page, took = chance.randrange(50_000), number % 50, chance.randrange(5_000)
-            stream.write(event.format(chance.getrandbits(128), user, kind, *clock, number // 7, number % 9, page, took))
+            stream.write(
+                event.format(
+                    chance.getrandbits(128), user, kind, *clock, number // 7, number % 9, page, took
+                )
+            )
     path.chmod(0o644)
     return path
 
 
 def _write_users(path: Path, rows: int) -> Path:
     with path.open("w") as stream:
-        stream.write("user_id,updated_at,customer_id,email,full_name,phone,country,role,signed_up_at\n")
+        stream.write(
+            "user_id,updated_at,customer_id,email,full_name,phone,country,role,signed_up_at\n"
+        )
         for number in range(rows):
             person = f"u{number:07d},2026-01-06T10:00:{number % 60:02d}Z,c{number // 9:06d},u{number}@example.org"
             stream.write(
@@ -241,17 +276,25 @@ def _copy_by_server(settings: Settings, file: Path) -> float:
 def _land(settings: Settings, day: date) -> _Landing:
     """What land.py costs, as a process of its own."""
     command = [sys.executable, "data_gen/land.py", "--day", str(day), "--json"]
-    environment = {**os.environ, **settings.environment(), "PYTHONPYCACHEPREFIX": str(settings.landing_zone.parent)}
+    environment = {
+        **os.environ,
+        **settings.environment(),
+        "PYTHONPYCACHEPREFIX": str(settings.landing_zone.parent),
+    }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed Python has its modules compiled
     started = time.perf_counter()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
-        process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=output, stderr=messages)
+        process = subprocess.Popen(
+            command, cwd=PROJECT_ROOT, env=environment, stdout=output, stderr=messages
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             messages.seek(0)
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{messages.read().decode()}")
+            raise SystemExit(
+                f"{' '.join(command)} ended with {process.returncode}:\n{messages.read().decode()}"
+            )
         output.seek(0)
         load = sum(outcome["seconds"] for outcome in json.loads(output.read())["outcomes"])
     return _Landing(seconds, load, usage.ru_maxrss / 1024)
@@ -293,7 +336,9 @@ def _forget(settings: Settings) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.landing", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.landing", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args(argv)

@@ -31,10 +31,10 @@ DAY = datetime.now(UTC).date() - timedelta(days=1)
 BY_HAND = (
     ("data_gen/generate.py", "--day", str(DAY)),
     ("data_gen/land.py", "--day", str(DAY)),
-    ("-m", "saas_analytics.quality.freshness"),
-    ("-m", "saas_analytics.pipeline.transform", "build", "--exclude-resource-type", "unit_test"),
-    ("-m", "saas_analytics.quality.quality_report", "--day", str(DAY)),
-    ("-m", "saas_analytics.pipeline.publish", "--day", str(DAY)),
+    ("-m", "saas_analytics", "freshness"),
+    ("-m", "saas_analytics", "dbt", "build", "--exclude-resource-type", "unit_test"),
+    ("-m", "saas_analytics", "quality-report", "--day", str(DAY)),
+    ("-m", "saas_analytics", "publish", "--day", str(DAY)),
 )
 COSMOS = "cosmos_watcher"
 # Airflow reads no file without the words airflow and DAG in it: the second line is for that.
@@ -87,20 +87,34 @@ def measure(times: int = 3, idle_seconds: int = 60) -> list[tuple[str, str, str,
     """What was measured, the result, what stands beside it, and the ratio."""
     with new_stack() as stack:
         layout = Layout(stack.root)
-        api = AirflowApi(airflow_url(stack.settings), stack.settings.secret("AIRFLOW_ADMIN_PASSWORD"))
+        api = AirflowApi(
+            airflow_url(stack.settings), stack.settings.secret("AIRFLOW_ADMIN_PASSWORD")
+        )
         _in_airflow(api, layout)
         _by_hand(stack, layout)
         rounds = [(_in_airflow(api, layout), _by_hand(stack, layout)) for _ in range(times)]
-        imports = float(stack.run("-c", _IMPORT, environment=shell_environment(stack.settings)).stdout.split()[-1])
+        imports = float(
+            stack.run("-c", _IMPORT, environment=shell_environment(stack.settings)).stdout.split()[
+                -1
+            ]
+        )
         idle = _cpu(layout)
-        time.sleep(idle_seconds)  # nothing is waited for: what the stack does in this time is what is measured
+        time.sleep(
+            idle_seconds
+        )  # nothing is waited for: what the stack does in this time is what is measured
         idle_share = (_cpu(layout) - idle) / idle_seconds
         whole, build = ([part[index] for part, _ in rounds] for index in (0, 1))
         hand, dbt = ([part[index] for _, part in rounds] for index in (0, 1))
         cosmos = _in_cosmos(stack, api, layout, times, dbt)
     return [
         _row("pipeline, trigger to end: wall", whole, "its commands by hand", hand, "wall"),
-        _row("pipeline, trigger to end: CPU, Airflow and all", whole, "its commands by hand", hand, "cpu"),
+        _row(
+            "pipeline, trigger to end: CPU, Airflow and all",
+            whole,
+            "its commands by hand",
+            hand,
+            "cpu",
+        ),
         _row("task dbt_build: wall", build, "dbt build by hand", dbt, "wall"),
         *cosmos,
         ("DAG files, import: CPU", f"{imports:.2f} s", "", ""),
@@ -108,7 +122,9 @@ def measure(times: int = 3, idle_seconds: int = 60) -> list[tuple[str, str, str,
     ]
 
 
-def _row(what: str, measured: list[Cost], beside: str, other: list[Cost], kind: str) -> tuple[str, str, str, str]:
+def _row(
+    what: str, measured: list[Cost], beside: str, other: list[Cost], kind: str
+) -> tuple[str, str, str, str]:
     ours, theirs = (median(getattr(cost, kind) for cost in costs) for costs in (measured, other))
     return what, f"{ours:.1f} s", f"{beside}: {theirs:.1f} s", f"{ours / theirs:.2f}x"
 
@@ -139,7 +155,9 @@ def _in_cosmos(
         _wait_for_cosmos(api)
         for number in range(times + 1):
             with _costs(layout) as cost:
-                run_id = api.call("POST", f"/api/v2/dags/{COSMOS}/dagRuns", {"logical_date": None})["dag_run_id"]
+                run_id = api.call("POST", f"/api/v2/dags/{COSMOS}/dagRuns", {"logical_date": None})[
+                    "dag_run_id"
+                ]
                 is_good = api.wait(COSMOS, run_id, lambda text: None, seconds=1800)
             if number:
                 (succeeded if is_good else failed).append(cost)
@@ -149,10 +167,20 @@ def _in_cosmos(
         print(f"Cosmos was not measured further: {error}", file=sys.stderr)
     rows = []
     if succeeded:
-        rows.append(_row("cosmos, watcher mode, dbt alone: wall", succeeded, "dbt build by hand", dbt, "wall"))
+        rows.append(
+            _row(
+                "cosmos, watcher mode, dbt alone: wall", succeeded, "dbt build by hand", dbt, "wall"
+            )
+        )
     if failed or not succeeded:
-        how_long = f"the median of them after {median(cost.wall for cost in failed):.1f} s" if failed else ""
-        rows.append((f"cosmos, watcher mode: {len(failed)} of {times} runs failed", how_long, "", ""))
+        how_long = (
+            f"the median of them after {median(cost.wall for cost in failed):.1f} s"
+            if failed
+            else ""
+        )
+        rows.append(
+            (f"cosmos, watcher mode: {len(failed)} of {times} runs failed", how_long, "", "")
+        )
     return rows
 
 
@@ -200,7 +228,9 @@ def _cpu(layout: Layout) -> float:
         process = psutil.Process(program.pid)
         for each in (process, *process.children(recursive=True)):
             try:
-                used += sum(each.cpu_times()[:4])  # its own, and those of its children that have ended
+                used += sum(
+                    each.cpu_times()[:4]
+                )  # its own, and those of its children that have ended
             except psutil.NoSuchProcess:
                 continue
     return used

@@ -27,10 +27,18 @@ _BASE_IMAGES = {
 def _images() -> None:
     """The two images that the stack's own is made from: here, or to be had."""
     if not engine_answers():
-        pytest.fail("no Docker engine answers, or Compose is not installed: start it, or leave these tests out")
+        pytest.fail(
+            "no Docker engine answers, or Compose is not installed: start it, or leave these tests out"
+        )
     for image in _BASE_IMAGES.values():
-        there = subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
-        if not there and subprocess.run(["docker", "pull", "--quiet", image], capture_output=True).returncode:
+        there = (
+            subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode
+            == 0
+        )
+        if (
+            not there
+            and subprocess.run(["docker", "pull", "--quiet", image], capture_output=True).returncode
+        ):
             pytest.fail(f"the image {image} is not here, and no registry gives it")
 
 

@@ -30,20 +30,32 @@ from tests.warehouse.conftest import Build, built_tables, land_days, rows_of
 pytestmark = [pytest.mark.compose]
 
 SERVICES = (
-    *("postgres", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
+    *(
+        "postgres",
+        "airflow-api-server",
+        "airflow-scheduler",
+        "airflow-dag-processor",
+        "airflow-triggerer",
+    ),
     *("superset", "docs"),
 )
 DAYS = 4  # landed by hand; the pipeline runs for the day after them
 # Numbers of loads follow the order in which threads finish.
 LOAD = frozenset({"_load_id"})
-urlopen = urllib.request.build_opener(urllib.request.ProxyHandler({})).open  # no proxy stands before this machine
+urlopen = urllib.request.build_opener(
+    urllib.request.ProxyHandler({})
+).open  # no proxy stands before this machine
 
 
 def inspected(stack: Stack) -> dict[str, dict[str, Any]]:
     """What the engine says of each container of the stack, by service."""
     label = f"label=com.docker.compose.project={project_name(stack.root)}"
-    listed = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True)
-    found = json.loads(subprocess.run(["docker", "inspect", *listed.stdout.split()], capture_output=True).stdout)
+    listed = subprocess.run(
+        ["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True
+    )
+    found = json.loads(
+        subprocess.run(["docker", "inspect", *listed.stdout.split()], capture_output=True).stdout
+    )
     return {entry["Config"]["Labels"]["com.docker.compose.service"]: entry for entry in found}
 
 
@@ -64,11 +76,19 @@ def wait_for(stack: Stack, service: str, other_than: str) -> None:
     """Until the service has another process than `other_than` and every container is healthy."""
     deadline = time.monotonic() + 300
     while True:
-        states = {name: entry["State"] for name, entry in inspected(stack).items() if name not in SET_UP}
-        waiting = [name for name, state in states.items() if state.get("Health", {}).get("Status") != "healthy"]
+        states = {
+            name: entry["State"] for name, entry in inspected(stack).items() if name not in SET_UP
+        }
+        waiting = [
+            name
+            for name, state in states.items()
+            if state.get("Health", {}).get("Status") != "healthy"
+        ]
         if not waiting and states[service]["StartedAt"] != other_than:
             return
-        assert time.monotonic() < deadline, f"not healthy 300 s after {service} was killed: {waiting or service}"
+        assert time.monotonic() < deadline, (
+            f"not healthy 300 s after {service} was killed: {waiting or service}"
+        )
         Event().wait(1)
 
 
@@ -86,11 +106,15 @@ def test_every_container_is_confined(containers: Stack) -> None:
         assert not any(mount["Source"] == "/var/run/docker.sock" for mount in entry["Mounts"]), name
 
 
-def test_what_runs_in_a_container_is_not_root_and_writes_only_where_it_must(containers: Stack) -> None:
+def test_what_runs_in_a_container_is_not_root_and_writes_only_where_it_must(
+    containers: Stack,
+) -> None:
     for name, entry in inspected(containers).items():
         if name in SET_UP:
             continue
-        script = "id -u; touch /app/x /x /usr/x 2>/dev/null && echo written; grep CapEff /proc/1/status"
+        script = (
+            "id -u; touch /app/x /x /usr/x 2>/dev/null && echo written; grep CapEff /proc/1/status"
+        )
         said = subprocess.run(
             ["docker", "exec", entry["Id"], "sh", "-c", script], capture_output=True, text=True
         ).stdout
@@ -102,7 +126,11 @@ def test_what_runs_in_a_container_is_not_root_and_writes_only_where_it_must(cont
 def test_nothing_is_published_but_on_this_machine(containers: Stack) -> None:
     settings = containers.settings
     published = {
-        name: [(port["HostIp"], int(port["HostPort"])) for ports in bindings.values() for port in ports or ()]
+        name: [
+            (port["HostIp"], int(port["HostPort"]))
+            for ports in bindings.values()
+            for port in ports or ()
+        ]
         for name, entry in inspected(containers).items()
         if (bindings := entry["NetworkSettings"]["Ports"])
     }
@@ -117,7 +145,9 @@ def test_nothing_is_published_but_on_this_machine(containers: Stack) -> None:
 def test_only_what_needs_the_database_reaches_it(containers: Stack) -> None:
     project = project_name(containers.root)
     found = {
-        name: {network.removeprefix(f"{project}_") for network in entry["NetworkSettings"]["Networks"]}
+        name: {
+            network.removeprefix(f"{project}_") for network in entry["NetworkSettings"]["Networks"]
+        }
         for name, entry in inspected(containers).items()
     }
     assert found.pop("docs") == {"web"}
@@ -127,12 +157,28 @@ def test_only_what_needs_the_database_reaches_it(containers: Stack) -> None:
 
 def test_no_secret_is_in_the_image(containers: Stack) -> None:
     image = inspected(containers)["airflow-scheduler"]["Image"]
-    told = subprocess.run(["docker", "history", "--no-trunc", image], capture_output=True, text=True).stdout
-    told += subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True).stdout
-    files = ["docker", "run", "--rm", "--entrypoint", "ls", image, "-a", "/app", "/app/infrastructure"]
+    told = subprocess.run(
+        ["docker", "history", "--no-trunc", image], capture_output=True, text=True
+    ).stdout
+    told += subprocess.run(
+        ["docker", "image", "inspect", image], capture_output=True, text=True
+    ).stdout
+    files = [
+        "docker",
+        "run",
+        "--rm",
+        "--entrypoint",
+        "ls",
+        image,
+        "-a",
+        "/app",
+        "/app/infrastructure",
+    ]
     listed = subprocess.run(files, capture_output=True, text=True).stdout.split()
     values = containers.settings.environment().items()
-    assert not any(value in told for key, value in values if key.endswith(("_PASSWORD", "_KEY", "_SECRET")))
+    assert not any(
+        value in told for key, value in values if key.endswith(("_PASSWORD", "_KEY", "_SECRET"))
+    )
     assert ".env.template" in listed and ".env" not in listed and ".git" not in listed
 
 
@@ -170,7 +216,9 @@ def test_the_marts_are_those_of_a_stack_without_containers(
     [
         pytest.param(("status",), "airflow-triggerer", id="status"),
         pytest.param(("status",), "newest landed day", id="what is in the warehouse"),
-        pytest.param(("psql", "--sql", "select count(*) as n from marts.mrr"), "(1 row)", id="psql"),
+        pytest.param(
+            ("psql", "--sql", "select count(*) as n from marts.mrr"), "(1 row)", id="psql"
+        ),
         pytest.param(("env",), "export WAREHOUSE_PORT", id="env"),
         pytest.param(("doctor",), "are well", id="doctor"),
         pytest.param(("kpis",), "The newest KPIs", id="kpis"),
@@ -190,7 +238,9 @@ def test_the_site_that_is_built_is_served(containers: Stack) -> None:
 
 def test_a_backfill(containers: Stack) -> None:
     first = founded(containers) + timedelta(days=DAYS + 1)
-    done = containers.local("backfill", "--from", str(first), "--to", str(first + timedelta(days=1)))
+    done = containers.local(
+        "backfill", "--from", str(first), "--to", str(first + timedelta(days=1))
+    )
     assert done.stdout.count("success") >= 2
 
 
@@ -199,7 +249,10 @@ def test_down_and_up_keep_the_data(containers: Stack) -> None:
     containers.local("down")
     assert (
         subprocess.run(
-            [*compose_program(), "ps", "--quiet"], cwd=containers.root, capture_output=True, text=True
+            [*compose_program(), "ps", "--quiet"],
+            cwd=containers.root,
+            capture_output=True,
+            text=True,
         ).stdout.split()
         == []
     )
@@ -214,11 +267,15 @@ def test_down_and_up_keep_the_data(containers: Stack) -> None:
 @pytest.mark.parametrize(
     "service",
     [
-        service if service in ("postgres", "airflow-scheduler") else pytest.param(service, marks=pytest.mark.long)
+        service
+        if service in ("postgres", "airflow-scheduler")
+        else pytest.param(service, marks=pytest.mark.long)
         for service in SERVICES
     ],
 )
-def test_a_killed_container_comes_back_and_the_next_run_is_green(containers: Stack, service: str) -> None:
+def test_a_killed_container_comes_back_and_the_next_run_is_green(
+    containers: Stack, service: str
+) -> None:
     before = inspected(containers)[service]
     # `docker kill` would count as a wish that it stays down. The first process is the engine's, its child the program.
     script = "kill -9 $(cat /proc/1/task/1/children)"
@@ -233,8 +290,13 @@ def test_a_killed_container_comes_back_and_the_next_run_is_green(containers: Sta
 @pytest.fixture
 def database_elsewhere(containers: Stack, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The settings of a stack whose PostgreSQL is one that no stack started, and that only TLS reaches."""
-    gateway = ["--format", "{{(index .IPAM.Config 0).Gateway}}"]  # an address of this machine that containers reach
-    asked = subprocess.run(["docker", "network", "inspect", "bridge", *gateway], capture_output=True, text=True)
+    gateway = [
+        "--format",
+        "{{(index .IPAM.Config 0).Gateway}}",
+    ]  # an address of this machine that containers reach
+    asked = subprocess.run(
+        ["docker", "network", "inspect", "bridge", *gateway], capture_output=True, text=True
+    )
     address = asked.stdout.strip()
     pem = certificate(tmp_path, address)
     with running_server() as server, tls_front(pem, server.port, address) as port:
@@ -256,7 +318,9 @@ def test_a_second_checkout_goes_to_production_beside_the_first(
         try:
             set_value(other.root, "AIRFLOW_AUTH_MANAGER", "there.is.none")
             told = other.local("up", check=False)
-            assert told.returncode == 1 and f"docker logs {project_name(other.root)}" in told.stderr, told.stderr
+            assert (
+                told.returncode == 1 and f"docker logs {project_name(other.root)}" in told.stderr
+            ), told.stderr
             assert "airflow-api-server" in told.stderr and "there.is.none" in told.stderr
             assert project_name(other.root) != project_name(containers.root)
             assert {other.settings.port, other.settings.airflow_port}.isdisjoint(
@@ -274,7 +338,11 @@ def test_a_second_checkout_goes_to_production_beside_the_first(
             }.items():
                 set_value(other.root, key, value)
             deployed = subprocess.run(
-                ["./deploy.sh", "prod"], cwd=other.root, env=other.environment, capture_output=True, text=True
+                ["./deploy.sh", "prod"],
+                cwd=other.root,
+                env=other.environment,
+                capture_output=True,
+                text=True,
             )
             assert deployed.returncode == 0, f"{deployed.stdout}\n{deployed.stderr}"
             assert set(inspected(other)) == set(first) - {"postgres", *SET_UP}

@@ -47,7 +47,7 @@ def built_stack(stack: Stack) -> Stack:
     for command in ("generate", "land"):
         stack.local(command, "--day", str(first), "--days", str(DAYS))
     kinds = ("--resource-type", "model", "--resource-type", "seed")
-    stack.run("-m", "saas_analytics.pipeline.transform", "--quiet", "build", *kinds)
+    stack.run("-m", "saas_analytics", "dbt", "--quiet", "build", *kinds)
     return stack
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from saas_analytics.contracts import SOURCES, load_contract
-from saas_analytics.landing.command import prepare
+from saas_analytics.landing.execution import prepare
 from saas_analytics.landing.external import land_file
 from saas_analytics.landing.mapping import load_mappings
 from saas_analytics.landing.outcome import Outcome
@@ -25,8 +25,10 @@ from tests.waiting import patience
 
 DAY = date(2026, 1, 5)
 DATA = PROJECT_ROOT / "tests" / "data"
-MAPPINGS = PROJECT_ROOT / "data_gen" / "mappings"
-LONG = os.environ.get("LONG") == "1"  # the numbers that the promise names; otherwise fewer of the same
+MAPPINGS = PROJECT_ROOT / "saas_analytics/landing/mappings"
+LONG = (
+    os.environ.get("LONG") == "1"
+)  # the numbers that the promise names; otherwise fewer of the same
 
 
 def deliver(settings: Settings, name: str, content: bytes, day: date = DAY) -> Path:
@@ -50,7 +52,13 @@ def land(settings: Settings, source: str, day: date = DAY) -> Outcome:
 
 
 def land_foreign(
-    settings: Settings, mapping: Path, path: Path, day: date = DAY, *, new: bool = False, keep: bool = False
+    settings: Settings,
+    mapping: Path,
+    path: Path,
+    day: date = DAY,
+    *,
+    new: bool = False,
+    keep: bool = False,
 ) -> list[Outcome]:
     """Land a foreign file, in this process."""
     prepare(settings)

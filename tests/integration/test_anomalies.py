@@ -54,18 +54,29 @@ def test_faults_are_found_kept_and_told_once(warehouse: Settings, zone: Path) ->
         )
     found = {anomaly.metric for anomaly in find_anomalies(warehouse, LATE)}
     assert found == {"rows.events", "empty.orders.shipping_country"}
-    first = kept(warehouse, "select day, metric, value, expected, lower, upper, score, reason from quality.anomalies")
+    first = kept(
+        warehouse,
+        "select day, metric, value, expected, lower, upper, score, reason from quality.anomalies",
+    )
     assert {row[1] for row in first if row[0] == LATE} == found
     find_anomalies(warehouse, LATE)
-    again = kept(warehouse, "select day, metric, value, expected, lower, upper, score, reason from quality.anomalies")
+    again = kept(
+        warehouse,
+        "select day, metric, value, expected, lower, upper, score, reason from quality.anomalies",
+    )
     assert sorted(map(str, again)) == sorted(map(str, first))
     causes = kept(warehouse, "select cause from quality.alerts order by cause")
     assert causes == [("anomaly in events",), ("anomaly in orders",)]
 
     # The next day brings the late file, and another fault.
     land(warehouse, "--day", str(LAST), "--from", str(zone))
-    assert {anomaly.metric for anomaly in find_anomalies(warehouse, LAST)} == {"size.ad_spend.spend"}
-    days = kept(warehouse, "select day, metric from quality.anomalies where day >= '2026-01-30' order by day, metric")
+    assert {anomaly.metric for anomaly in find_anomalies(warehouse, LAST)} == {
+        "size.ad_spend.spend"
+    }
+    days = kept(
+        warehouse,
+        "select day, metric from quality.anomalies where day >= '2026-01-30' order by day, metric",
+    )
     assert days == [(LATE, "empty.orders.shipping_country"), (LAST, "size.ad_spend.spend")]
     assert kept(warehouse, "select cause from quality.alerts") == [("anomaly in ad_spend",)]
 
@@ -76,7 +87,9 @@ def test_what_is_measured_is_what_the_files_say(warehouse: Settings, zone: Path)
     query = f"select metric, value from quality.daily_metrics where day = '{LAST}'"
     measured = {str(metric): value for metric, value in kept(warehouse, query)}
     figures = {
-        metric: value for metric, value in figures_of_day(zone, LAST, SOURCES).items() if not metric.startswith("kpi.")
+        metric: value
+        for metric, value in figures_of_day(zone, LAST, SOURCES).items()
+        if not metric.startswith("kpi.")
     }
     assert measured == pytest.approx(figures)
     assert figures["rows.events"] > 100

@@ -15,17 +15,29 @@ from tests.conftest import Stack, new_stack
 
 @pytest.mark.long
 def test_users_are_those_of_the_fab_auth_manager() -> None:
-    with new_stack() as stack:  # begun with the simple one: what fab needs is added to Airflow's database
+    with (
+        new_stack() as stack
+    ):  # begun with the simple one: what fab needs is added to Airflow's database
         set_value(stack.root, "AIRFLOW_AUTH_MANAGER", "fab")
         stack.local("down")
         stack.local("up")
         password = stack.settings.secret("AIRFLOW_ADMIN_PASSWORD")
-        with httpx.Client(base_url=airflow_url(stack.settings), trust_env=False, timeout=120) as http:
+        with httpx.Client(
+            base_url=airflow_url(stack.settings), trust_env=False, timeout=120
+        ) as http:
             assert http.get("/api/v2/dags").status_code == 401
-            assert http.post("/auth/token", json={"username": "admin", "password": "wrong"}).status_code == 401
+            assert (
+                http.post(
+                    "/auth/token", json={"username": "admin", "password": "wrong"}
+                ).status_code
+                == 401
+            )
             answer = http.post("/auth/token", json={"username": "admin", "password": password})
             token = answer.json()["access_token"]
-            assert http.get("/api/v2/dags", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+            assert (
+                http.get("/api/v2/dags", headers={"Authorization": f"Bearer {token}"}).status_code
+                == 200
+            )
         assert users(stack) == [("admin", "Admin")]
 
         day = datetime.now(UTC).date() - timedelta(days=2)

@@ -49,16 +49,22 @@ def project(warehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return folder
 
 
-def test_a_thread_keeps_its_session_until_the_end_of_the_run(warehouse: Settings, project: Path) -> None:
+def test_a_thread_keeps_its_session_until_the_end_of_the_run(
+    warehouse: Settings, project: Path
+) -> None:
     outcome = dbt_process.run(["--quiet", "run"])
     assert failed(outcome) == {"a_error", "b_lost"}
     with psycopg.connect(warehouse.dsn("owner"), autocommit=True) as owner:
         assert len(set(sessions(owner))) == 1
         running = "select count(*) from pg_stat_activity where usename = 'transformer'"
-        wait_until(lambda: owner.execute(running).fetchone() == (0,), what="sessions of dbt are left")
+        wait_until(
+            lambda: owner.execute(running).fetchone() == (0,), what="sessions of dbt are left"
+        )
 
 
-def test_a_session_that_is_lost_between_two_nodes_is_opened_anew(warehouse: Settings, project: Path) -> None:
+def test_a_session_that_is_lost_between_two_nodes_is_opened_anew(
+    warehouse: Settings, project: Path
+) -> None:
     with psycopg.connect(warehouse.admin_dsn(warehouse.database), autocommit=True) as server:
 
         def end_sessions(ended: NodeEnd) -> None:

@@ -23,7 +23,10 @@ def test_the_first_rows_are_kept_and_what_is_personal_is_not(
         "select 'a@b.example' as email, n as user_number, 1.50 as amount, date '2026-01-05' as day, "
         "jsonb_build_object('note', 'call +49 170 1234567') as properties from generate_series(1, 100) as n",
     )
-    others = [result("passes", "pass", "select 1"), result("broken", "fail", "select no_such_column")]
+    others = [
+        result("passes", "pass", "select 1"),
+        result("broken", "fail", "select no_such_column"),
+    ]
     with psycopg.connect(warehouse.dsn("transformer"), autocommit=True) as session:
         keep_failing_rows(session, "run", [failed, *others])
         keep_failing_rows(session, "run", [failed])  # another try writes over it
@@ -45,7 +48,9 @@ def test_of_a_test_with_several_rules_each_that_is_broken_keeps_a_row(
 ) -> None:
     query = f"select 'rule ' || r as _rule, n from generate_series(1, {broken}) as r, generate_series(1, 100) as n"
     with psycopg.connect(warehouse.dsn("transformer"), autocommit=True) as session:
-        keep_failing_rows(session, "run", [result("every_row_of_orders", "fail", query, test="every_row")])
+        keep_failing_rows(
+            session, "run", [result("every_row_of_orders", "fail", query, test="every_row")]
+        )
         ((rows,),) = session.execute("select rows from quality.failing_rows").fetchall()
     assert len({row["_rule"] for row in rows}) == broken
     assert len(rows) == kept and rows[0].keys() == {"_rule", "n"}
@@ -60,7 +65,10 @@ def test_a_test_of_a_personal_column_shows_none_of_its_values() -> None:
 def test_a_row_as_it_was_delivered_is_personal() -> None:
     delivered = '{"full_name": "Ann Lee"}'
     row = dict.fromkeys(("_original", "original", "_doc", "_extra"), delivered)
-    assert masked_row({**row, "rule": "no_email"}) == {**dict.fromkeys(row, "***"), "rule": "no_email"}
+    assert masked_row({**row, "rule": "no_email"}) == {
+        **dict.fromkeys(row, "***"),
+        "rule": "no_email",
+    }
 
 
 def test_a_long_value_is_masked_before_it_is_cut() -> None:
@@ -73,7 +81,10 @@ def test_a_long_value_is_masked_before_it_is_cut() -> None:
     [
         ("mail to ann.lee+x@mail.example.com failed", "mail to *** failed"),
         ("Key (full_name)=(Ann (A.) Lee) already exists.", "Key (full_name)=(***) already exists."),
-        ("Failing row contains (1, c1, Ann Lee\n2, null).\n  more", "Failing row contains (***).\n  more"),
+        (
+            "Failing row contains (1, c1, Ann Lee\n2, null).\n  more",
+            "Failing row contains (***).\n  more",
+        ),
         ("Failing row contains (1, Ann Lee, ...", "Failing row contains (***)"),
         (
             'invalid input syntax for type integer: "Ann Lee"\n  more',
@@ -81,9 +92,15 @@ def test_a_long_value_is_masked_before_it_is_cut() -> None:
         ),
         ("card 4111 1111 1111 1111 refused", "card *** refused"),
         ("tel. (030) 901820 12", "tel. (***"),
-        ("order 12345 on 2026-01-05 10:11:12 is 99.90 short", "order 12345 on 2026-01-05 10:11:12 is 99.90 short"),
+        (
+            "order 12345 on 2026-01-05 10:11:12 is 99.90 short",
+            "order 12345 on 2026-01-05 10:11:12 is 99.90 short",
+        ),
         ("2026-01-05 4111 1111 1111 1111", "***"),
-        ("Got 12 results, configured to fail if != 0", "Got 12 results, configured to fail if != 0"),
+        (
+            "Got 12 results, configured to fail if != 0",
+            "Got 12 results, configured to fail if != 0",
+        ),
     ],
 )
 def test_a_message_is_told_without_what_is_personal(text: str, masked: str) -> None:

@@ -23,8 +23,8 @@ import pytest
 from saas_analytics.contracts import load_contract
 from saas_analytics.landing import copying
 from saas_analytics.landing import zone as zone_module
-from saas_analytics.landing.command import Task, prepare, run
 from saas_analytics.landing.display import Display
+from saas_analytics.landing.execution import Task, prepare, run
 from saas_analytics.landing.outcome import Outcome
 from saas_analytics.landing.zone import land_day
 from saas_analytics.settings import PROJECT_ROOT, Settings
@@ -32,7 +32,9 @@ from saas_analytics.warehouse import connect
 from tests.integration.landing_help import DAY, MAPPINGS, command, deliver, land, query
 from tests.waiting import patience
 
-USERS = b"user_id,updated_at,email\nu1,2026-01-05T08:00:00Z,a@x.org\nu2,2026-01-04T23:30:00-05:00,\n"
+USERS = (
+    b"user_id,updated_at,email\nu1,2026-01-05T08:00:00Z,a@x.org\nu2,2026-01-04T23:30:00-05:00,\n"
+)
 
 
 def test_a_day_lands_with_its_books(warehouse: Settings) -> None:
@@ -41,14 +43,18 @@ def test_a_day_lands_with_its_books(warehouse: Settings) -> None:
     outcome = land(warehouse, "users")
 
     assert (outcome.status, outcome.counts.landed, outcome.counts.rejected) == ("landed", 2, 0)
-    assert query(warehouse, "select user_id, email, role, _file, _line, _load_id, _partition from raw.users") == [
+    assert query(
+        warehouse, "select user_id, email, role, _file, _line, _load_id, _partition from raw.users"
+    ) == [
         ("u1", "a@x.org", None, "users.csv", 2, outcome.load_id, "2026-01-05"),
         ("u2", None, None, "users.csv", 3, outcome.load_id, "2026-01-05"),
     ]
-    assert query(warehouse, "select event_day, rows_brought, rows_taken_away from raw.touched_days") == [
-        (date(2026, 1, 5), 2, 0)
-    ]
-    ((files, read, ended),) = query(warehouse, "select files, rows_read, ended_at >= started_at from raw.loads")
+    assert query(
+        warehouse, "select event_day, rows_brought, rows_taken_away from raw.touched_days"
+    ) == [(date(2026, 1, 5), 2, 0)]
+    ((files, read, ended),) = query(
+        warehouse, "select files, rows_read, ended_at >= started_at from raw.loads"
+    )
     assert [(file["name"], file["bytes"]) for file in files] == [("users.csv", len(USERS))]
     assert (read, ended) == (2, True)
 
@@ -83,7 +89,9 @@ def test_other_bytes_replace_the_day_whole(warehouse: Settings) -> None:
         "select event_day, rows_brought, rows_taken_away from raw.touched_days"
         f" where load_id = {second.load_id} order by 1",
     ) == [(date(2026, 1, 5), 0, 2), (date(2026, 1, 6), 1, 0)]
-    assert query(warehouse, "select count(*) from pg_inherits where inhparent = 'raw.users'::regclass") == [(1,)]
+    assert query(
+        warehouse, "select count(*) from pg_inherits where inhparent = 'raw.users'::regclass"
+    ) == [(1,)]
 
 
 def test_days_stand_beside_each_other(warehouse: Settings) -> None:
@@ -101,7 +109,11 @@ def test_days_stand_beside_each_other(warehouse: Settings) -> None:
 
 def test_several_files_of_a_day_are_one_load(warehouse: Settings) -> None:
     deliver(warehouse, "users.csv", USERS)
-    deliver(warehouse, "users.more.csv.gz", gzip.compress(b"user_id,updated_at\nu7,2026-01-05\nbroken\n"))
+    deliver(
+        warehouse,
+        "users.more.csv.gz",
+        gzip.compress(b"user_id,updated_at\nu7,2026-01-05\nbroken\n"),
+    )
 
     outcome = land(warehouse, "users")
 
@@ -117,15 +129,26 @@ def test_several_files_of_a_day_are_one_load(warehouse: Settings) -> None:
 
 
 def test_csv_rejects_leave_the_good_rows_with_their_lines(warehouse: Settings) -> None:
-    rows = [b'u1,2026-01-05,"a\nb"', b"u2,2026-01-05", b"u3,2026-01-05,\xff", b"u4,\x00,", b'u5,2026-01-05,""']
+    rows = [
+        b'u1,2026-01-05,"a\nb"',
+        b"u2,2026-01-05",
+        b"u3,2026-01-05,\xff",
+        b"u4,\x00,",
+        b'u5,2026-01-05,""',
+    ]
     content = b"\n".join([b"user_id,updated_at,email", *rows, b""])
     deliver(warehouse, "users.csv", content)
 
     outcome = land(warehouse, "users")
 
     assert (outcome.counts.read, outcome.counts.landed, outcome.counts.rejected) == (5, 2, 3)
-    assert query(warehouse, "select user_id, email, _line from raw.users") == [("u1", "a\nb", 2), ("u5", "", 6)]
-    assert query(warehouse, "select load_id, file, line, reason, original from raw.rejects order by line") == [
+    assert query(warehouse, "select user_id, email, _line from raw.users") == [
+        ("u1", "a\nb", 2),
+        ("u5", "", 6),
+    ]
+    assert query(
+        warehouse, "select load_id, file, line, reason, original from raw.rejects order by line"
+    ) == [
         (outcome.load_id, "users.csv", 3, "wrong_field_count", "u2,2026-01-05"),
         (outcome.load_id, "users.csv", 4, "bad_utf8", "u3,2026-01-05,\\xff"),
         (outcome.load_id, "users.csv", 5, "nul_byte", "u4,\\x00,"),
@@ -180,7 +203,8 @@ def test_json_array_keeps_digits_and_tells_what_is_broken(warehouse: Settings) -
     outcome = land(warehouse, "subscriptions")
 
     assert query(
-        warehouse, "select _doc ->> 'subscription_id', _doc ->> 'monthly_amount', _line from raw.subscriptions"
+        warehouse,
+        "select _doc ->> 'subscription_id', _doc ->> 'monthly_amount', _line from raw.subscriptions",
     ) == [
         ("s1", "1.10", 1),
         ("s3", None, 3),
@@ -202,7 +226,10 @@ def test_parquet_lands_as_text(warehouse: Settings) -> None:
 
     land(warehouse, "orders")
 
-    assert query(warehouse, "select order_id, customer_id, ordered_at, discount_amount, _line from raw.orders") == [
+    assert query(
+        warehouse,
+        "select order_id, customer_id, ordered_at, discount_amount, _line from raw.orders",
+    ) == [
         ("o1", "", "2026-01-05 00:00:00.000001Z", "1.00", 1),
         ("o2", None, None, None, 2),
     ]
@@ -267,7 +294,11 @@ def test_time_at_the_end_of_a_day_touches_the_day_that_it_is_parsed_to(warehouse
         "2026-01-05 22:00:00-03:00",
         "2026-01-05T24:00:00Z",
     ]
-    deliver(warehouse, "events.jsonl", "".join(json.dumps({"event_timestamp": time}) + "\n" for time in times).encode())
+    deliver(
+        warehouse,
+        "events.jsonl",
+        "".join(json.dumps({"event_timestamp": time}) + "\n" for time in times).encode(),
+    )
 
     land(warehouse, "events")
 
@@ -277,8 +308,14 @@ def test_time_at_the_end_of_a_day_touches_the_day_that_it_is_parsed_to(warehouse
     ]
 
 
-def test_days_are_those_of_utc_wherever_the_command_runs(warehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    deliver(warehouse, "users.csv", b"user_id,updated_at\nu1,2026-01-05T10:00:00Z\nu2,2026-01-05 01:00\n")
+def test_days_are_those_of_utc_wherever_the_command_runs(
+    warehouse: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(
+        warehouse,
+        "users.csv",
+        b"user_id,updated_at\nu1,2026-01-05T10:00:00Z\nu2,2026-01-05 01:00\n",
+    )
     for name in ("TZ", "PGTZ"):
         monkeypatch.setenv(name, "Asia/Tokyo")
 
@@ -311,7 +348,9 @@ def test_what_is_no_file_is_told_and_the_rest_lands(warehouse: Settings) -> None
         (("--mapping", MAPPINGS / "user_activity.yaml", MAPPINGS), "mappings is not a file"),
     ],
 )
-def test_what_cannot_be_landed_is_one_message(warehouse: Settings, arguments: tuple[object, ...], message: str) -> None:
+def test_what_cannot_be_landed_is_one_message(
+    warehouse: Settings, arguments: tuple[object, ...], message: str
+) -> None:
     done = command(warehouse, *arguments)
 
     assert done.returncode == 1
@@ -337,7 +376,8 @@ FILES = {
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [(name, content) for name, contents in FILES.items() for content in contents]
+    ("name", "content"),
+    [(name, content) for name, contents in FILES.items() for content in contents],
 )
 def test_both_ways_of_reading_give_the_same_rows(
     warehouse: Settings, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes
@@ -348,7 +388,10 @@ def test_both_ways_of_reading_give_the_same_rows(
         patch.setattr(copying, "_copy_tabular", None)  # the fast way takes it
         patch.setattr(copying, "_copy_judged", None)
         land(warehouse, source)
-    fast = query(warehouse, f"select to_jsonb(t) - '_load_id' - '_partition' from raw.{source} as t order by _line")
+    fast = query(
+        warehouse,
+        f"select to_jsonb(t) - '_load_id' - '_partition' from raw.{source} as t order by _line",
+    )
     other = date(2026, 1, 6)
     deliver(warehouse, name, content, other)
     monkeypatch.setattr(copying, "copy_fast", _refuse)
@@ -379,19 +422,27 @@ def test_two_landings_at_once_land_it_once(warehouse: Settings) -> None:
 
     def work(name: str, observe: zone_module.Observer) -> None:
         with connect(warehouse, "loader", autocommit=True) as connection:
-            outcomes[name] = land_day(connection, load_contract("users"), DAY, warehouse.landing_zone, observe)
+            outcomes[name] = land_day(
+                connection, load_contract("users"), DAY, warehouse.landing_zone, observe
+            )
 
     first = threading.Thread(target=work, args=("first", first_step))
     second = threading.Thread(target=work, args=("second", zone_module.ignore))
     first.start()
     assert copying.wait(30)
     second.start()
-    _wait_for(warehouse, "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
+    _wait_for(
+        warehouse,
+        "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+    )
     go_on.set()
     first.join(30)
     second.join(30)
 
-    assert {name: outcome.status for name, outcome in outcomes.items()} == {"first": "landed", "second": "unchanged"}
+    assert {name: outcome.status for name, outcome in outcomes.items()} == {
+        "first": "landed",
+        "second": "unchanged",
+    }
     assert query(warehouse, "select count(*) from raw.users") == [(2,)]
 
 
@@ -422,8 +473,12 @@ with connect(settings, "loader", autocommit=True) as connection:
 """
 
 
-@pytest.mark.parametrize("step", ["before copy", "copying", "before attach", "before commit", "committed"])
-def test_killed_at_any_point_leaves_the_old_day_or_the_new_one(warehouse: Settings, step: str) -> None:
+@pytest.mark.parametrize(
+    "step", ["before copy", "copying", "before attach", "before commit", "committed"]
+)
+def test_killed_at_any_point_leaves_the_old_day_or_the_new_one(
+    warehouse: Settings, step: str
+) -> None:
     deliver(warehouse, "users.csv", USERS)
     land(warehouse, "users")
     deliver(warehouse, "users.csv", b"user_id,updated_at\nu3,2026-01-06T00:00:00Z\n")
@@ -442,13 +497,18 @@ def test_killed_at_any_point_leaves_the_old_day_or_the_new_one(warehouse: Settin
     assert land(warehouse, "users").status == ("unchanged" if step == "committed" else "replaced")
     assert query(warehouse, "select user_id from raw.users") == [("u3",)]
     assert query(warehouse, "select count(*) from raw.loads where superseded_by is null") == [(1,)]
-    assert query(warehouse, "select count(*) from pg_class where relname like 'users\\_d%'") == [(1,)]
+    assert query(warehouse, "select count(*) from pg_class where relname like 'users\\_d%'") == [
+        (1,)
+    ]
 
 
 def test_command_lands_days_and_says_what_it_did(warehouse: Settings) -> None:
     deliver(warehouse, "users.csv", USERS)
     deliver(warehouse, "users.csv", USERS, date(2026, 1, 6))
-    lines = [json.dumps({"event_id": f"e{number}", "event_timestamp": "2026-01-05T10:00:00Z"}) for number in range(500)]
+    lines = [
+        json.dumps({"event_id": f"e{number}", "event_timestamp": "2026-01-05T10:00:00Z"})
+        for number in range(500)
+    ]
     deliver(warehouse, "events.jsonl", "\n".join(lines).encode())
 
     first = command(warehouse, "--day", "2026-01-05", "--days", "3", "--json")
@@ -456,7 +516,12 @@ def test_command_lands_days_and_says_what_it_did(warehouse: Settings) -> None:
 
     assert first.returncode == again.returncode == 0
     summary = json.loads(first.stdout)
-    assert summary["ok"] and summary["total"] == {"read": 504, "landed": 504, "rejected": 0, "left_out": 0}
+    assert summary["ok"] and summary["total"] == {
+        "read": 504,
+        "landed": 504,
+        "rejected": 0,
+        "filtered": 0,
+    }
     assert "Nothing to do" in again.stdout
 
 
@@ -505,8 +570,12 @@ def test_server_that_is_not_there_is_named_and_no_secret_is_told(warehouse: Sett
     )
 
     assert done.returncode == 1
-    assert "127.0.0.1:1" in done.stderr and "make up" in done.stderr and "Traceback" not in done.stderr
-    assert not any(value in done.stderr for key, value in environment.items() if key.endswith("_PASSWORD"))
+    assert (
+        "127.0.0.1:1" in done.stderr and "make up" in done.stderr and "Traceback" not in done.stderr
+    )
+    assert not any(
+        value in done.stderr for key, value in environment.items() if key.endswith("_PASSWORD")
+    )
 
 
 def test_lost_connection_is_told_and_the_next_task_gets_another(warehouse: Settings) -> None:
@@ -575,16 +644,24 @@ def test_random_days_in_random_order_leave_exactly_what_lies_there(warehouse: Se
     for _ in range(25):
         day = chance.choice(days)
         rows = "".join(
-            f"u{chance.randrange(9)},2026-01-0{chance.randrange(1, 9)}\n" for _ in range(chance.randrange(4))
+            f"u{chance.randrange(9)},2026-01-0{chance.randrange(1, 9)}\n"
+            for _ in range(chance.randrange(4))
         )
         deliver(warehouse, "users.csv", f"user_id,updated_at\n{rows}".encode(), day)
         land(warehouse, "users", day)
 
     for day in days:
         path = warehouse.landing_zone / "users" / f"dt={day}" / "users.csv"
-        expected = [tuple(line.split(",")) for line in path.read_text().splitlines()[1:]] if path.exists() else []
+        expected = (
+            [tuple(line.split(",")) for line in path.read_text().splitlines()[1:]]
+            if path.exists()
+            else []
+        )
         assert (
-            query(warehouse, f"select user_id, updated_at from raw.users where _partition = '{day}' order by _line")
+            query(
+                warehouse,
+                f"select user_id, updated_at from raw.users where _partition = '{day}' order by _line",
+            )
             == expected
         )
     balance = query(

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from saas_analytics.contracts import load_contract
-from saas_analytics.landing.command import prepare
+from saas_analytics.landing.execution import prepare
 from saas_analytics.landing.zone import corrections, land_day
 from saas_analytics.settings import Settings
 from saas_analytics.warehouse import connect, ensure_warehouse
@@ -26,7 +26,9 @@ def users(*names: str) -> bytes:
     return b"user_id,updated_at\n" + b"".join(f"{name},2026-01-05\n".encode() for name in names)
 
 
-def deliver(settings: Settings, content: bytes, arrived: date = DAY, day: date = DAY, source: str = "users") -> Path:
+def deliver(
+    settings: Settings, content: bytes, arrived: date = DAY, day: date = DAY, source: str = "users"
+) -> Path:
     """Put the users of a day into the zone: as its first delivery, or as one that corrects it."""
     zone = settings.landing_zone if arrived == day else corrections(settings.landing_zone, arrived)
     directory = zone / source / f"dt={day}"
@@ -64,8 +66,12 @@ def test_the_first_delivery_does_not_come_back_by_itself(warehouse: Settings) ->
     machine = json.loads(command(warehouse, "--day", DAY, "--json").stdout)
 
     assert told.returncode == 0
-    assert "nothing to do, an older delivery; a corrected one of 2026-01-08 is landed" in told.stdout
-    assert [one["status"] for one in machine["outcomes"] if one["source"] == "users"] == ["unchanged"]
+    assert (
+        "nothing to do, an older delivery; a corrected one of 2026-01-08 is landed" in told.stdout
+    )
+    assert [one["status"] for one in machine["outcomes"] if one["source"] == "users"] == [
+        "unchanged"
+    ]
     assert landed(warehouse) == ["corrected"]
     deliver(warehouse, users("first", "with other bytes"))
     command(warehouse, "--day", DAY)
@@ -96,7 +102,10 @@ def test_a_place_of_corrections_can_be_landed_as_a_zone(warehouse: Settings) -> 
 
     assert "an older delivery" in command(warehouse, "--day", DAY).stdout
     assert landed(warehouse) == ["corrected"]
-    assert "is of a day before 2026-01-08" in command(warehouse, "--day", LATER, "--from", place).stdout
+    assert (
+        "is of a day before 2026-01-08"
+        in command(warehouse, "--day", LATER, "--from", place).stdout
+    )
 
 
 def test_the_same_bytes_delivered_again_are_the_newest_delivery(warehouse: Settings) -> None:
@@ -121,7 +130,10 @@ def test_half_a_correction_is_none(warehouse: Settings) -> None:
     done = command(warehouse, "--day", LATER)
 
     assert done.returncode == 1
-    assert "updated_at is missing" in done.stdout and "Nothing of this correction was landed" in done.stdout
+    assert (
+        "updated_at is missing" in done.stdout
+        and "Nothing of this correction was landed" in done.stdout
+    )
     assert landed(warehouse) == []
     assert command(warehouse, "--day", DAY).returncode == 0
     assert landed(warehouse) == ["first"]
@@ -164,25 +176,39 @@ def test_a_dry_run_of_a_correction_changes_nothing(warehouse: Settings) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_order_of_deliveries_ends_in_the_same_state(new_warehouse: Callable[[], Settings], seed: int) -> None:
+def test_any_order_of_deliveries_ends_in_the_same_state(
+    new_warehouse: Callable[[], Settings], seed: int
+) -> None:
     """Several corrections of each day, some with the bytes of another; landed in two orders, one of them doubled."""
     chance = random.Random(seed)
     one, other = new_warehouse(), new_warehouse()
     deliveries: list[tuple[date, date]] = []
     for number in range(3):
         day = DAY + timedelta(days=number)
-        for arrived in (day, *(day + timedelta(days=after) for after in sorted(chance.sample(range(1, 6), 3)))):
-            content = users(*(f"u{day.day}{chance.randrange(4)}" for _ in range(chance.randrange(3))))
+        for arrived in (
+            day,
+            *(day + timedelta(days=after) for after in sorted(chance.sample(range(1, 6), 3))),
+        ):
+            content = users(
+                *(f"u{day.day}{chance.randrange(4)}" for _ in range(chance.randrange(3)))
+            )
             content += chance.choice([b"", b"broken\n"])
             for settings in (one, other):
                 deliver(settings, content, arrived, day)
             deliveries.append((arrived, day))
 
-    for settings, order in ((one, sorted(deliveries)), (other, chance.sample(deliveries * 2, len(deliveries) * 2))):
+    for settings, order in (
+        (one, sorted(deliveries)),
+        (other, chance.sample(deliveries * 2, len(deliveries) * 2)),
+    ):
         prepare(settings)
         with connect(settings, "loader", autocommit=True) as connection:
             for arrived, day in order:
-                zone = settings.landing_zone if arrived == day else corrections(settings.landing_zone, arrived)
+                zone = (
+                    settings.landing_zone
+                    if arrived == day
+                    else corrections(settings.landing_zone, arrived)
+                )
                 assert land_day(connection, load_contract("users"), day, zone).status != "failed"
 
     assert state(one) == state(other)

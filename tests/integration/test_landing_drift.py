@@ -18,7 +18,9 @@ from tests.integration.landing_help import DAY, command, deliver, land, land_for
 NEXT = date(2026, 1, 6)
 
 
-def columns_of(source: str, *, without: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> list[str]:
+def columns_of(
+    source: str, *, without: tuple[str, ...] = (), more: tuple[str, ...] = ()
+) -> list[str]:
     return [*(name for name in load_contract(source).column_names if name not in without), *more]
 
 
@@ -32,7 +34,12 @@ def drift(settings: Settings) -> list[tuple[Any, ...]]:
 
 def test_unknown_and_missing_columns_are_recorded_with_their_days(warehouse: Settings) -> None:
     deliver(warehouse, "users.csv", csv_of(columns_of("users", more=("plan",))))
-    deliver(warehouse, "users.csv", csv_of(columns_of("users", without=("phone",), more=("plan",))), NEXT)
+    deliver(
+        warehouse,
+        "users.csv",
+        csv_of(columns_of("users", without=("phone",), more=("plan",))),
+        NEXT,
+    )
     assert land(warehouse, "users", NEXT).drift.missing == ("phone",)
     land(warehouse, "users", DAY)
 
@@ -57,7 +64,10 @@ def test_drift_goes_with_the_load_that_is_replaced(warehouse: Settings) -> None:
 
 def test_documents_are_asked_by_their_members(warehouse: Settings) -> None:
     names = columns_of("events", without=("country",))
-    lines = [json.dumps(dict.fromkeys(names, "1")), json.dumps({"event_id": "2", "colour": None, "x" * 300: {}})]
+    lines = [
+        json.dumps(dict.fromkeys(names, "1")),
+        json.dumps({"event_id": "2", "colour": None, "x" * 300: {}}),
+    ]
     deliver(warehouse, "events.jsonl", "\n".join(lines).encode())
 
     outcome = land(warehouse, "events")
@@ -71,7 +81,9 @@ def test_documents_are_asked_by_their_members(warehouse: Settings) -> None:
     assert query(warehouse, "select _doc ? 'colour' from raw.events where _line = 2") == [(True,)]
 
 
-@pytest.mark.parametrize(("name", "content"), [("events.jsonl", b""), ("users.csv", b""), ("events.jsonl", b"{\n")])
+@pytest.mark.parametrize(
+    ("name", "content"), [("events.jsonl", b""), ("users.csv", b""), ("events.jsonl", b"{\n")]
+)
 def test_a_day_without_rows_has_no_drift(warehouse: Settings, name: str, content: bytes) -> None:
     deliver(warehouse, name, content)
     land(warehouse, name.partition(".")[0])
@@ -81,12 +93,18 @@ def test_a_day_without_rows_has_no_drift(warehouse: Settings, name: str, content
 
 def test_every_format_tells_its_columns(warehouse: Settings) -> None:
     names = columns_of("orders", without=("status",), more=("colour",))
-    pq.write_table(pa.table({name: ["1"] for name in names}), deliver(warehouse, "orders.parquet", b""))
+    pq.write_table(
+        pa.table({name: ["1"] for name in names}), deliver(warehouse, "orders.parquet", b"")
+    )
     land(warehouse, "orders")
     names = columns_of("returns", without=("reason",), more=("colour",))
     deliver(warehouse, "returns.json", json.dumps([dict.fromkeys(names, 1)]).encode())
     land(warehouse, "returns")
-    deliver(warehouse, "sessions.csv", csv_of(columns_of("sessions", without=("referrer",), more=("colour",))))
+    deliver(
+        warehouse,
+        "sessions.csv",
+        csv_of(columns_of("sessions", without=("referrer",), more=("colour",))),
+    )
     land(warehouse, "sessions")
 
     assert [row[:3] for row in drift(warehouse)] == [
@@ -97,26 +115,37 @@ def test_every_format_tells_its_columns(warehouse: Settings) -> None:
         ("sessions", "colour", "unknown"),
         ("sessions", "referrer", "missing"),
     ]
-    assert query(warehouse, "select _extra from raw.orders union all select _extra from raw.returns") == [
+    assert query(
+        warehouse, "select _extra from raw.orders union all select _extra from raw.returns"
+    ) == [
         ({"colour": "1"},),
         ({"colour": 1},),
     ]
 
 
-@pytest.mark.parametrize(("file", "content"), [("a.csv", b"id,when,x\n1,2026-01-05,7\n"), ("a.json", None)])
+@pytest.mark.parametrize(
+    ("file", "content"), [("a.csv", b"id,when,x\n1,2026-01-05,7\n"), ("a.json", None)]
+)
 def test_a_mapping_lands_what_it_does_not_name_only_on_demand(
     warehouse: Settings, tmp_path: Path, file: str, content: bytes | None
 ) -> None:
     content = content or b'[{"id": 1, "when": "2026-01-05", "x": "7"}]'
-    mapping = put(tmp_path, "m.yaml", b"source: users\ncolumns: {user_id: id, updated_at: when, phone: tel}\n")
+    mapping = put(
+        tmp_path, "m.yaml", b"source: users\ncolumns: {user_id: id, updated_at: when, phone: tel}\n"
+    )
     (plain,) = land_foreign(warehouse, mapping, put(tmp_path, file, content))
     mapping.write_text(mapping.read_text().replace("{user_id", "{_extra: {rest: true}, user_id"))
     (extra,) = land_foreign(warehouse, mapping, put(tmp_path, file, content))
 
     assert plain.drift == extra.drift
     assert extra.status == "replaced"
-    assert [row[:3] for row in drift(warehouse)] == [("users", "phone", "missing"), ("users", "x", "unknown")]
-    assert query(warehouse, "select user_id, phone, _extra from raw.users") == [("1", None, {"x": "7"})]
+    assert [row[:3] for row in drift(warehouse)] == [
+        ("users", "phone", "missing"),
+        ("users", "x", "unknown"),
+    ]
+    assert query(warehouse, "select user_id, phone, _extra from raw.users") == [
+        ("1", None, {"x": "7"})
+    ]
 
 
 def test_the_summary_counts_drift(warehouse: Settings) -> None:

@@ -18,8 +18,8 @@ import psycopg
 import pytest
 
 from saas_analytics.contracts import load_contract
-from saas_analytics.landing.command import Task, prepare, run
 from saas_analytics.landing.display import Display
+from saas_analytics.landing.execution import Task, prepare, run
 from saas_analytics.landing.external import land_file
 from saas_analytics.landing.mapping import load_mappings
 from saas_analytics.landing.outcome import Outcome
@@ -61,8 +61,12 @@ class CutAtCommit:
                 client, _ = self._listener.accept()
                 server = socket.create_connection((self._settings.host, self._settings.port))
                 self._sockets += [client, server]
-                threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
-                threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+                threading.Thread(
+                    target=self._pump, args=(client, server, True), daemon=True
+                ).start()
+                threading.Thread(
+                    target=self._pump, args=(server, client, False), daemon=True
+                ).start()
 
     def _pump(self, source: socket.socket, target: socket.socket, is_client: bool) -> None:
         with suppress(OSError):
@@ -92,7 +96,8 @@ def broken_way(warehouse: Settings, request: pytest.FixtureRequest) -> Iterator[
 
 
 def run_one(
-    way: CutAtCommit, land: Callable[[psycopg.Connection, Callable[[str, int], None]], list[Outcome]]
+    way: CutAtCommit,
+    land: Callable[[psycopg.Connection, Callable[[str, int], None]], list[Outcome]],
 ) -> Outcome:
     def arm(step: str, size: int) -> None:
         if step == "before commit":
@@ -129,30 +134,42 @@ def test_connection_lost_at_commit_of_a_file(
     warehouse: Settings, broken_way: CutAtCommit, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     mapping = MAPPINGS / "user_activity.yaml"
-    path = put(tmp_path, "a.json", b'[{"user_id": "u1", "action_type": "x", "timestamp": "2026-01-05"}, 5]')
+    path = put(
+        tmp_path, "a.json", b'[{"user_id": "u1", "action_type": "x", "timestamp": "2026-01-05"}, 5]'
+    )
 
     outcome = run_one(
         broken_way,
-        lambda connection, observe: land_file(connection, load_mappings(mapping), path, DAY, observe=observe),
+        lambda connection, observe: land_file(
+            connection, load_mappings(mapping), path, DAY, observe=observe
+        ),
     )
 
     assert outcome.status == "failed"
     assert path.exists()
     came_through = "after" in request.node.name
-    assert statuses(land_foreign(warehouse, mapping, path)) == ["unchanged" if came_through else "landed"]
-    assert query(warehouse, "select (select count(*) from raw.events), (select count(*) from raw.rejects)") == [(1, 1)]
+    assert statuses(land_foreign(warehouse, mapping, path)) == [
+        "unchanged" if came_through else "landed"
+    ]
+    assert query(
+        warehouse, "select (select count(*) from raw.events), (select count(*) from raw.rejects)"
+    ) == [(1, 1)]
     assert not path.exists()
     assert "not_an_object" in (tmp_path / "processed/error_records.json").read_text()
 
 
 @pytest.fixture
-def small_disk(warehouse: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], None]]:
+def small_disk(
+    warehouse: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], None]]:
     """The warehouse's new tables lie on a disk of 24 MB; a function gives it another size."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
     place = Path("/tmp") / warehouse.database  # where the server's user can go
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, text=True
+    )
     if mounted.returncode:
         place.rmdir()
         pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
@@ -192,16 +209,29 @@ def test_disk_full(warehouse: Settings, small_disk: Callable[[str], None]) -> No
     assert query(warehouse, "select count(*) from raw.loads") == [(1,)]
     small_disk("100m")
     assert command(warehouse, "--day", DAY).returncode == 0
-    assert query(warehouse, "select count(*), count(distinct user_id) from raw.users") == [(150_000, 150_000)]
+    assert query(warehouse, "select count(*), count(distinct user_id) from raw.users") == [
+        (150_000, 150_000)
+    ]
 
 
-def test_a_record_that_is_too_long_is_one_reject_whichever_way_reads_it(warehouse: Settings) -> None:
+def test_a_record_that_is_too_long_is_one_reject_whichever_way_reads_it(
+    warehouse: Settings,
+) -> None:
     """Over 16 MiB. The memory of landing is bounded by the longest record that it takes."""
     long = b'{"event_id": "long", "x": "' + b"y" * (17 * 1024 * 1024) + b'"}'
     other = date(2026, 1, 6)
     deliver(warehouse, "events.jsonl", b'{"event_id": "a"}\n' + long + b'\n{"event_id": "b"}\n')
-    deliver(warehouse, "events.jsonl", b'{"event_id": "a"}\n{\n' + long + b'\n{"event_id": "b"}\n', other)
-    deliver(warehouse, "users.csv", b"user_id,updated_at\nu1,2026\n" + b"x" * (17 * 1024 * 1024) + b"\nu2,2026\n")
+    deliver(
+        warehouse,
+        "events.jsonl",
+        b'{"event_id": "a"}\n{\n' + long + b'\n{"event_id": "b"}\n',
+        other,
+    )
+    deliver(
+        warehouse,
+        "users.csv",
+        b"user_id,updated_at\nu1,2026\n" + b"x" * (17 * 1024 * 1024) + b"\nu2,2026\n",
+    )
 
     counts = [
         land(warehouse, "events").counts,

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from saas_analytics.contracts import load_contract
 from saas_analytics.landing import copying
-from saas_analytics.landing.command import prepare
 from saas_analytics.landing.errors import LandingError
+from saas_analytics.landing.execution import prepare
 from saas_analytics.landing.external import land_file
 from saas_analytics.landing.mapping import load_mappings
 from saas_analytics.landing.zone import land_day
@@ -36,7 +36,11 @@ OTHER = date(2026, 1, 6)
 
 
 def _parquet() -> bytes:
-    rows = {"order_id": ["o1", "o2", None], "customer_id": ["é", "", "c"], "ordered_at": ["2026-01-05", None, "x"]}
+    rows = {
+        "order_id": ["o1", "o2", None],
+        "customer_id": ["é", "", "c"],
+        "ordered_at": ["2026-01-05", None, "x"],
+    }
     stream = io.BytesIO()
     pq.write_table(pa.table({**rows, "tax_amount": [1, -2, 2**62]}), stream)
     return stream.getvalue()
@@ -52,7 +56,9 @@ SEEDS = {
         b'{"event_id": 1.10, "event_timestamp": "2026-01-05T10:00:00Z"}\n {"b": "\xc3\xa9", "n": {"d": [1, 2]}}\t\n',
         b'{"event_id": 1}\r\n{"event_id": "\\u00e9\\ud83d\\ude00"}',
     ],
-    "subscriptions.json": [b'[{"a": 1.10,\n"b": [1, {"c": null}]}, {"a": "\\u00e9"}, {"x": 12345678901234567890}]'],
+    "subscriptions.json": [
+        b'[{"a": 1.10,\n"b": [1, {"c": null}]}, {"a": "\\u00e9"}, {"x": 12345678901234567890}]'
+    ],
     "returns.json": [
         b'[{"return_id": 1, "order_item_id": "x", "returned_at": "2026-01-05", "quantity": 1e3, "y": []}]'
     ],
@@ -63,7 +69,10 @@ MAPPED = {
         "user_activity.yaml",
         b'[{"user_id": "u", "action_type": "x", "timestamp": "2026-01-05", "n": {}}]',
     ),
-    "events.csv": ("product_events.yaml", b"person,event,timestamp\np1,x,2020-06-05T05:00:00Z\np2,y z,2020-06-05\n"),
+    "events.csv": (
+        "product_events.yaml",
+        b"person,event,timestamp\np1,x,2020-06-05T05:00:00Z\np2,y z,2020-06-05\n",
+    ),
     "retail.csv": (
         "online_retail.yaml",
         b"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
@@ -71,8 +80,30 @@ MAPPED = {
         b"C536379,D,Discount,-1.0,2010-12-01 09:41:00,27.5,14527.0,United Kingdom\n",
     ),
 }
-INSERTS = [b'"', b"\r", b"\n", b"\x00", b"\x01", b"\x02", b"\xff", b",", b"{", b"]", b"\\", b"\xef\xbb\xbf", b"\\u0000"]
-NUMBERS = [b"1e999999", b"-99999999999999999999999999", b"NaN", b"0x1F", b"1.", b"1e-400", b"9" * 1500]
+INSERTS = [
+    b'"',
+    b"\r",
+    b"\n",
+    b"\x00",
+    b"\x01",
+    b"\x02",
+    b"\xff",
+    b",",
+    b"{",
+    b"]",
+    b"\\",
+    b"\xef\xbb\xbf",
+    b"\\u0000",
+]
+NUMBERS = [
+    b"1e999999",
+    b"-99999999999999999999999999",
+    b"NaN",
+    b"0x1F",
+    b"1.",
+    b"1e-400",
+    b"9" * 1500,
+]
 
 
 @st.composite
@@ -81,7 +112,11 @@ def mutated(draw: st.DrawFn, seed: bytes) -> bytes:
     content = bytearray(seed * draw(st.integers(1, 3)))
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, len(content)))
-        edit = draw(st.sampled_from(["flip", "cut", "end", "repeat", "insert", "recode", "shuffle", "number"]))
+        edit = draw(
+            st.sampled_from(
+                ["flip", "cut", "end", "repeat", "insert", "recode", "shuffle", "number"]
+            )
+        )
         if edit == "flip" and place < len(content):
             content[place] ^= 1 << draw(st.integers(0, 7))
         elif edit == "cut":
@@ -96,7 +131,9 @@ def mutated(draw: st.DrawFn, seed: bytes) -> bytes:
             codec = draw(st.sampled_from(["utf-16", "utf-16-le", "latin-1", "utf-8-sig", "utf-7"]))
             content = bytearray(content.decode("utf-8", "replace").encode(codec, "replace"))
         elif edit == "shuffle":
-            content = bytearray(b"\n".join(_shuffled(draw, line) for line in bytes(content).split(b"\n")))
+            content = bytearray(
+                b"\n".join(_shuffled(draw, line) for line in bytes(content).split(b"\n"))
+            )
         elif edit == "number" and (numbers := list(re.finditer(rb"\d+", content))):
             start, end = draw(st.sampled_from(numbers)).span()
             content[start:end] = draw(st.sampled_from(NUMBERS))
@@ -121,21 +158,24 @@ def loader(warehouse: Settings) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def check_books(asked: psycopg.Connection, load_id: int | None, table: str) -> tuple[list[Any], list[Any]]:
+def check_books(
+    asked: psycopg.Connection, load_id: int | None, table: str
+) -> tuple[list[Any], list[Any]]:
     """Law 2, for one load; its rows and rejects."""
     books = "select rows_read, rows_landed, rows_rejected, rows_left_out from raw.loads where load_id = %s"
     row = asked.execute(books, [load_id]).fetchone()
     assert row is not None
-    read, landed, rejected, left_out = row
+    read, landed, rejected, filtered = row
     rows = asked.execute(
         f"select _line, to_jsonb(t) - '_load_id' - '_partition' from raw.{table} as t where _load_id = %s order by 1",
         [load_id],
     ).fetchall()
     rejects = asked.execute(
-        "select line, reason, original from raw.rejects where load_id = %s order by 1, 2, 3", [load_id]
+        "select line, reason, original from raw.rejects where load_id = %s order by 1, 2, 3",
+        [load_id],
     ).fetchall()
     assert (len(rows), len(rejects)) == (landed, rejected)
-    assert read == landed + rejected + left_out
+    assert read == landed + rejected + filtered
     lines = [line for line, *_ in (*rows, *rejects)]
     assert len(set(lines)) == len(lines), "a record became a row or a reject twice"
     return rows, rejects
@@ -207,7 +247,11 @@ def _refuse(*_: object) -> None:
 @given(data=st.data())
 @hypothesis_settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=relaxed)
 def test_whatever_a_foreign_file_is(
-    warehouse: Settings, asked: psycopg.Connection, loader: psycopg.Connection, tmp_path: Path, data: st.DataObject
+    warehouse: Settings,
+    asked: psycopg.Connection,
+    loader: psycopg.Connection,
+    tmp_path: Path,
+    data: st.DataObject,
 ) -> None:
     name = data.draw(st.sampled_from(sorted(MAPPED)))
     mapping, seed = MAPPED[name]
@@ -224,7 +268,8 @@ def test_whatever_a_foreign_file_is(
     for outcome in outcomes:
         check_books(asked, outcome.load_id, outcome.source)
     rejected = asked.execute(
-        "select count(*) from raw.rejects where load_id = any(%s)", [[outcome.load_id for outcome in outcomes]]
+        "select count(*) from raw.rejects where load_id = any(%s)",
+        [[outcome.load_id for outcome in outcomes]],
     ).fetchone()
     told = tmp_path / "processed/error_records.json"
     entries = json.loads(told.read_text()) if told.exists() else []

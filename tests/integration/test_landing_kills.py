@@ -26,18 +26,35 @@ KILLS = 50 if LONG else 4
 def deliver_all(settings: Settings, inbox: Path, version: int) -> Path:
     """A day of three sources, and a foreign file; other bytes for another version."""
     lines = [
-        json.dumps({"event_id": f"e{number}", "version": version, "event_timestamp": f"2026-01-0{version}T10:00:00Z"})
+        json.dumps(
+            {
+                "event_id": f"e{number}",
+                "version": version,
+                "event_timestamp": f"2026-01-0{version}T10:00:00Z",
+            }
+        )
         for number in range(30_000)
     ]
     deliver(settings, "events.jsonl", "\n".join([*lines, "{broken"]).encode())
     users = [f"u{number},2026-01-0{version}T08:00:00Z,{'x' * 50}" for number in range(20_000)]
-    deliver(settings, "users.csv", "\n".join(["user_id,updated_at,email", *users, "short"]).encode())
+    deliver(
+        settings, "users.csv", "\n".join(["user_id,updated_at,email", *users, "short"]).encode()
+    )
     table = pa.table(
-        {name: [f"{name} {version}"] * 5_000 for name in load_contract("orders").column_names if name != "status"}
+        {
+            name: [f"{name} {version}"] * 5_000
+            for name in load_contract("orders").column_names
+            if name != "status"
+        }
     )
     pq.write_table(table, deliver(settings, "orders.parquet", b""))
     activity = [
-        {"user_id": f"v{version}", "action_type": "x", "timestamp": f"2026-01-0{version}", "n": number}
+        {
+            "user_id": f"v{version}",
+            "action_type": "x",
+            "timestamp": f"2026-01-0{version}",
+            "n": number,
+        }
         for number in range(3_000)
     ]
     return put(inbox, "activity.json", json.dumps([*activity, 5]).encode())
@@ -72,12 +89,18 @@ def test_killed_at_random_times_and_run_again_ends_as_if_undisturbed(
         _kill(settings, commands[name], after)
 
         for one, arguments in commands.items():
-            if one == "zone" or (inbox / "activity.json").exists():  # killed after the move: it is done
-                assert command(settings, *arguments).returncode == 0, f"{name} killed after {after:.3f} s"
+            if (
+                one == "zone" or (inbox / "activity.json").exists()
+            ):  # killed after the move: it is done
+                assert command(settings, *arguments).returncode == 0, (
+                    f"{name} killed after {after:.3f} s"
+                )
 
         assert state(settings) == undisturbed[version], f"{name} killed after {after:.3f} s"
         told = json.loads((inbox / "processed/error_records.json").read_text())
-        assert [(entry["file"], entry["reason"]) for entry in told] == [("activity.json", "not_an_object")]
+        assert [(entry["file"], entry["reason"]) for entry in told] == [
+            ("activity.json", "not_an_object")
+        ]
         assert not (inbox / "activity.json").exists()
 
 

@@ -49,7 +49,10 @@ def test_a_record_that_is_rejected_counts_as_delivered(warehouse: Settings) -> N
         ({"bytes": 90}, "says 90 bytes for users.csv, which has 47"),
         ({"sha256": "0" * 64}, "says sha256 0{64} for users.csv, which has [0-9a-f]{64}"),
         ({"rows": 3}, "says 3 rows for users.csv, in which 2 were found"),
-        ({"name": "users.2.csv"}, "names users.2.csv, which is not there: the delivery is not complete"),
+        (
+            {"name": "users.2.csv"},
+            "names users.2.csv, which is not there: the delivery is not complete",
+        ),
         ({"rows": "3"}, "is not a manifest .*rows is '3', and not a whole number"),
     ],
 )
@@ -91,8 +94,12 @@ def test_an_old_file_under_a_new_manifest_is_told_though_it_has_landed(warehouse
         land(warehouse, "users")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"files": 5}', b'{"files": [{}]}', b"[" * 10_000, b"\xff"])
-def test_a_broken_manifest_is_one_error_and_the_other_sources_land(warehouse: Settings, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"files": 5}', b'{"files": [{}]}', b"[" * 10_000, b"\xff"]
+)
+def test_a_broken_manifest_is_one_error_and_the_other_sources_land(
+    warehouse: Settings, content: bytes
+) -> None:
     put(deliver(warehouse, "users.csv", USERS).parent, "_manifest.json", content)
     deliver(warehouse, "customers.csv", b"customer_id,updated_at\nc1,2026-01-05\n")
 
@@ -101,7 +108,9 @@ def test_a_broken_manifest_is_one_error_and_the_other_sources_land(warehouse: Se
     assert done.returncode == 1
     assert "_manifest.json is not a manifest" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    assert query(warehouse, "select (select count(*) from raw.users), (select count(*) from raw.customers)") == [(0, 1)]
+    assert query(
+        warehouse, "select (select count(*) from raw.users), (select count(*) from raw.customers)"
+    ) == [(0, 1)]
 
 
 EVERYTHING = """
@@ -126,18 +135,25 @@ def test_a_dry_run_of_the_zone_tells_and_changes_nothing(warehouse: Settings) ->
     told = command(warehouse, "--day", DAY, "--dry-run")
     machine = json.loads(command(warehouse, "--day", DAY, "--dry-run", "--json").stdout)
 
-    assert "users 2026-01-05: would be replaced, 3 rows" in told.stdout and "1 rejected" in told.stdout
+    assert (
+        "users 2026-01-05: would be replaced, 3 rows" in told.stdout and "1 rejected" in told.stdout
+    )
     assert "customers 2026-01-05: would be landed, 1 rows" in told.stdout
     assert "nothing has changed" in told.stdout
-    assert told.returncode == 1 and "products.csv: the required column updated_at is missing" in told.stdout
-    assert machine["total"] == {"read": 5, "landed": 4, "rejected": 1, "left_out": 0}
+    assert (
+        told.returncode == 1
+        and "products.csv: the required column updated_at is missing" in told.stdout
+    )
+    assert machine["total"] == {"read": 5, "landed": 4, "rejected": 1, "filtered": 0}
     assert query(warehouse, EVERYTHING) == before
 
 
 def test_a_dry_run_of_a_file_tells_and_changes_nothing(warehouse: Settings, tmp_path: Path) -> None:
     land(warehouse, "users")
     before = query(warehouse, EVERYTHING)
-    file = put(tmp_path, "a.json", b'[{"user_id": "u1", "action_type": "x", "timestamp": "2026-01-05"}, 5]')
+    file = put(
+        tmp_path, "a.json", b'[{"user_id": "u1", "action_type": "x", "timestamp": "2026-01-05"}, 5]'
+    )
     arguments = ("--mapping", MAPPINGS / "user_activity.yaml", "--day", DAY, file)
 
     told = command(warehouse, "--dry-run", *arguments)
@@ -147,7 +163,10 @@ def test_a_dry_run_of_a_file_tells_and_changes_nothing(warehouse: Settings, tmp_
     assert query(warehouse, EVERYTHING) == before
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.json"]
     assert command(warehouse, *arguments).returncode == 0
-    assert "nothing to do" in command(warehouse, "--dry-run", *arguments[:-1], tmp_path / "processed/a.json").stdout
+    assert (
+        "nothing to do"
+        in command(warehouse, "--dry-run", *arguments[:-1], tmp_path / "processed/a.json").stdout
+    )
 
 
 def test_a_dry_run_makes_no_warehouse(postgres: Settings, tmp_path: Path) -> None:

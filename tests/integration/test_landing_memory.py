@@ -37,7 +37,10 @@ def csv() -> bytes:
 
 def events() -> list[bytes]:
     filler = "x" * 200
-    return [json.dumps({"event_id": f"e{number}", "properties": {"x": filler}}).encode() for number in range(100_000)]
+    return [
+        json.dumps({"event_id": f"e{number}", "properties": {"x": filler}}).encode()
+        for number in range(100_000)
+    ]
 
 
 def parquet() -> bytes:
@@ -58,7 +61,9 @@ FILES = {
 }
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak memory of a process is read from /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the peak memory of a process is read from /proc"
+)
 @pytest.mark.parametrize("name", FILES)
 def test_the_memory_that_landing_takes(warehouse: Settings, name: str) -> None:
     path = deliver(warehouse, name, FILES[name]())

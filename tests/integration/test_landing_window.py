@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from data_gen.land import main
 from saas_analytics.contracts import load_contract
-from saas_analytics.landing.command import main
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import command, deliver, query, state
 
@@ -35,7 +35,12 @@ OF_LANDING = {
 }
 MORE_DIRT = {
     "rows": {"invalid_utf8": 0.003, "nul_byte": 0.003, "embedded_newline": 0.003},
-    "files": {"truncated_last_line": 0.1, "byte_order_mark": 0.05, "crlf": 0.05, "column_added": 0.05},
+    "files": {
+        "truncated_last_line": 0.1,
+        "byte_order_mark": 0.05,
+        "crlf": 0.05,
+        "column_added": 0.05,
+    },
 }
 Reject = tuple[str, str, int, str]  # source, day, line, class
 
@@ -65,7 +70,11 @@ def zone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answer_key(zone: Path) -> set[Reject]:
     """What landing has to reject. Nothing, where the company is clean."""
-    defects = [row for path in sorted(zone.glob("_truth/*/defects.parquet")) for row in pq.read_table(path).to_pylist()]
+    defects = [
+        row
+        for path in sorted(zone.glob("_truth/*/defects.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
     return {
         (row["source"], str(row["landing_day"]), row["line"], row["type"])
         for row in defects
@@ -95,9 +104,13 @@ def last_deliveries(zone: Path) -> dict[tuple[str, date], Path]:
         (path.parents[1].name, date.fromisoformat(path.parent.name.removeprefix("dt="))): path
         for path in zone.glob("[!_]*/dt=*/[!_]*")
     }
-    for path in sorted(zone.glob("_redelivered/on=*/*/dt=*/[!_]*")):  # by the day on which they arrive
+    for path in sorted(
+        zone.glob("_redelivered/on=*/*/dt=*/[!_]*")
+    ):  # by the day on which they arrive
         assert date.fromisoformat(path.parents[2].name.removeprefix("on=")) <= last
-        found[(path.parents[1].name, date.fromisoformat(path.parent.name.removeprefix("dt=")))] = path
+        found[(path.parents[1].name, date.fromisoformat(path.parent.name.removeprefix("dt=")))] = (
+            path
+        )
     return found
 
 
@@ -124,12 +137,16 @@ def records(path: Path, source: str) -> Iterator[Any]:
         for row in filter(None, rows):
             text = "".join(row)
             is_text = "\x00" not in text and not any("\udc80" <= char <= "\udcff" for char in text)
-            yield dict(zip(header, row, strict=True)) if is_text and len(row) == len(header) else None
+            yield (
+                dict(zip(header, row, strict=True)) if is_text and len(row) == len(header) else None
+            )
 
 
 def canonical(record: dict[str, Any]) -> str:
     """CSV does not tell an empty text from nothing in Python's reader, so both are nothing here."""
-    return json.dumps({name: value for name, value in record.items() if value not in (None, "")}, sort_keys=True)
+    return json.dumps(
+        {name: value for name, value in record.items() if value not in (None, "")}, sort_keys=True
+    )
 
 
 def landed(connection: psycopg.Connection, source: str, day: date) -> Iterator[dict[str, Any]]:
@@ -171,7 +188,10 @@ def test_rejects_are_those_of_the_answer_key(warehouse: Settings, zone: Path) ->
 
     expected = answer_key(zone)
     assert {entry[3] for entry in expected} == set(OF_LANDING)
-    corrected = {(path.parent.name, path.name.removeprefix("dt=")) for path in zone.glob("_redelivered/*/*/dt=*")}
+    corrected = {
+        (path.parent.name, path.name.removeprefix("dt="))
+        for path in zone.glob("_redelivered/*/*/dt=*")
+    }
     assert len(corrected) > 20
     left = {entry for entry in expected if entry[:2] not in corrected}
     for loads, right in ((FIRST_DELIVERIES, expected), (LIVE, left)):
@@ -182,7 +202,9 @@ def test_rejects_are_those_of_the_answer_key(warehouse: Settings, zone: Path) ->
             precision, recall = len(told & true) / len(told), len(told & true) / len(true)
             assert (precision, recall) == (1.0, 1.0), (loads, kind)
         assert len(found) == len(right)
-    assert rejects(warehouse, "loads.landed_on <> delivered_on") == set()  # a corrected delivery is clean
+    assert (
+        rejects(warehouse, "loads.landed_on <> delivered_on") == set()
+    )  # a corrected delivery is clean
 
 
 def test_days_landed_in_any_order_and_twice_leave_the_same(
@@ -230,7 +252,10 @@ def test_defects_of_an_answer_key_are_found_each_with_its_reason(warehouse: Sett
         day = FIRST + timedelta(days=number)
         users = [b"user_id,updated_at,email,full_name"]
         users += [b'u%d,2023-03-01T10:00:00Z,"a@b.c","x ""%d"""' % (one, one) for one in range(40)]
-        events = [b'{"event_id":"e%d","user_id":"u","event_timestamp":"2023-03-01"}' % one for one in range(40)]
+        events = [
+            b'{"event_id":"e%d","user_id":"u","event_timestamp":"2023-03-01"}' % one
+            for one in range(40)
+        ]
         for source, lines, ways in (("users", users, BREAK_CSV), ("events", events, BREAK_JSONL)):
             for position, (reason, way) in enumerate(ways.items()):
                 place = 3 + 9 * position + number % 7
@@ -246,7 +271,7 @@ def test_defects_of_an_answer_key_are_found_each_with_its_reason(warehouse: Sett
         "read": 80 * DAYS,
         "landed": 72 * DAYS,
         "rejected": 8 * DAYS,
-        "left_out": 0,
+        "filtered": 0,
     }
     found = rejects(warehouse, LIVE)
     for reason in {*BREAK_CSV, *BREAK_JSONL}:

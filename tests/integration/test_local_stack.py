@@ -50,28 +50,36 @@ def test_env_is_for_a_shell(stack: Stack) -> None:
     printed = stack.local("env").stdout
     assert all(line.startswith("export ") for line in printed.splitlines())
     assert stack.settings.secret("WAREHOUSE_ADMIN_PASSWORD") not in printed
-    script = (
-        f'eval {shlex.quote(printed)}; python -c "import psycopg; print(psycopg.connect().info.user)"; command -v dbt'
+    script = f'eval {shlex.quote(printed)}; python -c "import psycopg; print(psycopg.connect().info.user)"; command -v dbt'
+    done = subprocess.run(
+        ["bash", "-c", script], env={"PATH": os.defpath}, capture_output=True, text=True
     )
-    done = subprocess.run(["bash", "-c", script], env={"PATH": os.defpath}, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["warehouse_owner", str(stack.root / ".venv/bin/dbt")]
 
 
 def test_psql_runs_a_statement(stack: Stack) -> None:
-    done = stack.local("psql", environment={"SQL": "select current_user || '@' || current_database() as me"})
+    done = stack.local(
+        "psql", environment={"SQL": "select current_user || '@' || current_database() as me"}
+    )
     assert "warehouse_owner@analytics" in done.stdout
     assert stack.local("psql", check=False, environment={"SQL": "select nothing"}).returncode != 0
 
 
 def test_other_warehouses_are_on_the_same_server(stack: Stack) -> None:
     stack.local("up", environment={"WAREHOUSE_DB": "another"})
-    done = stack.local("psql", environment={"WAREHOUSE_DB": "another", "SQL": "select current_database()"})
+    done = stack.local(
+        "psql", environment={"WAREHOUSE_DB": "another", "SQL": "select current_database()"}
+    )
     assert "another" in done.stdout
 
 
 def test_no_secret_is_on_a_command_line_or_open_to_others(stack: Stack) -> None:
     settings, layout = stack.settings, Layout(stack.root)
-    secrets = [value for key, value in settings.environment().items() if key.endswith(("_PASSWORD", "_KEY", "_SECRET"))]
+    secrets = [
+        value
+        for key, value in settings.environment().items()
+        if key.endswith(("_PASSWORD", "_KEY", "_SECRET"))
+    ]
     for process in psutil.process_iter(["cmdline"]):
         words = " ".join(process.info["cmdline"] or [])
         assert not any(secret in words for secret in secrets)
@@ -82,10 +90,16 @@ def test_no_secret_is_on_a_command_line_or_open_to_others(stack: Stack) -> None:
 
 def test_it_listens_on_this_machine_only(stack: Stack) -> None:
     ours = {process.pid for process in stray_processes(Layout(stack.root))}
-    listening = [c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in ours]
+    listening = [
+        c
+        for c in psutil.net_connections("inet")
+        if c.status == psutil.CONN_LISTEN and c.pid in ours
+    ]
     addresses = {(address.ip, address.port) for c in listening if (address := c.laddr)}
     settings = stack.settings
-    assert addresses == {("127.0.0.1", port) for port in (settings.port, settings.airflow_port, settings.docs_port)}
+    assert addresses == {
+        ("127.0.0.1", port) for port in (settings.port, settings.airflow_port, settings.docs_port)
+    }
 
 
 def test_a_killed_postgres_comes_back_with_its_data(stack: Stack) -> None:
@@ -102,7 +116,9 @@ def test_a_killed_postgres_comes_back_with_its_data(stack: Stack) -> None:
         except psycopg.OperationalError:
             return False
 
-    wait_until(lambda: before.pid not in [p.pid for p in supervision.programs(layout)] and is_back())
+    wait_until(
+        lambda: before.pid not in [p.pid for p in supervision.programs(layout)] and is_back()
+    )
     stack.local("up")  # waits until Airflow is healthy again
 
 
@@ -151,9 +167,13 @@ def test_two_stacks_that_start_at_once_share_no_port(stack: Stack) -> None:
         assert ports(other) == ports(stack)
         try:
             with ThreadPoolExecutor(2) as pool:
-                said = [done.stdout for done in pool.map(lambda one: one.local("up"), (stack, other))]
+                said = [
+                    done.stdout for done in pool.map(lambda one: one.local("up"), (stack, other))
+                ]
             assert sum("Another stack is starting" in text for text in said) == 1
-            taken = [port_of for one in (stack, other) for port_of in ports(one)[:2] + ports(one)[3:]]
+            taken = [
+                port_of for one in (stack, other) for port_of in ports(one)[:2] + ports(one)[3:]
+            ]
             assert len(set(taken)) == len(taken)
         finally:
             other.local("down", check=False)

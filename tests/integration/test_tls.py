@@ -20,7 +20,9 @@ def elsewhere(warehouse: Settings, tmp_path: Path) -> Iterator[Settings]:
     """The warehouse of the test as a server on `localhost` that is known by its certificate."""
     pem = certificate(tmp_path, "localhost")
     with tls_front(pem, warehouse.port) as port:
-        yield replace(warehouse, host="localhost", port=port, sslmode="verify-full", sslrootcert=str(pem))
+        yield replace(
+            warehouse, host="localhost", port=port, sslmode="verify-full", sslrootcert=str(pem)
+        )
 
 
 def test_a_server_with_its_certificate_is_reached_by_tls(elsewhere: Settings) -> None:
@@ -30,7 +32,9 @@ def test_a_server_with_its_certificate_is_reached_by_tls(elsewhere: Settings) ->
     assert run_dbt(elsewhere, ["--quiet", "debug"]).success
 
 
-def test_a_server_with_another_certificate_is_not_reached(elsewhere: Settings, tmp_path: Path) -> None:
+def test_a_server_with_another_certificate_is_not_reached(
+    elsewhere: Settings, tmp_path: Path
+) -> None:
     other = replace(elsewhere, sslrootcert=str(certificate(tmp_path, "localhost")))
     with pytest.raises(WarehouseError, match="certificate verify failed"):
         connect(other, "reporter")
@@ -42,7 +46,9 @@ def test_a_server_of_another_name_is_not_reached(elsewhere: Settings) -> None:
 
 
 def test_a_server_without_tls_is_not_reached(warehouse: Settings, tmp_path: Path) -> None:
-    strict = replace(warehouse, sslmode="verify-full", sslrootcert=str(certificate(tmp_path, "localhost")))
+    strict = replace(
+        warehouse, sslmode="verify-full", sslrootcert=str(certificate(tmp_path, "localhost"))
+    )
     with pytest.raises(WarehouseError, match="server does not support SSL"):
         connect(strict, "reporter")
     with psycopg.connect(warehouse.dsn("reporter")) as connection:

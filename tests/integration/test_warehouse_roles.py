@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from saas_analytics.cli import main
 from saas_analytics.settings import Role, Settings
-from saas_analytics.warehouse import WarehouseError, connect, ensure_cluster, ensure_warehouse, main
+from saas_analytics.warehouse import WarehouseError, connect, ensure_cluster, ensure_warehouse
 from tests.server import drop_database
 
 
@@ -19,7 +20,9 @@ from tests.server import drop_database
 def filled(warehouse: Settings) -> Settings:
     """A warehouse with a table in raw from the loader, and one in core and marts from the transformer."""
     with connect(warehouse, "loader") as loader:
-        loader.execute("create table raw.things (id text, _partition text) partition by list (_partition)")
+        loader.execute(
+            "create table raw.things (id text, _partition text) partition by list (_partition)"
+        )
         loader.execute("create table raw.things_1 partition of raw.things for values in ('1')")
         loader.execute("insert into raw.things values ('a', '1')")
     with connect(warehouse, "transformer") as transformer:
@@ -38,7 +41,11 @@ def test_each_role_can_do_its_work(filled: Settings) -> None:
     assert run(filled, "transformer", "select id from raw.things") == [("a",)]
     assert run(filled, "reporter", "select n from marts.figures") == [(1,)]
     run(filled, "transformer", "create temporary table scratch as select 1 as n")
-    run(filled, "transformer", "insert into quality.pipeline_runs (day, summary) values ('2026-01-01', '{}')")
+    run(
+        filled,
+        "transformer",
+        "insert into quality.pipeline_runs (day, summary) values ('2026-01-01', '{}')",
+    )
     assert run(filled, "owner", "select id from raw.things") == [("a",)]
     for table in ("marts.figures", "core.facts", "raw.things"):
         run(filled, "owner", f"drop table {table}")
@@ -88,7 +95,9 @@ def test_airflow_stays_out_of_the_warehouse(warehouse: Settings) -> None:
 
 
 def test_every_session_is_in_utc(warehouse: Settings) -> None:
-    with psycopg.connect(psycopg.conninfo.make_conninfo(warehouse.dsn("transformer"), options="")) as connection:
+    with psycopg.connect(
+        psycopg.conninfo.make_conninfo(warehouse.dsn("transformer"), options="")
+    ) as connection:
         assert connection.execute("show timezone").fetchone() == ("UTC",)
 
 
@@ -99,7 +108,9 @@ def test_passwords_are_stored_hashed_and_follow_the_settings(postgres: Settings)
     assert len(stored) == 7
     assert all(password.startswith("SCRAM-SHA-256$") for (password,) in stored)
 
-    wrong = replace(postgres, _secrets={**postgres._secrets, "WAREHOUSE_LOADER_PASSWORD": "another"})
+    wrong = replace(
+        postgres, _secrets={**postgres._secrets, "WAREHOUSE_LOADER_PASSWORD": "another"}
+    )
     with pytest.raises(WarehouseError, match=r"as loader: .*password authentication failed"):
         connect(wrong, "loader", "postgres")
 
@@ -107,7 +118,9 @@ def test_passwords_are_stored_hashed_and_follow_the_settings(postgres: Settings)
 def test_making_a_warehouse_again_keeps_its_data(filled: Settings) -> None:
     ensure_cluster(filled)
     ensure_warehouse(filled)
-    with connect(filled, "owner", autocommit=True) as owner:  # as if the SQL files had changed since
+    with connect(
+        filled, "owner", autocommit=True
+    ) as owner:  # as if the SQL files had changed since
         owner.execute(f"comment on database {filled.database} is null")  # type: ignore[arg-type,unused-ignore]
     ensure_warehouse(filled)
     assert run(filled, "reporter", "select n from marts.figures") == [(1,)]
@@ -123,7 +136,9 @@ def test_two_at_once_make_one_warehouse(postgres: Settings) -> None:
         drop_database(postgres, "made_at_once")
 
 
-def test_warehouses_on_one_server_do_not_see_each_other(new_warehouse: Callable[[], Settings]) -> None:
+def test_warehouses_on_one_server_do_not_see_each_other(
+    new_warehouse: Callable[[], Settings],
+) -> None:
     one, two = new_warehouse(), new_warehouse()
     run(one, "transformer", "create table marts.figures as select 1 as n")
     with pytest.raises(errors.UndefinedTable):
@@ -131,7 +146,10 @@ def test_warehouses_on_one_server_do_not_see_each_other(new_warehouse: Callable[
 
 
 def test_a_server_that_is_down_says_what_to_do(postgres: Settings) -> None:
-    with pytest.raises(WarehouseError, match=r"(?s)127.0.0.1:1, database analytics, as loader: .*refused.*`make up`"):
+    with pytest.raises(
+        WarehouseError,
+        match=r"(?s)127.0.0.1:1, database analytics, as loader: .*refused.*`make up`",
+    ):
         connect(replace(postgres, port=1), "loader")
 
 
@@ -146,10 +164,10 @@ def test_the_command_makes_a_warehouse(
     for key, value in postgres.environment().items():
         monkeypatch.setenv(key, value)
     try:
-        assert main(["--cluster", "--database", "by_command"]) == 0
+        assert main(["create-warehouse", "--cluster", "--warehouse", "by_command"]) == 0
         assert "by_command is up to date" in capsys.readouterr().out
         assert run(replace(postgres, database="by_command"), "owner", "select 1") == [(1,)]
     finally:
         drop_database(postgres, "by_command")
-    assert main(["--database", "No"]) == 1
-    assert "cannot be the name" in capsys.readouterr().err
+    assert main(["create-warehouse", "--warehouse", "No"]) == 1
+    assert "is not a name for a warehouse" in capsys.readouterr().err

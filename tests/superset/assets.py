@@ -34,7 +34,10 @@ def read_assets(directory: Path) -> Assets:
     def kind(name: str) -> dict[str, Document]:
         place = directory / name
         files = sorted(place.rglob("*.yaml"))
-        return {str(file.relative_to(place).with_suffix("")): yaml.safe_load(file.read_text("utf-8")) for file in files}
+        return {
+            str(file.relative_to(place).with_suffix("")): yaml.safe_load(file.read_text("utf-8"))
+            for file in files
+        }
 
     return Assets(kind("dashboards"), kind("charts"), kind("datasets"))
 
@@ -69,14 +72,21 @@ def part_is_chart(part: Any) -> bool:
 def query_of(params: Document) -> Document:
     """The query of a chart, made of its settings as Superset's own front end makes it."""
     if params.get("query_mode") == "raw":
-        order = [[column, False] for column in (entry.split('"')[1] for entry in params["order_by_cols"])]
+        order = [
+            [column, False] for column in (entry.split('"')[1] for entry in params["order_by_cols"])
+        ]
         return _query(params, columns=params["all_columns"], orderby=order)
     metrics = metrics_of(params)
     group = params.get("groupby") or []
     columns: list[Any] = [group] if isinstance(group, str) else list(group)
     if axis := params.get("x_axis"):
         grain = params.get("time_grain_sqla")
-        as_time = {"columnType": "BASE_AXIS", "sqlExpression": axis, "label": axis, "expressionType": "SQL"}
+        as_time = {
+            "columnType": "BASE_AXIS",
+            "sqlExpression": axis,
+            "label": axis,
+            "expressionType": "SQL",
+        }
         columns.insert(0, {**as_time, "timeGrain": grain} if grain else axis)
     return _query(params, columns=columns, metrics=metrics, orderby=[[metrics[0], False]])
 

@@ -28,7 +28,11 @@ _ROOTS = "--no-sandbox"
 
 
 def find_chromium() -> str | None:
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
 
 
 @contextmanager
@@ -48,9 +52,15 @@ def persons_page(height: int = 1000) -> Iterator[Page]:
     compiled scripts. The profile is new, and goes with the block.
     """
     arguments = [_ROOTS, "--disable-blink-features=AutomationControlled"]
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory(prefix="chromium-") as profile:
+    with (
+        sync_playwright() as playwright,
+        tempfile.TemporaryDirectory(prefix="chromium-") as profile,
+    ):
         chromium = playwright.chromium.launch_persistent_context(
-            profile, executable_path=find_chromium(), args=arguments, viewport={"width": 1600, "height": height}
+            profile,
+            executable_path=find_chromium(),
+            args=arguments,
+            viewport={"width": 1600, "height": height},
         )
         try:
             yield chromium.new_page()
@@ -75,7 +85,9 @@ def open_dashboard(page: Page, url: str, slug: str) -> None:
 def open_tabs(page: Page) -> None:
     """Open each tab of the dashboard that is open; a browser that is steered keeps the charts of the others."""
     for tab in page.locator(".dashboard-component-tabs [role=tab]").all():
-        tab.evaluate("tab => tab.click()")  # wherever it is: the page moves while its charts are drawn
+        tab.evaluate(
+            "tab => tab.click()"
+        )  # wherever it is: the page moves while its charts are drawn
         expect(tab).to_have_attribute("aria-selected", "true")
         page.wait_for_selector(f".ant-tabs-tabpane-active {CHART}")
         _wait_until_drawn(page)
@@ -87,4 +99,6 @@ def troubles(page: Page) -> list[str]:
 
 
 def _wait_until_drawn(page: Page) -> None:
-    page.wait_for_function(_ALL_DRAWN, timeout=120_000, polling=50)  # at each frame the asking would slow the drawing
+    page.wait_for_function(
+        _ALL_DRAWN, timeout=120_000, polling=50
+    )  # at each frame the asking would slow the drawing

@@ -36,7 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.dashboards)
             if "DASHBOARDS" not in os.environ:
-                item.add_marker(pytest.mark.skip(reason="starts Superset, which takes minutes: make test-dashboards"))
+                item.add_marker(
+                    pytest.mark.skip(
+                        reason="starts Superset, which takes minutes: make test-dashboards"
+                    )
+                )
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ class Superset:
 
     def client(self, user: str) -> httpx.Client:
         """A client of the API, logged in as admin or viewer."""
-        client = httpx.Client(base_url=self.url, timeout=60, trust_env=False, headers={"Referer": self.url})
+        client = httpx.Client(
+            base_url=self.url, timeout=60, trust_env=False, headers={"Referer": self.url}
+        )
         login = {"username": user, "password": self.password(user), "provider": "db"}
         client.headers["Authorization"] = (
             "Bearer " + answer(client.post("/api/v1/security/login", json=login))["access_token"]
@@ -64,7 +70,9 @@ class Superset:
 
     def browser_client(self, user: str) -> httpx.Client:
         """A client with the session of a browser, which the old part of Superset asks for."""
-        client = httpx.Client(base_url=self.url, timeout=60, trust_env=False, headers={"Referer": self.url})
+        client = httpx.Client(
+            base_url=self.url, timeout=60, trust_env=False, headers={"Referer": self.url}
+        )
         token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', client.get("/login/").text)
         assert token is not None, "the page of the login has no csrf_token"
         form = {"username": user, "password": self.password(user), "csrf_token": token[1]}
@@ -84,7 +92,9 @@ class Superset:
             text=True,
             timeout=300,
         )
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        assert done.returncode == 0, (
+            f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        )
         return done.stdout
 
     def inside(self, script: str) -> Any:
@@ -103,7 +113,9 @@ class Superset:
 
 def answer(response: httpx.Response) -> Any:
     """The JSON of a response that must be a success."""
-    assert response.status_code == 200, f"{response.request.url}: {response.status_code} {response.text[:500]}"
+    assert response.status_code == 200, (
+        f"{response.request.url}: {response.status_code} {response.text[:500]}"
+    )
     return response.json()
 
 
@@ -142,8 +154,8 @@ def build_history(settings: Settings, days: int) -> None:
     for command in (
         ["data_gen/generate.py", *days_of],
         ["data_gen/land.py", *days_of],
-        ["-m", "saas_analytics.pipeline.transform", *models],
-        ["-m", "saas_analytics.pipeline.transform", *tests],
+        ["-m", "saas_analytics", "dbt", *models],
+        ["-m", "saas_analytics", "dbt", *tests],
     ):
         done = subprocess.run(
             [sys.executable, *command],
@@ -153,7 +165,9 @@ def build_history(settings: Settings, days: int) -> None:
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert done.returncode == 0, (
+            f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -173,7 +187,10 @@ def running_superset(settings: Settings) -> Iterator[Superset]:
         server = subprocess.Popen(
             [str(DIRECTORY / ".venv/bin/gunicorn"), "--config", "gunicorn_conf.py"],
             cwd=DIRECTORY,
-            env={**superset_environment(settings), "SUPERSET_STATEMENT_TIMEOUT_MS": str(STATEMENT_TIMEOUT_MS)},
+            env={
+                **superset_environment(settings),
+                "SUPERSET_STATEMENT_TIMEOUT_MS": str(STATEMENT_TIMEOUT_MS),
+            },
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -220,10 +237,14 @@ class Numbers:
 @pytest.fixture(scope="session")
 def numbers(admin: httpx.Client) -> Numbers:
     def listed(kind: str, key: str) -> dict[str, int]:
-        found = answer(admin.get(f"/api/v1/{kind}/?q=(columns:!(id,{key}),page_size:100)"))["result"]
+        found = answer(admin.get(f"/api/v1/{kind}/?q=(columns:!(id,{key}),page_size:100)"))[
+            "result"
+        ]
         return {one[key]: one["id"] for one in found}
 
-    numbers = Numbers(listed("chart", "uuid"), listed("dataset", "uuid"), listed("dashboard", "slug"))
+    numbers = Numbers(
+        listed("chart", "uuid"), listed("dataset", "uuid"), listed("dashboard", "slug")
+    )
     assert set(numbers.charts) == {chart["uuid"] for chart in ASSETS.charts.values()}
     assert set(numbers.datasets) == {dataset["uuid"] for dataset in ASSETS.datasets.values()}
     assert set(numbers.dashboards) == set(ASSETS.dashboards)

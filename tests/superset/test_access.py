@@ -28,7 +28,9 @@ FOR_NO_VIEWER = (
 )
 
 
-@pytest.mark.parametrize("path", (*FOR_NO_VIEWER, "/api/v1/dashboard/", "/api/v1/dashboard/revenue", "/api/v1/chart/"))
+@pytest.mark.parametrize(
+    "path", (*FOR_NO_VIEWER, "/api/v1/dashboard/", "/api/v1/dashboard/revenue", "/api/v1/chart/")
+)
 def test_nobody_comes_in_without_a_login(superset: Superset, path: str) -> None:
     with httpx.Client(base_url=superset.url, trust_env=False) as nobody:
         assert nobody.get(path).status_code == 401
@@ -57,7 +59,10 @@ def test_a_viewer_has_no_sql(viewer: httpx.Client, admin: httpx.Client) -> None:
 
 def test_a_viewer_changes_nothing(viewer: httpx.Client, admin: httpx.Client) -> None:
     number = answer(admin.get("/api/v1/dashboard/revenue"))["result"]["id"]
-    assert viewer.put(f"/api/v1/dashboard/{number}", json={"dashboard_title": "Mine"}).status_code == 403
+    assert (
+        viewer.put(f"/api/v1/dashboard/{number}", json={"dashboard_title": "Mine"}).status_code
+        == 403
+    )
     assert viewer.delete(f"/api/v1/dashboard/{number}").status_code == 403
     assert viewer.post("/api/v1/dashboard/", json={"dashboard_title": "Mine"}).status_code == 403
 
@@ -88,7 +93,11 @@ def geography(numbers: Numbers) -> Chart:
 
 
 def ask(
-    client: httpx.Client, chart: Chart, query: Document | None = None, form: Document | None = None, **asked: str
+    client: httpx.Client,
+    chart: Chart,
+    query: Document | None = None,
+    form: Document | None = None,
+    **asked: str,
 ) -> int:
     """Status of the answer to a chart's own query and form, with what is changed in them; `asked` is beside them."""
     body: Document = {
@@ -100,9 +109,15 @@ def ask(
     return client.post("/api/v1/chart/data", json=body).status_code
 
 
-def draw(client: httpx.Client, chart: Chart, form: Document | None = None, asked: str = "json") -> int:
+def draw(
+    client: httpx.Client, chart: Chart, form: Document | None = None, asked: str = "json"
+) -> int:
     """The same for a chart that the server draws up, `asked` for as what."""
-    data = {"form_data": json.dumps({**chart.form, "datasource": f"{chart.source}__table", **(form or {})})}
+    data = {
+        "form_data": json.dumps(
+            {**chart.form, "datasource": f"{chart.source}__table", **(form or {})}
+        )
+    }
     return client.post("/superset/explore_json/", data=data, params={asked: "true"}).status_code
 
 
@@ -141,7 +156,10 @@ BEYOND: dict[str, tuple[Document, Document]] = {
     "a metric that is another chart's": ({"metrics": ["healthy_share"]}, {}),
     "an order by another metric": ({"orderby": [["healthy_share", True]]}, {}),
     "an order by SQL": ({"orderby": [[LONGEST_NAME, True]]}, {}),
-    "a limit by SQL": ({"series_columns": ["rfm_segment"], "series_limit": 1, "series_limit_metric": LONGEST_NAME}, {}),
+    "a limit by SQL": (
+        {"series_columns": ["rfm_segment"], "series_limit": 1, "series_limit_metric": LONGEST_NAME},
+        {},
+    ),
     "a filter on a column": ({"filters": [NOT_NULL, {"col": "customer_id", **LIKE}]}, {}),
     "a filter on SQL": ({"filters": [NOT_NULL, {"col": NAME, **LIKE}]}, {}),
     "SQL for a condition": ({"extras": {"where": "name ilike 'A%'"}}, {}),
@@ -150,7 +168,10 @@ BEYOND: dict[str, tuple[Document, Document]] = {
     "without the chart's own filter": ({"filters": [COUNTRY]}, {}),
     "annotations": ({"annotation_layers": [LAYER]}, {}),
     "samples of one query": ({"result_type": "samples"}, {}),
-    "no chart, as when drilling to rows": ({"columns": ["customer_id"], "metrics": []}, {"slice_id": None}),
+    "no chart, as when drilling to rows": (
+        {"columns": ["customer_id"], "metrics": []},
+        {"slice_id": None},
+    ),
     "the rows of a filter": (
         {"columns": ["customer_id"], "metrics": []},
         {"type": "NATIVE_FILTER", "native_filter_id": "NATIVE_FILTER-country"},
@@ -182,7 +203,9 @@ def test_superset_keeps_who_opened_a_dashboard_and_not_each_answer_of_a_chart(
     assert kept() == before + 1
 
 
-def test_a_viewer_sees_charts_on_their_dashboard_alone(viewer: httpx.Client, segments: Chart, geography: Chart) -> None:
+def test_a_viewer_sees_charts_on_their_dashboard_alone(
+    viewer: httpx.Client, segments: Chart, geography: Chart
+) -> None:
     for nowhere in ({"dashboardId": None}, {"dashboardId": segments.elsewhere}):
         assert ask(viewer, segments, form=nowhere) == 403
         assert draw(viewer, geography, nowhere) == 403
@@ -203,7 +226,9 @@ def test_a_viewer_does_not_drill_by_a_column(viewer: httpx.Client, segments: Cha
     assert ask(viewer, segments, {"columns": ["customer_id"]}, drill) == 403
 
 
-@pytest.mark.parametrize("kind", ["samples", "drill_detail", "query", "columns", "timegrains", "post_processed"])
+@pytest.mark.parametrize(
+    "kind", ["samples", "drill_detail", "query", "columns", "timegrains", "post_processed"]
+)
 def test_a_viewer_sees_charts_as_they_are_drawn(
     viewer: httpx.Client, segments: Chart, geography: Chart, kind: str
 ) -> None:
@@ -212,12 +237,20 @@ def test_a_viewer_sees_charts_as_they_are_drawn(
 
 
 @pytest.mark.parametrize("file", ["csv", "xlsx"])
-def test_a_viewer_takes_no_files(viewer: httpx.Client, segments: Chart, geography: Chart, file: str) -> None:
+def test_a_viewer_takes_no_files(
+    viewer: httpx.Client, segments: Chart, geography: Chart, file: str
+) -> None:
     assert ask(viewer, segments, result_format=file) == 403
     assert draw(viewer, geography, asked=file) == 403
 
 
-ORDERS = {"clause": "WHERE", "expressionType": "SIMPLE", "subject": "orders", "operator": ">", "comparator": 1}
+ORDERS = {
+    "clause": "WHERE",
+    "expressionType": "SIMPLE",
+    "subject": "orders",
+    "operator": ">",
+    "comparator": 1,
+}
 
 
 @pytest.mark.parametrize(
@@ -228,15 +261,25 @@ ORDERS = {"clause": "WHERE", "expressionType": "SIMPLE", "subject": "orders", "o
         {"metric": {**NAME, "sqlExpression": "max(country_name)"}},
         {"secondary_metric": "orders"},
         {"adhoc_filters": [ORDERS]},
-        {"adhoc_filters": [{"clause": "WHERE", "expressionType": "SQL", "sqlExpression": "orders > 1"}]},
-        {"adhoc_filters": [{"clause": "HAVING", "expressionType": "SQL", "sqlExpression": "sum(orders) > 1"}]},
+        {
+            "adhoc_filters": [
+                {"clause": "WHERE", "expressionType": "SQL", "sqlExpression": "orders > 1"}
+            ]
+        },
+        {
+            "adhoc_filters": [
+                {"clause": "HAVING", "expressionType": "SQL", "sqlExpression": "sum(orders) > 1"}
+            ]
+        },
         {"extra_form_data": {"filters": [{"col": "orders", "op": ">", "val": 1}]}},
         {"viz_type": "para", "series": "country_name"},
         {"slice_id": None},
     ],
     ids=str,
 )
-def test_a_viewer_sees_the_map_as_it_is_saved(viewer: httpx.Client, geography: Chart, form: Document) -> None:
+def test_a_viewer_sees_the_map_as_it_is_saved(
+    viewer: httpx.Client, geography: Chart, form: Document
+) -> None:
     assert draw(viewer, geography, form) == 403
 
 
@@ -255,7 +298,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("sql", REFUSED)
 def test_superset_reads_marts_alone(admin: httpx.Client, sql: str) -> None:
-    response = admin.post("/api/v1/sqllab/execute/", json={"database_id": warehouse_id(admin), "sql": sql})
+    response = admin.post(
+        "/api/v1/sqllab/execute/", json={"database_id": warehouse_id(admin), "sql": sql}
+    )
     assert response.status_code >= 400
     assert any(text in response.text for text in REFUSED[sql].split("|")), response.text[:500]
 
@@ -263,13 +308,19 @@ def test_superset_reads_marts_alone(admin: httpx.Client, sql: str) -> None:
 def test_the_reporter_writes_nothing_even_if_it_asks_to(marts: Settings) -> None:
     with psycopg.connect(marts.dsn("reporter"), autocommit=True) as reporter:
         reporter.execute("set default_transaction_read_only to off")
-        for sql in ("delete from marts.active_users", "create table marts.mine ()", "create temporary table mine ()"):
+        for sql in (
+            "delete from marts.active_users",
+            "create table marts.mine ()",
+            "create temporary table mine ()",
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reporter.execute(sql)
 
 
 def test_a_query_that_takes_too_long_is_ended(admin: httpx.Client) -> None:
-    endless = "select count(*) from " + ", ".join(f"marts.retention_cohorts as {name}" for name in "abcd")
+    endless = "select count(*) from " + ", ".join(
+        f"marts.retention_cohorts as {name}" for name in "abcd"
+    )
     query = {"database_id": warehouse_id(admin), "sql": endless}
     started = time.monotonic()
     response = admin.post("/api/v1/sqllab/execute/", json=query)

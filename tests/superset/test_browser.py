@@ -12,13 +12,24 @@ import pytest
 from playwright.sync_api import Page, Request, Response, expect
 
 from tests.superset.assets import ASSETS, charts_of
-from tests.superset.browser import CHART, DRAWN, browser, find_chromium, log_in, open_dashboard, open_tabs, troubles
+from tests.superset.browser import (
+    CHART,
+    DRAWN,
+    browser,
+    find_chromium,
+    log_in,
+    open_dashboard,
+    open_tabs,
+    troubles,
+)
 from tests.superset.conftest import Superset
 
 COLOURS = re.compile(r"/api/v1/dashboard/\d+/colors\b")
 
 if find_chromium() is None:
-    pytest.skip("there is no Chromium on this machine: apt-get install chromium", allow_module_level=True)
+    pytest.skip(
+        "there is no Chromium on this machine: apt-get install chromium", allow_module_level=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +43,17 @@ def page(superset: Superset) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("slug", ASSETS.dashboards)
-def test_every_chart_of_a_dashboard_is_drawn(superset: Superset, page: Page, slug: str, tmp_path: Path) -> None:
+def test_every_chart_of_a_dashboard_is_drawn(
+    superset: Superset, page: Page, slug: str, tmp_path: Path
+) -> None:
     left: list[Request] = []
     errors: list[str] = []
     failed: list[Request] = []
 
     def on_request(request: Request) -> None:
-        if urlsplit(request.url).scheme in ("http", "https") and not request.url.startswith(superset.url):
+        if urlsplit(request.url).scheme in ("http", "https") and not request.url.startswith(
+            superset.url
+        ):
             left.append(request)
 
     def on_response(response: Response) -> None:
@@ -48,7 +63,9 @@ def test_every_chart_of_a_dashboard_is_drawn(superset: Superset, page: Page, slu
     page.on("request", on_request)
     page.on("requestfailed", lambda request: failed.append(request))
     # A viewer's browser offers Superset the colours that it gave to labels, and is told that it may not keep them.
-    page.on("pageerror", lambda error: errors.append(str(error)) if str(error) != "Response" else None)
+    page.on(
+        "pageerror", lambda error: errors.append(str(error)) if str(error) != "Response" else None
+    )
     page.on("response", on_response)
     open_dashboard(page, superset.url, slug)
     page.screenshot(path=tmp_path / f"{slug}.png")
@@ -61,19 +78,25 @@ def test_every_chart_of_a_dashboard_is_drawn(superset: Superset, page: Page, slu
     # Superset asks for one picture of its makers' statistics, which the policy does not let the browser fetch.
     assert errors == []
     assert set(map(id, left)) <= set(map(id, failed)), [request.url for request in left]
-    assert all("csp" in (request.failure or "").lower() for request in left), [request.failure for request in left]
+    assert all("csp" in (request.failure or "").lower() for request in left), [
+        request.failure for request in left
+    ]
 
 
 def test_charts_are_drawn_once(superset: Superset, page: Page) -> None:
     """Without animation: what Superset's pages are told of their theme."""
     open_dashboard(page, superset.url, "revenue")
-    themes = page.evaluate("JSON.parse(document.querySelector('#app').dataset.bootstrap).common.theme")
+    themes = page.evaluate(
+        "JSON.parse(document.querySelector('#app').dataset.bootstrap).common.theme"
+    )
     for which in ("default", "dark"):
         assert themes[which]["echartsOptionsOverrides"] == {"animation": False}
         assert themes[which]["token"]["colorPrimary"]  # the rest is Superset's own
 
 
-def test_a_filter_that_is_set_narrows_the_charts(superset: Superset, page: Page, owner: psycopg.Connection) -> None:
+def test_a_filter_that_is_set_narrows_the_charts(
+    superset: Superset, page: Page, owner: psycopg.Connection
+) -> None:
     countries = "select country, count(*) from marts.customer_summary group by 1 order by 2 desc"
     counts: dict[str, int] = dict(owner.execute(countries).fetchall())
     country = next(iter(counts))

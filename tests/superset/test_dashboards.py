@@ -34,7 +34,9 @@ def rows_of(
         form |= {"datasource": f"{source}__table", "extra_form_data": narrowed or {}}
         data = {"form_data": json.dumps(form)}
         drawn = answer(client.post("/superset/explore_json/", data=data))["data"] or []
-        return [{form["entity"]: row.get("code", "unknown"), form["metric"]: row["m1"]} for row in drawn]
+        return [
+            {form["entity"]: row.get("code", "unknown"), form["metric"]: row["m1"]} for row in drawn
+        ]
     query = query_of(asset["params"])
     if narrowed:
         query |= {**narrowed, "filters": query["filters"] + narrowed.get("filters", [])}
@@ -61,11 +63,16 @@ def column_of(select: Document) -> str:
 
 
 @pytest.mark.parametrize(
-    ("chart", "number"), [(chart, number) for chart in ASSETS.charts for number in range(len(filters_of(chart)))]
+    ("chart", "number"),
+    [(chart, number) for chart in ASSETS.charts for number in range(len(filters_of(chart)))],
 )
-def test_every_filter_of_a_chart_takes_hold(viewer: httpx.Client, numbers: Numbers, chart: str, number: int) -> None:
+def test_every_filter_of_a_chart_takes_hold(
+    viewer: httpx.Client, numbers: Numbers, chart: str, number: int
+) -> None:
     rows = rows_of(viewer, numbers, chart, nothing_fits(filters_of(chart)[number]))
-    assert not any(row.get(metric) for row in rows for metric in metrics_of(ASSETS.charts[chart]["params"]))
+    assert not any(
+        row.get(metric) for row in rows for metric in metrics_of(ASSETS.charts[chart]["params"])
+    )
     assert len(rows) <= 1  # one number over no rows is a row
 
 
@@ -90,8 +97,15 @@ def test_a_viewer_is_offered_the_values_of_a_filter(
         "dashboardId": numbers.dashboards[slug],
     }
     column = column_of(select)
-    offered = ask(viewer, numbers.datasets[dataset["uuid"]], {"columns": [column], "orderby": [[column, True]]}, form)
-    there = owner.execute(f"select distinct {column} from ({query_of_dataset(dataset)}) as everything").fetchall()
+    offered = ask(
+        viewer,
+        numbers.datasets[dataset["uuid"]],
+        {"columns": [column], "orderby": [[column, True]]},
+        form,
+    )
+    there = owner.execute(
+        f"select distinct {column} from ({query_of_dataset(dataset)}) as everything"
+    ).fetchall()
     assert {row[column] for row in offered} == {value for (value,) in there}
     assert len(there) > 1
 
@@ -177,7 +191,9 @@ def test_a_chart_has_the_numbers_of_the_marts(
     metrics = metrics_of(params)
     shown = [[row[metric] for metric in metrics] for row in rows_of(viewer, numbers, chart)]
     expected = [row[-len(metrics) :] for row in owner.execute(SAME_NUMBERS[chart]).fetchall()]
-    assert len(expected) > 1 or chart.endswith("/customer_revenue") or chart.endswith("/by_currency")
+    assert (
+        len(expected) > 1 or chart.endswith("/customer_revenue") or chart.endswith("/by_currency")
+    )
     assert rounded(shown) == rounded(expected)
 
 
@@ -197,19 +213,33 @@ def sql_of(chart: str) -> tuple[str, list[Any]]:
     definitions = {metric["metric_name"]: metric["expression"] for metric in dataset["metrics"]}
     times = {column["column_name"] for column in dataset["columns"] if column["is_dttm"]}
     grouped = params.get("groupby") or params.get("entity") or []
-    columns = [*filter(None, [params.get("x_axis")]), *([grouped] if isinstance(grouped, str) else grouped)]
+    columns = [
+        *filter(None, [params.get("x_axis")]),
+        *([grouped] if isinstance(grouped, str) else grouped),
+    ]
     shown = [*columns]
     if (grain := params.get("time_grain_sqla")) and columns[0] in times:
         shown[0] = f"date_trunc('{PERIODS[grain]}', {columns[0]}) as {columns[0]}"
-    shown += [f"{definitions[metric]} as {metric}" for metric in metrics_of(params)] or params["all_columns"]
+    shown += [f"{definitions[metric]} as {metric}" for metric in metrics_of(params)] or params[
+        "all_columns"
+    ]
     rules = [rule for rule in params["adhoc_filters"] if rule["operator"] != "TEMPORAL_RANGE"]
     conditions = [
-        f"{rule['subject']} {OPERATORS[rule['operator']] if 'comparator' in rule else 'is not null'}" for rule in rules
+        f"{rule['subject']} {OPERATORS[rule['operator']] if 'comparator' in rule else 'is not null'}"
+        for rule in rules
     ]
     query = f"select {', '.join(shown)} from ({query_of_dataset(dataset)}) as everything"
     query += f" where {' and '.join(conditions)}" if conditions else ""
-    query += f" group by {', '.join(str(number + 1) for number in range(len(columns)))}" if columns else ""
-    query += f" order by {len(columns) + 1} desc limit {params.get('row_limit') or 'all'}" if metrics_of(params) else ""
+    query += (
+        f" group by {', '.join(str(number + 1) for number in range(len(columns)))}"
+        if columns
+        else ""
+    )
+    query += (
+        f" order by {len(columns) + 1} desc limit {params.get('row_limit') or 'all'}"
+        if metrics_of(params)
+        else ""
+    )
     return query, [rule["comparator"] for rule in rules if "comparator" in rule]
 
 
@@ -235,7 +265,9 @@ def as_number(value: Any) -> Any:
     return float(given) if isinstance(given, int | Decimal) else given
 
 
-def test_a_filter_leaves_what_was_asked_for(viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection) -> None:
+def test_a_filter_leaves_what_was_asked_for(
+    viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection
+) -> None:
     most = "select country from marts.customer_summary group by 1 order by count(*) desc"
     (country,) = owner.execute(most).fetchone() or ()
     narrowed = {"filters": [{"col": "country", "op": "IN", "val": [country]}]}
@@ -251,7 +283,9 @@ def test_a_filter_leaves_what_was_asked_for(viewer: httpx.Client, numbers: Numbe
 def emitted(chart: str) -> list[str]:
     """Columns by whose values a click on the chart filters the others."""
     params = ASSETS.charts[chart]["params"]
-    times = {column["column_name"] for column in ASSETS.dataset_of(chart)["columns"] if column["is_dttm"]}
+    times = {
+        column["column_name"] for column in ASSETS.dataset_of(chart)["columns"] if column["is_dttm"]
+    }
     group = params.get("groupby") or []
     shown = [params.get("x_axis"), *([group] if isinstance(group, str) else group)]
     return [column for column in shown if column and column not in times]
@@ -265,16 +299,25 @@ def emitted(chart: str) -> list[str]:
         if emitted(chart) and ASSETS.dashboard_of(chart)["metadata"]["cross_filters_enabled"]
     ],
 )
-def test_a_click_on_a_chart_empties_no_other(viewer: httpx.Client, numbers: Numbers, chart: str) -> None:
+def test_a_click_on_a_chart_empties_no_other(
+    viewer: httpx.Client, numbers: Numbers, chart: str
+) -> None:
     clicked = rows_of(viewer, numbers, chart)[0]
     for column in emitted(chart):
         narrowed = {"filters": [{"col": column, "op": "IN", "val": [clicked[column]]}]}
         for other in ASSETS.charts:
             known = {one["column_name"] for one in ASSETS.dataset_of(other)["columns"]}
-            if ASSETS.dashboard_of(other) is ASSETS.dashboard_of(chart) and other != chart and column in known:
+            if (
+                ASSETS.dashboard_of(other) is ASSETS.dashboard_of(chart)
+                and other != chart
+                and column in known
+            ):
                 rows = rows_of(viewer, numbers, other, narrowed)
                 metrics = metrics_of(ASSETS.charts[other]["params"])
-                assert any(row[metric] is not None for row in rows for metric in metrics), (column, other)
+                assert any(row[metric] is not None for row in rows for metric in metrics), (
+                    column,
+                    other,
+                )
 
 
 @pytest.mark.parametrize("name", ASSETS.datasets)
@@ -284,7 +327,9 @@ def test_a_data_set_knows_its_columns(owner: psycopg.Connection, name: str) -> N
     there = {column.name for column in cursor.description or []}
     known = {column["column_name"] for column in dataset["columns"]}
     assert known <= there
-    assert there - known == ({"name"} if name == "customer_summary" else set())  # of customers no names are shown
+    assert there - known == (
+        {"name"} if name == "customer_summary" else set()
+    )  # of customers no names are shown
 
 
 STATE = """
@@ -306,13 +351,19 @@ def state():
 """
 
 
-def test_an_import_changes_nothing_that_is_there_and_removes_what_is_gone(superset: Superset, tmp_path: Path) -> None:
+def test_an_import_changes_nothing_that_is_there_and_removes_what_is_gone(
+    superset: Superset, tmp_path: Path
+) -> None:
     fewer = tmp_path / "assets"
     shutil.copytree(DIRECTORY / "assets", fewer)
     file = fewer / "dashboards/revenue.yaml"
     dashboard = yaml.safe_load(file.read_text())
     chart = ASSETS.charts["revenue/fx_effect"]
-    (part,) = (k for k, v in dashboard["position"].items() if part_is_chart(v) and v["meta"]["uuid"] == chart["uuid"])
+    (part,) = (
+        k
+        for k, v in dashboard["position"].items()
+        if part_is_chart(v) and v["meta"]["uuid"] == chart["uuid"]
+    )
     for entry in dashboard["position"].values():
         if isinstance(entry, dict) and part in entry.get("children", []):
             entry["children"].remove(part)

@@ -6,17 +6,31 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.superset.assets import ASSETS, charts_of
-from tests.superset.browser import DRAWN, find_chromium, log_in, open_dashboard, open_tabs, persons_page
+from tests.superset.browser import (
+    DRAWN,
+    find_chromium,
+    log_in,
+    open_dashboard,
+    open_tabs,
+    persons_page,
+)
 from tests.superset.conftest import Superset
 
 
-@pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium on this machine: apt-get install chromium")
-def test_a_persons_browser_asks_for_the_rows_of_a_chart_when_it_comes_near(superset: Superset) -> None:
+@pytest.mark.skipif(
+    find_chromium() is None, reason="there is no Chromium on this machine: apt-get install chromium"
+)
+def test_a_persons_browser_asks_for_the_rows_of_a_chart_when_it_comes_near(
+    superset: Superset,
+) -> None:
     """Far below the screen, and in a tab that is closed, nothing is asked for; then there are pictures."""
     asked: list[str] = []
     with persons_page(height=350) as page:
         log_in(page, superset.url, "viewer", superset.password("viewer"))
-        page.on("request", lambda request: asked.append(request.url) if "slice_id" in request.url else None)
+        page.on(
+            "request",
+            lambda request: asked.append(request.url) if "slice_id" in request.url else None,
+        )
         open_dashboard(page, superset.url, "operations-and-data-quality")
         dashboard = ASSETS.dashboards["operations-and-data-quality"]
         assert 0 < len(asked) < len(charts_of(dashboard)) / 2

@@ -14,8 +14,12 @@ def test_dashboards_stand_beside_the_embedded_stack() -> None:
         assert "superset " not in stack.local("status").stdout
         for _ in range(2):  # and once more, as after a change of a dashboard
             said = stack.local("dashboards").stdout
-            assert superset_url(stack.settings) in said and "SUPERSET_VIEWER_PASSWORD in .env" in said
-            listed = answer(Superset(stack.settings).browser_client("viewer").get("/api/v1/dashboard/"))["result"]
+            assert (
+                superset_url(stack.settings) in said and "SUPERSET_VIEWER_PASSWORD in .env" in said
+            )
+            listed = answer(
+                Superset(stack.settings).browser_client("viewer").get("/api/v1/dashboard/")
+            )["result"]
             assert {dashboard["slug"] for dashboard in listed} == set(ASSETS.dashboards)
             assert "superset " in stack.local("status").stdout
         stack.local("down")

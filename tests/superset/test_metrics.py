@@ -108,7 +108,9 @@ EXPECTED: dict[str, list[str]] = {
         from marts.mrr_movements as movements group by 1
         """,
     ],
-    "mrr_steps": ["select month_start, sum(closing_mrr - opening_mrr) as amount from marts.mrr_movements group by 1"],
+    "mrr_steps": [
+        "select month_start, sum(closing_mrr - opening_mrr) as amount from marts.mrr_movements group by 1"
+    ],
     "order_fulfilment": [
         """
         select grain, period_start, carrier, orders, delivered, in_transit, not_shipped, lost, late, on_time_rate
@@ -163,7 +165,9 @@ EXPECTED: dict[str, list[str]] = {
         from marts.product_returns group by 1
         """
     ],
-    "rejected_rows": ["select source, rule, count(*) as rejected_rows from staging.stg_rejects group by 1, 2"],
+    "rejected_rows": [
+        "select source, rule, count(*) as rejected_rows from staging.stg_rejects group by 1, 2"
+    ],
     "rejects_by_day": [
         """
         select landed_on, source, count(rejects.landed_on) as rejected_rows
@@ -251,7 +255,9 @@ def test_every_metric_is_what_the_columns_of_its_mart_say(
     tolerance = JUST_NOW if name == "source_freshness" else ROUNDED
     for key, row in wanted.items():
         for metric in metrics:
-            assert number_of(shown[key][metric]) == pytest.approx(number_of(row[metric]), abs=tolerance), (key, metric)
+            assert number_of(shown[key][metric]) == pytest.approx(
+                number_of(row[metric]), abs=tolerance
+            ), (key, metric)
 
 
 def by_key(rows: list[Document], columns: list[str]) -> dict[tuple[Any, ...], Document]:
@@ -281,8 +287,14 @@ EXAMPLES: dict[tuple[str, str], tuple[str, float]] = {
         "select 60 as cost, 20 as opening_value, 40 as closing_value union all select 100, null, null",
         2,
     ),
-    ("test_runs", "not_passed"): ("select unnest(array['pass', 'fail', 'error', 'warn', 'skipped']) as status", 3),
-    ("test_runs", "pass_rate"): ("select unnest(array['pass', 'fail', 'error', 'warn', 'skipped']) as status", 0.25),
+    ("test_runs", "not_passed"): (
+        "select unnest(array['pass', 'fail', 'error', 'warn', 'skipped']) as status",
+        3,
+    ),
+    ("test_runs", "pass_rate"): (
+        "select unnest(array['pass', 'fail', 'error', 'warn', 'skipped']) as status",
+        0.25,
+    ),
     ("payment_reconciliation", "settled_share"): (
         "select unnest(array['paid', 'refunded', 'unpaid', 'overrefunded']) as status",
         0.5,
@@ -292,7 +304,11 @@ EXAMPLES: dict[tuple[str, str], tuple[str, float]] = {
 
 @pytest.mark.parametrize(("name", "metric"), EXAMPLES)
 def test_a_metric_of_an_example(owner: psycopg.Connection, name: str, metric: str) -> None:
-    (expression,) = (one["expression"] for one in ASSETS.datasets[name]["metrics"] if one["metric_name"] == metric)
+    (expression,) = (
+        one["expression"]
+        for one in ASSETS.datasets[name]["metrics"]
+        if one["metric_name"] == metric
+    )
     rows, expected = EXAMPLES[name, metric]
     ((value,),) = owner.execute(f"select {expression} from ({rows}) as example").fetchall()
     assert float(value) == pytest.approx(expected)

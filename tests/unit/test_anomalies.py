@@ -10,29 +10,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_gen.company.special_days import company_days
 from data_gen.faults import KINDS, plan
 from saas_analytics.quality.anomalies import WINDOW, judge
 from saas_analytics.quality.daily_metrics import by_cause
-from saas_analytics.quality.special_days import SpecialDay, company_days, special_days
+from saas_analytics.quality.special_days import SpecialDay, special_days
 from saas_analytics.settings import SettingsError, load_settings
 
 DAY = date(2026, 3, 4)  # a Wednesday
 WEEK = (1.0, 1.1, 1.1, 1.0, 0.9, 0.4, 0.3)
 
 
-def rows(today: float, *, daily_growth: float = 0.01, level: float = 1000.0, noise: float = 0.05) -> dict[date, float]:
+def rows(
+    today: float, *, daily_growth: float = 0.01, level: float = 1000.0, noise: float = 0.05
+) -> dict[date, float]:
     """Numbers of rows with a week, a trend and noise; those of DAY are `today` times what they would be."""
     draw = np.random.default_rng(7)
     days = [DAY - timedelta(days=back) for back in range(WINDOW, -1, -1)]
     values = {
-        day: level * WEEK[day.weekday()] * (1 + daily_growth) ** after * float(np.exp(draw.normal(0, noise)))
+        day: level
+        * WEEK[day.weekday()]
+        * (1 + daily_growth) ** after
+        * float(np.exp(draw.normal(0, noise)))
         for after, day in enumerate(days)
     }
     values[DAY] *= today
     return values
 
 
-def found(values: dict[date, float], metric: str = "rows.events", special: tuple[SpecialDay, ...] = ()) -> list[str]:
+def found(
+    values: dict[date, float], metric: str = "rows.events", special: tuple[SpecialDay, ...] = ()
+) -> list[str]:
     return [anomaly.reason for anomaly in judge({metric: values}, DAY, special)]
 
 
@@ -104,14 +112,25 @@ def test_a_kpi_follows_the_source_that_is_to_blame() -> None:
 
 
 def test_the_holidays_of_the_company_are_known() -> None:
-    days = {special.day: special for special in company_days(date(2026, 12, 1), date(2026, 12, 24), date(2026, 12, 31))}
+    days = {
+        special.day: special
+        for special in company_days(date(2026, 12, 1), date(2026, 12, 24), date(2026, 12, 31))
+    }
     assert set(days) == {date(2026, 12, 25), date(2026, 12, 26), date(2026, 12, 31)}
-    assert 0.45 <= days[date(2026, 12, 25)].share < days[date(2026, 12, 26)].share < 1 < days[date(2026, 12, 31)].share
+    assert (
+        0.45
+        <= days[date(2026, 12, 25)].share
+        < days[date(2026, 12, 26)].share
+        < 1
+        < days[date(2026, 12, 31)].share
+    )
 
 
 def test_a_team_names_its_own_special_days(tmp_path: Path) -> None:
     settings = replace(
-        load_settings(tmp_path, {"WAREHOUSE_PORT": "1"}), synthetic_company=False, special_days="days.csv"
+        load_settings(tmp_path, {"WAREHOUSE_PORT": "1"}),
+        synthetic_company=False,
+        special_days="days.csv",
     )
     file = tmp_path / "days.csv"
     with pytest.raises(SettingsError, match=r"SPECIAL_DAYS names .*days\.csv"):
@@ -126,5 +145,7 @@ def test_faults_are_planned_alike_for_a_seed_and_never_twice_on_a_file() -> None
     faults = plan(DAY, 120, seed=5, every=2)
     assert faults == plan(DAY, 120, seed=5, every=2) != plan(DAY, 120, seed=6, every=2)
     assert {fault.kind for fault in faults} == set(KINDS)
-    covered = [(f.source, f.first + timedelta(days=after)) for f in faults for after in range(f.days)]
+    covered = [
+        (f.source, f.first + timedelta(days=after)) for f in faults for after in range(f.days)
+    ]
     assert len(covered) == len(set(covered))

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from saas_analytics.layout import StackError, zone_directories
-from saas_analytics.settings import PROJECT_ROOT, is_secret, read_dotenv
+from saas_analytics.landing.zone import zone_directories
+from saas_analytics.layout import StackError
+from saas_analytics.settings import PROJECT_ROOT, read_dotenv
 from saas_analytics.stack import compose as compose_module
 from saas_analytics.stack import containers as stack
 from saas_analytics.stack import superset
@@ -25,8 +26,15 @@ SERVICES = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text("utf-8
 
 
 def test_uv_is_of_the_same_version_wherever_it_is_installed() -> None:
-    files = ("infrastructure/setup.sh", "infrastructure/Dockerfile", "infrastructure/superset/Dockerfile")
-    versions = {name: set(re.findall(r"uv==([0-9.]+)", (PROJECT_ROOT / name).read_text("utf-8"))) for name in files}
+    files = (
+        "infrastructure/setup.sh",
+        "infrastructure/Dockerfile",
+        "infrastructure/superset/Dockerfile",
+    )
+    versions = {
+        name: set(re.findall(r"uv==([0-9.]+)", (PROJECT_ROOT / name).read_text("utf-8")))
+        for name in files
+    }
     assert all(len(found) == 1 for found in versions.values()), versions
     assert len(set().union(*versions.values())) == 1, versions
 
@@ -50,10 +58,15 @@ def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def test_what_stands_in_the_dotenv_is_given_as_it_is(told: dict[str, str]) -> None:
     assert told["WAREHOUSE_OWNER_PASSWORD"] == "a$HOME-b$$c"
-    assert (told["COMPANY_SCALE"], told["COMPANY_SEED"]) == ("3.5", "42")  # the environment wins unless it is empty
+    assert (told["COMPANY_SCALE"], told["COMPANY_SEED"]) == (
+        "3.5",
+        "42",
+    )  # the environment wins unless it is empty
 
 
-def test_containers_go_to_the_database_that_was_checked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_containers_go_to_the_database_that_was_checked(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compose_module, "compose_program", lambda: ("printenv",))
 
     def host(**values: str) -> str:
@@ -63,10 +76,14 @@ def test_containers_go_to_the_database_that_was_checked(root: Path, monkeypatch:
 
     assert host(WAREHOUSE_CONTAINER_HOST="db.example.com") == "postgres"
     assert host(WAREHOUSE_HOST="10.1.2.3") == "10.1.2.3"
-    assert host(WAREHOUSE_ADDRESS="10.1.2.3") == "postgres"  # where PostgreSQL of this stack is published
+    assert (
+        host(WAREHOUSE_ADDRESS="10.1.2.3") == "postgres"
+    )  # where PostgreSQL of this stack is published
 
 
-def test_an_authority_is_where_libpq_looks_if_one_was_given(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_authority_is_where_libpq_looks_if_one_was_given(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compose_module, "compose_program", lambda: ("printenv",))
 
     def given() -> list[str]:
@@ -81,15 +98,24 @@ def test_an_authority_is_where_libpq_looks_if_one_was_given(root: Path, monkeypa
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_secret_has_a_default_and_every_port_is_of_this_machine(name: str) -> None:
     service = SERVICES[name]
-    secret = {key: value for key, value in service.get("environment", {}).items() if is_secret(key)}
+    secret = {
+        key: value
+        for key, value in service.get("environment", {}).items()
+        if key.endswith(("_PASSWORD", "_KEY", "_SECRET"))
+    }
     assert all(re.fullmatch(r"\$\{\w+:\?run make up\}", value) for value in secret.values()), secret
     assert secret or name == "docs"
     ports = service.get("ports", [])
-    assert all(re.match(r"\$\{(STACK|WAREHOUSE)_ADDRESS:-127\.0\.0\.1\}:\$\{", port) for port in ports), ports
+    assert all(
+        re.match(r"\$\{(STACK|WAREHOUSE)_ADDRESS:-127\.0\.0\.1\}:\$\{", port) for port in ports
+    ), ports
 
 
 def test_a_setting_publishes_the_ports_on_another_address() -> None:
-    addresses = {name: re.findall(r"\w+_ADDRESS", str(service.get("ports", ""))) for name, service in SERVICES.items()}
+    addresses = {
+        name: re.findall(r"\w+_ADDRESS", str(service.get("ports", "")))
+        for name, service in SERVICES.items()
+    }
     assert {name: found for name, found in addresses.items() if found} == {
         "postgres": ["WAREHOUSE_ADDRESS"],
         **{name: ["STACK_ADDRESS"] for name in ("airflow-api-server", "superset", "docs")},
@@ -125,10 +151,14 @@ def test_a_new_dotenv_finds_the_volumes_of_the_one_that_was_lost(root: Path) -> 
 
 
 def test_a_landing_zone_is_what_is_laid_out_as_one(tmp_path: Path) -> None:
-    ours = ("events/dt=2026-01-01", "_redelivered/on=2026-01-02/events/dt=2026-01-01", "_truth/dt=2026-01-01")
+    ours = (
+        "events/dt=2026-01-01",
+        "_redelivered/on=2026-01-02/events/dt=2026-01-01",
+        "_truth/dt=2026-01-01",
+    )
     for name in (*ours, "events_of_others/dt=2026-01-01", "photos", "orders"):
         (tmp_path / name).mkdir(parents=True)
-    found = zone_directories(PROJECT_ROOT, tmp_path)
+    found = zone_directories(tmp_path)
     assert [path.name for path in found] == ["events", "_redelivered", "_truth"]
 
 
@@ -145,7 +175,9 @@ def test_a_landing_zone_is_what_is_laid_out_as_one(tmp_path: Path) -> None:
         ("restarting", "", 1, True, False),
     ],
 )
-def test_a_container_is_well(state: str, health: str, exit_code: int, restarts: bool, well: bool) -> None:
+def test_a_container_is_well(
+    state: str, health: str, exit_code: int, restarts: bool, well: bool
+) -> None:
     assert Container("name", "service", state, health, exit_code, restarts, "").is_well is well
 
 
@@ -160,7 +192,9 @@ def test_a_terminal_shows_passwords_and_a_log_does_not(root: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     values = read_dotenv(root / ".env")
     assert "password AIRFLOW_ADMIN_PASSWORD in .env" in done.stdout
-    assert not any(value in done.stdout for key, value in values.items() if key.endswith("_PASSWORD"))
+    assert not any(
+        value in done.stdout for key, value in values.items() if key.endswith("_PASSWORD")
+    )
 
     here, there = pty.openpty()
     subprocess.run(command, env=environment, stdout=there, check=True)
@@ -182,18 +216,22 @@ def test_a_container_fails_that_has_ended_three_times_since(
 
 
 @pytest.mark.parametrize(
-    ("made", "made_again"), [pytest.param(None, True, id="missing"), pytest.param(2, True, id="older"), (4, False)]
+    ("made", "made_again"),
+    [pytest.param(None, True, id="missing"), pytest.param(2, True, id="older"), (4, False)],
 )
 def test_the_environment_of_the_dashboards_is_made_where_it_is_not_that_of_its_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: int | None, made_again: bool
 ) -> None:
     project = tmp_path / "infrastructure/superset"
-    for name, moment in (("pyproject.toml", 1), ("uv.lock", 3), *([(".venv/.synced", made)] if made else [])):
+    for name, moment in (
+        ("pyproject.toml", 1),
+        ("uv.lock", 3),
+        *([(".venv/.synced", made)] if made else []),
+    ):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).touch()
         os.utime(project / name, (moment, moment))
     script = tmp_path / "infrastructure/setup.sh"
-    script.parent.mkdir()
     script.write_text(f'echo "$1" > {tmp_path}/told; exit 3\n')
     monkeypatch.setattr(superset, "PROJECT_ROOT", tmp_path)
     monkeypatch.setattr(superset, "DIRECTORY", project)

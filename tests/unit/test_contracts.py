@@ -16,7 +16,8 @@ from saas_analytics.contracts import CONTRACTS, SOURCES, ContractError, load_con
 def test_contract_fulfils_the_open_data_contract_standard(source: str) -> None:
     document = yaml.safe_load((CONTRACTS / f"{source}.yaml").read_text())
     schema_file = (
-        resources.files("datacontract") / f"schemas/odcs-{document['apiVersion'].removeprefix('v')}.schema.json"
+        resources.files("datacontract")
+        / f"schemas/odcs-{document['apiVersion'].removeprefix('v')}.schema.json"
     )
 
     jsonschema.validate(document, yaml.safe_load(schema_file.read_text()))
@@ -37,7 +38,9 @@ def test_contract_is_consistent(source: str) -> None:
     assert set(contract.key) <= set(names)
     if contract.event_time is not None:
         assert contract.column(contract.event_time).logical_type in ("date", "timestamp")
-    assert contract.payload == ("document" if contract.delivery_format in ("json", "jsonl") else "columns")
+    assert contract.payload == (
+        "document" if contract.delivery_format in ("json", "jsonl") else "columns"
+    )
     assert not {"_doc", "_extra", "_file", "_line", "_load_id", "_partition"} & set(names)
 
 
@@ -45,7 +48,9 @@ def test_what_names_a_person_is_classified() -> None:
     personal = {column.name for column in load_contract("users").columns if column.pii}
 
     assert personal == {"email", "full_name", "phone"}
-    assert all(load_contract("users").column(name).classification == "restricted" for name in personal)
+    assert all(
+        load_contract("users").column(name).classification == "restricted" for name in personal
+    )
 
 
 def test_unknown_source_is_told_with_the_known_ones() -> None:

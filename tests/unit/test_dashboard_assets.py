@@ -17,19 +17,25 @@ OF_ONE_DIMENSION = "funnel_by_segment"
 
 def test_every_dashboard_is_an_exposure_with_an_owner() -> None:
     exposures = yaml.safe_load((PROJECT_ROOT / "dbt/models/exposures.yml").read_text())["exposures"]
-    assert {entry["name"] for entry in exposures} == {slug.replace("-", "_") for slug in ASSETS.dashboards}
+    assert {entry["name"] for entry in exposures} == {
+        slug.replace("-", "_") for slug in ASSETS.dashboards
+    }
     for entry in exposures:
         assert entry["owner"]["name"]
         folder = entry["name"].replace("_", "-") + "/"
         charts = (chart for chart in ASSETS.charts if chart.startswith(folder))
         read = {table for chart in charts for table in tables_of(ASSETS.dataset_of(chart))}
         named = {text.split("'")[1] for text in entry["depends_on"]}
-        assert named == read - {"landed_rows", "test_runs", "source_freshness"}, entry["name"]  # not models
+        assert named == read - {"landed_rows", "test_runs", "source_freshness"}, entry[
+            "name"
+        ]  # not models
 
 
 def test_the_bench_asks_every_mart_of_a_dashboard() -> None:
     asked = set(re.findall(r"\bmarts\.(\w+)", " ".join(QUERIES.values())))
-    assert {table for chart in ASSETS.charts for table in tables_of(ASSETS.dataset_of(chart))} - asked == {
+    assert {
+        table for chart in ASSETS.charts for table in tables_of(ASSETS.dataset_of(chart))
+    } - asked == {
         # no models, and read by the bench of the dashboards
         "landed_rows",
         "test_runs",
@@ -46,7 +52,9 @@ def tables_of(dataset: Document) -> set[str]:
 def test_a_channel_has_a_colour_of_its_own() -> None:
     path = PROJECT_ROOT / "dbt/models/marts/attribution/conversion_channels.yml"
     (model,) = yaml.safe_load(path.read_text("utf-8"))["models"]
-    (rules,) = [test["every_row"]["arguments"] for test in model["data_tests"] if "every_row" in test]
+    (rules,) = [
+        test["every_row"]["arguments"] for test in model["data_tests"] if "every_row" in test
+    ]
     channels = rules["one_of"]["channel"]
     colours = ASSETS.dashboards["funnel-and-attribution"]["metadata"]["label_colors"]
     assert len({colours[channel] for channel in channels}) == len(channels)
@@ -54,7 +62,9 @@ def test_a_channel_has_a_colour_of_its_own() -> None:
 
 def test_every_chart_lies_on_the_dashboard_of_its_folder() -> None:
     for slug, dashboard in ASSETS.dashboards.items():
-        of_folder = {chart["uuid"] for name, chart in ASSETS.charts.items() if name.startswith(f"{slug}/")}
+        of_folder = {
+            chart["uuid"] for name, chart in ASSETS.charts.items() if name.startswith(f"{slug}/")
+        }
         assert dashboard["slug"] == slug
         assert set(charts_of(dashboard)) == of_folder
 
@@ -62,7 +72,9 @@ def test_every_chart_lies_on_the_dashboard_of_its_folder() -> None:
 def test_amounts_of_orders_are_added_within_a_currency() -> None:
     """payment_reconciliation has the currency of each order, and not the reporting currency."""
     for name, chart in ASSETS.charts.items():
-        shown = {"order_total", "charged", "refunded", "difference"} & set(metrics_of(chart["params"]))
+        shown = {"order_total", "charged", "refunded", "difference"} & set(
+            metrics_of(chart["params"])
+        )
         if shown and ASSETS.dataset_of(name)["table_name"] == "payment_reconciliation":
             assert "currency" in chart["params"]["groupby"], name
 
@@ -70,10 +82,13 @@ def test_amounts_of_orders_are_added_within_a_currency() -> None:
 def test_a_dashboard_has_the_filters_that_its_documentation_names() -> None:
     text = (PROJECT_ROOT / "docs/dashboards.md").read_text("utf-8")
     named = {
-        row[0]: row[2].split(", ") for row in re.findall(r"^\| ([A-Z][^|]*) \| ([^|]*) \| ([^|]*) \|$", text, re.M)
+        row[0]: row[2].split(", ")
+        for row in re.findall(r"^\| ([A-Z][^|]*) \| ([^|]*) \| ([^|]*) \|$", text, re.M)
     }
     assert named == {
-        dashboard["dashboard_title"]: [one["name"].lower() for one in filters_of_dashboard(dashboard)]
+        dashboard["dashboard_title"]: [
+            one["name"].lower() for one in filters_of_dashboard(dashboard)
+        ]
         for dashboard in ASSETS.dashboards.values()
     }
 
@@ -88,7 +103,9 @@ def test_a_filter_reaches_every_chart_whose_rows_have_its_column(chart: str) -> 
     dataset = ASSETS.dataset_of(chart)
     columns = {column["column_name"] for column in dataset["columns"]}
     reaching = {one["name"].lower() for one in filters_of(chart)} - {"date"}
-    possible = {one["name"].lower() for one in filters_of_dashboard(ASSETS.dashboard_of(chart))} & columns
+    possible = {
+        one["name"].lower() for one in filters_of_dashboard(ASSETS.dashboard_of(chart))
+    } & columns
     if dataset["table_name"] == OF_ONE_DIMENSION:
         possible &= {ASSETS.charts[chart]["params"].get("x_axis")}
     assert reaching == possible

@@ -1,4 +1,4 @@
-"""The package dbt_mirrors without this project: what it imports, its wheel, the code of its README."""
+"""The package dbt_mirrors without this project: its imports, its wheel, its README."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_no_module_imports_this_project(module: Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built by its build back end in this process: neither pip nor an index is needed."""
+    """The wheel. Its build back end runs in this process, without pip or a package index."""
     folder = tmp_path_factory.mktemp("wheel")
     (built,) = WheelBuilder(str(PACKAGE)).build(directory=str(folder), versions=["standard"])
     return Path(built)

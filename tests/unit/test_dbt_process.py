@@ -33,16 +33,18 @@ def test_a_test_is_told_with_its_query_and_what_it_is_of() -> None:
 
 
 def test_what_run_operation_gives_has_an_id_and_no_node() -> None:
-    given = result(unique_id="operation.shop.vacuum", status="success", adapter_response={"rows_affected": 3})
+    given = result(
+        unique_id="operation.shop.vacuum", status="success", adapter_response={"rows_affected": 3}
+    )
     assert _of_result(given) == NodeEnd("operation.shop.vacuum", "success", "", 0.123, 3)
 
 
 def test_what_stands_in_a_dotenv_stays_out_of_the_process_of_dbt(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("NOT_FOR_MODELS=secret\n")
-    code = (
-        "import os; from infrastructure import dbt_process; dbt_process.load(); print(os.environ.get('NOT_FOR_MODELS'))"
-    )
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHON_DOTENV_DISABLED"}
+    code = "import os; from saas_analytics.pipeline import dbt_process; dbt_process.load(); print(os.environ.get('NOT_FOR_MODELS'))"
+    environment = {
+        key: value for key, value in os.environ.items() if key != "PYTHON_DOTENV_DISABLED"
+    }
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

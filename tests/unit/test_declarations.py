@@ -37,10 +37,17 @@ def models(manifest: dict[str, Any], layer: str) -> dict[str, Node]:
 
 
 @pytest.mark.parametrize(("layer", "access"), [("core", "protected"), ("marts", "public")])
-def test_models_say_whose_they_are_and_keep_a_contract(manifest: dict[str, Any], layer: str, access: str) -> None:
+def test_models_say_whose_they_are_and_keep_a_contract(
+    manifest: dict[str, Any], layer: str, access: str
+) -> None:
     groups = {group["name"] for group in manifest["groups"].values()}
     wrong = {
-        name: (node["access"], node["group"], node["meta"].get("owner"), node["contract"]["enforced"])
+        name: (
+            node["access"],
+            node["group"],
+            node["meta"].get("owner"),
+            node["contract"]["enforced"],
+        )
         for name, node in models(manifest, layer).items()
         if node["access"] != access
         or node["group"] not in groups
@@ -62,14 +69,18 @@ def test_a_key_names_the_rows_of_every_model(manifest: dict[str, Any], layer: st
         and key_of(about["kwargs"])
         and (test["config"]["severity"].lower(), test["config"]["where"]) == ("error", None)
     }
-    assert not {name for name, node in models(manifest, layer).items() if node["unique_id"] not in held}
+    assert not {
+        name for name, node in models(manifest, layer).items() if node["unique_id"] not in held
+    }
 
 
 def test_a_mart_is_in_the_group_of_its_folder(manifest: dict[str, Any]) -> None:
     """The group is whom to ask. What tells of the platform itself, and not of the company, is the platform's."""
     groups = {name: node["group"] for name, node in models(manifest, "marts").items()}
     folders = {name: node["fqn"][2] for name, node in models(manifest, "marts").items()}
-    assert groups == {name: "data_platform" if folder == "quality" else folder for name, folder in folders.items()}
+    assert groups == {
+        name: "data_platform" if folder == "quality" else folder for name, folder in folders.items()
+    }
 
 
 def test_every_group_has_an_owner(manifest: dict[str, Any]) -> None:
@@ -104,17 +115,25 @@ def test_an_exact_model_has_an_index_on_its_unit(manifest: dict[str, Any]) -> No
         )
     }
     assert not without
-    looking_up = {name: config["index_lookup"] for name, config in exact.items() if config.get("index_lookup")}
+    looking_up = {
+        name: config["index_lookup"] for name, config in exact.items() if config.get("index_lookup")
+    }
     assert looking_up
     for name, looked_up in looking_up.items():
-        upstreams = {key.rpartition(".")[2] for key in nodes[name]["depends_on"]["nodes"]} & exact.keys()
+        upstreams = {
+            key.rpartition(".")[2] for key in nodes[name]["depends_on"]["nodes"]
+        } & exact.keys()
         assert looked_up.keys() == upstreams, name
         for upstream, columns in looked_up.items():
             indexes = exact[upstream].get("indexes") or []
-            assert any(index["columns"][: len(columns)] == columns for index in indexes), f"{upstream} of {name}"
+            assert any(index["columns"][: len(columns)] == columns for index in indexes), (
+                f"{upstream} of {name}"
+            )
 
 
-def test_every_metric_of_the_documentation_agrees_with_its_model_and_its_unit_test(manifest: dict[str, Any]) -> None:
+def test_every_metric_of_the_documentation_agrees_with_its_model_and_its_unit_test(
+    manifest: dict[str, Any],
+) -> None:
     """The page raises where one does not; `make docs` writes it."""
     read = metrics.read_metrics(PROJECT_ROOT / "docs/metrics.yml")
     text = metrics.page(Project(manifest, catalog={}, contracts={}), read)["metric-examples.md"]
@@ -126,7 +145,9 @@ def test_rejected_rows_are_named_by_their_key(manifest: dict[str, Any]) -> None:
     macro = manifest["macros"]["macro.saas_analytics.landed_sources"]["macro_sql"]
     (listed,) = re.findall(r"return\((.*)\) }}", macro, re.DOTALL)
     keys = {
-        name.removeprefix("base_"): [column for column in node["config"]["key"] if column not in MOMENTS]
+        name.removeprefix("base_"): [
+            column for column in node["config"]["key"] if column not in MOMENTS
+        ]
         for name, node in models(manifest, "staging").items()
         if name.startswith("base_")
     }

@@ -30,7 +30,9 @@ def metric(formula: str) -> Metric:
         ("a * b", {"a": "0.1", "b": 3}, Decimal("0.3")),
     ],
 )
-def test_a_formula_is_evaluated_exactly(formula: str, row: dict[str, object], value: Decimal | None) -> None:
+def test_a_formula_is_evaluated_exactly(
+    formula: str, row: dict[str, object], value: Decimal | None
+) -> None:
     assert metrics.evaluate(formula, row) == value
 
 
@@ -41,7 +43,9 @@ def test_a_formula_is_arithmetic_and_nothing_else(formula: str) -> None:
 
 
 def test_a_formula_that_the_unit_test_contradicts_is_refused() -> None:
-    metrics.check(metric("a / b"), [{"a": 1, "b": 3, "ratio": 0.3333}, {"a": 1, "b": 0, "ratio": None}])
+    metrics.check(
+        metric("a / b"), [{"a": 1, "b": 3, "ratio": 0.3333}, {"a": 1, "b": 0, "ratio": None}]
+    )
     with pytest.raises(MetricError, match=r"gives 3, and a_test expects 0\.3333"):
         metrics.check(metric("b / a"), [{"a": 1, "b": 3, "ratio": 0.3333}])
     with pytest.raises(MetricError, match="gives None, and a_test expects 0"):
@@ -58,15 +62,31 @@ def boxes_of(drawing: str) -> dict[str, tuple[float, float, float, float]]:
             x, y = float(moved[0]), float(moved[1])
             heading = group.find(f"{SVG}text")
             assert heading is not None and heading.text
-            found[heading.text] = (x, y, x + float(rectangle.attrib["width"]), y + float(rectangle.attrib["height"]))
+            found[heading.text] = (
+                x,
+                y,
+                x + float(rectangle.attrib["width"]),
+                y + float(rectangle.attrib["height"]),
+            )
     return found
 
 
 def test_boxes_do_not_overlap_and_arrows_go_right() -> None:
     names = "abcdefgh"
-    edges = [("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("a", "d"), ("d", "e"), ("a", "e"), ("f", "e")]
+    edges = [
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "d"),
+        ("c", "d"),
+        ("a", "d"),
+        ("d", "e"),
+        ("a", "e"),
+        ("f", "e"),
+    ]
     boxes = {name: Box(name, (("PK", f"{name}_id"), ("", "another_column"))) for name in names}
-    places = boxes_of(draw(boxes, [Edge(left, right, f"{left}_id") for left, right in edges], "A drawing"))
+    places = boxes_of(
+        draw(boxes, [Edge(left, right, f"{left}_id") for left, right in edges], "A drawing")
+    )
     assert set(places) == set(names)
     for left, right in edges:
         assert places[left][2] < places[right][0]
@@ -78,7 +98,9 @@ def test_boxes_do_not_overlap_and_arrows_go_right() -> None:
 
 
 def test_a_flow_chart_of_mermaid_is_drawn() -> None:
-    drawn = flowchart("flowchart LR\n    a[first<br>line two] -->|with <this>| b[(a table)]\n    b --> c\n")
+    drawn = flowchart(
+        "flowchart LR\n    a[first<br>line two] -->|with <this>| b[(a table)]\n    b --> c\n"
+    )
     assert set(boxes_of(drawn)) == {"first", "a table", "c"}
     assert "with &lt;this&gt;" in drawn
     with pytest.raises(DiagramError, match="Line 2"):
@@ -93,7 +115,14 @@ def test_words_are_no_markdown_but_for_code() -> None:
 
 
 def test_links_of_pages_lead_to_where_the_pages_are_in_the_site(tmp_path: Path) -> None:
-    for name in ("README.md", "DECISIONS.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/index.md", "docs/metrics.md"):
+    for name in (
+        "README.md",
+        "DECISIONS.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/index.md",
+        "docs/metrics.md",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("nothing")
@@ -101,12 +130,17 @@ def test_links_of_pages_lead_to_where_the_pages_are_in_the_site(tmp_path: Path) 
     (tmp_path / "docs/landing.md").write_text("# Landing")
     text = "[m](docs/metrics.md#growth) [l](docs/landing.md) [d](dbt) [x](https://example.com) [here](#a)"
     (tmp_path / "README.md").write_text(text)
-    (tmp_path / "docs/metrics.md").write_text("[l](landing.md) [e](erd.md) [g](dbt.html) [top](../README.md)")
+    (tmp_path / "docs/metrics.md").write_text(
+        "[l](landing.md) [e](erd.md) [g](dbt.html) [top](../README.md)"
+    )
     pages = site.written_pages(tmp_path)
     assert pages["readme.md"] == (
         "[m](metrics.md#growth) [l](how/landing.md) d (`dbt`) [x](https://example.com) [here](#a)"
     )
-    assert pages["metrics.md"] == '[l](how/landing.md) [e](erd.md) <a href="dbt.html">g</a> [top](readme.md)'
+    assert (
+        pages["metrics.md"]
+        == '[l](how/landing.md) [e](erd.md) <a href="dbt.html">g</a> [top](readme.md)'
+    )
     (tmp_path / "docs/landing.md").write_text("[x](../gone.sql)")
     with pytest.raises(site.SiteError, match="gone"):
         site.written_pages(tmp_path)

@@ -69,7 +69,10 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Window:
         defects += pq.read_table(zone / "_truth" / f"dt={day}" / "defects.parquet").to_pylist()
         for source, table in day_tables(company.rules, company.seed, SCALE, day).items():
             columns = [plain(column.combine_chunks()).to_pylist() for column in table.columns]
-            clean[source, day] = [dict(zip(table.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+            clean[source, day] = [
+                dict(zip(table.schema.names, row, strict=True))
+                for row in zip(*columns, strict=True)
+            ]
     return Window(zone, company, clean, defects)
 
 
@@ -83,9 +86,17 @@ def test_every_class_occurs(window: Window) -> None:
     assert seen == {*ROW_CLASSES, *FILE_CLASSES, "late_arrival", "redelivered", "skew"}
     dispositions = {defect["disposition"] for defect in window.defects}
     assert dispositions == {"dedupe", "repair", "reject", "accept", "accept late"}
-    lines = [(d["source"], d["landing_day"], d["line"]) for d in window.defects if d["line"] is not None]
-    compound = [(d["source"], d["landing_day"], d["line"]) for d in window.defects if d["type"] == "compound"]
-    assert len(lines) - len(set(lines)) == len(compound) - len(set(compound)) > 10  # one class a row
+    lines = [
+        (d["source"], d["landing_day"], d["line"]) for d in window.defects if d["line"] is not None
+    ]
+    compound = [
+        (d["source"], d["landing_day"], d["line"])
+        for d in window.defects
+        if d["type"] == "compound"
+    ]
+    assert (
+        len(lines) - len(set(lines)) == len(compound) - len(set(compound)) > 10
+    )  # one class a row
 
 
 def drifted(window: Window, source: str, day: date) -> str | None:
@@ -122,12 +133,20 @@ TIMES = {
 @pytest.mark.parametrize("name", ROW_CLASSES)
 def test_rates_of_rows(window: Window, name: str) -> None:
     possible = 0
-    late = {(d["source"], d["landing_day"], d["natural_key"]) for d in window.defects if d["type"] == "late_arrival"}
+    late = {
+        (d["source"], d["landing_day"], d["natural_key"])
+        for d in window.defects
+        if d["type"] == "late_arrival"
+    }
     for (source, day), rows in window.clean.items():
         fate = fate_of(window.company, source, day_number(day))
         in_class = source in ROW_CLASSES[name][1]
         text_only = name in ("invalid_utf8", "nul_byte", "embedded_newline")
-        if not in_class or fate.kind == "empty_file" or (text_only and SOURCES[source].format == "parquet"):
+        if (
+            not in_class
+            or fate.kind == "empty_file"
+            or (text_only and SOURCES[source].format == "parquet")
+        ):
             continue
         if (name == "withdrawn_row" and fate.redelivered_on is None) or (
             name == "embedded_newline" and fate.kind == "crlf"
@@ -136,7 +155,11 @@ def test_rates_of_rows(window: Window, name: str) -> None:
         for row in rows:
             key = "|".join(row[c] for c in SOURCES[source].key)
             again = source == "orders" and row["updated_at"] != row["ordered_at"]
-            if not again and (source, day, key) not in late and could_have(window, name, source, day, row):
+            if (
+                not again
+                and (source, day, key) not in late
+                and could_have(window, name, source, day, row)
+            ):
                 possible += 1
     found = len({d["defect_id"] for d in window.defects if d["type"] == name})
     assert possible > 20
@@ -146,10 +169,18 @@ def test_rates_of_rows(window: Window, name: str) -> None:
 @pytest.mark.parametrize("name", FILE_CLASSES)
 def test_rates_of_files(window: Window, name: str) -> None:
     formats, _, columns = FILE_CLASSES[name]
-    sources = [s for s in SOURCES.values() if s.format in formats and (columns is None or s.name in columns)]
+    sources = [
+        s
+        for s in SOURCES.values()
+        if s.format in formats and (columns is None or s.name in columns)
+    ]
     possible = len(sources) * len(DAYS)
     # A file without a row that is on time has none that could break off.
-    found = sum(fate_of(window.company, s.name, day_number(day)).kind == name for s in sources for day in DAYS)
+    found = sum(
+        fate_of(window.company, s.name, day_number(day)).kind == name
+        for s in sources
+        for day in DAYS
+    )
     assert within(found, possible, float(FILE_RATE))
     listed = len({d["defect_id"] for d in window.defects if d["type"] == name})
     assert listed == found or (name == "truncated_last_line" and 0 < listed <= found)
@@ -165,7 +196,11 @@ def test_shares_are_those_of_the_rules(source: str, redelivered: bool) -> None:
     shares = vars(company.rules.dirt.rows)
     assert drawn == {name: int(shares[name] * (1 << 32)) for name in names}
     possible = {name for name, (_, columns) in ROW_CLASSES.items() if source in columns}
-    of_text = {"invalid_utf8", "nul_byte", "embedded_newline"} if SOURCES[source].format == "parquet" else set()
+    of_text = (
+        {"invalid_utf8", "nul_byte", "embedded_newline"}
+        if SOURCES[source].format == "parquet"
+        else set()
+    )
     assert set(names) == possible - of_text - ({"withdrawn_row"} if not redelivered else set())
 
 
@@ -189,7 +224,9 @@ def key_of(source: str, row: Row) -> str:
     return "|".join(row[column] for column in SOURCES[source].key)
 
 
-def test_defects_are_where_the_answer_key_says(window: Window, records: dict[tuple[str, date], Records]) -> None:
+def test_defects_are_where_the_answer_key_says(
+    window: Window, records: dict[tuple[str, date], Records]
+) -> None:
     checked = 0
     entries: dict[tuple[str, date, int], list[dict[str, Any]]] = defaultdict(list)
     for defect in window.defects:
@@ -206,7 +243,11 @@ def test_defects_are_where_the_answer_key_says(window: Window, records: dict[tup
             reason = {"invalid_utf8": "bad_utf8", "nul_byte": "nul_byte"}.get(kind)
             reject = found.rejects[line]
             assert reason is None or reject.reason == reason
-            assert reject.original == defect["corrupted"] if reason is None else defect["corrupted"] in reject.original
+            assert (
+                reject.original == defect["corrupted"]
+                if reason is None
+                else defect["corrupted"] in reject.original
+            )
         else:
             row = found.rows[line]
             if column is not None:
@@ -216,19 +257,25 @@ def test_defects_are_where_the_answer_key_says(window: Window, records: dict[tup
                     wanted, written = wanted.replace(" ", ""), written.replace(" ", "")
                 assert written == wanted, defect
             # The key is that of the true row.
-            of_line = [d for d in entries[source, defect["landing_day"], line] if kind != "withdrawn_row"]
+            of_line = [
+                d for d in entries[source, defect["landing_day"], line] if kind != "withdrawn_row"
+            ]
             true = row | {d["column"]: d["original"] for d in of_line if d["column"] is not None}
             assert key_of(source, true) == defect["natural_key"], defect
             if kind == "late_arrival":
                 assert 1 <= (defect["landing_day"] - defect["event_day"]).days <= 90
-                assert source not in TIMES or row[TIMES[source]].startswith(defect["event_day"].isoformat())
+                assert source not in TIMES or row[TIMES[source]].startswith(
+                    defect["event_day"].isoformat()
+                )
             else:
                 assert defect["event_day"] == defect["landing_day"]
         checked += 1
     assert checked > 1000
 
 
-def test_rows_without_an_entry_are_clean(window: Window, records: dict[tuple[str, date], Records]) -> None:
+def test_rows_without_an_entry_are_clean(
+    window: Window, records: dict[tuple[str, date], Records]
+) -> None:
     """What the answer key says is undone; what is left are the clean rows, in their order."""
     for (source, day), clean in window.clean.items():
         found = records[source, day]
@@ -255,7 +302,11 @@ def test_rows_without_an_entry_are_clean(window: Window, records: dict[tuple[str
             else:
                 lines[line] = {**(lines[line] or {}), defect["column"]: defect["original"]}
         rows = [row for _, row in sorted(lines.items())]
-        wanted = [row for row in clean if cut is None or "|".join(row[c] for c in SOURCES[source].key) != cut]
+        wanted = [
+            row
+            for row in clean
+            if cut is None or "|".join(row[c] for c in SOURCES[source].key) != cut
+        ]
         assert len(clean) - len(wanted) == (cut is not None)
         assert len(rows) == len(wanted), (source, day)
         drift = drifted(window, source, day)
@@ -266,7 +317,11 @@ def test_rows_without_an_entry_are_clean(window: Window, records: dict[tuple[str
 
 def comparable(row: Row, drift: str | None) -> Row:
     skipped = {drift, f"{drift}_v2", "source_system"}
-    return {n: v.replace(" ", "") if n == "properties" else v for n, v in sorted(row.items()) if n not in skipped}
+    return {
+        n: v.replace(" ", "") if n == "properties" else v
+        for n, v in sorted(row.items())
+        if n not in skipped
+    }
 
 
 def test_what_is_wrong_with_files(window: Window, records: dict[tuple[str, date], Records]) -> None:
@@ -305,7 +360,9 @@ def test_a_redelivery_is_the_clean_file(window: Window) -> None:
         found = read(file_of(zone, defect["source"], defect["landing_day"]))
         wanted = window.clean[defect["source"], defect["landing_day"]]
         assert not found.rejects
-        assert [comparable(r, None) for r in found.rows.values()] == [comparable(r, None) for r in wanted]
+        assert [comparable(r, None) for r in found.rows.values()] == [
+            comparable(r, None) for r in wanted
+        ]
 
 
 def test_rate_zero_switches_dirt_off(tmp_path: Path) -> None:

@@ -64,8 +64,16 @@ def company() -> Company:
     rows = DirtyRowRules(**shares | {"withdrawn_row": Share(Decimal("0.3"))})
     shares = dict.fromkeys(vars(rules.dirt.files), Share(Decimal("0.04")))
     files = DirtyFileRules(**shares | {"truncated_last_line": Share(Decimal("0.25"))})
-    dirt = replace(rules.dirt, rows=rows, files=files, redelivered=Share(Decimal("0.25")), skew=Share(Decimal("0.1")))
-    delivery = replace(rules.delivery, late_share=Share(Decimal("0.04")), tail_share=Share(Decimal("0.01")))
+    dirt = replace(
+        rules.dirt,
+        rows=rows,
+        files=files,
+        redelivered=Share(Decimal("0.25")),
+        skew=Share(Decimal("0.1")),
+    )
+    delivery = replace(
+        rules.delivery, late_share=Share(Decimal("0.04")), tail_share=Share(Decimal("0.01"))
+    )
     # Short subscriptions that start again soon, so that all movements occur.
     subscriptions = replace(
         rules.subscriptions,
@@ -85,7 +93,9 @@ def company() -> Company:
         refund_share=Share(Decimal("0.5")),
         refund_days=Curve.through([(Decimal(0), 1), (Decimal(100), 25)]),
     )
-    made = replace(rules, dirt=dirt, delivery=delivery, subscriptions=subscriptions, payments=payments)
+    made = replace(
+        rules, dirt=dirt, delivery=delivery, subscriptions=subscriptions, payments=payments
+    )
     return Company(made, SEED, exact_scale(SCALE))
 
 
@@ -109,12 +119,19 @@ def usable(source: str, landed: Landed) -> bool:
     row = landed.row
     if any(not row.get(column) for column in SOURCES[source].required):
         return False
-    time = {"events": "event_timestamp", "orders": "ordered_at", "payments": "paid_at", "subscriptions": "updated_at"}
+    time = {
+        "events": "event_timestamp",
+        "orders": "ordered_at",
+        "payments": "paid_at",
+        "subscriptions": "updated_at",
+    }
     if source in time and day_of(row[time[source]], landed.day) is None:
         return False
     if "currency" in row and row["currency"] not in CURRENCIES:
         return False
-    return source != "order_items" or (Decimal(row["quantity"]) > 0 and Decimal(row["unit_price"]) > 0)
+    return source != "order_items" or (
+        Decimal(row["quantity"]) > 0 and Decimal(row["unit_price"]) > 0
+    )
 
 
 def cleaned(zone: Path, source: str, until: date) -> list[Landed]:
@@ -136,7 +153,11 @@ def usable_rows(source: str, path: Path, day: date) -> list[tuple[tuple[str, ...
     """The usable rows of a file with their keys."""
     rows = [Landed(row, day, line) for line, row in read(path).rows.items()]
     key = SOURCES[source].key
-    return [(tuple(landed.row[column] for column in key), landed) for landed in rows if usable(source, landed)]
+    return [
+        (tuple(landed.row[column] for column in key), landed)
+        for landed in rows
+        if usable(source, landed)
+    ]
 
 
 # -- figures -------------------------------------------------------------------------------------------------
@@ -148,7 +169,9 @@ def figures_of(rows: dict[str, list[Row]]) -> Figures:
     for row in rows["events"]:
         day = date.fromisoformat(row["event_timestamp"][:10])
         found["total_events", day] += 1
-        found["signups", day] += row["event_type"] == "signup" or tidy(row["event_type"]) == "signup"
+        found["signups", day] += (
+            row["event_type"] == "signup" or tidy(row["event_type"]) == "signup"
+        )
         active[day].add(row["user_id"])
     for day in DAYS:
         found["dau", day] += len(active[day])
@@ -164,9 +187,14 @@ def figures_of(rows: dict[str, list[Row]]) -> Figures:
         if tidy(row["status"]) == "cancelled" or not lines:
             continue
         gross = sum((Decimal(i["quantity"]) * Decimal(i["unit_price"]) for i in lines), Decimal(0))
-        discounts = Decimal(row["discount_amount"]) + sum((Decimal(i["discount_amount"]) for i in lines), Decimal(0))
+        discounts = Decimal(row["discount_amount"]) + sum(
+            (Decimal(i["discount_amount"]) for i in lines), Decimal(0)
+        )
         net = gross - discounts
-        charged[row["order_id"]] = net, net + Decimal(row["shipping_amount"]) + Decimal(row["tax_amount"])
+        charged[row["order_id"]] = (
+            net,
+            net + Decimal(row["shipping_amount"]) + Decimal(row["tax_amount"]),
+        )
         found["orders", day] += 1
         found["gross_revenue", day] += gross
         found["net_revenue", day] += net
@@ -186,7 +214,9 @@ def movements(rows: list[Row]) -> Figures:
     for row in rows:
         if row["trial_end"] is None or row["trial_end"] != row["period_end"]:
             start, end = (date.fromisoformat(row[c]) for c in ("period_start", "period_end"))
-            periods[row["subscription_id"]].append((start, end, Decimal(row["monthly_amount"]), row["currency"]))
+            periods[row["subscription_id"]].append(
+                (start, end, Decimal(row["monthly_amount"]), row["currency"])
+            )
     for mine in periods.values():
         mine.sort()
         for number, (start, end, amount, currency) in enumerate(mine):
@@ -211,7 +241,11 @@ def movements(rows: list[Row]) -> Figures:
 
 def read_answers(zone: Path) -> list[Row]:
     """All answers, by landing day."""
-    rows = [row for day in DAYS for row in pq.read_table(zone / "_truth" / f"dt={day}" / "kpis.parquet").to_pylist()]
+    rows = [
+        row
+        for day in DAYS
+        for row in pq.read_table(zone / "_truth" / f"dt={day}" / "kpis.parquet").to_pylist()
+    ]
     return sorted(rows, key=lambda row: row["as_of_landing_day"])
 
 
@@ -224,9 +258,13 @@ def answers(rows: list[Row], kind: str, until: date) -> Figures:
     }
 
 
-def differences(found: Figures, wanted: Figures, until: date) -> list[tuple[str, date, Decimal, Decimal]]:
+def differences(
+    found: Figures, wanted: Figures, until: date
+) -> list[tuple[str, date, Decimal, Decimal]]:
     keys = {key for key in found.keys() | wanted.keys() if key[1] <= until}
-    pairs = [(*key, found.get(key, Decimal(0)), wanted.get(key, Decimal(0))) for key in sorted(keys)]
+    pairs = [
+        (*key, found.get(key, Decimal(0)), wanted.get(key, Decimal(0))) for key in sorted(keys)
+    ]
     return [pair for pair in pairs if pair[2] != pair[3]]
 
 
@@ -234,7 +272,9 @@ def test_recoverable_figures_are_those_of_the_cleaned_files(zone: Path) -> None:
     """By the end of every fourth landing day, of all days until then. LONG=1: of every day."""
     keys = read_answers(zone)
     for until in DAYS if "LONG" in os.environ else [*DAYS[:-1:4], DAYS[-1]]:
-        found = figures_of({source: [landed.row for landed in cleaned(zone, source, until)] for source in READ})
+        found = figures_of(
+            {source: [landed.row for landed in cleaned(zone, source, until)] for source in READ}
+        )
         wanted = answers(keys, "recoverable", until)
         assert len(wanted) >= 26 * (until - FOUNDED).days
         assert differences(found, wanted, until) == [], until
@@ -249,22 +289,45 @@ def test_true_figures_are_those_of_the_clean_rows(zone: Path) -> None:
         for source, table in day_tables(replace(rules, delivery=nothing), SEED, SCALE, day).items():
             columns = [plain(column.combine_chunks()).to_pylist() for column in table.columns]
             rows[source] += [
-                dict(zip(table.schema.names, values, strict=True)) for values in zip(*columns, strict=True)
+                dict(zip(table.schema.names, values, strict=True))
+                for values in zip(*columns, strict=True)
             ]
     rows["orders"] = list({row["order_id"]: row for row in rows["orders"]}.values())
-    rows["subscriptions"] = list({(r["subscription_id"], r["period_start"]): r for r in rows["subscriptions"]}.values())
-    assert differences(figures_of(rows), answers(read_answers(zone), "true", DAYS[-1]), DAYS[-1]) == []
+    rows["subscriptions"] = list(
+        {(r["subscription_id"], r["period_start"]): r for r in rows["subscriptions"]}.values()
+    )
+    assert (
+        differences(figures_of(rows), answers(read_answers(zone), "true", DAYS[-1]), DAYS[-1]) == []
+    )
 
 
 def test_true_and_recoverable_differ_and_come_together(zone: Path) -> None:
     keys = read_answers(zone)
     true, late = answers(keys, "true", DAYS[-1]), answers(keys, "recoverable", DAYS[-1])
-    for metric in ("dau", "total_events", "orders", "gross_revenue", "net_revenue", "active_users_7"):
+    for metric in (
+        "dau",
+        "total_events",
+        "orders",
+        "gross_revenue",
+        "net_revenue",
+        "active_users_7",
+    ):
         old = DAYS[:30]  # of the others, much has not come yet
-        at_once = sum(abs(true[metric, day] - answers(keys, "recoverable", day)[metric, day]) for day in old)
+        at_once = sum(
+            abs(true[metric, day] - answers(keys, "recoverable", day)[metric, day]) for day in old
+        )
         in_the_end = sum(abs(true[metric, day] - late[metric, day]) for day in old)
         assert 0 <= in_the_end < at_once, metric
     for movement in ("new", "expansion", "contraction", "churn", "reactivation"):
-        assert any(value and metric.startswith(f"mrr_{movement}") for (metric, _), value in true.items()), movement
-    for metric in ("signups", "orders", "gross_revenue", "net_revenue", "mrr_new.USD", "mrr_churn.EUR"):
+        assert any(
+            value and metric.startswith(f"mrr_{movement}") for (metric, _), value in true.items()
+        ), movement
+    for metric in (
+        "signups",
+        "orders",
+        "gross_revenue",
+        "net_revenue",
+        "mrr_new.USD",
+        "mrr_churn.EUR",
+    ):
         assert sum(abs(value) for (name, _), value in true.items() if name == metric) > 0, metric

@@ -32,7 +32,11 @@ def test_splitmix64_gives_the_published_numbers() -> None:
     """The first outputs of the reference implementation with seed 1234567."""
     step = np.uint64(0x9E3779B97F4A7C15)
     counters = np.uint64(1234567) + step * np.arange(3, dtype=np.uint64)
-    assert splitmix64(counters).tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert splitmix64(counters).tolist() == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+    ]
 
 
 def test_draws_are_uniform_and_independent() -> None:
@@ -47,12 +51,16 @@ def test_draws_are_uniform_and_independent() -> None:
 
 
 def test_identities_are_unique() -> None:
-    day, actor, number = (a.ravel() for a in np.meshgrid([0, 1, 20_000], [0, 1, 2**28 - 1], [0, 1, 2**21 - 1]))
+    day, actor, number = (
+        a.ravel() for a in np.meshgrid([0, 1, 20_000], [0, 1, 2**28 - 1], [0, 1, 2**21 - 1])
+    )
     assert len(np.unique(splitmix64(identity(day, actor, number)))) == 27
 
 
 def test_curve_goes_through_its_points() -> None:
-    curve = Curve.through([(Decimal(0), 10), (Decimal(50), 20), (Decimal(99), 1000), (Decimal(100), 5000)])
+    curve = Curve.through(
+        [(Decimal(0), 10), (Decimal(50), 20), (Decimal(99), 1000), (Decimal(100), 5000)]
+    )
     drawn = np.sort(curve.at(draw(1, "curve", np.arange(200_000, dtype=np.int64))))
     assert drawn[0] >= 10 and drawn[-1] <= 5000
     assert drawn[100_000] == pytest.approx(20, abs=1)
@@ -61,7 +69,9 @@ def test_curve_goes_through_its_points() -> None:
 
 
 def test_choice_keeps_to_its_weights() -> None:
-    counts = np.bincount(Choice.of([1, 0, 3]).at(draw(1, "choice", np.arange(40_000, dtype=np.int64))), minlength=3)
+    counts = np.bincount(
+        Choice.of([1, 0, 3]).at(draw(1, "choice", np.arange(40_000, dtype=np.int64))), minlength=3
+    )
     assert counts[1] == 0
     assert abs(counts[0] - 10_000) < 500
 
@@ -82,14 +92,19 @@ def test_signups_rise_to_the_plateau_and_scale(company: Company) -> None:
     launches = {day // 7 for day in company.rules.rhythm.launch_days}
     usual = [w for n, w in enumerate(weekly[3:].tolist(), start=3) if n not in launches]
     assert np.all(np.diff(usual) >= -2)  # no fall after the launch, but for rounding
-    assert weekly[-1] == pytest.approx(rules.signups_at_plateau * sum(company.rules.rhythm.weekdays) / 100, rel=0.03)
+    assert weekly[-1] == pytest.approx(
+        rules.signups_at_plateau * sum(company.rules.rhythm.weekdays) / 100, rel=0.03
+    )
     double = Company(company.rules, 42, Fraction(1)).growth.totals(company.founded + 700)[:701]
     assert np.all(abs(double - 2 * totals[:701]) <= 1)
 
 
 def test_growth_before_the_founding_and_beyond_all_bounds(company: Company) -> None:
     assert company.growth.users_by(company.founded - 1) == 0
-    assert company.growth.users_by_each(np.array([company.founded - 5, company.founded])).tolist()[0] == 0
+    assert (
+        company.growth.users_by_each(np.array([company.founded - 5, company.founded])).tolist()[0]
+        == 0
+    )
     with pytest.raises(TooManyUsers):
         Company(company.rules, 42, Fraction(10_000)).growth.users_by(company.founded + 3000)
 
@@ -118,10 +133,14 @@ def test_putting_off_is_the_same_seen_from_both_sides(company: Company, of_custo
     asked = set()
     total = drawn = 0
     for day, count in users.items():
-        who = ActorDays.on(day, np.arange(-(-count // 6) if of_customers else count, dtype=np.int64))
+        who = ActorDays.on(
+            day, np.arange(-(-count // 6) if of_customers else count, dtype=np.int64)
+        )
         delay = rule.delay(who)
         total, drawn = total + len(who), drawn + int(np.count_nonzero(delay))
-        asked |= {(a, day, day + d) for a, d in zip(who.actor.tolist(), delay.tolist(), strict=True) if d}
+        asked |= {
+            (a, day, day + d) for a, d in zip(who.actor.tolist(), delay.tolist(), strict=True) if d
+        }
     listed = {
         (actor, day, landing)
         for landing in range(company.founded, last + 10)
@@ -143,9 +162,19 @@ def test_nobody_is_put_off_at_rate_zero_and_all_at_one(company: Company) -> None
 
 def test_columns_hold_what_they_were_given() -> None:
     cents = np.array([0, 1, -1, 12_345, -9_999_999_999], dtype=np.int64)
-    assert [str(v) for v in columns.money(cents).to_pylist()] == ["0.00", "0.01", "-0.01", "123.45", "-99999999.99"]
+    assert [str(v) for v in columns.money(cents).to_pylist()] == [
+        "0.00",
+        "0.01",
+        "-0.01",
+        "123.45",
+        "-99999999.99",
+    ]
     known = np.array([True, False, True])
-    assert columns.days(np.array([0, 1, 20_000]), known).to_pylist() == [date(1970, 1, 1), None, date(2024, 10, 4)]
+    assert columns.days(np.array([0, 1, 20_000]), known).to_pylist() == [
+        date(1970, 1, 1),
+        None,
+        date(2024, 10, 4),
+    ]
     assert columns.flags(known).to_pylist() == [True, False, True]
     assert columns.words(["é", "", "x"]).to_pylist() == ["é", "", "x"]
     assert columns.pick(["a", "b"], np.array([1, 0, 1])).to_pylist() == ["b", "a", "b"]
@@ -159,7 +188,10 @@ def test_text_of_numbers() -> None:
         "2000-02-28T23:59:59.999Z",
         "2026-01-01T00:00:00.000Z",
     ]
-    assert text.hex_ids("o", np.array([0, 2**64 - 1], dtype=np.uint64)).to_pylist() == ["o" + "0" * 16, "o" + "f" * 16]
+    assert text.hex_ids("o", np.array([0, 2**64 - 1], dtype=np.uint64)).to_pylist() == [
+        "o" + "0" * 16,
+        "o" + "f" * 16,
+    ]
     assert text.numbered("u", np.array([7, 1_234_567]), 6).to_pylist() == ["u000007", "u1234567"]
     rows = text.join(["<", columns.words(["a", "bc", "d"]), ">"])
     assert bytes(text.contents(rows)) == b"<a><bc><d>"

@@ -43,11 +43,22 @@ MOST = {
     "customers.users_each": 50,
 }
 # Texts, names and lists that belong together stay as they are.
-FIXED = {"company", "countries", "events", "funnel", "rhythm.hours", "rhythm.outage_hours", "marketing.channels"}
+FIXED = {
+    "company",
+    "countries",
+    "events",
+    "funnel",
+    "rhythm.hours",
+    "rhythm.outage_hours",
+    "marketing.channels",
+}
 
 
 def most(path: str, otherwise: Any) -> Any:
-    return next((value for key, value in MOST.items() if path == key or path.startswith(f"{key}.")), otherwise)
+    return next(
+        (value for key, value in MOST.items() if path == key or path.startswith(f"{key}.")),
+        otherwise,
+    )
 
 
 def values_of(kind: Any, default: Any, path: str = "") -> st.SearchStrategy[Any]:
@@ -85,7 +96,9 @@ def values_of(kind: Any, default: Any, path: str = "") -> st.SearchStrategy[Any]
     if kind is Curve:
         return curves(st.integers(low, int(high)))
     if kind is CurveOfMoney:
-        return curves(st.integers(max(low, 1), 90_000)).map(lambda points: [[at, cents / 100] for at, cents in points])
+        return curves(st.integers(max(low, 1), 90_000)).map(
+            lambda points: [[at, cents / 100] for at, cents in points]
+        )
     return st.just(default)
 
 
@@ -134,12 +147,20 @@ def test_random_valid_rules(document: dict[str, Any], later: int) -> None:
             assert pq.read_table(truth / "kpis.parquet").num_rows >= 12
             for file in written:
                 content = file.path.read_bytes()
-                assert (len(content), hashlib.sha256(content).hexdigest()) == (file.bytes, file.sha256)
+                assert (len(content), hashlib.sha256(content).hexdigest()) == (
+                    file.bytes,
+                    file.sha256,
+                )
                 if truth in file.path.parents:
                     continue
                 manifest = json.loads((file.path.parent / "_manifest.json").read_text())
                 assert manifest["files"] == [
-                    {"name": file.path.name, "rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}
+                    {
+                        "name": file.path.name,
+                        "rows": file.rows,
+                        "bytes": file.bytes,
+                        "sha256": file.sha256,
+                    }
                 ]
                 found = read(file.path)
                 assert len(found.rows) + len(found.rejects) == file.rows, file.path
@@ -157,7 +178,9 @@ LEAVES = [leaf for leaf in leaves(DEFAULT) if leaf[0] != "countries" or leaf[-1]
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(
     leaf=st.sampled_from(LEAVES),
-    wrong=st.sampled_from([-1, "much", True, [], {"a": 1}, [[0, -3], [100, 2]], [1, "x"], 1e40, None, "NaN"]),
+    wrong=st.sampled_from(
+        [-1, "much", True, [], {"a": 1}, [[0, -3], [100, 2]], [1, "x"], 1e40, None, "NaN"]
+    ),
 )
 def test_random_invalid_values_are_named(leaf: tuple[Any, ...], wrong: Any) -> None:
     document = copy.deepcopy(DEFAULT)

@@ -33,12 +33,16 @@ def test_every_key_is_explained() -> None:
     for number, line in enumerate(lines):
         key = line.split(":")[0]
         following = lines[number + 1].strip() if number + 1 < len(lines) else ""
-        commented = "#" in line or following.startswith("#") or lines[number - 1].strip().startswith("#")
+        commented = (
+            "#" in line or following.startswith("#") or lines[number - 1].strip().startswith("#")
+        )
         if line and not line.startswith((" ", "#")):
             section = key
             if section in tables and not commented and not lines[number - 1].startswith("#"):
                 missing.append(section)
-        elif line.startswith("  ") and line[2].isalpha() and section not in tables and not commented:
+        elif (
+            line.startswith("  ") and line[2].isalpha() and section not in tables and not commented
+        ):
             missing.append(f"{section}.{key.strip()}")
     assert missing == []
 
@@ -46,7 +50,12 @@ def test_every_key_is_explained() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "path", "problem"),
     [
-        ("launch_users: 1000", "launch_user: 1000", "growth.launch_user", "did you mean 'launch_users'"),
+        (
+            "launch_users: 1000",
+            "launch_user: 1000",
+            "growth.launch_user",
+            "did you mean 'launch_users'",
+        ),
         ("  launch_days: 14 ", "  #launch_days: 14 ", "growth.launch_days", "is missing"),
         ("launch_users: 1000", "launch_users: many", "growth.launch_users", "whole number"),
         ("launch_users: 1000", "launch_users: true", "growth.launch_users", "whole number"),
@@ -55,14 +64,34 @@ def test_every_key_is_explained() -> None:
         ("active_share: 0.62", "active_share: .nan", "", "not a number"),
         ("founded: 2023-01-01", "founded: soon", "company.founded", "YYYY-MM-DD"),
         ("founded: 2023-01-01", "founded: 2023-02-30", "", "YAML"),
-        ("free_shipping_from: 150.00", "free_shipping_from: 1.005", "orders.free_shipping_from", "two digits"),
+        (
+            "free_shipping_from: 150.00",
+            "free_shipping_from: 1.005",
+            "orders.free_shipping_from",
+            "two digits",
+        ),
         ("items: [[0, 1], [45, 2]", "items: [[0, 1], [45, 0]", "orders.items", "must not fall"),
-        ("items: [[0, 1], [45, 2]", "items: [[1, 1], [45, 2]", "orders.items", "rise from 0 to 100"),
+        (
+            "items: [[0, 1], [45, 2]",
+            "items: [[1, 1], [45, 2]",
+            "orders.items",
+            "rise from 0 to 100",
+        ),
         ("items: [[0, 1], [45, 2]", "items: [[0, 0], [45, 2]", "orders.items", "between 1 and 100"),
         ("items: [[0, 1], [45, 2]", "items: [[0, 1, 2], [45, 2]", "orders.items", "curve"),
-        ("late_days: [[0, 1], [70, 3], [100, 8]]", "late_days: [[0, 1], [100, 91]]", "delivery.late_days", "90"),
+        (
+            "late_days: [[0, 1], [70, 3], [100, 8]]",
+            "late_days: [[0, 1], [100, 91]]",
+            "delivery.late_days",
+            "90",
+        ),
         ("weekdays: [108, ", "weekdays: [", "rhythm.weekdays", "7 values"),
-        ("page_view: {kind: engagement, weight", "page_view: {kind: fun, weight", "events.page_view.kind", "one of"),
+        (
+            "page_view: {kind: engagement, weight",
+            "page_view: {kind: fun, weight",
+            "events.page_view.kind",
+            "one of",
+        ),
         (
             "view_product: {kind: commerce}",
             "view_product: {kind: commerce, weight: 2}",
@@ -70,12 +99,37 @@ def test_every_key_is_explained() -> None:
             "",
         ),
         ("  purchase: 0.82 ", "  buy: 0.82 ", "events.purchase", "no step of the funnel"),
-        ("results: [0, 250]", "results: [0, 250, 9]", "events.search.properties.results", "from, to"),
-        ("api_call: {kind: feature, weight: 6,", "api_call: {kind: feature,", "events.api_call.weight", "needed"),
-        ("changes: {country: 20, role: 45,", "changes: {country: 20, rolle: 45,", "users.changes.rolle", "known keys"),
-        ("GB: {weight: 14, currency: GBP, ", "GB: {weight: 14, ", "countries.GB.currency", "is missing"),
+        (
+            "results: [0, 250]",
+            "results: [0, 250, 9]",
+            "events.search.properties.results",
+            "from, to",
+        ),
+        (
+            "api_call: {kind: feature, weight: 6,",
+            "api_call: {kind: feature,",
+            "events.api_call.weight",
+            "needed",
+        ),
+        (
+            "changes: {country: 20, role: 45,",
+            "changes: {country: 20, rolle: 45,",
+            "users.changes.rolle",
+            "known keys",
+        ),
+        (
+            "GB: {weight: 14, currency: GBP, ",
+            "GB: {weight: 14, ",
+            "countries.GB.currency",
+            "is missing",
+        ),
         ("  ES: {", "  NO: {", "countries.False", "quotes"),  # the YAML trap: NO is false
-        ("downgrade_share: 0.08", "downgrade_share: 0.8", "subscriptions.downgrade_share", "more than"),
+        (
+            "downgrade_share: 0.08",
+            "downgrade_share: 0.8",
+            "subscriptions.downgrade_share",
+            "more than",
+        ),
         ("always_share: 0.6", "always_share: 0", "products.always_share", "no product"),
         ("exact_duplicate: 0.004", "exact_duplicate: 0.994", "dirt.rows", "more than 1"),
         ("crlf: 0.01", "clrf: 0.01", "dirt.files.clrf", "did you mean 'crlf'"),
@@ -89,7 +143,12 @@ def test_every_key_is_explained() -> None:
             "events.search.released",
             "feature",
         ),
-        ("campaigns: [awareness]", "campaigns: []", "marketing.channels.display.campaigns", "at least one"),
+        (
+            "campaigns: [awareness]",
+            "campaigns: []",
+            "marketing.channels.display.campaigns",
+            "at least one",
+        ),
         ("growth:", "groth:", "groth", "did you mean 'growth'"),
         ("  launch_days: 14 ", "  launch_users: 14 ", "", "twice"),
         ("role: 45", "role: [45", "", "YAML"),

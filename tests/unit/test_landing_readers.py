@@ -33,7 +33,9 @@ def read_csv(content: bytes) -> list[Any]:
 
 
 def read_json(content: bytes) -> list[Any]:
-    results = [[_short(item) for item in json_documents(cut(content, size))] for size in BLOCK_SIZES]
+    results = [
+        [_short(item) for item in json_documents(cut(content, size))] for size in BLOCK_SIZES
+    ]
     assert all(result == results[0] for result in results)
     return results[0]
 
@@ -115,9 +117,16 @@ def test_json_single_object_lines_and_nothing() -> None:
 
 
 def test_broken_elements_do_not_take_the_others_along() -> None:
-    assert read_json(b'[{"a":1},{"a":,},{"b":2}]') == [(1, b'{"a":1}'), (2, "broken_json", '{"a":,}'), (3, b'{"b":2}')]
+    assert read_json(b'[{"a":1},{"a":,},{"b":2}]') == [
+        (1, b'{"a":1}'),
+        (2, "broken_json", '{"a":,}'),
+        (3, b'{"b":2}'),
+    ]
     assert read_json(b'[NaN,{"a":1}]') == [(1, "broken_json", "NaN"), (2, b'{"a":1}')]
-    assert read_json(b'[{"a":"\xff"},{"a":1}]') == [(1, "bad_utf8", '{"a":"\\xff"}'), (2, b'{"a":1}')]
+    assert read_json(b'[{"a":"\xff"},{"a":1}]') == [
+        (1, "bad_utf8", '{"a":"\\xff"}'),
+        (2, b'{"a":1}'),
+    ]
 
 
 def test_what_is_inside_a_broken_element_is_no_element() -> None:
@@ -143,7 +152,12 @@ def test_a_line_that_is_too_long_is_one_reject(size: int, end: bytes) -> None:
     jsonl = [_short(item) for item in JsonLines(cut(end.join([b"{}", long, b"[]", long]), size))]
     csv = [_short(item) for item in CsvReader(cut(end.join([b"a", b"1", long, b"2", long]), size))]
 
-    assert [item[:2] for item in jsonl] == [(1, b"{}"), (2, "too_long"), (3, b"[]"), (4, "too_long")]
+    assert [item[:2] for item in jsonl] == [
+        (1, b"{}"),
+        (2, "too_long"),
+        (3, b"[]"),
+        (4, "too_long"),
+    ]
     assert [item[:2] for item in csv] == [(2, ["1"]), (3, "too_long"), (4, ["2"]), (5, "too_long")]
 
 
@@ -155,7 +169,12 @@ def test_an_element_that_is_too_long_is_one_reject(size: int) -> None:
 
     items = [_short(item) for item in json_documents(cut(content, size))]
 
-    assert [item[:2] for item in items] == [(1, b'{"a": 1}'), (2, "too_long"), (3, b'{"b": 2}'), (4, "too_long")]
+    assert [item[:2] for item in items] == [
+        (1, b'{"a": 1}'),
+        (2, "too_long"),
+        (3, b'{"b": 2}'),
+        (4, "too_long"),
+    ]
 
 
 def test_array_that_is_broken_off_is_told() -> None:
@@ -195,11 +214,15 @@ def test_distinct_keys_are_the_same_in_memory_and_on_disk(monkeypatch: pytest.Mo
     keys.close()
 
 
-def test_parquet_decoded_by_column_gives_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_decoded_by_column_gives_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     numbers = range(5_000)
     columns = {
         "a": [f"text {number}" for number in numbers],
-        "a.b": [None if number % 3 else number for number in numbers],  # also what the name of a member would be
+        "a.b": [
+            None if number % 3 else number for number in numbers
+        ],  # also what the name of a member would be
         "": [b"\xff" if number == 2_500 else b"bytes" for number in numbers],
         "s": [{"x": number, "y": [number]} for number in numbers],
     }
@@ -218,7 +241,9 @@ def test_parquet_decoded_by_column_gives_the_same_rows(tmp_path: Path, monkeypat
     assert whole[-1] == (5_000, ["text 4999", None, "bytes", '{"x":4999,"y":[4999]}'])
 
 
-def test_damaged_parquet_is_refused_by_column_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_parquet_is_refused_by_column_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"a": [f"text {number}" for number in range(5_000)]}), path)
     content = bytearray(path.read_bytes())
@@ -226,5 +251,8 @@ def test_damaged_parquet_is_refused_by_column_too(tmp_path: Path, monkeypatch: p
     path.write_bytes(content)
     monkeypatch.setattr(parquet_reader, "_DECODED_AT_ONCE", 0)
 
-    with parquet_reader.ParquetReader(describe(path)) as reader, pytest.raises(FileRefused, match="damaged"):
+    with (
+        parquet_reader.ParquetReader(describe(path)) as reader,
+        pytest.raises(FileRefused, match="damaged"),
+    ):
         list(reader)

@@ -121,7 +121,9 @@ def test_several_mappings_in_one_file_have_names_of_their_own(tmp_path: Path) ->
     path.write_text(f"{EVENTS}---{EVENTS}")
     assert [mapping.name for mapping in load_mappings(path)] == ["two", "two#2"]
 
-    path.write_text("mappings:\n- {source: fx_rates, columns: {rate_date: d, currency: c, usd_rate: r}}\n")
+    path.write_text(
+        "mappings:\n- {source: fx_rates, columns: {rate_date: d, currency: c, usd_rate: r}}\n"
+    )
     assert [mapping.contract.source for mapping in load_mappings(path)] == ["fx_rates"]
 
 
@@ -137,14 +139,20 @@ def test_multiplied_amount_is_exact(tmp_path: Path) -> None:
     ("clock", "value", "expected"),
     [
         ('seconds_since: "1970-01-01T00:00:00Z"', "1767571200", "2026-01-05T00:00:00+00:00"),
-        ('milliseconds_since: "1970-01-01T00:00:00Z"', "1767571200123", "2026-01-05T00:00:00.123000+00:00"),
+        (
+            'milliseconds_since: "1970-01-01T00:00:00Z"',
+            "1767571200123",
+            "2026-01-05T00:00:00.123000+00:00",
+        ),
         ('seconds_since: "2020-01-01"', "1.5", "2020-01-01T00:00:01.500000+00:00"),
         ('seconds_since: "2020-01-01"', "1e300", "1e300"),
         ('seconds_since: "2020-01-01"', "soon", "soon"),
         ('seconds_since: "2020-01-01"', None, None),
     ],
 )
-def test_clock_that_counts(tmp_path: Path, clock: str, value: str | None, expected: str | None) -> None:
+def test_clock_that_counts(
+    tmp_path: Path, clock: str, value: str | None, expected: str | None
+) -> None:
     text = f"source: orders\ncolumns: {{order_id: i, customer_id: c, ordered_at: {{column: t, {clock}}}}}\n"
     bound = binding(tmp_path, text, ["i", "c", "t"])
 
@@ -155,9 +163,13 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_text("source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: r}\n")
     digest = load_mappings(path)[0].digest
-    path.write_text("# a comment\ncolumns: {currency: c, usd_rate: r, rate_date: d}\nsource: fx_rates\n")
+    path.write_text(
+        "# a comment\ncolumns: {currency: c, usd_rate: r, rate_date: d}\nsource: fx_rates\n"
+    )
     assert load_mappings(path)[0].digest == digest
-    path.write_text("source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: {const: 1}}\n")
+    path.write_text(
+        "source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: {const: 1}}\n"
+    )
     assert load_mappings(path)[0].digest != digest
 
 
@@ -168,11 +180,20 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
         (("source: events", ""), "source: is missing"),
         (("format: csv", "format: xml"), "format: 'xml' is not one of"),
         (("timezone: Europe/Berlin", "timezone: Berlin"), "timezone: 'Berlin' is not a time zone"),
-        (("user_id: user_id", "user: user_id"), r"columns\.user: the contract 'events' has no such column"),
+        (
+            ("user_id: user_id", "user: user_id"),
+            r"columns\.user: the contract 'events' has no such column",
+        ),
         (("  user_id: user_id\n", ""), "columns: the contract 'events' requires user_id"),
         (("{const: page_view}", "{cnst: page_view}"), r"columns\.event_type: 'cnst' is not known"),
-        (("event_time\n", "{column: t, seconds_since: x}\n"), r"event_timestamp\.seconds_since: 'x' is not a time"),
-        (("{const: page_view}", "{column: t, since: x}"), r"columns\.event_type: .* is not understood"),
+        (
+            ("event_time\n", "{column: t, seconds_since: x}\n"),
+            r"event_timestamp\.seconds_since: 'x' is not a time",
+        ),
+        (
+            ("{const: page_view}", "{column: t, since: x}"),
+            r"columns\.event_type: .* is not understood",
+        ),
         (("{const: page_view}", "[1]"), r"columns\.event_type: \[1\] is not understood"),
         (("format: csv", "where: {a: '>'}"), r"where\.a: '>' is not a condition"),
         (("format: csv", "distinct: order_id"), "distinct: must be a list"),
@@ -185,7 +206,9 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
         (("format: csv", "x: ["), "is not YAML"),
     ],
 )
-def test_mistakes_name_the_file_and_the_key(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+def test_mistakes_name_the_file_and_the_key(
+    tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
     path = tmp_path / "bad.yaml"
     assert change[0] in EVENTS
     path.write_text(EVENTS.replace(*change))
@@ -196,13 +219,14 @@ def test_mistakes_name_the_file_and_the_key(tmp_path: Path, change: tuple[str, s
 
 def test_missing_file_column_is_told_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        MappingError, match=r"columns\.event_timestamp: f\.csv has no column 'event_time'.*It has: user_id, b"
+        MappingError,
+        match=r"columns\.event_timestamp: f\.csv has no column 'event_time'.*It has: user_id, b",
     ):
         binding(tmp_path, EVENTS, ["user_id", "b"])
 
 
 @pytest.mark.parametrize(
-    ("expression", "kept", "left_out"),
+    ("expression", "kept", "filtered"),
     [
         ("> 0", ["1", "0.001", "1e3", "not a number"], ["0", "-1", None]),
         (">= 10", ["10", "10.0", "100"], ["9", None]),
@@ -222,13 +246,15 @@ def test_missing_file_column_is_told_with_those_there_are(tmp_path: Path) -> Non
         (["> 0", "< 10"], ["5"], ["0", "10"]),
     ],
 )
-def test_conditions(expression: Any, kept: list[str | None], left_out: list[str | None]) -> None:
+def test_conditions(expression: Any, kept: list[str | None], filtered: list[str | None]) -> None:
     holds = condition(expression)
 
-    assert [value for value in (*kept, *left_out) if holds(value)] == kept
+    assert [value for value in (*kept, *filtered) if holds(value)] == kept
 
 
-@pytest.mark.parametrize("expression", [">", "like", "in ()", "", None, [], {}, "is nul", "> 'x", "= a, b"])
+@pytest.mark.parametrize(
+    "expression", [">", "like", "in ()", "", None, [], {}, "is nul", "> 'x", "= a, b"]
+)
 def test_bad_conditions_are_refused(expression: Any) -> None:
     with pytest.raises(ValueError):
         condition(expression)
@@ -259,4 +285,9 @@ def test_encodings_are_told_by_their_names(tmp_path: Path) -> None:
         path.write_text(f"{text}encoding: {name}\n")
         found[name] = load_mappings(path)[0].encoding
 
-    assert found == {"UTF-8": "utf-8", "utf-8-sig": "utf-8", "latin-1": "iso8859-1", "windows-1252": "cp1252"}
+    assert found == {
+        "UTF-8": "utf-8",
+        "utf-8-sig": "utf-8",
+        "latin-1": "iso8859-1",
+        "windows-1252": "cp1252",
+    }

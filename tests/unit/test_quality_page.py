@@ -60,7 +60,9 @@ SECTIONS: dict[str, list[dict[str, Any]]] = {
             "last_runs": ["pass", "fail"],
         }
     ],
-    "slowest": [{"node_id": "model.shop.orders", "seconds": 4.0, "rows_affected": 5, "usual_seconds": None}],
+    "slowest": [
+        {"node_id": "model.shop.orders", "seconds": 4.0, "rows_affected": 5, "usual_seconds": None}
+    ],
 }
 
 
@@ -83,5 +85,7 @@ def test_the_page_shows_every_section_and_escapes_what_it_shows() -> None:
 
 
 def test_a_day_without_anything_has_a_page() -> None:
-    empty: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS} | {"run": SECTIONS["run"]}
+    empty: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS} | {
+        "run": SECTIONS["run"]
+    }
     assert "0 of 0" in page(empty)

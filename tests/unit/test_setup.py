@@ -31,10 +31,16 @@ def test_modules_are_compiled_at_once_where_commands_may_not_keep_what_they_comp
     version = re.findall(r"^wanted=uv==(\S+)", script.read_text(), re.MULTILINE)[0]
     uv.write_text(UV.format(version=version, asked=asked))
     uv.chmod(0o755)
-    environment = {key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment = {
+        key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"
+    }
     environment["PATH"] = f"{uv.parent}:{environment['PATH']}"
     if value is not None:
         environment["PYTHONDONTWRITEBYTECODE"] = value
-    subprocess.run(["sh", script, ".", "--group", "bench"], env=environment, check=True, capture_output=True)
+    subprocess.run(
+        ["sh", script, ".", "--group", "bench"], env=environment, check=True, capture_output=True
+    )
     expected = "sync --frozen --project . --compile-bytecode --group bench"
-    assert asked.read_text().strip() == (expected if compiled else expected.replace(" --compile-bytecode", ""))
+    assert asked.read_text().strip() == (
+        expected if compiled else expected.replace(" --compile-bytecode", "")
+    )

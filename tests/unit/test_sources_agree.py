@@ -17,10 +17,10 @@ import yaml
 
 from saas_analytics.settings import PROJECT_ROOT
 
-CONTRACTS = PROJECT_ROOT / "data_gen" / "contracts"
+CONTRACTS = PROJECT_ROOT / "saas_analytics/contracts"
 STAGING = PROJECT_ROOT / "dbt" / "models" / "staging"
 PROVENANCE = ["_file", "_line", "_load_id", "_partition"]
-BOOKS = {"loads", "touched_days", "rejects"}
+LOAD_LOG = {"loads", "touched_days", "rejects"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class Contract:
         document = yaml.safe_load(path.read_text())
         (schema,) = document["schema"]
         properties = schema["properties"]
-        payload = {item["property"]: item["value"] for item in schema["customProperties"]}["payload"]
+        payload = {item["property"]: item["value"] for item in schema["customProperties"]}[
+            "payload"
+        ]
         return cls(
             source=path.stem,
             columns={item["name"]: item["description"] for item in properties},
@@ -47,7 +49,9 @@ class Contract:
             personal={item["name"] for item in properties if "pii" in item.get("tags", [])},
             is_document=payload == "document",
             freshness_hours=next(
-                item["value"] for item in document["slaProperties"] if item["property"] == "freshness"
+                item["value"]
+                for item in document["slaProperties"]
+                if item["property"] == "freshness"
             ),
         )
 
@@ -58,7 +62,7 @@ def _source_tables() -> dict[str, dict[str, Any]]:
 
 
 TABLES = _source_tables()
-SOURCES = sorted(TABLES.keys() - BOOKS)
+SOURCES = sorted(TABLES.keys() - LOAD_LOG)
 
 
 def _contract(source: str) -> Contract:
@@ -66,7 +70,9 @@ def _contract(source: str) -> Contract:
 
 
 def test_every_base_model_reads_a_declared_source() -> None:
-    base_models = {path.stem.removeprefix("base_") for path in (STAGING / "base").glob("base_*.sql")}
+    base_models = {
+        path.stem.removeprefix("base_") for path in (STAGING / "base").glob("base_*.sql")
+    }
     assert base_models == set(SOURCES)
 
 
@@ -88,7 +94,9 @@ def test_source_describes_its_columns_as_the_contract_does(source: str) -> None:
         name = column["name"]
         if name in contract.columns:
             assert column["description"] == contract.columns[name], name
-            assert column.get("config", {}).get("meta", {}).get("pii", False) == (name in contract.personal), name
+            assert column.get("config", {}).get("meta", {}).get("pii", False) == (
+                name in contract.personal
+            ), name
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -114,7 +122,9 @@ def test_base_model_reads_every_column_of_the_contract(source: str) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 def test_base_model_rejects_rows_without_a_required_column(source: str) -> None:
     # A column that is read as a type is missing where its text is.
-    missing = {name.removeprefix("raw_") for name in _lists(r"reject_missing\((\[[^]]*\])\)", source)}
+    missing = {
+        name.removeprefix("raw_") for name in _lists(r"reject_missing\((\[[^]]*\])\)", source)
+    }
     assert missing == set(_contract(source).required)
 
 
@@ -125,4 +135,6 @@ def test_personal_columns_are_marked_in_every_model(source: str) -> None:
         (model,) = yaml.safe_load(path.read_text())["models"]
         for column in model["columns"]:
             if column["name"] in personal:
-                assert column.get("config", {}).get("meta", {}).get("pii") is True, f"{path.name}: {column['name']}"
+                assert column.get("config", {}).get("meta", {}).get("pii") is True, (
+                    f"{path.name}: {column['name']}"
+                )

@@ -23,7 +23,9 @@ Build = Callable[..., None]
 
 
 # What PostgreSQL says where rows break a key or another rule that the database keeps.
-REFUSED_ROWS = re.compile(r"violates (unique|exclusion|check|not-null) constraint|could not create unique index")
+REFUSED_ROWS = re.compile(
+    r"violates (unique|exclusion|check|not-null) constraint|could not create unique index"
+)
 
 
 class BuildFailed(AssertionError):
@@ -61,7 +63,11 @@ class Parsed:
 
     def target(self, settings: Settings, project: Path, variables: str) -> Path:
         """Where dbt writes for this project, warehouse and variables; with what it has parsed of ours, where it may."""
-        name = f"{project}|{variables}".strip("/").replace("/", "_") if variables else str(project).strip("/")
+        name = (
+            f"{project}|{variables}".strip("/").replace("/", "_")
+            if variables
+            else str(project).strip("/")
+        )
         target = self._output / settings.database / hashlib.sha256(name.encode()).hexdigest()[:16]
         ours = PROJECT_ROOT / "dbt"
         if project != ours and not target.exists():
@@ -119,10 +125,16 @@ def build(dbt_output: Path, parsed: Parsed, monkeypatch: pytest.MonkeyPatch) -> 
         command = [*MODELS_AND_SEEDS, *arguments[1:]] if arguments[0] == "run" else list(arguments)
         manifest = None
         if "--write-json" not in arguments:
-            manifest = parsed.manifest(settings, project, ["--vars", variables] if variables else [])
+            manifest = parsed.manifest(
+                settings, project, ["--vars", variables] if variables else []
+            )
         result = dbtRunner(manifest=manifest).invoke(["--quiet", *command])
         nodes = getattr(result.result, "results", [])
-        failed = [f"{node.node.name}: {node.message}" for node in nodes if node.status in ("error", "fail")]
+        failed = [
+            f"{node.node.name}: {node.message}"
+            for node in nodes
+            if node.status in ("error", "fail")
+        ]
         if not result.success:
             raise BuildFailed(" ".join(arguments), failed, result.exception)
 
@@ -159,7 +171,9 @@ def built_tables(settings: Settings) -> list[str]:
 def last_rebuilt(settings: Settings) -> dict[str, int]:
     """For each model that follows its upstreams: the number of the change with which it was last rebuilt whole."""
     with psycopg.connect(settings.dsn("owner")) as connection:
-        return dict(connection.execute("select model, rebuilt_seq from change_feed.models").fetchall())
+        return dict(
+            connection.execute("select model, rebuilt_seq from change_feed.models").fetchall()
+        )
 
 
 def mutant(project: Path, place: Path, file: str, text: str, instead: str) -> Path:
@@ -192,10 +206,18 @@ def differences(settings: Settings, tables: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     with psycopg.connect(settings.dsn("owner")) as connection:
         for table in tables:
-            names = {"now": sql.Identifier(*table.split(".")), "kept": sql.Identifier("kept", table)}
+            names = {
+                "now": sql.Identifier(*table.split(".")),
+                "kept": sql.Identifier("kept", table),
+            }
             lines = []
-            for only, one, other in (("only in the copy", "kept", "now"), ("only now", "now", "kept")):
-                query = sql.SQL("select difference::text from (table {} except all table {}) as difference limit 3")
+            for only, one, other in (
+                ("only in the copy", "kept", "now"),
+                ("only now", "now", "kept"),
+            ):
+                query = sql.SQL(
+                    "select difference::text from (table {} except all table {}) as difference limit 3"
+                )
                 rows = connection.execute(query.format(names[one], names[other])).fetchall()
                 lines += [f"{only}: {row[0]}" for row in rows]
             if lines:

@@ -19,7 +19,13 @@ import pyarrow.parquet as pq
 FIRST_DAY = date(2026, 1, 20)
 # How many days before it lands a row may have happened: mostly none, sometimes long ago.
 DELAYS = (0, 0, 0, 0, 1, 1, 2, 7, 29, 30, 31, 45)
-BROKEN_TIMES = ("", "yesterday", "2026-02-31T00:00:00Z", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z")
+BROKEN_TIMES = (
+    "",
+    "yesterday",
+    "2026-02-31T00:00:00Z",
+    "1970-01-01T00:00:00Z",
+    "2099-01-01T00:00:00Z",
+)
 # Steps of funnels among them, so that users get somewhere.
 EVENT_TYPES = (
     *("signup", "login", "export_run", "Report_Created ", "api_call"),
@@ -65,16 +71,22 @@ def write_delivery(zone: Path, day: date, rows: dict[str, list[Row]]) -> None:
         folder = zone / source / f"dt={day}"
         folder.mkdir(parents=True, exist_ok=True)
         if source in ("events", "sessions"):
-            (folder / f"{source}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+            (folder / f"{source}.jsonl").write_text(
+                "".join(json.dumps(record) + "\n" for record in records)
+            )
         elif source in ("subscriptions", "ad_spend"):
             (folder / f"{source}.json").write_text(json.dumps(records))
         elif source in _PARQUET_COLUMNS:
             names = _PARQUET_COLUMNS[source]
-            columns = {name: pa.array([record[name] for record in records], pa.string()) for name in names}
+            columns = {
+                name: pa.array([record[name] for record in records], pa.string()) for name in names
+            }
             pq.write_table(pa.table(columns), folder / f"{source}.parquet")
         else:
             with (folder / f"{source}.csv").open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(_CSV_COLUMNS[source]), lineterminator="\n")
+                writer = csv.DictWriter(
+                    file, fieldnames=list(_CSV_COLUMNS[source]), lineterminator="\n"
+                )
                 writer.writeheader()
                 writer.writerows(records)
 
@@ -83,7 +95,15 @@ _CSV_COLUMNS = {
     "users": ("user_id", "updated_at", "customer_id", "country", "role", "is_deleted"),
     "customers": ("customer_id", "updated_at", "name", "segment", "is_deleted"),
     "products": ("product_id", "updated_at", "category", "unit_price", "unit_cost", "currency"),
-    "shipments": ("shipment_id", "order_id", "carrier", "shipped_at", "promised_at", "delivered_at", "updated_at"),
+    "shipments": (
+        "shipment_id",
+        "order_id",
+        "carrier",
+        "shipped_at",
+        "promised_at",
+        "delivered_at",
+        "updated_at",
+    ),
     "returns": ("return_id", "order_item_id", "returned_at", "quantity", "reason", "refund_amount"),
     "inventory": ("product_id", "stock_date", "on_hand", "received"),
     "fx_rates": ("rate_date", "currency", "usd_rate"),
@@ -101,7 +121,14 @@ _PARQUET_COLUMNS = {
         "shipping_amount",
         "updated_at",
     ),
-    "order_items": ("order_item_id", "order_id", "product_id", "quantity", "unit_price", "discount_amount"),
+    "order_items": (
+        "order_item_id",
+        "order_id",
+        "product_id",
+        "quantity",
+        "unit_price",
+        "discount_amount",
+    ),
     "payments": (
         "payment_id",
         "customer_id",
@@ -120,15 +147,21 @@ _CURRENCIES = ("USD", "USD", "eur", "EUR", "GBP", "JPY", "XXX", "")
 
 def _moment(dice: random.Random, landed: date) -> str:
     if dice.random() < 0.05:
-        return dice.choice((*BROKEN_TIMES, f" {landed}T09:00:00Z\t", f"{landed + timedelta(days=1)}T00:00:05Z"))
+        return dice.choice(
+            (*BROKEN_TIMES, f" {landed}T09:00:00Z\t", f"{landed + timedelta(days=1)}T00:00:05Z")
+        )
     # Few different moments, so that ties and windows that begin at the moment of a fact occur.
-    moment = datetime.combine(landed - timedelta(days=dice.choice(DELAYS)), time(dice.choice((0, 9, 23))), UTC)
+    moment = datetime.combine(
+        landed - timedelta(days=dice.choice(DELAYS)), time(dice.choice((0, 9, 23))), UTC
+    )
     return moment.isoformat()
 
 
 def _later(dice: random.Random, landed: date, days: int) -> str:
     """A moment some days after one that a row landed on `landed` may have happened at, or none."""
-    return dice.choice(("", "soon", f"{landed + timedelta(days=dice.randrange(-3, days))}T09:00:00Z"))
+    return dice.choice(
+        ("", "soon", f"{landed + timedelta(days=dice.randrange(-3, days))}T09:00:00Z")
+    )
 
 
 def _day(dice: random.Random, landed: date) -> str:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from data_gen import generate
-from saas_analytics.landing.command import prepare
+from saas_analytics.landing.execution import prepare
 from saas_analytics.metrics.kpi_table import print_kpis, sparkline
 from saas_analytics.metrics.kpis import kpi_trends
 from saas_analytics.settings import Settings
@@ -46,9 +46,13 @@ def test_a_company_builds_from_nothing_on_and_passes_all_tests(
         days = connection.execute(
             "select min(date_day), max(date_day), min(dau) > 0 from marts.active_users"
         ).fetchone()
-        orders = connection.execute("select sum(orders) from marts.sales_summary where grain = 'day'").fetchone()
+        orders = connection.execute(
+            "select sum(orders) from marts.sales_summary where grain = 'day'"
+        ).fetchone()
     with psycopg.connect(warehouse.dsn("owner")) as connection:
-        assert not [name for name, query in QUERIES.items() if not connection.execute(query).fetchall()]
+        assert not [
+            name for name, query in QUERIES.items() if not connection.execute(query).fetchall()
+        ]
         check_indexes_of_unknown_members(connection)
     assert days is not None
     assert days[:2] == (founded, founded + timedelta(days=DAYS - 1))
@@ -60,7 +64,12 @@ def test_a_company_builds_from_nothing_on_and_passes_all_tests(
 def test_a_landing_beside_a_build_is_the_next_builds(
     warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tests = ("test", "--select", "landed_rows_have_one_verdict", "staging_rejects_and_duplicates_are_what_landed")
+    tests = (
+        "test",
+        "--select",
+        "landed_rows_have_one_verdict",
+        "staging_rejects_and_duplicates_are_what_landed",
+    )
     land_company(warehouse, 2)
     monkeypatch.setenv("PIPELINE_RUN_ID", "the run that is watched")
     build(warehouse, "run", "--select", "staging")
@@ -79,9 +88,18 @@ def test_a_text_as_long_as_a_page_stops_no_model(warehouse: Settings, build: Bui
     for _ in range(12):
         for source, made in delivery(dice, day).items():
             key = next(iter(made[0])) if made else ""
-            texts = [(row, name) for row in made[:1] for name, value in row.items() if isinstance(value, str)]
+            texts = [
+                (row, name)
+                for row in made[:1]
+                for name, value in row.items()
+                if isinstance(value, str)
+            ]
             rows.setdefault(source, []).extend(
-                {**row, **({key: f"{source}{dice.random()}"} if key.endswith("_id") else {}), name: too_long(dice)}
+                {
+                    **row,
+                    **({key: f"{source}{dice.random()}"} if key.endswith("_id") else {}),
+                    name: too_long(dice),
+                }
                 for row, name in texts
             )
     write_delivery(warehouse.landing_zone, day, rows)
@@ -89,8 +107,19 @@ def test_a_text_as_long_as_a_page_stops_no_model(warehouse: Settings, build: Bui
     build(warehouse, "run")
     with psycopg.connect(warehouse.dsn("owner")) as connection:
         # The other sources have nothing but keys, numbers and times.
-        for source in ("events", "sessions", "users", "customers", "products", "payments", "shipments", "returns"):
-            accepted = connection.execute(f"select count(*) > 0 from staging.stg_{source}").fetchone()
+        for source in (
+            "events",
+            "sessions",
+            "users",
+            "customers",
+            "products",
+            "payments",
+            "shipments",
+            "returns",
+        ):
+            accepted = connection.execute(
+                f"select count(*) > 0 from staging.stg_{source}"
+            ).fetchone()
             assert accepted == (True,), source
 
 
@@ -110,7 +139,9 @@ def check_indexes_of_unknown_members(connection: psycopg.Connection) -> None:
     query = "select indexrelid::regclass::text from pg_index where indpred is not null"
     partial = {name for (name,) in connection.execute(query)}
     connection.execute("set enable_seqscan = off")
-    (plan,) = connection.execute("explain (format json) select * from marts.unknown_members").fetchone() or ([],)
+    (plan,) = connection.execute(
+        "explain (format json) select * from marts.unknown_members"
+    ).fetchone() or ([],)
     connection.execute("reset enable_seqscan")
     read = list(scans(plan[0]["Plan"]))
     assert len(read) >= len(found)
@@ -145,7 +176,10 @@ def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> N
     assert settings.company_founded is not None
     last = settings.company_founded + timedelta(days=DAYS - 1)
     with psycopg.connect(settings.dsn("reporter")) as connection:
-        counts = [dau for (dau,) in connection.execute("select dau from marts.active_users order by date_day")]
+        counts = [
+            dau
+            for (dau,) in connection.execute("select dau from marts.active_users order by date_day")
+        ]
         [(day,)] = connection.execute(
             "select max(period_start) from marts.sales_summary where grain = 'day'"
         ).fetchall()
@@ -168,7 +202,9 @@ def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> N
     [
         pytest.param([1, 8], "▁█", id="from the least to the greatest"),
         pytest.param([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█", id="eight steps"),
-        pytest.param([5, None, 5], "▄ ▄", id="what is none is left out, what never changes is in the middle"),
+        pytest.param(
+            [5, None, 5], "▄ ▄", id="what is none is left out, what never changes is in the middle"
+        ),
         pytest.param([None, None], "  ", id="nothing known"),
         pytest.param([-10, 0, -5], "▁█▅", id="below zero"),
     ],
@@ -183,5 +219,10 @@ def land_company(settings: Settings, days: int) -> None:
     span = ["--day", str(settings.company_founded), "--days", str(days)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COMPANY_FOUNDED", str(settings.company_founded))
-        assert generate.main([*span, "--out", str(settings.landing_zone), "--scale", "1", "--seed", "42"]) == 0
+        assert (
+            generate.main(
+                [*span, "--out", str(settings.landing_zone), "--scale", "1", "--seed", "42"]
+            )
+            == 0
+        )
     land(settings, *span, "--from", str(settings.landing_zone))

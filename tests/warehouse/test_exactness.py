@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from saas_analytics.landing.command import prepare
+from saas_analytics.landing.execution import prepare
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import (
     Build,
@@ -42,7 +42,10 @@ def random_history(seed: int) -> list[list[Delivery]]:
         [(day, delivery(dice, day)) for day in dice.choices(days[:10], k=dice.choice((2, 4)))]
         for _ in range(2 if LONG else 1)
     ]
-    small = [[(day, delivery(dice, day, few=True)) for day in dice.choices(days, k=2)] for _ in range(6 if LONG else 2)]
+    small = [
+        [(day, delivery(dice, day, few=True)) for day in dice.choices(days, k=2)]
+        for _ in range(6 if LONG else 2)
+    ]
     return large + small
 
 
@@ -71,16 +74,52 @@ def history_of_edges() -> list[list[Delivery]]:
         "status": "active",
         "updated_at": "2026-01-15T00:00:00Z",
     }
-    small = {"customer_id": "edge", "updated_at": "2026-01-01T00:00:00Z", "name": "same", "segment": "small"}
-    paid = {**dict.fromkeys(("order_id", "subscription_id"), ""), "payment_id": "edge", "customer_id": "edge"}
-    paid |= {"amount": "5", "currency": "USD", "kind": "charge", "method": "card", "status": "succeeded"}
-    order = dict.fromkeys(("user_id", "status", "shipping_country", "discount_amount", "shipping_amount"), "")
-    order |= {"order_id": "edge", "customer_id": "other", "currency": "USD", "ordered_at": f"{first}T09:00:00Z"}
+    small = {
+        "customer_id": "edge",
+        "updated_at": "2026-01-01T00:00:00Z",
+        "name": "same",
+        "segment": "small",
+    }
+    paid = {
+        **dict.fromkeys(("order_id", "subscription_id"), ""),
+        "payment_id": "edge",
+        "customer_id": "edge",
+    }
+    paid |= {
+        "amount": "5",
+        "currency": "USD",
+        "kind": "charge",
+        "method": "card",
+        "status": "succeeded",
+    }
+    order = dict.fromkeys(
+        ("user_id", "status", "shipping_country", "discount_amount", "shipping_amount"), ""
+    )
+    order |= {
+        "order_id": "edge",
+        "customer_id": "other",
+        "currency": "USD",
+        "ordered_at": f"{first}T09:00:00Z",
+    }
     order["updated_at"] = order["ordered_at"]
-    line = {"order_item_id": "edge", "order_id": "of edge", "product_id": "edge", "quantity": "1", "unit_price": "5"}
+    line = {
+        "order_item_id": "edge",
+        "order_id": "of edge",
+        "product_id": "edge",
+        "quantity": "1",
+        "unit_price": "5",
+    }
     # Paid from the day that is today a week later, when nothing of it lands.
-    foreseen = {**subscription, "subscription_id": "foreseen", "customer_id": "foreseen", "period_start": f"{first}"}
-    foreseen |= {"trial_end": f"{week_later - timedelta(days=1)}", "updated_at": f"{first}T00:00:00Z"}
+    foreseen = {
+        **subscription,
+        "subscription_id": "foreseen",
+        "customer_id": "foreseen",
+        "period_start": f"{first}",
+    }
+    foreseen |= {
+        "trial_end": f"{week_later - timedelta(days=1)}",
+        "updated_at": f"{first}T00:00:00Z",
+    }
     facts = {
         "users": [
             user,
@@ -93,10 +132,23 @@ def history_of_edges() -> list[list[Delivery]]:
         "order_items": [{**line, "discount_amount": ""}],
         "payments": [{**paid, "paid_at": f"{first}T09:00:00Z"}],
     }
-    for_order = {**paid, "payment_id": "for the order", "order_id": "edge", "paid_at": f"{week_later}T09:00:00Z"}
+    for_order = {
+        **paid,
+        "payment_id": "for the order",
+        "order_id": "edge",
+        "paid_at": f"{week_later}T09:00:00Z",
+    }
     return [
         # The only login of the day ...
-        [(first, {**facts, "events": [*on_first_day, event("login_only", "login", f"{first}T09:00:00Z")]})],
+        [
+            (
+                first,
+                {
+                    **facts,
+                    "events": [*on_first_day, event("login_only", "login", f"{first}T09:00:00Z")],
+                },
+            )
+        ],
         # The window of a funnel ends at this moment; another event becomes the first use of a feature on its day;
         # an order of a week ago is paid. Somebody's clock is ahead, on a day that has come when the next lands.
         [
@@ -115,7 +167,14 @@ def history_of_edges() -> list[list[Delivery]]:
         # ... is withdrawn, and who logged in had moved to another customer before.
         [
             (first, {"events": on_first_day}),
-            (week_later, {"users": [{**user, "user_id": "login_only", "updated_at": "2026-01-02T00:00:00Z"}]}),
+            (
+                week_later,
+                {
+                    "users": [
+                        {**user, "user_id": "login_only", "updated_at": "2026-01-02T00:00:00Z"}
+                    ]
+                },
+            ),
         ],
         # One used a feature a day earlier than known, and of one nothing was known two weeks ago.
         [
@@ -136,7 +195,9 @@ def history_of_edges() -> list[list[Delivery]]:
                 next_day,
                 {
                     "subscriptions": [subscription],
-                    "customers": [{**small, "updated_at": f"{first}T08:00:00Z", "segment": "large"}],
+                    "customers": [
+                        {**small, "updated_at": f"{first}T08:00:00Z", "segment": "large"}
+                    ],
                 },
             ),
             (
@@ -180,13 +241,16 @@ ELSEWHERE = "{reporting_timezone: Pacific/Kiritimati, reporting_currency: EUR}"
         pytest.param(18, ELSEWHERE, id="elsewhere", marks=pytest.mark.long),
     ],
 )
-def test_incremental_builds_equal_a_full_refresh(warehouse: Settings, build: Build, seed: int, variables: str) -> None:
+def test_incremental_builds_equal_a_full_refresh(
+    warehouse: Settings, build: Build, seed: int, variables: str
+) -> None:
     options = ("--vars", variables)
     found = differences_after(warehouse, build, random_history(seed), options=options)
     # Bad input turns no test of the data red.
     build(warehouse, "test", "--exclude-resource-type", "unit_test", *options)
-    assert not found, f"history {seed}: not what a full refresh makes of the same raw data:\n" + "\n".join(
-        f"{table}\n  " + "\n  ".join(lines) for table, lines in found.items()
+    assert not found, (
+        f"history {seed}: not what a full refresh makes of the same raw data:\n"
+        + "\n".join(f"{table}\n  " + "\n  ".join(lines) for table, lines in found.items())
     )
 
 
@@ -536,19 +600,27 @@ MUTANTS = {
 
 @pytest.mark.long
 @pytest.mark.parametrize("fault", MUTANTS)
-def test_a_fault_is_found(another_start: Callable[[], Settings], build: Build, tmp_path: Path, fault: str) -> None:
+def test_a_fault_is_found(
+    another_start: Callable[[], Settings], build: Build, tmp_path: Path, fault: str
+) -> None:
     file, text, instead = MUTANTS[fault]
     project = mutant(PROJECT, tmp_path, file, text, instead)
     # A model's fault is in its own rows, which its ancestors suffice for; a macro's may be in those of any model.
     selected = ("--select", f"+{Path(file).stem}") if file.startswith("models/") else ()
 
     histories = chain([history_of_edges()], map(random_history, range(6)))
-    found = any(shows_a_fault(another_start(), build, history, project, selected) for history in histories)
+    found = any(
+        shows_a_fault(another_start(), build, history, project, selected) for history in histories
+    )
     assert found, f"no history shows that {fault}"
 
 
 def shows_a_fault(
-    settings: Settings, build: Build, history: list[list[Delivery]], project: Path, selected: tuple[str, ...]
+    settings: Settings,
+    build: Build,
+    history: list[list[Delivery]],
+    project: Path,
+    selected: tuple[str, ...],
 ) -> bool:
     """Whether the models differ from a full refresh, or a key that the database keeps unique was there twice."""
     try:
@@ -616,13 +688,17 @@ def test_a_version_that_begins_a_moment_too_late_or_ends_one_too_late_is_found(
             assert f"\n{example}: " in str(found.value)
 
 
-def test_the_day_that_is_today_may_move(warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_day_that_is_today_may_move(
+    warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dice = random.Random(11)
     days = [FIRST_DAY + timedelta(days=n) for n in range(4)]
     deliveries = [(day, delivery(dice, day)) for day in days]
     # Who is first seen after the day that will be today, in the same week.
     newcomer = {"event_id": "first", "user_id": "newcomer", "event_type": "export_run"}
-    deliveries[3][1].setdefault("events", []).append({**newcomer, "event_timestamp": f"{days[3]}T09:00:00Z"})
+    deliveries[3][1].setdefault("events", []).append(
+        {**newcomer, "event_timestamp": f"{days[3]}T09:00:00Z"}
+    )
     for day, rows in deliveries:
         write_delivery(warehouse.landing_zone, day, rows)
     land_days(warehouse, *days)
@@ -634,7 +710,11 @@ def test_the_day_that_is_today_may_move(warehouse: Settings, build: Build, monke
         " where date_trunc(grain, event_date) = period_start and event_date <= %s"
         ") from marts.growth_accounting order by 1, 2"
     )
-    moves = (days[1], days[3] + timedelta(days=40), days[2]) if LONG else (days[3] + timedelta(days=40), days[1])
+    moves = (
+        (days[1], days[3] + timedelta(days=40), days[2])
+        if LONG
+        else (days[3] + timedelta(days=40), days[1])
+    )
     for today in moves:
         monkeypatch.setenv("DBT_AS_OF", today.isoformat())
         rebuilt = last_rebuilt(warehouse)
@@ -651,7 +731,9 @@ def test_the_day_that_is_today_may_move(warehouse: Settings, build: Build, monke
             assert not differences(warehouse, tables)
 
 
-def test_the_order_of_landing_does_not_matter(another_start: Callable[[], Settings], build: Build) -> None:
+def test_the_order_of_landing_does_not_matter(
+    another_start: Callable[[], Settings], build: Build
+) -> None:
     dice = random.Random(2026)
     days = [FIRST_DAY + timedelta(days=n) for n in range(8)]
     deliveries = [(day, delivery(dice, day)) for day in days]
@@ -665,7 +747,12 @@ def test_the_order_of_landing_does_not_matter(another_start: Callable[[], Settin
             if position == 7 or (position == 2 and (LONG or order is shuffled)):
                 build(settings, "run")
         # Loads are numbered in the order in which they came; nothing else may tell the two apart.
-        found.append({table: rows_of(settings, table, frozenset({"_load_id"})) for table in built_tables(settings)})
+        found.append(
+            {
+                table: rows_of(settings, table, frozenset({"_load_id"}))
+                for table in built_tables(settings)
+            }
+        )
     one, other = found
     assert one.keys() == other.keys()
     assert [table for table in one if one[table] != other[table]] == []
@@ -685,7 +772,9 @@ def test_landing_again_what_is_there_changes_nothing(warehouse: Settings, build:
     assert not differences(warehouse, tables)
 
 
-def test_a_changed_seed_rebuilds_the_models_above_it(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+def test_a_changed_seed_rebuilds_the_models_above_it(
+    warehouse: Settings, build: Build, tmp_path: Path
+) -> None:
     marts = {"marts.customer_summary", "marts.funnel_conversion"}
     dice = random.Random(3)
     for day in (FIRST_DAY + timedelta(days=n) for n in range(4)):
@@ -696,12 +785,18 @@ def test_a_changed_seed_rebuilds_the_models_above_it(warehouse: Settings, build:
     with psycopg.connect(warehouse.dsn("owner")) as connection:
         query = "select rfm_segment from marts.customer_summary where rfm_segment is not null order by 1 limit 1"
         (segment,) = connection.execute(query).fetchone() or (None,)
-    other_funnel = mutant(PROJECT, tmp_path / "funnel", "seeds/funnels.csv", "signup_to_paid,", "signup_and_paid,")
-    changed = mutant(other_funnel, tmp_path / "both", "seeds/rfm_segments.csv", f",{segment},", ",renamed,")
+    other_funnel = mutant(
+        PROJECT, tmp_path / "funnel", "seeds/funnels.csv", "signup_to_paid,", "signup_and_paid,"
+    )
+    changed = mutant(
+        other_funnel, tmp_path / "both", "seeds/rfm_segments.csv", f",{segment},", ",renamed,"
+    )
     build(warehouse, "run", "--select", "funnels+", "rfm_segments+", project=changed)
     assert differences(warehouse, tables).keys() >= marts
     tables = keep_copies(warehouse)
-    build(warehouse, "run", "--full-refresh", "--select", "funnels+", "rfm_segments+", project=changed)
+    build(
+        warehouse, "run", "--full-refresh", "--select", "funnels+", "rfm_segments+", project=changed
+    )
     assert not differences(warehouse, tables)
 
 
@@ -732,8 +827,16 @@ def test_changed_indexes_and_descriptions_reach_a_table_that_is_there(
         ),
         ("models/staging/base/base_events.sql", "{'columns': ['_load_id', '_row_status']},", ""),
         ("models/core/dim_date.yml", "The calendar:", "The days:"),
-        ("models/core/fact_events.yml", "What users did in the product:", "What was done in the product:"),
-        ("models/staging/base/base_events.yml", "description: The user who did it.", "description: Who did it."),
+        (
+            "models/core/fact_events.yml",
+            "What users did in the product:",
+            "What was done in the product:",
+        ),
+        (
+            "models/staging/base/base_events.yml",
+            "description: The user who did it.",
+            "description: Who did it.",
+        ),
     ):
         project = mutant(project, tmp_path / Path(file).name, file, text, instead)
     rebuilt = last_rebuilt(warehouse)
@@ -741,7 +844,11 @@ def test_changed_indexes_and_descriptions_reach_a_table_that_is_there(
     assert last_rebuilt(warehouse) == rebuilt
     after, told_after = indexes(warehouse, models), descriptions(warehouse, models)
     build(warehouse, *run, "--full-refresh", project=project)
-    assert [model for model in models if before[model] == after[model] or told[model] == told_after[model]] == []
+    assert [
+        model
+        for model in models
+        if before[model] == after[model] or told[model] == told_after[model]
+    ] == []
     assert (after, told_after) == (indexes(warehouse, models), descriptions(warehouse, models))
 
 
@@ -763,4 +870,7 @@ def descriptions(settings: Settings, models: tuple[str, ...]) -> dict[str, list[
         order by 1
     """
     with psycopg.connect(settings.dsn("owner")) as connection:
-        return {model: [": ".join(row) for row in connection.execute(query, [model])] for model in models}
+        return {
+            model: [": ".join(row) for row in connection.execute(query, [model])]
+            for model in models
+        }

@@ -46,7 +46,9 @@ Step = tuple[str, str, date, datetime, int, float | None]
 
 
 @pytest.mark.parametrize("seed", range(100, 100 + HISTORIES))
-def test_funnels_of_every_mode_stay_exact(warehouse: Settings, build: Build, tmp_path: Path, seed: int) -> None:
+def test_funnels_of_every_mode_stay_exact(
+    warehouse: Settings, build: Build, tmp_path: Path, seed: int
+) -> None:
     project = tmp_path / "dbt"
     shutil.copytree(PROJECT_ROOT / "dbt", project, ignore=shutil.ignore_patterns("target", "logs"))
     seed_file = project / "seeds" / "funnels.csv"
@@ -57,17 +59,32 @@ def test_funnels_of_every_mode_stay_exact(warehouse: Settings, build: Build, tmp
             seed_file.write_text(as_seed())
         for day, rows in batch:
             if number < 2 or "events" in rows:  # what else lands late lands alone
-                rows["events"] = [*rows.get("events", []), *crowd(dice, day, 20 if number < 2 else 1), *walkers(day)]
+                rows["events"] = [
+                    *rows.get("events", []),
+                    *crowd(dice, day, 20 if number < 2 else 1),
+                    *walkers(day),
+                ]
             write_delivery(warehouse.landing_zone, day, rows)
             land_days(warehouse, day)
         build(warehouse, "run", *select, project=project)
     with psycopg.connect(warehouse.dsn("owner")) as connection:
         found = set(steps_in(connection))
         walked = set(steps_walked(connection))
-    assert {step[0] for step in found if step[4] > 1} >= {"strict", "strict_milestones", "repeated", "any"}
+    assert {step[0] for step in found if step[4] > 1} >= {
+        "strict",
+        "strict_milestones",
+        "repeated",
+        "any",
+    }
     assert sorted(found - walked) == sorted(walked - found) == []
     tables = keep_copies(warehouse)
-    data_tests = ("--select", "funnel_conversion", "funnels", "--exclude-resource-type", "unit_test")
+    data_tests = (
+        "--select",
+        "funnel_conversion",
+        "funnels",
+        "--exclude-resource-type",
+        "unit_test",
+    )
     build(warehouse, "test", *data_tests, project=project)
     build(warehouse, "run", "--full-refresh", *select, project=project)
     assert not differences(warehouse, tables)
@@ -77,7 +94,13 @@ def crowd(dice: random.Random, day: date, size: int) -> list[Row]:
     """Events of a few users who do little else than the steps, often several at one moment."""
     types = sorted({step for _, _, steps in FUNNELS.values() for step in steps} | {"view_product"})
     return [
-        event(f"u{dice.randrange(4)}", dice.choice(types), day, dice.choice((0, 9, 10, 23)), f"{dice.randrange(400)}")
+        event(
+            f"u{dice.randrange(4)}",
+            dice.choice(types),
+            day,
+            dice.choice((0, 9, 10, 23)),
+            f"{dice.randrange(400)}",
+        )
         for _ in range(size)
     ]
 
@@ -113,7 +136,9 @@ def as_seed() -> str:
 
 
 def steps_in(connection: psycopg.Connection) -> Iterator[Step]:
-    columns = "funnel_id, user_id, entry_date, entered_at, step_number, seconds_from_previous::float"
+    columns = (
+        "funnel_id, user_id, entry_date, entered_at, step_number, seconds_from_previous::float"
+    )
     yield from connection.execute(f"select {columns} from core.int_funnel_entries")
 
 
@@ -131,13 +156,22 @@ def steps_walked(connection: psycopg.Connection) -> Iterator[Step]:
                     attempt = (-len(moments), start.at, start.name, moments)
                     best[start.day] = min(attempt, best.get(start.day, attempt))
             for day, (_, entered_at, _, moments) in best.items():
-                seconds = [None, *((later - earlier).total_seconds() for earlier, later in pairwise(moments))]
-                yield from ((funnel, user, day, entered_at, n, since) for n, since in enumerate(seconds, 1))
+                seconds = [
+                    None,
+                    *((later - earlier).total_seconds() for earlier, later in pairwise(moments)),
+                ]
+                yield from (
+                    (funnel, user, day, entered_at, n, since) for n, since in enumerate(seconds, 1)
+                )
 
 
-def walk(start: Event, events: Sequence[Event], mode: str, window: timedelta, steps: Sequence[str]) -> list[datetime]:
+def walk(
+    start: Event, events: Sequence[Event], mode: str, window: timedelta, steps: Sequence[str]
+) -> list[datetime]:
     """The moments of the steps that an attempt reaches, by docs/metrics.md and decision 32."""
-    later = [event for event in events if start.at <= event.at <= start.at + window and event != start]
+    later = [
+        event for event in events if start.at <= event.at <= start.at + window and event != start
+    ]
     if mode == "any":
         wanted = Counter(steps) - Counter([start.type])
         moments = [start.at]

@@ -27,11 +27,15 @@ class Case:
     bad: str
     arguments: dict[str, Any] = field(default_factory=dict)
     column: str | None = None
-    broken: tuple[str, ...] = ()  # of every_row: the rule that each of the rows found breaks, in order
+    broken: tuple[
+        str, ...
+    ] = ()  # of every_row: the rule that each of the rows found breaks, in order
 
 
 def rows(columns: str, *values: str) -> str:
-    return f"select * from (values {', '.join(f'({value})' for value in values)}) as given ({columns})"
+    return (
+        f"select * from (values {', '.join(f'({value})' for value in values)}) as given ({columns})"
+    )
 
 
 def texts(*names: str) -> dict[str, None]:
@@ -55,7 +59,11 @@ CASES = {
         broken=("a is not null",),
     ),
     "least": Case(
-        "every_row", rows("n", "0", "null"), rows("n", "1", "-0.01"), {"at_least": {"n": 0}}, broken=("n >= 0",)
+        "every_row",
+        rows("n", "0", "null"),
+        rows("n", "1", "-0.01"),
+        {"at_least": {"n": 0}},
+        broken=("n >= 0",),
     ),
     "greatest": Case(
         "every_row",
@@ -114,7 +122,12 @@ CASES = {
     "count": Case("row_count", rows("a", "1"), rows("a", "1", "2"), {"rows": 1}),
     "windows": Case(
         "scd2_windows",
-        rows("k, valid_from, valid_to, is_current", "1, 1, 3, false", "1, 3, 5, false", "1, 7, null, true"),
+        rows(
+            "k, valid_from, valid_to, is_current",
+            "1, 1, 3, false",
+            "1, 3, 5, false",
+            "1, 7, null, true",
+        ),
         rows("k, valid_from, valid_to, is_current", "1, 1, 4, false", "1, 3, null, true"),
         {"key": "k", "deletions": "ref('history')"},
     ),
@@ -132,8 +145,16 @@ CASES = {
     ),
     "two_current_windows": Case(
         "scd2_windows",
-        rows("k, valid_from, valid_to, is_current", "1, 1, cast(null as integer), true", "2, 3, null, true"),
-        rows("k, valid_from, valid_to, is_current", "1, 1, null, true", "1, 3, cast(null as integer), true"),
+        rows(
+            "k, valid_from, valid_to, is_current",
+            "1, 1, cast(null as integer), true",
+            "2, 3, null, true",
+        ),
+        rows(
+            "k, valid_from, valid_to, is_current",
+            "1, 1, null, true",
+            "1, 3, cast(null as integer), true",
+        ),
         {"key": "k"},
     ),
     "share": Case(
@@ -195,11 +216,18 @@ CASES = {
         "doc",
     ),
     "card_without_spaces": Case(
-        "no_personal_data", rows("doc", "'4111'"), rows("doc", """cast('["378282246310005"]' as jsonb)"""), {}, "doc"
+        "no_personal_data",
+        rows("doc", "'4111'"),
+        rows("doc", """cast('["378282246310005"]' as jsonb)"""),
+        {},
+        "doc",
     ),
     "card_in_a_list": Case(
         "no_personal_data",
-        rows("doc", """cast('{"a": [5105105105105100, {"b": 4111111111111111}], "c": "0.4111 22"}' as jsonb)"""),
+        rows(
+            "doc",
+            """cast('{"a": [5105105105105100, {"b": 4111111111111111}], "c": "0.4111 22"}' as jsonb)""",
+        ),
         rows("doc", """cast('{"a": [1, {"b": "cards [5105105105105100]"}]}' as jsonb)"""),
         {},
         "doc",
@@ -220,13 +248,19 @@ CASES = {
     ),
     "phone_without_a_country": Case(
         "no_personal_data",
-        rows("doc", "'order 415-55-0132, 4155550132, item x-415-555-0132'", "'2026-03-08 10:11:12'"),
+        rows(
+            "doc", "'order 415-55-0132, 4155550132, item x-415-555-0132'", "'2026-03-08 10:11:12'"
+        ),
         rows("doc", "'(415) 555-0132'"),
         {},
         "doc",
     ),
     "phone_with_hyphens": Case(
-        "no_personal_data", rows("doc", "'115-555-0132'"), rows("doc", "'call 415-555-0132 today'"), {}, "doc"
+        "no_personal_data",
+        rows("doc", "'115-555-0132'"),
+        rows("doc", "'call 415-555-0132 today'"),
+        {},
+        "doc",
     ),
     "totals": Case(
         "same_totals",
@@ -251,7 +285,9 @@ HELPERS = {
     "history": rows("k, updated_at, is_deleted", "1, 1, false", "1, 3, false", "1, 5, true"),
     "as_of": f"select date '{TODAY}' as as_of",
     "parents": rows("id, is_alive", "1, true", "2, false"),
-    "ledger": rows("day, amount, counts", "1, 10.01, true", "2, 2.5, true", "2, 2.5, true", "2, 99, false"),
+    "ledger": rows(
+        "day, amount, counts", "1, 10.01, true", "2, 2.5, true", "2, 2.5, true", "2, 99, false"
+    ),
 }
 
 
@@ -278,8 +314,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (models / f"{kind}_{name}.sql").write_text(sql)
             tests = [{case.test: {"name": f"{kind}_{name}_test", "arguments": case.arguments}}]
             columns = [{"name": case.column, "data_tests": tests}] if case.column else []
-            described.append({"name": f"{kind}_{name}", "columns": columns, "data_tests": [] if case.column else tests})
-    (models / "models.yml").write_text(yaml.safe_dump({"version": 2, "models": described}, sort_keys=False))
+            described.append(
+                {
+                    "name": f"{kind}_{name}",
+                    "columns": columns,
+                    "data_tests": [] if case.column else tests,
+                }
+            )
+    (models / "models.yml").write_text(
+        yaml.safe_dump({"version": 2, "models": described}, sort_keys=False)
+    )
     return folder
 
 
@@ -300,16 +344,24 @@ def test_every_generic_test_finds_what_it_is_for(
     status = {node.node.name: node.status for node in result.result.results}
     told = {node.node.name: node.message for node in result.result.results}
     expected = {
-        f"{kind}_{name}_test": outcome for name in CASES for kind, outcome in (("good", "pass"), ("bad", "fail"))
+        f"{kind}_{name}_test": outcome
+        for name in CASES
+        for kind, outcome in (("good", "pass"), ("bad", "fail"))
     }
-    wrong = {name: (status[name], told[name]) for name, outcome in expected.items() if status[name] != outcome}
+    wrong = {
+        name: (status[name], told[name])
+        for name, outcome in expected.items()
+        if status[name] != outcome
+    }
     assert not wrong
     queries = {node.node.name: node.node.compiled_code for node in result.result.results}
     with psycopg.connect(warehouse.dsn("transformer")) as server:
         for name, case in CASES.items():
             if case.test == "every_row":
                 query = f"select _rule from ({queries[f'bad_{name}_test']}) as failing order by 1"
-                assert [rule for (rule,) in server.execute(query.encode())] == list(case.broken), name
+                assert [rule for (rule,) in server.execute(query.encode())] == list(case.broken), (
+                    name
+                )
 
 
 def test_every_generic_test_has_a_case() -> None:

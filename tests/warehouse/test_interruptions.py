@@ -18,7 +18,14 @@ from psycopg import sql
 from saas_analytics.pipeline.transform import dbt_environment, target_path
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import patience, wait_until
-from tests.warehouse.conftest import MODELS_AND_SEEDS, Build, Parsed, differences, keep_copies, land_days
+from tests.warehouse.conftest import (
+    MODELS_AND_SEEDS,
+    Build,
+    Parsed,
+    differences,
+    keep_copies,
+    land_days,
+)
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 
 # What is built: the models in which builds are killed, and what they need. LONG=1: everything.
@@ -39,7 +46,9 @@ def _start(settings: Settings, target: Path, parsed: Parsed) -> subprocess.Popen
         "DBT_LOG_PATH": str(target),
     }
     target.mkdir()
-    shutil.copy2(parsed.target(settings, PROJECT_ROOT / "dbt", "") / "partial_parse.msgpack", target)
+    shutil.copy2(
+        parsed.target(settings, PROJECT_ROOT / "dbt", "") / "partial_parse.msgpack", target
+    )
     return subprocess.Popen(
         [str(Path(sys.executable).with_name("dbt")), "--quiet", *MODELS_AND_SEEDS, *SOME],
         cwd=PROJECT_ROOT / "dbt",
@@ -64,7 +73,9 @@ def test_a_killed_build_is_taken_up_by_the_next(
     build(warehouse, "run", *SOME)
     _land_some(warehouse, 2)
     with psycopg.connect(warehouse.dsn("owner")) as blocker:
-        blocker.execute(sql.SQL("lock table {} in share mode").format(sql.Identifier(*table.split("."))))
+        blocker.execute(
+            sql.SQL("lock table {} in share mode").format(sql.Identifier(*table.split(".")))
+        )
         process = _start(warehouse, tmp_path / "target", parsed)
         try:
             _wait_until_blocked(blocker, process)
@@ -77,12 +88,22 @@ def test_a_killed_build_is_taken_up_by_the_next(
     assert not differences(warehouse, tables)
 
 
-def test_two_builds_at_once_do_the_work_of_one(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+def test_two_builds_at_once_do_the_work_of_one(
+    warehouse: Settings, build: Build, tmp_path: Path
+) -> None:
     _land_some(warehouse, 1)
     environment = {**os.environ, **warehouse.environment()}
     builds = [
         subprocess.Popen(
-            [sys.executable, "-m", "saas_analytics.pipeline.transform", "--quiet", *MODELS_AND_SEEDS, *SOME],
+            [
+                sys.executable,
+                "-m",
+                "saas_analytics",
+                "dbt",
+                "--quiet",
+                *MODELS_AND_SEEDS,
+                *SOME,
+            ],
             cwd=PROJECT_ROOT,
             env={**environment, "DBT_LOG_PATH": str(tmp_path)},
             stderr=subprocess.PIPE,
@@ -100,9 +121,7 @@ def test_two_builds_at_once_do_the_work_of_one(warehouse: Settings, build: Build
 
 def _wait_until_blocked(connection: psycopg.Connection, process: subprocess.Popen[bytes]) -> None:
     """Until a session of dbt waits for a lock, which `connection` holds."""
-    query = (
-        "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
-    )
+    query = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
 
     def is_blocked_or_ended() -> bool:
         # A snapshot of the sessions stays as it is until it is cleared.
@@ -110,4 +129,6 @@ def _wait_until_blocked(connection: psycopg.Connection, process: subprocess.Pope
         return connection.execute(query).fetchone() == (True,) or process.poll() is not None
 
     wait_until(is_blocked_or_ended, 240, "dbt never came to the table")
-    assert process.poll() is None, f"dbt ended before it came to the table, with exit code {process.returncode}"
+    assert process.poll() is None, (
+        f"dbt ended before it came to the table, with exit code {process.returncode}"
+    )

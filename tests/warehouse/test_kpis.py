@@ -60,7 +60,9 @@ def test_the_marts_give_what_can_be_recovered(warehouse: Settings, build: Build)
             for (of, metric), expected in recoverable(key, day).items()
             if figures.get((of, metric), Decimal(0)) != expected
         ]
-    assert not wrong, "\n".join([f"{len(wrong)} figures are not what can be recovered:", *wrong[:40]])
+    assert not wrong, "\n".join(
+        [f"{len(wrong)} figures are not what can be recovered:", *wrong[:40]]
+    )
     tables = keep_copies(warehouse)
     build(warehouse, "run", "--full-refresh")
     assert not differences(warehouse, tables)
@@ -71,7 +73,9 @@ def days() -> list[date]:
 
 
 def generate(zone: Path) -> None:
-    command = f"data_gen/generate.py --day {FIRST} --days {DAYS} --scale 0.1 --seed 2026 --out {zone}"
+    command = (
+        f"data_gen/generate.py --day {FIRST} --days {DAYS} --scale 0.1 --seed 2026 --out {zone}"
+    )
     subprocess.run(
         [sys.executable, *command.split()],
         cwd=PROJECT_ROOT,

@@ -32,7 +32,9 @@ def test_raw_is_connected_to_the_marts_in_a_file_and_at_a_server(
     write_delivery(warehouse.landing_zone, FIRST_DAY, delivery(random.Random(1), FIRST_DAY))
     land_days(warehouse, FIRST_DAY)
     # Lineage is read from dbt's files.
-    build(warehouse, "build", "--write-json", "--select", "+mrr", "--indirect-selection", "cautious")
+    build(
+        warehouse, "build", "--write-json", "--select", "+mrr", "--indirect-selection", "cautious"
+    )
     (tmp_path / "dbt").symlink_to(PROJECT_ROOT / "dbt")
     monkeypatch.setenv(PARENT, f"saas_analytics/saas_analytics_pipeline.dbt_build/{RUN}")
     settings, target = replace(warehouse, root=tmp_path), os.environ["DBT_TARGET_PATH"]
@@ -46,27 +48,39 @@ def test_raw_is_connected_to_the_marts_in_a_file_and_at_a_server(
     columns = from_where(
         ((table(output), column), (table(source), source["field"]))
         for output, _ in edges(events)
-        for column, origin in output["facets"].get("columnLineage", {"fields": {}})["fields"].items()
+        for column, origin in output["facets"]
+        .get("columnLineage", {"fields": {}})["fields"]
+        .items()
         for source in origin["inputFields"]
     )
     # As far as the library reads SQL, which is not into every WITH.
-    assert ("core.fact_subscription_periods", "customer_id") in above(columns, ("marts.mrr", "customer_id"))
+    assert ("core.fact_subscription_periods", "customer_id") in above(
+        columns, ("marts.mrr", "customer_id")
+    )
     # Tests of one model are assertions about it; the others are runs of their own.
     asserted = {
         assertion["name"]
         for event in events
         for dataset in event["inputs"]
         if table(dataset) == "marts.mrr"
-        for assertion in dataset["facets"].get("dataQualityAssertions", {"assertions": []})["assertions"]
+        for assertion in dataset["facets"].get("dataQualityAssertions", {"assertions": []})[
+            "assertions"
+        ]
     }
     assert "every_row_of_mrr" in asserted
-    assert "test.saas_analytics.mrr_has_every_month_of_a_customer" in {event["job"]["name"] for event in events}
+    assert "test.saas_analytics.mrr_has_every_month_of_a_customer" in {
+        event["job"]["name"] for event in events
+    }
 
     with hook() as server:
-        emit_lineage(replace(settings, lineage_url=f"http://127.0.0.1:{server.server_port}"), target)
+        emit_lineage(
+            replace(settings, lineage_url=f"http://127.0.0.1:{server.server_port}"), target
+        )
     assert len(server.got) == len(lines)
     capsys.readouterr()
-    emit_lineage(replace(settings, lineage_url=f"http://127.0.0.1:{server.server_port}"), target)  # it is down now
+    emit_lineage(
+        replace(settings, lineage_url=f"http://127.0.0.1:{server.server_port}"), target
+    )  # it is down now
     assert "The lineage of this dbt run could not be emitted" in capsys.readouterr().err
 
 

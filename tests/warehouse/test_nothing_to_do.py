@@ -16,7 +16,9 @@ from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 CHOSEN = ("--select", "+fact_orders")
 
 
-def test_a_model_that_has_nothing_to_do_asks_the_database_once(warehouse: Settings, build: Build) -> None:
+def test_a_model_that_has_nothing_to_do_asks_the_database_once(
+    warehouse: Settings, build: Build
+) -> None:
     from dbt.cli.main import dbtRunner
 
     write_delivery(warehouse.landing_zone, FIRST_DAY, delivery(random.Random(1), FIRST_DAY))
@@ -25,19 +27,25 @@ def test_a_model_that_has_nothing_to_do_asks_the_database_once(warehouse: Settin
     asked: Counter[str] = Counter()
 
     def count(event: Any) -> None:
-        if event.info.name == "SQLQuery" and not event.data.sql.strip().endswith(("BEGIN", "COMMIT")):
+        if event.info.name == "SQLQuery" and not event.data.sql.strip().endswith(
+            ("BEGIN", "COMMIT")
+        ):
             asked[event.data.node_info.unique_id] += 1
 
     result = dbtRunner(callbacks=[count]).invoke(["--quiet", "run", *CHOSEN])
     assert result.success
-    by_name = {key.rpartition(".")[2]: number for key, number in asked.items() if key.startswith("model.")}
+    by_name = {
+        key.rpartition(".")[2]: number for key, number in asked.items() if key.startswith("model.")
+    }
     assert {by_name[name] for name in ("stg_orders", "dim_users", "int_exchange_rates")} == {1}
     # The calendar reads what has landed, which has no feed, and a fact keeps an index besides; a base model does both.
     assert max(number for name, number in by_name.items() if not name.startswith("base_")) == 2
     assert max(by_name.values()) == 3
 
 
-def test_a_view_stays_where_it_is_as_it_should_be(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+def test_a_view_stays_where_it_is_as_it_should_be(
+    warehouse: Settings, build: Build, tmp_path: Path
+) -> None:
     view = ("--select", "base_orders", "stg_orders")
     write_delivery(warehouse.landing_zone, FIRST_DAY, delivery(random.Random(1), FIRST_DAY))
     land_days(warehouse, FIRST_DAY)
@@ -68,7 +76,9 @@ def test_a_view_stays_where_it_is_as_it_should_be(warehouse: Settings, build: Bu
         build(warehouse, "run", *view, project=project)
         ((oid, description, columns),) = owner.execute(state).fetchall()
         assert (oid, columns) == (was[0], was[2]) and description != was[1]
-        assert owner.execute("select to_regclass('public.of_a_reader') is not null").fetchone() == (True,)
+        assert owner.execute("select to_regclass('public.of_a_reader') is not null").fetchone() == (
+            True,
+        )
         # What somebody has changed by hand is put right, and another definition is taken.
         owner.execute("alter view staging.stg_orders rename column status to state")
         build(warehouse, "run", *view)

@@ -13,10 +13,14 @@ import psycopg
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, land
 
-MAPPING = PROJECT_ROOT / "data_gen" / "mappings" / "online_retail.yaml"
+MAPPING = PROJECT_ROOT / "saas_analytics/landing/mappings" / "online_retail.yaml"
 FILE = PROJECT_ROOT / "tests" / "data" / "online_retail.csv.gz"
 # The marts that are asked. LONG=1: everything.
-CHOSEN = () if "LONG" in os.environ else ("--select", "+sales_summary", "+customer_summary", "+product_performance")
+CHOSEN = (
+    ()
+    if "LONG" in os.environ
+    else ("--select", "+sales_summary", "+customer_summary", "+product_performance")
+)
 
 
 def cutoffs_below(values: Sequence[int | Decimal]) -> list[int]:

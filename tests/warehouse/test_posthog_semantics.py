@@ -21,7 +21,7 @@ from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, differences, keep_copies, land
 
 DATA = PROJECT_ROOT / "tests" / "data" / "posthog_semantics"
-MAPPINGS = PROJECT_ROOT / "data_gen" / "mappings"
+MAPPINGS = PROJECT_ROOT / "saas_analytics/landing/mappings"
 ORDERED_REPEAT = ("user signed up", "$pageview", "$pageview", "$pageview", "$pageview")
 STRICT = ("user signed up", "$pageview", "insight viewed")
 
@@ -36,8 +36,12 @@ def test_lifecycle_is_growth_accounting(warehouse: Settings, build: Build) -> No
     )
     statuses = ("new", "returning", "resurrecting", "dormant")
     assert {
-        (str(day), status): count for day, *counts in found for status, count in zip(statuses, counts, strict=True)
-    } == {(row["day"], row["status"]): int(row["count"]) for row in expected("lifecycle_expected_day")}
+        (str(day), status): count
+        for day, *counts in found
+        for status, count in zip(statuses, counts, strict=True)
+    } == {
+        (row["day"], row["status"]): int(row["count"]) for row in expected("lifecycle_expected_day")
+    }
 
 
 def test_first_time_retention(warehouse: Settings, build: Build) -> None:
@@ -74,17 +78,26 @@ def test_retention_in_another_time_zone(warehouse: Settings, build: Build) -> No
     assert not differences(warehouse, tables)
 
 
-def test_what_is_refused_does_not_depend_on_the_time_zone(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+def test_what_is_refused_does_not_depend_on_the_time_zone(
+    warehouse: Settings, build: Build, tmp_path: Path
+) -> None:
     """A clock may be a day ahead of landing, by the days of landing, which are those of UTC."""
     file = tmp_path / "events.csv"
-    file.write_text("person,timestamp\np1,2020-01-02T23:30:00Z\np2,2020-01-03T00:30:00Z\np3,2020-01-01T00:30:00Z\n")
+    file.write_text(
+        "person,timestamp\np1,2020-01-02T23:30:00Z\np2,2020-01-03T00:30:00Z\np3,2020-01-01T00:30:00Z\n"
+    )
     mapping = str(MAPPINGS / "product_events_activity.yaml")
     land(warehouse, "--mapping", mapping, "--keep", "--day", "2020-01-01", str(file))
     days = {"Pacific/Honolulu": "2019-12-31", "Pacific/Kiritimati": "2020-01-01"}
     for zone, first_day in list(days.items())[: None if "LONG" in os.environ else 1]:
         build_with(build, warehouse, "+active_users", reporting_timezone=zone)
-        assert query(warehouse, "select user_id from staging.stg_events order by 1") == [("p1",), ("p3",)]
-        assert str(query(warehouse, "select min(date_day) from marts.active_users")[0][0]) == first_day
+        assert query(warehouse, "select user_id from staging.stg_events order by 1") == [
+            ("p1",),
+            ("p3",),
+        ]
+        assert (
+            str(query(warehouse, "select min(date_day) from marts.active_users")[0][0]) == first_day
+        )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +122,9 @@ def test_funnel(
         mode,
     )
     rows_expected = expected(f"{fixture}_expected")
-    assert found == [(int(row["step"]), row["event"].lower(), int(row["count"])) for row in rows_expected]
+    assert found == [
+        (int(row["step"]), row["event"].lower(), int(row["count"])) for row in rows_expected
+    ]
     persons = query(
         warehouse,
         "select step_number, string_agg(user_id, ' ' order by user_id) from core.int_funnel_entries"
@@ -121,10 +136,20 @@ def test_funnel(
 
 def land_events(settings: Settings, fixture: str, mapping: str, day: date) -> None:
     file = DATA / f"{fixture}_events.csv"
-    land(settings, "--mapping", str(MAPPINGS / f"{mapping}.yaml"), "--keep", "--day", day.isoformat(), str(file))
+    land(
+        settings,
+        "--mapping",
+        str(MAPPINGS / f"{mapping}.yaml"),
+        "--keep",
+        "--day",
+        day.isoformat(),
+        str(file),
+    )
 
 
-def build_with(build: Build, settings: Settings, select: str, *options: str, **variables: Any) -> None:
+def build_with(
+    build: Build, settings: Settings, select: str, *options: str, **variables: Any
+) -> None:
     build(settings, "run", "--select", select, "--vars", json.dumps(variables), *options)
 
 
@@ -146,9 +171,14 @@ def funnel(steps: Iterable[str], mode: str) -> str:
 
 def assert_retained(settings: Settings, kind: str, rows: list[dict[str, str]], today: date) -> None:
     """The cohorts of the file are as it says up to today, and have no row for what comes after, which it has 0 for."""
-    wanted = {(date.fromisoformat(row["cohort_day"]), int(row["day_index"])): int(row["count"]) for row in rows}
+    wanted = {
+        (date.fromisoformat(row["cohort_day"]), int(row["day_index"])): int(row["count"])
+        for row in rows
+    }
     assert wanted
-    observed = {cell: count for cell, count in wanted.items() if cell[0] + timedelta(days=cell[1]) <= today}
+    observed = {
+        cell: count for cell, count in wanted.items() if cell[0] + timedelta(days=cell[1]) <= today
+    }
     assert not any(count for cell, count in wanted.items() if cell not in observed)
     found = query(
         settings,

@@ -32,18 +32,29 @@ def test_a_date_is_the_day_that_is_written(warehouse: Settings, build: Build) ->
     land_days(warehouse, FIRST_DAY)
     build(warehouse, "run", "--select", "+stg_inventory")
     with psycopg.connect(warehouse.dsn("owner")) as connection:
-        touched = connection.execute("select event_day::text from raw.touched_days order by 1").fetchall()
-        accepted = connection.execute("select stock_date::text from staging.stg_inventory order by 1").fetchall()
+        touched = connection.execute(
+            "select event_day::text from raw.touched_days order by 1"
+        ).fetchall()
+        accepted = connection.execute(
+            "select stock_date::text from staging.stg_inventory order by 1"
+        ).fetchall()
     assert touched == accepted == [(day,) for day in written.values()]
 
 
-def test_an_accepted_row_lies_on_a_day_that_its_load_touched(warehouse: Settings, build: Build) -> None:
+def test_an_accepted_row_lies_on_a_day_that_its_load_touched(
+    warehouse: Settings, build: Build
+) -> None:
     # One source whose rows land as documents, and one whose rows land as columns.
     rows: dict[str, list[Row]] = {"events": [], "users": []}
     for number, character in enumerate(["", *UNSEEN]):
         time = f"{character}{FIRST_DAY - timedelta(days=number)}T09:00:00Z{character}"
         rows["events"].append(
-            {"event_id": f"e{number}", "user_id": "u", "event_type": "login", "event_timestamp": time}
+            {
+                "event_id": f"e{number}",
+                "user_id": "u",
+                "event_type": "login",
+                "event_timestamp": time,
+            }
         )
         rows["users"].append({"user_id": "u", "updated_at": time})
     write_delivery(warehouse.landing_zone, FIRST_DAY, rows)

@@ -15,10 +15,16 @@ from tests.warehouse.conftest import Build, differences, keep_copies, land_days
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 
 # Every source is taken in; of what follows, some. LONG=1: everything.
-SOME = () if "LONG" in os.environ else ("--select", "path:models/staging", "+fact_events", "+fact_orders")
+SOME = (
+    ()
+    if "LONG" in os.environ
+    else ("--select", "path:models/staging", "+fact_events", "+fact_orders")
+)
 
 
-def test_days_that_are_built_leave_raw_and_the_models_keep_them(warehouse: Settings, build: Build) -> None:
+def test_days_that_are_built_leave_raw_and_the_models_keep_them(
+    warehouse: Settings, build: Build
+) -> None:
     dice = random.Random(1)
     days = [FIRST_DAY + timedelta(days=n) for n in range(4)]
     for day in days:
@@ -47,7 +53,9 @@ def test_days_that_are_built_leave_raw_and_the_models_keep_them(warehouse: Setti
         # A day that is landed again comes back, and so does a corrected one; then raw has all that the models have.
         write_delivery(warehouse.landing_zone, days[1], delivery(dice, days[1]))
         land_days(warehouse, *days[:2])
-        live = "select count(*) from raw.loads where retired_at is not null and superseded_by is null"
+        live = (
+            "select count(*) from raw.loads where retired_at is not null and superseded_by is null"
+        )
         assert server.execute(live).fetchone() == (0,)
         land_days(warehouse, days[3])
         build(warehouse, "run", *SOME)

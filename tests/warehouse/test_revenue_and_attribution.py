@@ -30,7 +30,9 @@ class Step:
     today: str = ""  # instead of the last landed day
 
 
-def _period(subscription: str, customer: str, start: str, end: str | None, amount: int, currency: str) -> Row:
+def _period(
+    subscription: str, customer: str, start: str, end: str | None, amount: int, currency: str
+) -> Row:
     return {
         "subscription_id": subscription,
         "customer_id": customer,
@@ -77,7 +79,13 @@ def _order(order: str, moment: str, amount: int) -> dict[str, list[Row]]:
 
 
 def _session(session: str, moment: str, medium: str | None, **who: str) -> Row:
-    return {"session_id": session, "started_at": moment, "utm_source": medium and "x", "utm_medium": medium, **who}
+    return {
+        "session_id": session,
+        "started_at": moment,
+        "utm_source": medium and "x",
+        "utm_medium": medium,
+        **who,
+    }
 
 
 # month, customer, mrr, movement, fx_change
@@ -181,7 +189,13 @@ REVENUE = (
         },
         today="2026-02-03",
     ),
-    Step("and forth again", date(2026, 5, 13), {}, {MRR: {**_C1_LATER, **_C2_LATER, **_C3_LATER}}, today="2026-05-12"),
+    Step(
+        "and forth again",
+        date(2026, 5, 13),
+        {},
+        {MRR: {**_C1_LATER, **_C2_LATER, **_C3_LATER}},
+        today="2026-05-12",
+    ),
 )
 
 # conversion and session, channel and linear part
@@ -373,7 +387,11 @@ STORIES = {
 
 
 def first_difference(
-    settings: Settings, build: Build, story: str, monkeypatch: pytest.MonkeyPatch, project: Path = PROJECT
+    settings: Settings,
+    build: Build,
+    story: str,
+    monkeypatch: pytest.MonkeyPatch,
+    project: Path = PROJECT,
 ) -> str:
     """Takes the steps one after the other. Returns what is not as told after the first that goes wrong, or nothing."""
     told = STORIES[story]

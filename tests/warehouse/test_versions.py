@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from saas_analytics.landing.command import prepare
+from saas_analytics.landing.execution import prepare
 from saas_analytics.settings import Settings
 from tests.warehouse.conftest import Build, land_days
 from tests.warehouse.random_company import FIRST_DAY, Row, write_delivery
@@ -29,21 +29,34 @@ def check_overlaps_are_refused(settings: Settings) -> None:
     for dimension, entity in DIMENSIONS.items():
         with psycopg.connect(settings.dsn("owner")) as connection:
             add_version(connection, dimension, entity, "2026-01-01", "2026-02-01")
-            add_version(connection, dimension, entity, "2026-02-01", None)  # windows are half-open: these two only meet
-            for start, end in (("2026-01-31", "2026-02-01"), ("2025-12-31", "2026-01-02"), ("2026-03-01", None)):
-                with pytest.raises(psycopg.errors.ExclusionViolation) as refused, connection.transaction():
+            add_version(
+                connection, dimension, entity, "2026-02-01", None
+            )  # windows are half-open: these two only meet
+            for start, end in (
+                ("2026-01-31", "2026-02-01"),
+                ("2025-12-31", "2026-01-02"),
+                ("2026-03-01", None),
+            ):
+                with (
+                    pytest.raises(psycopg.errors.ExclusionViolation) as refused,
+                    connection.transaction(),
+                ):
                     add_version(connection, dimension, entity, start, end)
                 assert refused.value.diag.constraint_name == f"{dimension}_do_not_overlap"
             connection.rollback()
 
 
-def add_version(connection: psycopg.Connection, dimension: str, entity: str, start: str, end: str | None) -> None:
+def add_version(
+    connection: psycopg.Connection, dimension: str, entity: str, start: str, end: str | None
+) -> None:
     """A version of an entity of its own, with a key of its own, so that no unique index has anything against it."""
     query = sql.SQL(
         "insert into core.{} ({}, {}, valid_from, valid_to, is_current)"
         " values (%(key)s, 'somebody', %(start)s, %(end)s, %(current)s)"
     ).format(*(sql.Identifier(name) for name in (dimension, f"{entity}_sk", f"{entity}_id")))
-    connection.execute(query, {"key": f"{start}/{end}", "start": start, "end": end, "current": end is None})
+    connection.execute(
+        query, {"key": f"{start}/{end}", "start": start, "end": end, "current": end is None}
+    )
 
 
 def test_the_last_updated_row_of_a_key_counts_then_the_last_landed_then_the_last_line(
@@ -67,7 +80,9 @@ def test_the_last_updated_row_of_a_key_counts_then_the_last_landed_then_the_last
             order("older_lands_later", early, "placed"),
             order("newer_lands_later", late, "delivered"),
             order("equal_lands_later", late, "delivered"),
-            order("says_when", "", "placed"),  # whoever does not say when it was updated does not win
+            order(
+                "says_when", "", "placed"
+            ),  # whoever does not say when it was updated does not win
         ],
     ]
     for day, rows in zip(days, landed, strict=True):
@@ -97,4 +112,6 @@ def order(order_id: str, updated_at: str, status: str) -> Row:
 
 def statuses(settings: Settings) -> dict[str, str]:
     with psycopg.connect(settings.dsn("owner")) as connection:
-        return dict(connection.execute("select order_id, status from staging.stg_orders").fetchall())
+        return dict(
+            connection.execute("select order_id, status from staging.stg_orders").fetchall()
+        )

@@ -29,7 +29,12 @@ OUT_OF_REACH = {
     **dict.fromkeys(
         (
             *("core.dim_customers", "core.dim_users", "core.dim_products"),
-            *("core.fact_orders", "core.fact_order_items", "core.fact_payments", "core.fact_sessions"),
+            *(
+                "core.fact_orders",
+                "core.fact_order_items",
+                "core.fact_payments",
+                "core.fact_sessions",
+            ),
         ),
         "%(day)s is not null",
     ),
@@ -43,7 +48,9 @@ class Contents:
     """What the models have written."""
 
     rebuilt: dict[str, int]  # when each model was last rebuilt whole
-    places: dict[str, list[tuple[str, ...]]]  # where the rows out of reach lie, and which transaction wrote them
+    places: dict[
+        str, list[tuple[str, ...]]
+    ]  # where the rows out of reach lie, and which transaction wrote them
     events: dict[str, int]  # rows of the tables of events
     indexes: list[tuple[str, int]]  # of each table, those of partitions aside
 
@@ -64,7 +71,9 @@ def contents(settings: Settings, day: date) -> Contents:
             places[table] = connection.execute(query.encode(), {"day": day}).fetchall()
         events = {}
         for name, table in EVENTS.items():
-            ((events[name],),) = connection.execute(f"select count(*) from {table}".encode()).fetchall()
+            ((events[name],),) = connection.execute(
+                f"select count(*) from {table}".encode()
+            ).fetchall()
         indexes = connection.execute(
             "select indrelid::regclass::text, indexrelid from pg_index join pg_class on indrelid = pg_class.oid"
             " where relnamespace::regnamespace::text in ('staging', 'core', 'marts') and not relispartition"
@@ -100,9 +109,21 @@ def unneeded_work(settings: Settings, day: date, build: Callable[[], None]) -> l
     build()
     read, after = reads(settings), contents(settings, day)
     return [
-        *(f"{model} was rebuilt whole" for model in after.rebuilt if after.rebuilt[model] != before.rebuilt[model]),
-        *(f"an index of {table} was made" for table, index in after.indexes if (table, index) not in before.indexes),
-        *(f"rows of {table} were written" for table in after.places if after.places[table] != before.places[table]),
+        *(
+            f"{model} was rebuilt whole"
+            for model in after.rebuilt
+            if after.rebuilt[model] != before.rebuilt[model]
+        ),
+        *(
+            f"an index of {table} was made"
+            for table, index in after.indexes
+            if (table, index) not in before.indexes
+        ),
+        *(
+            f"rows of {table} were written"
+            for table in after.places
+            if after.places[table] != before.places[table]
+        ),
         *(
             f"{partition} of raw was read"
             for partition, scans in read.scans.items()
@@ -140,21 +161,31 @@ FAULTS = {
 }
 
 
-def test_a_day_of_events_rebuilds_what_it_touches(warehouse: Settings, build: Build, tmp_path: Path) -> None:
+def test_a_day_of_events_rebuilds_what_it_touches(
+    warehouse: Settings, build: Build, tmp_path: Path
+) -> None:
     dice = random.Random(5)
     faults = list(FAULTS.items())[: None if "LONG" in os.environ else 1]
     days = [FIRST_DAY + timedelta(days=n) for n in range(8 + 1 + len(faults))]
     for day in days[:8]:
         rows = delivery(dice, day)
         many = [event(dice, day, number) for number in range(400)]
-        write_delivery(warehouse.landing_zone, day, {**rows, "events": [*rows.get("events", ()), *many]})
+        write_delivery(
+            warehouse.landing_zone, day, {**rows, "events": [*rows.get("events", ()), *many]}
+        )
     land_days(warehouse, *days[:8])
     build(warehouse, "run")
 
     def work_of(day: date, *options: str, project: Path = PROJECT) -> list[str]:
-        write_delivery(warehouse.landing_zone, day, {"events": [event(dice, day, number) for number in range(3)]})
+        write_delivery(
+            warehouse.landing_zone,
+            day,
+            {"events": [event(dice, day, number) for number in range(3)]},
+        )
         land_days(warehouse, day)
-        return unneeded_work(warehouse, day, lambda: build(warehouse, "run", *options, project=project))
+        return unneeded_work(
+            warehouse, day, lambda: build(warehouse, "run", *options, project=project)
+        )
 
     assert work_of(days[8]) == []
     for day, (fault, (file, text, instead, expected)) in zip(days[9:], faults, strict=True):

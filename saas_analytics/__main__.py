@@ -1,0 +1,8 @@
+"""`python -m saas_analytics` is the command `analytics`, of the checkout in the current directory."""
+
+import sys
+
+from saas_analytics.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

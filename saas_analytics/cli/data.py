@@ -1,0 +1,211 @@
+"""The commands that bring data: the synthetic company, and landing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saas_analytics.cli.application import (
+    DATA,
+    Day,
+    Days,
+    Invocation,
+    Json,
+    Warehouse,
+    as_day,
+    command,
+    yesterday,
+)
+from saas_analytics.errors import UsageError
+
+
+def in_containers(context: typer.Context, arguments: Sequence[str]) -> int | None:
+    """Run `analytics ARGUMENTS` where the containers of the stack run tasks.
+
+    None where the command is to be done in this process.
+    """
+    invocation: Invocation = context.obj or Invocation()
+    if invocation.here:
+        return None
+    from saas_analytics.settings import PROJECT_ROOT
+    from saas_analytics.stack import containers
+    from saas_analytics.stack.choice import chosen_stack
+
+    if chosen_stack(PROJECT_ROOT)[0] != "docker":
+        return None
+    return containers.run(PROJECT_ROOT, ["analytics", *arguments])
+
+
+@command("generate", DATA)
+def generate(
+    context: typer.Context,
+    day: Day,
+    days: Days = 1,
+    scale: Annotated[
+        str | None,
+        typer.Option(metavar="X", show_default="COMPANY_SCALE", help="Multiplies the users."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="S", show_default="COMPANY_SEED", help="Another seed, another company."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", show_default="LANDING_ZONE", help="The landing zone."),
+    ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default="data_gen/rules.yaml", help="The rules."),
+    ] = None,
+) -> int:
+    """Write the synthetic company's files of some days into the landing zone.
+
+    The files are OUT/<source>/dt=YYYY-MM-DD/<source>.<format>. The bytes of a day depend on the
+    rules, the scale, the seed and the day only, so any day can be made alone, and again.
+    """
+    span = ["--day", str(day), "--days", str(days)]
+    stays = any(value is not None for value in (scale, seed, out, rules))
+    if not stays and (code := in_containers(context, ["generate", *span])) is not None:
+        return code
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here uses numpy's linear algebra
+    from data_gen.generate import generate as write_days
+
+    write_days(day, days, scale=scale, seed=seed, out=out, rules=rules)
+    return 0
+
+
+@command("land", DATA)
+def land(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="External files, with --mapping.")
+    ] = None,
+    day: Annotated[
+        date | None,
+        typer.Option(
+            parser=as_day,
+            metavar="YYYY-MM-DD",
+            show_default="yesterday; today for external files, UTC",
+            help="The day to land, or on which the files arrive.",
+        ),
+    ] = None,
+    days: Days = 1,
+    zone: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="DIR", show_default="LANDING_ZONE", help="The landing zone."
+        ),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(metavar="MAPPING.yaml", help="How external files become rows."),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Do not archive the external files in processed/.")
+    ] = False,
+    new: Annotated[
+        bool,
+        typer.Option("--new", help="Land external files whose name or bytes landed before."),
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Land older deliveries too, in place of corrected ones."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do everything, report it, and roll it back.")
+    ] = False,
+    as_json: Json = False,
+    warehouse: Warehouse = None,
+) -> int:
+    """Land files in the raw tables: days of the landing zone, or external files by a mapping.
+
+    Landing the same bytes again changes nothing. Exit code 0 only if everything landed.
+    """
+    _check_usage(files, days, zone, mapping, keep=keep, new=new, again=again)
+    if mapping is None and zone is None:
+        flags = {"--again": again, "--dry-run": dry_run, "--json": as_json}
+        span = ["--day", str(day or yesterday()), "--days", str(days)]
+        arguments = ["land", *span, *(flag for flag, given in flags.items() if given)]
+        if (code := in_containers(context, arguments)) is not None:
+            return code
+    from saas_analytics.landing import execution, outcome
+    from saas_analytics.landing.display import Display
+    from saas_analytics.settings import load_settings
+
+    # For a machine, standard output has nothing but the JSON.
+    display = Display(sys.stderr if as_json else sys.stdout)
+    settings = load_settings()
+    started = time.monotonic()
+    if mapping:
+        arrived = day or datetime.now(UTC).date()
+        options = {"new": new, "keep": keep, "dry_run": dry_run}
+        outcomes = execution.land_files(settings, mapping, files or [], arrived, display, **options)
+    else:
+        first = day or yesterday()
+        outcomes = execution.land_days(
+            settings, zone, first, days, display, again=again, dry_run=dry_run
+        )
+    seconds = time.monotonic() - started
+    if as_json:
+        typer.echo(outcome.as_json(outcomes, seconds))
+    else:
+        display.show_summary(outcomes, seconds)
+    return 1 if any(one.status == "failed" for one in outcomes) else 0
+
+
+def _check_usage(
+    files: list[Path] | None,
+    days: int,
+    zone: Path | None,
+    mapping: Path | None,
+    *,
+    keep: bool,
+    new: bool,
+    again: bool,
+) -> None:
+    if mapping:
+        if not files:
+            raise UsageError("--mapping needs at least one FILE")
+        if zone or days != 1 or again:
+            raise UsageError(
+                "--from, --days and --again are for the landing zone, --mapping for external files"
+            )
+    elif files:
+        raise UsageError("a FILE needs --mapping, which says what its columns are")
+    elif keep or new:
+        raise UsageError("--keep and --new are for external files, with --mapping")
+
+
+@command("land-incoming", DATA)
+def land_incoming(warehouse: Warehouse = None) -> int:
+    """Land the files that wait in incoming/, each by the mapping of its folder."""
+    from saas_analytics.pipeline.incoming import land_waiting
+    from saas_analytics.settings import load_settings
+
+    return land_waiting(load_settings())
+
+
+@command("faults", DATA)
+def faults(
+    zone: Annotated[Path, typer.Option("--from", metavar="DIR", help="The generated zone.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the copy goes; must not exist.")],
+    day: Annotated[
+        date, typer.Option(parser=as_day, metavar="YYYY-MM-DD", help="The first day with faults.")
+    ],
+    days: Days = 30,
+    every: Annotated[int, typer.Option(metavar="N", help="One fault in about N days.")] = 3,
+    seed: Annotated[int, typer.Option(metavar="S", help="Another seed gives other faults.")] = 1,
+) -> None:
+    """Copy a generated landing zone with labelled faults, to measure the anomaly detection."""
+    from data_gen.faults import copy_with_faults
+
+    copy_with_faults(zone, out, day, days=days, seed=seed, every=every)

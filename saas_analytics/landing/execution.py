@@ -1,0 +1,270 @@
+"""Which files there are to land; landing them in parallel, with progress."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import psycopg
+from psycopg import errors
+
+from saas_analytics.contracts import SOURCES, load_contract
+from saas_analytics.errors import AnalyticsError
+from saas_analytics.landing.display import Display
+from saas_analytics.landing.errors import Interrupted, LandingError
+from saas_analytics.landing.files import printable
+from saas_analytics.landing.outcome import Outcome
+from saas_analytics.landing.tables import ensure_tables
+from saas_analytics.landing.zone import (
+    Observer,
+    corrected_days,
+    corrections,
+    day_directory,
+    delivered_files,
+    land_day,
+    sources_without_contract,
+)
+from saas_analytics.settings import Settings
+from saas_analytics.warehouse import WarehouseError, connect, ensure_warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to land on a connection, and the outcome if that fails."""
+
+    failure: Outcome
+    size: int  # bytes, for the progress
+    land: Callable[[psycopg.Connection, Observer], list[Outcome]]
+
+
+def prepare(settings: Settings, *, may_create: bool = True) -> None:
+    """Make the warehouse, its books and its raw tables where they are missing.
+
+    WarehouseError where the server does not answer, or where something is missing and not to be made.
+    """
+    try:
+        with psycopg.connect(settings.dsn("loader")) as connection:
+            connection.execute(
+                "select delivered_on from raw.loads, raw.drift limit 0"
+            )  # the newest of the books
+    except (
+        errors.UndefinedTable,
+        errors.UndefinedColumn,
+        errors.InvalidSchemaName,
+        psycopg.OperationalError,
+    ) as error:
+        if not may_create:
+            reason = str(error).splitlines()[0]
+            raise WarehouseError(
+                f"A dry run needs a warehouse, and makes none: {reason}. Run `make up`, or land without --dry-run."
+            ) from error
+        ensure_warehouse(
+            settings
+        )  # says what is wrong where it is not only that something is missing
+    with connect(settings, "loader", autocommit=True, application_name="land") as connection:
+        ensure_tables(connection)
+
+
+def land_days(
+    settings: Settings,
+    zone: Path | None,
+    first: date,
+    number: int,
+    display: Display,
+    *,
+    again: bool = False,
+    dry_run: bool = False,
+) -> list[Outcome]:
+    """Land `number` days from `first` on of a landing zone; None is that of the settings.
+
+    `again` lands older deliveries too, in place of corrected ones.
+    """
+    if zone is None:
+        zone = settings.landing_zone
+        zone.mkdir(parents=True, exist_ok=True)  # a team that lands external files only has none
+    elif not zone.is_dir():
+        raise LandingError(
+            f"There is no landing zone {zone}: run data_gen/generate.py, or name another with --from."
+        )
+    try:
+        days = [first + timedelta(days=after) for after in range(number)]
+    except OverflowError:
+        raise LandingError(
+            f"{number} days from {first} on go beyond the last day, {date.max}."
+        ) from None
+    prepare(settings, may_create=not dry_run)
+
+    def task(place: Path, source: str, day: date, arrived: date | None = None) -> Task:
+        def land(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
+            contract = load_contract(source)
+            return [
+                land_day(connection, contract, day, place, observe, again=again, dry_run=dry_run)
+            ]
+
+        files = [
+            path for path in delivered_files(day_directory(place, source, day)) if path.is_file()
+        ]
+        size = sum(path.stat().st_size for path in files)
+        return Task(Outcome(source, day, "failed", delivered_on=arrived), size, land)
+
+    no_contract = f"there is no contract for it. Contracts: {', '.join(SOURCES)}."
+    failures = [
+        Outcome(source, day, "failed", message=no_contract)
+        for source, day in sources_without_contract(zone, days)
+    ]
+    tasks = []
+    for day in days:
+        tasks += [task(zone, source, day) for source in SOURCES]
+        for source, directory, earlier in corrected_days(zone, day):
+            if earlier is None:
+                failures.append(
+                    Outcome(
+                        source,
+                        day,
+                        "failed",
+                        message=f"{directory}: that is no day like 2026-01-31.",
+                    )
+                )
+            elif source not in SOURCES:
+                failures.append(
+                    Outcome(source, earlier, "failed", message=no_contract, delivered_on=day)
+                )
+            else:
+                tasks.append(task(corrections(zone, day), source, earlier, day))
+    outcomes = run(settings, tasks, display)
+    for failure in failures:
+        display.show(failure.line())
+    outcomes += failures
+    if all(outcome.status == "absent" for outcome in outcomes):
+        display.show(
+            f"No files for {days[0]}{f' to {days[-1]}' if len(days) > 1 else ''} in {zone}."
+        )
+    return outcomes
+
+
+def land_files(
+    settings: Settings,
+    mapping: Path,
+    files: Sequence[Path],
+    day: date,
+    display: Display,
+    *,
+    new: bool = False,
+    keep: bool = False,
+    dry_run: bool = False,
+) -> list[Outcome]:
+    """Land external files that arrived on `day`, by a mapping file.
+
+    `new` takes files whose name or bytes landed before for other ones; `keep` does not archive them.
+    """
+    # Importing them takes a tenth of a second, which the landing zone does without.
+    from saas_analytics.landing.external import land_file
+    from saas_analytics.landing.mapping import load_mappings
+
+    prepare(settings, may_create=not dry_run)
+    mappings = load_mappings(mapping)
+    for path in files:
+        twins = [str(other) for other in files if other.name == path.name]
+        if len(twins) > 1 and not new:
+            raise LandingError(
+                f"{' and '.join(twins)} have the same name: the second would be a correction of the "
+                "first. Land them with --new, or rename one of them."
+            )
+
+    def task(path: Path) -> Task:
+        def land(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
+            return land_file(
+                connection,
+                mappings,
+                path,
+                day,
+                new=new,
+                keep=keep,
+                dry_run=dry_run,
+                observe=observe,
+            )
+
+        size = path.stat().st_size * len(mappings) if path.is_file() else 0
+        return Task(
+            Outcome(mappings[0].contract.source, day, "failed", printable(path.name), 1), size, land
+        )
+
+    return run(settings, [task(path) for path in files], display)
+
+
+def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Outcome]:
+    """Do the tasks, as many at a time as there are processors, each thread with a connection of its own."""
+    stop = threading.Event()
+    local = threading.local()
+    connections: list[psycopg.Connection] = []
+
+    def work(task: Task, advance: Callable[[int], None]) -> list[Outcome]:
+        left = task.size
+
+        def observe(step: str, size: int) -> None:
+            nonlocal left
+            if stop.is_set():
+                raise Interrupted("stopped")
+            if 0 < size <= left:
+                left -= size
+                advance(size)
+
+        try:
+            connection = getattr(local, "connection", None)
+            if connection is None or connection.closed:
+                connection = local.connection = connect(
+                    settings, "loader", autocommit=True, application_name="land"
+                )
+                connections.append(connection)
+            return task.land(connection, observe)
+        except AnalyticsError as error:
+            return [replace(task.failure, message=str(error))]
+        except OSError as error:
+            return [
+                replace(task.failure, message=f"{error.filename or ''}: {error.strerror or error}")
+            ]
+        except psycopg.Error as error:
+            return [replace(task.failure, message=_database_message(settings, error))]
+        finally:
+            advance(left)  # what did not have to be read
+
+    outcomes: list[Outcome] = []
+    threads = min(os.cpu_count() or 1, len(tasks) or 1)
+    with (
+        display.progress(sum(task.size for task in tasks)) as advance,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        running: set[Future[list[Outcome]]] = {pool.submit(work, task, advance) for task in tasks}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for outcome in (outcome for future in done for outcome in future.result()):
+                    outcomes.append(outcome)
+                    if outcome.status != "absent":
+                        display.show(outcome.line())
+        except BaseException:
+            stop.set()
+            for future in running:
+                future.cancel()
+            for connection in connections:
+                connection.cancel_safe(timeout=5)
+            raise
+    for connection in connections:
+        connection.close()
+    return outcomes
+
+
+def _database_message(settings: Settings, error: psycopg.Error) -> str:
+    where = f"{settings.host}:{settings.port}"
+    reason = " ".join(str(error).split())
+    if isinstance(error, errors.DiskFull):
+        return f"the disk of PostgreSQL at {where} is full: {reason} Make room and run this again."
+    # No code: the connection broke. Class 57P: the server was told to stop, or a session of it was.
+    if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith("57P"):
+        return f"the connection to PostgreSQL at {where} was lost: {reason} Run this again; what landed is left alone."
+    return f"PostgreSQL at {where} refused: {reason}"
