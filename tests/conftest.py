@@ -220,12 +220,12 @@ def project_manifest(
 class Stack:
     """A copy of the project with a small company, and the commands of its stack: `local`, or in containers `docker`.
 
-    `told` has its alerts, where a test hears them.
+    `alerts` has the texts of its alerts, if the test receives them.
     """
 
     def __init__(self, root: Path, kind: str) -> None:
         self.root = root
-        self.told: list[str] = []
+        self.alerts: list[str] = []
         inherited = ("AIRFLOW", "WAREHOUSE_", "PG", "DBT_", "MAKE", "MFLAGS", "STACK", "SQL", *KEYS)
         self.environment = {
             key: value for key, value in os.environ.items() if not key.startswith(inherited)
@@ -306,7 +306,7 @@ def new_stack(change: Callable[[Path], None] | None = None) -> Iterator[Stack]:
             change(stack.root)
         _add_probe(stack.root)
         set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
-        stack.told = receiver.got
+        stack.alerts = receiver.got
         RUNNING.append(stack)
         try:
             stack.local("up")
