@@ -56,7 +56,7 @@ dbt-test: $(READY)  ## Test the models as they are
 trigger: $(READY)  ## Run the pipeline in Airflow for a day, and wait: [DAY=2026-01-05]
 	@$(ANALYTICS) trigger $(if $(DAY),--day "$(DAY)")
 
-BACKFILL_USAGE = make backfill needs FROM=YYYY-MM-DD, the first day; TO is the last (default: yesterday)
+BACKFILL_USAGE = make backfill needs FROM=YYYY-MM-DD, the first day. TO is the last, or yesterday
 backfill: $(READY)  ## Run the pipeline for many days, and wait: FROM=2026-01-01 [TO=2026-01-07]
 	@$(if $(FROM),,$(error $(BACKFILL_USAGE)))\
 	$(ANALYTICS) backfill --from "$(FROM)" $(if $(TO),--to "$(TO)")

@@ -52,7 +52,7 @@ class SecurityManager(SupersetSecurityManager):
     """Superset's own security manager, with this restriction."""
 
     def raise_for_access(self, **what: Any) -> None:
-        """Raise SupersetSecurityException as Superset does, and if a query goes beyond the chart."""
+        """Superset's check. SupersetSecurityException also if a query goes beyond the chart."""
         super().raise_for_access(**what)
         context: QueryContext | None = what.get("query_context")
         viz: BaseViz | None = what.get("viz")

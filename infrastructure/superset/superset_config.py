@@ -64,13 +64,13 @@ SQLLAB_TIMEOUT = SUPERSET_WEBSERVER_TIMEOUT = 60
 ROW_LIMIT = SAMPLES_ROW_LIMIT = 10_000
 SQL_MAX_ROW = 50_000
 
-# Nobody sees anything without a login. The roles of a dashboard see the data that its charts show.
+# Nobody sees anything without a login. A dashboard's roles see the data that its charts show.
 AUTH_ROLE_PUBLIC = "Public"
 PUBLIC_ROLE_LIKE = None
 AUTH_USER_REGISTRATION = False
 FEATURE_FLAGS = {
     "DASHBOARD_RBAC": True,
-    "DASHBOARD_VIRTUALIZATION_DEFER_DATA": True,  # a chart loads its rows when it comes near the screen
+    "DASHBOARD_VIRTUALIZATION_DEFER_DATA": True,  # a chart near the screen loads its rows
     "ALERT_REPORTS": False,
     "EMBEDDED_SUPERSET": False,
     "ENABLE_TEMPLATE_PROCESSING": False,
