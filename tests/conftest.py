@@ -265,7 +265,7 @@ class Stack:
 
 @contextmanager
 def copy_of_project(kind: str) -> Iterator[Stack]:
-    """A copy of this project with a small company. Its stack is not up; it is removed at the end."""
+    """A copy of this project with a small company, removed at the end. Its stack is not up."""
     root = Path(tempfile.mkdtemp(prefix="saas-analytics-stack-"))
     root.chmod(0o755)
     for name in (

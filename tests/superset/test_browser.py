@@ -1,4 +1,4 @@
-"""Each dashboard in a browser: every chart is drawn, without errors or requests to other servers."""
+"""Each dashboard in a browser: every chart is drawn, without errors or requests to others."""
 
 from __future__ import annotations
 

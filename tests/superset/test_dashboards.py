@@ -237,7 +237,8 @@ def sql_of(chart: str) -> tuple[str, list[Any]]:
     ]
     rules = [rule for rule in params["adhoc_filters"] if rule["operator"] != "TEMPORAL_RANGE"]
     conditions = [
-        f"{rule['subject']} {OPERATORS[rule['operator']] if 'comparator' in rule else 'is not null'}"
+        f"{rule['subject']} "
+        + (OPERATORS[rule["operator"]] if "comparator" in rule else "is not null")
         for rule in rules
     ]
     query = f"select {', '.join(shown)} from ({query_of_dataset(dataset)}) as everything"
