@@ -200,7 +200,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         _secret("AIRFLOW_ADMIN_PASSWORD", "The user admin of Airflow."),
         Setting(
             "AIRFLOW_AUTH_MANAGER",
-            "Who knows Airflow's users: simple (admin alone), fab (users and roles in Airflow's "
+            "Where Airflow's users are: simple (only admin), fab (users and roles in Airflow's "
             "database), or the class of your own auth manager.",
             AUTH_MANAGER,
             default="simple",

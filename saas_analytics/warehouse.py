@@ -122,7 +122,7 @@ def _connect(dsn: str, *, autocommit: bool) -> psycopg.Connection:
         if "password authentication" in reason:
             advice = "The server has other passwords than .env: `make up` gives it those of .env."
         elif "FATAL" in reason:
-            advice = "The server runs and refused this."
+            advice = "The server runs, and refused this."
         else:
             advice = "Is the stack running? `make status` shows it, `make up` starts it."
         raise WarehouseError(

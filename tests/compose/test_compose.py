@@ -114,10 +114,10 @@ def test_a_container_does_not_run_as_root_and_writes_only_where_it_must(
         script = (
             "id -u; touch /app/x /x /usr/x 2>/dev/null && echo written; grep CapEff /proc/1/status"
         )
-        said = subprocess.run(
+        printed = subprocess.run(
             ["docker", "exec", entry["Id"], "sh", "-c", script], capture_output=True, text=True
         ).stdout
-        lines = said.split()
+        lines = printed.split()
         assert int(lines[0]) > 0, name
         assert "written" not in lines and lines[-1] == "0000000000000000", name
 
@@ -210,7 +210,7 @@ def test_the_marts_are_those_of_a_stack_without_containers(
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "printed"),
     [
         pytest.param(("status",), "airflow-triggerer", id="status"),
         pytest.param(("status",), "newest landed day", id="contents of the warehouse"),
@@ -224,9 +224,9 @@ def test_the_marts_are_those_of_a_stack_without_containers(
     ],
 )
 def test_the_commands_work_as_without_containers(
-    containers: Stack, command: tuple[str, ...], said: str
+    containers: Stack, command: tuple[str, ...], printed: str
 ) -> None:
-    assert said in containers.local(*command).stdout
+    assert printed in containers.local(*command).stdout
 
 
 def test_the_built_site_is_served(containers: Stack) -> None:

@@ -146,9 +146,9 @@ def test_a_taken_port_is_left_to_its_owner(stack: Stack) -> None:
         refused = stack.local("up", check=False, environment={"WAREHOUSE_PORT": str(taken)})
         assert refused.returncode == 1
         assert f"the environment asks for it: WAREHOUSE_PORT={taken}" in refused.stderr
-        said = stack.local("up").stdout
-    assert f"Port {taken} is taken by" in said
-    assert f"moves to port {stack.settings.port}" in said
+        printed = stack.local("up").stdout
+    assert f"Port {taken} is taken by" in printed
+    assert f"moves to port {stack.settings.port}" in printed
     assert stack.settings.port != taken
     # It was down before, and has its data.
     with connect(stack.settings, "owner") as warehouse:
@@ -168,10 +168,10 @@ def test_two_stacks_that_start_at_once_share_no_port(stack: Stack) -> None:
         assert ports(other) == ports(stack)
         try:
             with ThreadPoolExecutor(2) as pool:
-                said = [
+                printed = [
                     done.stdout for done in pool.map(lambda one: one.local("up"), (stack, other))
                 ]
-            assert sum("Another stack is starting" in text for text in said) == 1
+            assert sum("Another stack is starting" in text for text in printed) == 1
             taken = [
                 port_of for one in (stack, other) for port_of in ports(one)[:2] + ports(one)[3:]
             ]

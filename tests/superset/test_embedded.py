@@ -13,9 +13,10 @@ def test_dashboards_run_next_to_the_embedded_stack() -> None:
         (stack.root / "infrastructure/superset/.venv").symlink_to(DIRECTORY / ".venv")
         assert "superset " not in stack.local("status").stdout
         for _ in range(2):  # the second time as after a change of a dashboard
-            said = stack.local("dashboards").stdout
+            printed = stack.local("dashboards").stdout
             assert (
-                superset_url(stack.settings) in said and "SUPERSET_VIEWER_PASSWORD in .env" in said
+                superset_url(stack.settings) in printed
+                and "SUPERSET_VIEWER_PASSWORD in .env" in printed
             )
             listed = answer(
                 Superset(stack.settings).browser_client("viewer").get("/api/v1/dashboard/")

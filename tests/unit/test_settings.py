@@ -35,10 +35,10 @@ def edit(root: Path, old: str, new: str) -> None:
 
 
 def test_a_new_dotenv_has_every_key_and_is_private(tmp_path: Path) -> None:
-    (said,) = ensure_dotenv(tmp_path)
+    (note,) = ensure_dotenv(tmp_path)
 
     path = tmp_path / ".env"
-    assert str(path) in said
+    assert str(path) in note
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert set(read_dotenv(path)) == set(KEYS)
     settings = load_settings(tmp_path, env={})
@@ -112,11 +112,11 @@ def test_an_old_dotenv_is_completed_and_keeps_what_it_has(root: Path) -> None:
     path.write_text("\n".join([*kept, "MY_OWN=kept"]))
     path.chmod(0o644)
 
-    said = " ".join(ensure_dotenv(root))
+    notes = " ".join(ensure_dotenv(root))
 
     after = read_dotenv(path)
-    assert "AIRFLOW_JWT_SECRET, COMPANY_SEED" in said
-    assert "600" in said
+    assert "AIRFLOW_JWT_SECRET, COMPANY_SEED" in notes
+    assert "600" in notes
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert set(after) == {*KEYS, "MY_OWN"}
     assert {key: after[key] for key in before if key != "AIRFLOW_JWT_SECRET"} == {
@@ -168,7 +168,7 @@ def test_no_dotenv_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("hunter2", "line 1: neither KEY=value, with quotes that match, nor a # comment"),
         ('A="open', "line 1: neither KEY=value, with quotes that match, nor a # comment"),
@@ -177,12 +177,12 @@ def test_no_dotenv_says_what_to_do(tmp_path: Path) -> None:
         ("A=\udcff", "line 1: not UTF-8"),
     ],
 )
-def test_a_malformed_line_is_named_and_not_shown(tmp_path: Path, line: str, said: str) -> None:
+def test_a_malformed_line_is_named_and_not_shown(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / ".env"
     path.write_bytes(line.encode("utf-8", "surrogateescape"))
     with pytest.raises(SettingsError) as error:
         load_settings(tmp_path, env={})
-    assert f"{path}, {said}" in str(error.value)
+    assert f"{path}, {message}" in str(error.value)
     assert "hunter2" not in str(error.value)
 
 
