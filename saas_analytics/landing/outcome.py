@@ -131,7 +131,7 @@ def conclusion(outcomes: Sequence[Outcome], seconds: float) -> str:
             f"{total.read:,} rows read = {total.landed:,} landed + {total.rejected:,} rejected"
             f" + {total.filtered:,} filtered, in {seconds:.1f} s"
         )
-    elif {outcome.status for outcome in outcomes} == {"unchanged"}:
+    elif {outcome.status for outcome in outcomes} - {"absent"} == {"unchanged"}:
         lines.append("Nothing to do: everything landed before.")
     return "\n".join(lines)
 

@@ -77,7 +77,7 @@ class ParquetReader:
         except (pa.ArrowException, OSError) as error:
             self._source.close()
             raise FileRefused(
-                f"{file.path}: not a readable Parquet file ({_first_line(error)})."
+                f"{file.path}: not a Parquet file, or a damaged one ({_first_line(error)})."
             ) from error
         self.columns = header_names(self._parquet.schema_arrow.names)
 
