@@ -248,7 +248,10 @@ def copy_of_project(kind: str) -> Iterator[Stack]:
     root.chmod(0o755)
     for name in (".ci", "airflow", "data_gen", "dbt", "docs", "infrastructure", "tests"):
         shutil.copytree(
-            PROJECT_ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs", ".venv")
+            PROJECT_ROOT / name,
+            root / name,
+            ignore=shutil.ignore_patterns("__pycache__", "target", "logs", ".venv"),
+            symlinks=True,
         )
     files = (".dockerignore", ".env.template", "docker-compose.yml", "deploy.sh", "pyproject.toml", "uv.lock")
     for name in (*files, "LICENSE", "Makefile", *(path.name for path in PROJECT_ROOT.glob("*.md"))):

@@ -1,12 +1,12 @@
 {{ config(rebuild_key=['event_date'], indexes=[{'columns': ['event_date', 'country', 'plan'], 'unique': true}]) }}
 
-{{ affected_by('int_user_days', ['event_date']) }}
+{{ exact.affected_by('int_user_days', ['event_date']) }}
 
 -- Another version of a user, or another plan, moves the user's days of its time to another segment.
 {% for upstream in ['dim_users', 'int_user_plans'] %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select days.event_date
-    from {{ changes(upstream) }}
+    from {{ exact.changes(upstream) }}
     inner join {{ ref('int_user_days') }} as days
         on
             changes.user_id = days.user_id
@@ -17,7 +17,7 @@
 
 with days as (
     select * from {{ ref('int_user_days') }}
-    where {{ affected('event_date') }}
+    where {{ exact.affected('event_date') }}
 ),
 
 -- Of several windows that a day lies in, the one counts that it ends in.
