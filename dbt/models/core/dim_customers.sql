@@ -6,7 +6,7 @@
     )
 }}
 
-{{ exact.affected_by('stg_customers', ['customer_id']) }}
+{{ affected_by('stg_customers', ['customer_id']) }}
 
 {% set attributes = [
     'name',
@@ -56,4 +56,4 @@ unknown as (
 select * from versions
 union all
 select * from unknown
-where {{ exact.affected('customer_id') }}
+where {{ affected('customer_id') }}

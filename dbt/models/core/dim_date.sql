@@ -1,7 +1,7 @@
 {{ config(rebuild_key=['date_day'], indexes=[{'columns': ['date_day'], 'unique': true}]) }}
 
 {#- The calendar grows with the landed days: affected are the days that it lacks or has too many. -#}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select spine.date_day
     from {{ ref('landed_span') }} as span
     cross join lateral ({{ days_between('span.first_day', 'span.last_day') }}) as spine
@@ -29,4 +29,4 @@ select
     {{ period_of('month', 'date_day') }} as month_start,
     {{ period_of('quarter', 'date_day') }} as quarter_start
 from days
-where {{ exact.affected('date_day') }}
+where {{ affected('date_day') }}

@@ -1,6 +1,6 @@
 {{ config(rebuild_key=['event_type'], indexes=[{'columns': ['event_type'], 'unique': true}]) }}
 
-{{ exact.affected_by('int_event_type_days', ['event_type']) }}
+{{ affected_by('int_event_type_days', ['event_type']) }}
 
 select
     event_type,
@@ -12,5 +12,5 @@ select
     min(event_date) as first_seen,
     max(event_date) as last_seen
 from {{ ref('int_event_type_days') }}
-where {{ exact.affected('event_type') }}
+where {{ affected('event_type') }}
 group by event_type

@@ -1,9 +1,9 @@
 {{ config(rebuild_key=['plan_id'], indexes=[{'columns': ['plan_id'], 'unique': true}]) }}
 
 -- A plan is looked up when it is new, or when a period comes or goes that is, or was, its first.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changes.plan_id
-    from {{ exact.changes('fact_subscription_periods') }}
+    from {{ changes('fact_subscription_periods') }}
     left join {{ this }} as held on changes.plan_id = held.plan_id
     where changes.plan_id is not null and (held.plan_id is null or changes.period_start <= held.first_period_start)
 {% endcall %}
@@ -12,5 +12,5 @@ select
     plan_id,
     min(period_start) as first_period_start
 from {{ ref('fact_subscription_periods') }}
-where plan_id is not null and {{ exact.affected('plan_id') }}
+where plan_id is not null and {{ affected('plan_id') }}
 group by plan_id

@@ -6,7 +6,7 @@
     )
 }}
 
-{{ exact.affected_by('stg_products', ['product_id']) }}
+{{ affected_by('stg_products', ['product_id']) }}
 
 {% set attributes = [
     'name',
@@ -56,4 +56,4 @@ unknown as (
 select * from versions
 union all
 select * from unknown
-where {{ exact.affected('product_id') }}
+where {{ affected('product_id') }}

@@ -10,7 +10,7 @@
     )
 }}
 
-{{ exact.affected_by('stg_users', ['user_id']) }}
+{{ affected_by('stg_users', ['user_id']) }}
 
 {% set attributes = [
     'customer_id',
@@ -69,4 +69,4 @@ unknown as (
 select * from versions
 union all
 select * from unknown
-where {{ exact.affected('user_id') }}
+where {{ affected('user_id') }}

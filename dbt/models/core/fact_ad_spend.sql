@@ -5,11 +5,11 @@
     )
 }}
 
-{{ exact.affected_by('stg_ad_spend', ['spend_date', 'channel', 'campaign']) }}
+{{ affected_by('stg_ad_spend', ['spend_date', 'channel', 'campaign']) }}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select spending.spend_date, spending.channel, spending.campaign
-    from {{ exact.changes('int_exchange_rates') }}
+    from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_ad_spend') }} as spending
         on
             changes.currency = coalesce(spending.currency, '{{ var("reporting_currency") }}')
@@ -21,7 +21,7 @@ with spending as (
         *,
         coalesce(currency, '{{ var("reporting_currency") }}') as spend_currency
     from {{ ref('stg_ad_spend') }}
-    where {{ exact.affected('spend_date', 'channel', 'campaign') }}
+    where {{ affected('spend_date', 'channel', 'campaign') }}
 )
 
 select

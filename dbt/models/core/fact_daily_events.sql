@@ -1,6 +1,6 @@
 {{ config(rebuild_key=['event_date'], indexes=[{'columns': ['event_date'], 'unique': true}]) }}
 
-{{ exact.affected_by('int_user_days', ['event_date']) }}
+{{ affected_by('int_user_days', ['event_date']) }}
 
 {% set features = var("features") %}
 
@@ -14,7 +14,7 @@ with daily as (
         sum({{ feature }}) as {{ feature }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from {{ ref('int_user_days') }}
-    where {{ exact.affected('event_date') }}
+    where {{ affected('event_date') }}
     group by event_date
 )
 

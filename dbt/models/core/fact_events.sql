@@ -10,12 +10,12 @@
     )
 }}
 
-{{ exact.affected_by('stg_events', ['event_date', 'event_id']) }}
+{{ affected_by('stg_events', ['event_date', 'event_id']) }}
 
 -- A late version of a user moves the events of its time to itself. Events that are new are affected already.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select events.event_date, events.event_id
-    from {{ exact.changes('dim_users') }}
+    from {{ changes('dim_users') }}
     inner join {{ this }} as events
         on
             changes.user_id = events.user_id
@@ -25,7 +25,7 @@
 
 with events as (
     select * from {{ ref('stg_events') }}
-    where {{ exact.affected('event_date', 'event_id') }}
+    where {{ affected('event_date', 'event_id') }}
 ),
 
 users as (

@@ -8,12 +8,12 @@
     )
 }}
 
-{{ exact.affected_by('stg_inventory', ['product_id', 'stock_date']) }}
+{{ affected_by('stg_inventory', ['product_id', 'stock_date']) }}
 
 -- Another version at the end of a day has another cost.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select inventory.product_id, inventory.stock_date
-    from {{ exact.changes('dim_products') }}
+    from {{ changes('dim_products') }}
     inner join {{ ref('stg_inventory') }} as inventory
         on changes.product_id = inventory.product_id
         and inventory.stock_date >= {{ day_of('changes.valid_from') }}
@@ -21,17 +21,17 @@
 {% endcall %}
 
 -- A day whose currency is another one by now is affected by its product.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select held.product_id, held.stock_date
-    from {{ exact.changes('int_exchange_rates') }}
+    from {{ changes('int_exchange_rates') }}
     inner join {{ this }} as held
         on changes.currency = held.cost_currency and {{ valid_at('changes', 'held.stock_date') }}
-    where {{ exact.within_changed('int_exchange_rates', 'held.stock_date') }}
+    where {{ within_changed('int_exchange_rates', 'held.stock_date') }}
 {% endcall %}
 
 with inventory as (
     select * from {{ ref('stg_inventory') }}
-    where {{ exact.affected('product_id', 'stock_date') }}
+    where {{ affected('product_id', 'stock_date') }}
 ),
 
 products as (

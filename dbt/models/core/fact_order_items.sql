@@ -12,13 +12,13 @@
 }}
 
 -- An item that landed before its order becomes a fact when the order comes.
-{{ exact.affected_by('stg_order_items', ['order_id']) }}
-{{ exact.affected_by('stg_orders', ['order_id']) }}
+{{ affected_by('stg_order_items', ['order_id']) }}
+{{ affected_by('stg_orders', ['order_id']) }}
 
 -- Another version of a product, such as a new price, moves the lines of its time. New lines are affected already.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select items.order_id
-    from {{ exact.changes('dim_products') }}
+    from {{ changes('dim_products') }}
     inner join {{ this }} as items
         on
             changes.product_id = items.product_id
@@ -26,28 +26,28 @@
             and {{ valid_at('changes', 'items.ordered_at') }}
 {% endcall %}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select orders.order_id
-    from {{ exact.changes('dim_customers') }}
+    from {{ changes('dim_customers') }}
     inner join {{ ref('stg_orders') }} as orders
         on changes.customer_id = orders.customer_id and {{ valid_at('changes', 'orders.ordered_at') }}
 {% endcall %}
 
 -- A rate values what was ordered in its currency, and the costs of the products that are priced in it.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select orders.order_id
-    from {{ exact.changes('int_exchange_rates') }}
+    from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_orders') }} as orders
         on changes.currency = orders.currency and {{ valid_at('changes', 'orders.order_date') }}
-    where {{ exact.within_changed('int_exchange_rates', 'orders.order_date') }}
+    where {{ within_changed('int_exchange_rates', 'orders.order_date') }}
     union
     select items.order_id
-    from {{ exact.changes('int_exchange_rates') }}
+    from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_orders') }} as orders on {{ valid_at('changes', 'orders.order_date') }}
     inner join {{ ref('stg_order_items') }} as items on orders.order_id = items.order_id
     inner join {{ ref('dim_products') }} as products
         on items.product_id = products.product_id and changes.currency = products.currency
-    where {{ exact.within_changed('int_exchange_rates', 'orders.order_date') }}
+    where {{ within_changed('int_exchange_rates', 'orders.order_date') }}
 {% endcall %}
 
 with items as (
@@ -55,7 +55,7 @@ with items as (
         *,
         quantity * unit_price as gross_amount
     from {{ ref('stg_order_items') }}
-    where {{ exact.affected('order_id') }}
+    where {{ affected('order_id') }}
 ),
 
 orders as (
@@ -63,7 +63,7 @@ orders as (
         *,
         coalesce(currency, '{{ var("reporting_currency") }}') as order_currency
     from {{ ref('stg_orders') }}
-    where {{ exact.affected('order_id') }}
+    where {{ affected('order_id') }}
 ),
 
 products as (

@@ -10,29 +10,29 @@
     )
 }}
 
-{{ exact.affected_by('stg_orders', ['order_id']) }}
-{{ exact.affected_by('fact_order_items', ['order_id']) }}
+{{ affected_by('stg_orders', ['order_id']) }}
+{{ affected_by('fact_order_items', ['order_id']) }}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select orders.order_id
-    from {{ exact.changes('dim_users') }}
+    from {{ changes('dim_users') }}
     inner join {{ ref('stg_orders') }} as orders
         on changes.user_id = orders.user_id and {{ valid_at('changes', 'orders.ordered_at') }}
 {% endcall %}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select orders.order_id
-    from {{ exact.changes('dim_customers') }}
+    from {{ changes('dim_customers') }}
     inner join {{ ref('stg_orders') }} as orders
         on changes.customer_id = orders.customer_id and {{ valid_at('changes', 'orders.ordered_at') }}
 {% endcall %}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select orders.order_id
-    from {{ exact.changes('int_exchange_rates') }}
+    from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_orders') }} as orders
         on changes.currency = orders.currency and {{ valid_at('changes', 'orders.order_date') }}
-    where {{ exact.within_changed('int_exchange_rates', 'orders.order_date') }}
+    where {{ within_changed('int_exchange_rates', 'orders.order_date') }}
 {% endcall %}
 
 with orders as (
@@ -40,7 +40,7 @@ with orders as (
         *,
         coalesce(currency, '{{ var("reporting_currency") }}') as order_currency
     from {{ ref('stg_orders') }}
-    where {{ exact.affected('order_id') }}
+    where {{ affected('order_id') }}
 ),
 
 items as (
@@ -54,7 +54,7 @@ items as (
         sum(discounts) as discounts,
         sum(cost) as cost
     from {{ ref('fact_order_items') }}
-    where {{ exact.affected('order_id') }}
+    where {{ affected('order_id') }}
     group by order_id
 ),
 

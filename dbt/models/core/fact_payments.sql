@@ -12,29 +12,29 @@
     )
 }}
 
-{{ exact.affected_by('stg_payments', ['payment_id']) }}
+{{ affected_by('stg_payments', ['payment_id']) }}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select payments.payment_id
-    from {{ exact.changes('dim_customers') }}
+    from {{ changes('dim_customers') }}
     inner join {{ ref('stg_payments') }} as payments
         on changes.customer_id = payments.customer_id and {{ valid_at('changes', 'payments.paid_at') }}
 {% endcall %}
 
 -- What of a refund is for goods depends on its order.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select payments.payment_id
-    from {{ exact.changes('fact_orders') }}
+    from {{ changes('fact_orders') }}
     inner join {{ ref('stg_payments') }} as payments on changes.order_id = payments.order_id
     where payments.kind = 'refund'
 {% endcall %}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select payments.payment_id
-    from {{ exact.changes('int_exchange_rates') }}
+    from {{ changes('int_exchange_rates') }}
     inner join {{ ref('stg_payments') }} as payments
         on changes.currency = payments.currency and {{ valid_at('changes', 'payments.paid_date') }}
-    where {{ exact.within_changed('int_exchange_rates', 'payments.paid_date') }}
+    where {{ within_changed('int_exchange_rates', 'payments.paid_date') }}
 {% endcall %}
 
 with payments as (
@@ -42,7 +42,7 @@ with payments as (
         *,
         status = 'succeeded' as is_settled
     from {{ ref('stg_payments') }}
-    where {{ exact.affected('payment_id') }}
+    where {{ affected('payment_id') }}
 ),
 
 goods as (

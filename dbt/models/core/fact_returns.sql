@@ -11,27 +11,27 @@
     )
 }}
 
-{{ exact.affected_by('stg_returns', ['return_id']) }}
+{{ affected_by('stg_returns', ['return_id']) }}
 
 -- A return that landed before its order line gets the line's product, customer and order when it comes.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select returns.return_id
-    from {{ exact.changes('fact_order_items') }}
+    from {{ changes('fact_order_items') }}
     inner join {{ ref('stg_returns') }} as returns on changes.order_item_id = returns.order_item_id
 {% endcall %}
 
 -- A return whose currency is another one by now is affected by its order line.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select held.return_id
-    from {{ exact.changes('int_exchange_rates') }}
+    from {{ changes('int_exchange_rates') }}
     inner join {{ this }} as held
         on changes.currency = held.currency and {{ valid_at('changes', 'held.returned_date') }}
-    where {{ exact.within_changed('int_exchange_rates', 'held.returned_date') }}
+    where {{ within_changed('int_exchange_rates', 'held.returned_date') }}
 {% endcall %}
 
 with returns as (
     select * from {{ ref('stg_returns') }}
-    where {{ exact.affected('return_id') }}
+    where {{ affected('return_id') }}
 ),
 
 items as (

@@ -12,20 +12,20 @@
     )
 }}
 
-{{ exact.affected_by('stg_sessions', ['session_id']) }}
+{{ affected_by('stg_sessions', ['session_id']) }}
 
 -- A late version of a user may belong to another customer.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select sessions.session_id
-    from {{ exact.changes('dim_users') }}
+    from {{ changes('dim_users') }}
     inner join {{ ref('stg_sessions') }} as sessions
         on changes.user_id = sessions.user_id and {{ valid_at('changes', 'sessions.started_at') }}
 {% endcall %}
 
 -- The customer may be that of the user, which this table knows and staging does not.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select held.session_id
-    from {{ exact.changes('dim_customers') }}
+    from {{ changes('dim_customers') }}
     inner join {{ this }} as held
         on changes.customer_id = held.customer_id and {{ valid_at('changes', 'held.started_at') }}
 {% endcall %}
@@ -38,7 +38,7 @@ with sessions as (
     from {{ ref('stg_sessions') }} as sessions
     left join {{ ref('dim_users') }} as users
         on sessions.user_id = users.user_id and {{ valid_at('users', 'sessions.started_at') }}
-    where {{ exact.affected('sessions.session_id') }}
+    where {{ affected('sessions.session_id') }}
 )
 
 select

@@ -12,12 +12,12 @@
     )
 }}
 
-{{ exact.affected_by('stg_shipments', ['shipment_id']) }}
+{{ affected_by('stg_shipments', ['shipment_id']) }}
 
 -- A shipment that landed before its order gets the order's customer and times when it comes.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select shipments.shipment_id
-    from {{ exact.changes('fact_orders') }}
+    from {{ changes('fact_orders') }}
     inner join {{ ref('stg_shipments') }} as shipments on changes.order_id = shipments.order_id
 {% endcall %}
 
@@ -26,7 +26,7 @@
     ('held.is_late', 'not held.is_late', 'late_from'),
     ("held.status = 'lost'", "held.status = 'in_transit'", 'lost_from'),
 ] %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select held.shipment_id
     from {{ this }} as held
     inner join {{ ref('as_of') }} as today on held.{{ since }} <= today.as_of
@@ -44,7 +44,7 @@ with shipments as (
         *,
         {{ stated_moment('promised_at') }} as promised_until
     from {{ ref('stg_shipments') }}
-    where {{ exact.affected('shipment_id') }}
+    where {{ affected('shipment_id') }}
 ),
 
 orders as (

@@ -14,11 +14,11 @@
 }}
 
 -- A period may end where the next one begins, so a subscription is rebuilt as a whole. It has few periods.
-{{ exact.affected_by('stg_subscriptions', ['subscription_id']) }}
+{{ affected_by('stg_subscriptions', ['subscription_id']) }}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select periods.subscription_id
-    from {{ exact.changes('dim_customers') }}
+    from {{ changes('dim_customers') }}
     inner join {{ ref('stg_subscriptions') }} as periods
         on changes.customer_id = periods.customer_id and {{ valid_at('changes', stated_moment('periods.period_start')) }}
 {% endcall %}
@@ -31,7 +31,7 @@ with staged as (
             partition by subscription_id, {{ stated_day('period_start') }} order by updated_at desc, period_start desc
         ) as newness
     from {{ ref('stg_subscriptions') }}
-    where {{ exact.affected('subscription_id') }}
+    where {{ affected('subscription_id') }}
 ),
 
 -- A period is named by its first day. Two that begin on the same day are one, told twice: the newer one counts.

@@ -1,7 +1,7 @@
 {{ config(rebuild_key=['month_start'], indexes=[{'columns': ['month_start'], 'unique': true}]) }}
 
-{% call exact.affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('int_baskets') }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
 {% endcall %}
 
 select

@@ -11,9 +11,9 @@
 }}
 
 -- An order, and whichever order of its customer is the first one now or was it before.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select 'order', changes.order_id
-    from {{ exact.changes('fact_orders') }}
+    from {{ changes('fact_orders') }}
     union
     select 'order', first_orders.order_id
     from (
@@ -24,31 +24,31 @@
             order by orders.ordered_at asc, orders.order_id asc
             limit 1
         ) as order_id
-        from {{ exact.changes('fact_orders') }}
+        from {{ changes('fact_orders') }}
     ) as first_orders
     where first_orders.order_id is not null
     union
     select held.kind, held.source_id
-    from {{ exact.changes('fact_orders') }}
+    from {{ changes('fact_orders') }}
     inner join {{ this }} as held on changes.customer_id = held.customer_id
     where held.conversion_type = 'first_order'
 {% endcall %}
 
 -- The first paid subscription of a customer is named by the customer.
-{% call exact.affected_when() %}
-    select 'subscription', changes.customer_id from {{ exact.changes('fact_subscription_periods') }}
+{% call affected_when() %}
+    select 'subscription', changes.customer_id from {{ changes('fact_subscription_periods') }}
 {% endcall %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select 'subscription', periods.customer_id
-    from {{ exact.changes('int_exchange_rates') }}
+    from {{ changes('int_exchange_rates') }}
     inner join {{ ref('fact_subscription_periods') }} as periods
         on changes.currency = periods.currency and {{ valid_at('changes', 'periods.paid_from') }}
 {% endcall %}
 
 -- Today moved: what was foreseen to be paid on a day is paid now, or no longer.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select 'subscription', periods.customer_id
-    from {{ exact.changes('dim_date') }}
+    from {{ changes('dim_date') }}
     inner join {{ ref('fact_subscription_periods') }} as periods on changes.date_day = periods.paid_from
 {% endcall %}
 
@@ -76,7 +76,7 @@ with orders as (
         -- What has no rate is no revenue yet.
         coalesce(orders.net_sales, 0) as revenue
     from {{ ref('fact_orders') }} as orders
-    where orders.is_sale and {{ exact.affected("'order'", 'orders.order_id') }}
+    where orders.is_sale and {{ affected("'order'", 'orders.order_id') }}
 ),
 
 paid_periods as (
@@ -87,7 +87,7 @@ paid_periods as (
     where
         paid_from <= {{ last_day() }}
         and monthly_amount > 0
-        and {{ exact.affected("'subscription'", 'customer_id') }}
+        and {{ affected("'subscription'", 'customer_id') }}
 ),
 
 subscriptions as (

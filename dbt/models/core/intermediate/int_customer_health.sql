@@ -5,7 +5,7 @@
 
 -- "Today" moves everybody's windows: whatever changes, all are made anew, from the customers' days of the last three
 -- months and never from events or payments.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select everybody.customer_id
     from (
         select customer_id from {{ ref('dim_customers') }}
@@ -15,10 +15,10 @@
         select customer_id from {{ this }}
     ) as everybody
     where
-        exists (select 1 from {{ exact.changes('dim_customers') }})
-        or exists (select 1 from {{ exact.changes('int_customer_orders') }})
-        or exists (select 1 from {{ exact.changes('int_customer_days') }})
-        or exists (select 1 from {{ exact.changes('int_customer_payments') }})
+        exists (select 1 from {{ changes('dim_customers') }})
+        or exists (select 1 from {{ changes('int_customer_orders') }})
+        or exists (select 1 from {{ changes('int_customer_days') }})
+        or exists (select 1 from {{ changes('int_customer_payments') }})
         or exists (
             select 1
             from {{ this }} as held
@@ -113,4 +113,4 @@ select
     feature_points,
     cast(usage_points + recency_points + payment_points + feature_points as numeric(5, 2)) as health_score
 from points
-where {{ exact.affected('customer_id') }}
+where {{ affected('customer_id') }}

@@ -1,11 +1,11 @@
 {{ config(rebuild_key=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
-{{ exact.affected_by('fact_orders', ['customer_id']) }}
+{{ affected_by('fact_orders', ['customer_id']) }}
 
 -- What is paid back counts for the customer of the order.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select orders.customer_id
-    from {{ exact.changes('fact_payments') }}
+    from {{ changes('fact_payments') }}
     inner join {{ ref('fact_orders') }} as orders on changes.order_id = orders.order_id
 {% endcall %}
 
@@ -21,7 +21,7 @@ with sales as (
         min(ordered_at) as first_order_at,
         max(ordered_at) as last_order_at
     from {{ ref('fact_orders') }}
-    where is_sale and {{ exact.affected('customer_id') }}
+    where is_sale and {{ affected('customer_id') }}
     group by customer_id
 ),
 
@@ -31,7 +31,7 @@ refunds as (
         sum(payments.refunded_goods_amount) as refunds
     from {{ ref('fact_orders') }} as orders
     inner join {{ ref('fact_payments') }} as payments on orders.order_id = payments.order_id
-    where payments.refunded_goods_amount is not null and {{ exact.affected('orders.customer_id') }}
+    where payments.refunded_goods_amount is not null and {{ affected('orders.customer_id') }}
     group by orders.customer_id
 )
 

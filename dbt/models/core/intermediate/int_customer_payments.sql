@@ -6,12 +6,12 @@
     )
 }}
 
-{{ exact.affected_by('fact_payments', ['paid_date']) }}
+{{ affected_by('fact_payments', ['paid_date']) }}
 
 -- A payment without a customer is its order's customer's.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select payments.paid_date
-    from {{ exact.changes('fact_orders') }}
+    from {{ changes('fact_orders') }}
     inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
     where payments.customer_id is null
 {% endcall %}
@@ -23,7 +23,7 @@ with charges as (
         payments.status
     from {{ ref('fact_payments') }} as payments
     left join {{ ref('fact_orders') }} as orders on payments.order_id = orders.order_id
-    where payments.kind = 'charge' and {{ exact.affected('payments.paid_date') }}
+    where payments.kind = 'charge' and {{ affected('payments.paid_date') }}
 )
 
 select

@@ -2,7 +2,7 @@
 
 -- Scores compare everybody with everybody, and recency is another one each day: whatever changes, all are made anew,
 -- from one row per customer and never from orders.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select everybody.customer_id
     from (
         select customer_id from {{ ref('int_customer_orders') }}
@@ -10,7 +10,7 @@
         select customer_id from {{ this }}
     ) as everybody
     where
-        exists (select 1 from {{ exact.changes('int_customer_orders') }})
+        exists (select 1 from {{ changes('int_customer_orders') }})
         or exists (
             select 1
             from {{ this }} as held
@@ -89,4 +89,4 @@ select
     matches.segment as rfm_segment
 from scores
 left join matches on scores.customer_id = matches.customer_id and matches.place = 1
-where {{ exact.affected('scores.customer_id') }}
+where {{ affected('scores.customer_id') }}

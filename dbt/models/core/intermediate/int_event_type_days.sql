@@ -7,19 +7,19 @@
 }}
 
 -- A type that may have come to a day.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changes.event_date, changes.event_type
-    from {{ exact.changes('fact_events') }}
+    from {{ changes('fact_events') }}
     where (changes.event_date, changes.event_type) not in (select held.event_date, held.event_type from {{ this }} as held)
 {% endcall %}
 
 -- A type of which nothing may be left on a day: somebody who had an event of it changed, and has none now. Whether
 -- another has one is for the definition to find; to ask that for every type would cost a reading of every changed day.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select chosen.event_date, chosen.event_type
     from (
         select changes.event_date, changes.event_type, max(changes.user_id) as user_id
-        from {{ exact.changes('fact_events') }}
+        from {{ changes('fact_events') }}
         group by changes.event_date, changes.event_type
     ) as chosen
     left join lateral (
@@ -39,5 +39,5 @@ select distinct
     event_type
 from {{ ref('fact_events') }}
 where
-    {{ exact.affected('event_date', 'event_type') }}
-    and {{ exact.when_affected('event_date in (select event_date from affected)') }}
+    {{ affected('event_date', 'event_type') }}
+    and {{ when_affected('event_date in (select event_date from affected)') }}

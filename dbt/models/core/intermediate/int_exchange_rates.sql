@@ -10,17 +10,17 @@
 {% set beginning = "cast('0001-01-01' as date)" %}
 
 -- A currency has few rates beside what is converted by them, so all of its rates are one unit.
-{{ exact.affected_by('stg_fx_rates', ['currency']) }}
+{{ affected_by('stg_fx_rates', ['currency']) }}
 
 -- The reporting currency's rate is in those of all others; the dollar has one though nobody quotes it.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select others.currency
     from (
         select rates.currency from {{ ref('stg_fx_rates') }} as rates
         union distinct
         select 'USD'
     ) as others
-    where exists (select 1 from {{ exact.changes('stg_fx_rates') }} where changes.currency = '{{ reporting_currency }}')
+    where exists (select 1 from {{ changes('stg_fx_rates') }} where changes.currency = '{{ reporting_currency }}')
 {% endcall %}
 
 with given as (
@@ -30,7 +30,7 @@ with given as (
         usd_rate,
         row_number() over (partition by currency order by rate_date) as rate_number
     from {{ ref('stg_fx_rates') }}
-    where currency <> 'USD' and ({{ exact.affected('currency') }} or currency = '{{ reporting_currency }}')
+    where currency <> 'USD' and ({{ affected('currency') }} or currency = '{{ reporting_currency }}')
 ),
 
 -- Before the first known rate of a currency, that rate holds.
@@ -109,11 +109,11 @@ from known
 where
     currency <> '{{ reporting_currency }}'
     and reporting_usd_rate is not null
-    and {{ exact.affected('currency') }}
+    and {{ affected('currency') }}
 union all
 select
     '{{ reporting_currency }}' as currency,
     {{ beginning }} as valid_from,
     cast(null as date) as valid_to,
     cast(1 as numeric(18, 8)) as rate
-where {{ exact.affected("'" ~ reporting_currency ~ "'") }}
+where {{ affected("'" ~ reporting_currency ~ "'") }}

@@ -6,19 +6,19 @@
     )
 }}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select {{ period_of('week', 'changes.event_date') }}
-    from {{ exact.changes('int_user_days') }}
+    from {{ changes('int_user_days') }}
 {% endcall %}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select {{ period_of('week', 'changes.first_date') }}
-    from {{ exact.changes('int_feature_adoption') }}
+    from {{ changes('int_feature_adoption') }}
 {% endcall %}
 
 -- Today moved: the days that the calendar gained count now, and those that it lost no longer do.
-{% call exact.affected_when() %}
-    select {{ period_of('week', 'changes.date_day') }} from {{ exact.changes('dim_date') }}
+{% call affected_when() %}
+    select {{ period_of('week', 'changes.date_day') }} from {{ changes('dim_date') }}
 {% endcall %}
 
 {#- As in int_user_periods, so that a week has no more users of a feature than active ones. -#}

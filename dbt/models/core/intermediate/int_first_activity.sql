@@ -7,9 +7,9 @@
 }}
 
 -- A day before the first one known, or that day itself, which may have gone. Later days decide nothing.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changes.user_id
-    from {{ exact.changes('int_user_days') }}
+    from {{ changes('int_user_days') }}
     left join {{ this }} as held on changes.user_id = held.user_id
     where held.user_id is null or changes.event_date <= held.first_date
 {% endcall %}
@@ -18,5 +18,5 @@ select
     user_id,
     min(event_date) as first_date
 from {{ ref('int_user_days') }}
-where {{ exact.affected('user_id') }}
+where {{ affected('user_id') }}
 group by user_id

@@ -13,17 +13,17 @@
 {% set longest_window_back = "-(select max(longest.window_days) + 1 from " ~ ref('int_funnel_steps') ~ " as longest)" %}
 
 -- An event with which a funnel may begin: its day.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select steps.funnel_id, changes.user_id, changes.event_date
-    from {{ exact.changes('int_funnel_events') }}
+    from {{ changes('int_funnel_events') }}
     inner join {{ ref('int_funnel_steps') }} as steps on changes.event_type = steps.event_type
     where steps.step_number = 1 or steps.mode = 'any'
 {% endcall %}
 
 -- Any other step, and in a strict funnel any event: the entries of the user in whose window it lies.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select held.funnel_id, held.user_id, held.entry_date
-    from {{ exact.changes('int_funnel_events') }}
+    from {{ changes('int_funnel_events') }}
     inner join {{ this }} as held on changes.user_id = held.user_id and held.step_number = 1
     inner join {{ ref('int_funnel_steps') }} as steps
         on
@@ -36,9 +36,9 @@
         and held.entry_date >= {{ day_of(plus_seconds('changes.event_timestamp', '-86400 * steps.window_days')) }}
 {% endcall %}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select held.funnel_id, held.user_id, held.entry_date
-    from {{ exact.changes('int_user_plans') }}
+    from {{ changes('int_user_plans') }}
     inner join {{ this }} as held on changes.user_id = held.user_id and {{ valid_at('changes', 'held.entered_at') }}
 {% endcall %}
 
@@ -52,8 +52,8 @@ with starts as (
     inner join {{ ref('int_funnel_steps') }} as steps on events.event_type = steps.event_type
     where
         (steps.step_number = 1 or (steps.mode = 'any' and steps.repetition = 1))
-        and {{ exact.affected('steps.funnel_id', 'events.user_id', 'events.event_date') }}
-        and {{ exact.when_affected('(events.user_id, events.event_date) in (select user_id, entry_date from affected)') }}
+        and {{ affected('steps.funnel_id', 'events.user_id', 'events.event_date') }}
+        and {{ when_affected('(events.user_id, events.event_date) in (select user_id, entry_date from affected)') }}
 ),
 
 {{ funnel_steps_reached(ref('int_funnel_steps'), ref('int_funnel_events'), var("funnel_steps")) }},

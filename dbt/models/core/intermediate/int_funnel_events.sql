@@ -14,12 +14,12 @@
     ~ " or exists (select 1 from " ~ ref('int_funnel_steps') ~ " as steps where steps.mode = 'strict')" %}
 {% set sources = {'fact_events': may_count, 'int_user_milestones': is_a_step} %}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changes.event_date, changes.user_id
-    from {{ exact.changes('fact_events') }}
+    from {{ changes('fact_events') }}
     where {{ may_count }}
 {% endcall %}
-{{ exact.affected_by('int_user_milestones', ['event_date', 'user_id']) }}
+{{ affected_by('int_user_milestones', ['event_date', 'user_id']) }}
 
 {% for source, condition in sources.items() -%}
 select
@@ -33,7 +33,7 @@ select
     event_timestamp
 from {{ ref(source) }}
 where
-    {{ exact.affected('event_date', 'user_id') }}
+    {{ affected('event_date', 'user_id') }}
     and ({{ condition }})
 {{ "union all" if not loop.last }}
 {% endfor %}

@@ -6,13 +6,13 @@
     )
 }}
 
-{% call exact.affected_when() %}
-    select {{ period_of('month', 'changes.date_day') }} from {{ exact.changes('dim_date') }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.date_day') }} from {{ changes('dim_date') }}
 {% endcall %}
 
 select
     month_start,
     max(date_day) as valued_on
 from {{ ref('dim_date') }}
-where {{ exact.affected('month_start') }}
+where {{ affected('month_start') }}
 group by month_start

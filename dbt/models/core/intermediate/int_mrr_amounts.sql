@@ -9,9 +9,9 @@
 }}
 
 -- A period counts in the months that it overlaps, at most. On which day they are valued may have moved since.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changes.customer_id, months.month_start
-    from {{ exact.changes('fact_subscription_periods') }}
+    from {{ changes('fact_subscription_periods') }}
     inner join {{ ref('int_month_ends') }} as months
         on
             changes.paid_from < {{ plus_periods('month', 'months.month_start', 1) }}
@@ -19,22 +19,22 @@
 {% endcall %}
 
 -- A month that is new: whoever pays on the day on which it is valued.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select periods.customer_id, months.month_start
     from {{ ref('int_month_ends') }} as months
     inner join {{ ref('fact_subscription_periods') }} as periods
         on months.valued_on >= periods.paid_from and (months.valued_on < periods.period_end or periods.period_end is null)
     where
-        months.month_start in (select changes.month_start from {{ exact.changes('int_month_ends') }})
+        months.month_start in (select changes.month_start from {{ changes('int_month_ends') }})
         and not exists (select 1 from {{ this }} as held where held.month_start = months.month_start)
 {% endcall %}
 
 -- A month that is valued on another day, as today has moved: whoever began or ceased to pay between the two days.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select periods.customer_id, moved.month_start
     from (
         select changes.month_start, min(changes.valued_on) as first_day, max(changes.valued_on) as last_day
-        from {{ exact.changes('int_month_ends') }}
+        from {{ changes('int_month_ends') }}
         group by changes.month_start
     ) as moved
     inner join {{ ref('fact_subscription_periods') }} as periods
@@ -44,9 +44,9 @@
 {% endcall %}
 
 -- A month that is gone.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select held.customer_id, held.month_start
-    from {{ exact.changes('int_month_ends') }}
+    from {{ changes('int_month_ends') }}
     inner join {{ this }} as held on changes.month_start = held.month_start
     where changes.month_start not in (select months.month_start from {{ ref('int_month_ends') }} as months)
 {% endcall %}
@@ -61,6 +61,6 @@ inner join {{ ref('int_month_ends') }} as months
     on periods.paid_from <= months.valued_on and (periods.period_end > months.valued_on or periods.period_end is null)
 where
     periods.monthly_amount > 0
-    and {{ exact.affected('periods.customer_id', 'months.month_start') }}
-    and {{ exact.when_affected("periods.customer_id in (select customer_id from affected)") }}
+    and {{ affected('periods.customer_id', 'months.month_start') }}
+    and {{ when_affected("periods.customer_id in (select customer_id from affected)") }}
 group by periods.customer_id, months.month_start, periods.currency

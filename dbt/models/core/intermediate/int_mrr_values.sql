@@ -10,27 +10,27 @@
 
 -- An amount counts in its month and, as what was there before, in the next.
 {% for later in [0, 1] %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changes.customer_id, {{ plus_periods('month', 'changes.month_start', later) }}
-    from {{ exact.changes('int_mrr_amounts') }}
+    from {{ changes('int_mrr_amounts') }}
 {% endcall %}
 {% endfor %}
 
 -- The day on which a month is valued, and the rate of that day: the amounts of which month have by it another value,
 -- and in which month. Those of the month before are compared with the month's own by its rate, also if none is left.
 {% for amounts_of, counted_in in [(0, 0), (0, 1), (-1, 0)] %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select amounts.customer_id, {{ plus_periods('month', 'months.month_start', counted_in) }}
-    from {{ exact.changes('int_exchange_rates') }}
+    from {{ changes('int_exchange_rates') }}
     inner join {{ months }} as months on {{ valid_at('changes', 'months.valued_on') }}
     inner join {{ amounts }} as amounts
         on
             {{ plus_periods('month', 'months.month_start', amounts_of) }} = amounts.month_start
             and changes.currency = amounts.currency
 {% endcall %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select amounts.customer_id, {{ plus_periods('month', 'months.month_start', counted_in) }}
-    from (select distinct changes.month_start from {{ exact.changes('int_month_ends') }}) as months
+    from (select distinct changes.month_start from {{ changes('int_month_ends') }}) as months
     inner join {{ amounts }} as amounts
         on {{ plus_periods('month', 'months.month_start', amounts_of) }} = amounts.month_start
     where amounts.currency <> '{{ var("reporting_currency") }}'
@@ -38,16 +38,16 @@
 {% endfor %}
 
 -- A month that is new: whoever paid in the one before. One that is gone: whoever has a row.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select amounts.customer_id, months.month_start
     from {{ months }} as months
     inner join {{ amounts }} as amounts on {{ plus_periods('month', 'months.month_start', -1) }} = amounts.month_start
     where
-        months.month_start in (select changes.month_start from {{ exact.changes('int_month_ends') }})
+        months.month_start in (select changes.month_start from {{ changes('int_month_ends') }})
         and not exists (select 1 from {{ this }} as held where held.month_start = months.month_start)
     union
     select held.customer_id, held.month_start
-    from {{ exact.changes('int_month_ends') }}
+    from {{ changes('int_month_ends') }}
     inner join {{ this }} as held on changes.month_start = held.month_start
     where changes.month_start not in (select months.month_start from {{ months }} as months)
 {% endcall %}
@@ -61,7 +61,7 @@ with balances as (
         amount,
         0 as previous_amount
     from {{ amounts }}
-    where {{ exact.affected('customer_id', 'month_start') }}
+    where {{ affected('customer_id', 'month_start') }}
     union all
     select
         customer_id,
@@ -71,7 +71,7 @@ with balances as (
         amount as previous_amount
     from {{ amounts }}
     where
-        {{ exact.when_affected(
+        {{ when_affected(
             "(customer_id, month_start) in (select customer_id, "
             ~ plus_periods("month", "month_start", -1) ~ " from affected)"
         ) }}

@@ -6,10 +6,10 @@
     )
 }}
 
-{{ exact.affected_by('fact_orders', ['order_id']) }}
-{% call exact.affected_when() %}
+{{ affected_by('fact_orders', ['order_id']) }}
+{% call affected_when() %}
     select changes.order_id
-    from {{ exact.changes('fact_payments') }}
+    from {{ changes('fact_payments') }}
     where changes.order_id is not null
 {% endcall %}
 
@@ -19,7 +19,7 @@ with orders as (
         order_date,
         net_sales
     from {{ ref('fact_orders') }}
-    where is_sale and {{ exact.affected('order_id') }}
+    where is_sale and {{ affected('order_id') }}
 ),
 
 charges as (
@@ -28,7 +28,7 @@ charges as (
         coalesce(method, 'unknown') as method,
         sum(reporting_amount) as charged
     from {{ ref('fact_payments') }}
-    where kind = 'charge' and is_settled and reporting_amount > 0 and {{ exact.affected('order_id') }}
+    where kind = 'charge' and is_settled and reporting_amount > 0 and {{ affected('order_id') }}
     group by order_id, coalesce(method, 'unknown')
 ),
 

@@ -5,20 +5,20 @@
     )
 }}
 
-{% call exact.affected_when() %}
-    select {{ period_of('month', 'changes.paid_date') }} from {{ exact.changes('fact_payments') }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 
 -- A payment decides, for whatever month, whether a failed one of its order was made good.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'others.paid_date') }}
-    from {{ exact.changes('fact_payments') }}
+    from {{ changes('fact_payments') }}
     inner join {{ ref('fact_payments') }} as others on changes.order_id = others.order_id
 {% endcall %}
 
 -- Where it names no order, the attempts for the same bill of its subscription: between the one that was settled before
 -- it and the next that is. Others of the subscription keep their bills.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'others.paid_date') }}
     from (
         select
@@ -43,7 +43,7 @@
                     and settled.is_settled
                     and changes.paid_date < settled.paid_date
             ) as settled_after
-        from {{ exact.changes('fact_payments') }}
+        from {{ changes('fact_payments') }}
         where changes.order_id is null
     ) as bills
     inner join {{ ref('fact_payments') }} as others
@@ -123,5 +123,5 @@ select
     cast(count(*) as integer) as failed_orders,
     cast(coalesce(sum(is_settled_later), 0) as integer) as recovered_orders
 from attempts
-where attempt = 1 and status = 'failed' and {{ exact.affected(period_of('month', 'paid_date')) }}
+where attempt = 1 and status = 'failed' and {{ affected(period_of('month', 'paid_date')) }}
 group by 1, 2

@@ -10,8 +10,8 @@
 }}
 
 -- A month is counted anew as a whole: one more product makes pairs with all the others of its order.
-{% call exact.affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('int_baskets') }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
 {% endcall %}
 
 with baskets as (

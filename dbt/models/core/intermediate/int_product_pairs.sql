@@ -8,12 +8,12 @@
     )
 }}
 
-{{ exact.affected_by('int_product_pair_months', ['product_id', 'other_product_id']) }}
+{{ affected_by('int_product_pair_months', ['product_id', 'other_product_id']) }}
 
 select
     product_id,
     other_product_id,
     cast(sum(orders_together) as integer) as orders_together
 from {{ ref('int_product_pair_months') }}
-where {{ exact.affected('product_id', 'other_product_id') }}
+where {{ affected('product_id', 'other_product_id') }}
 group by product_id, other_product_id

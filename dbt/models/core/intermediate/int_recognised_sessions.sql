@@ -6,12 +6,12 @@
     )
 }}
 
-{{ exact.affected_by('fact_sessions', ['session_id']) }}
+{{ affected_by('fact_sessions', ['session_id']) }}
 
 -- Who is known in a browser tells who its unknown visitors were.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select visits.session_id
-    from {{ exact.changes('fact_sessions') }}
+    from {{ changes('fact_sessions') }}
     inner join {{ ref('fact_sessions') }} as visits
         on changes.anonymous_id = visits.anonymous_id and visits.customer_id is null
     where
@@ -53,7 +53,7 @@ with visits as (
         ) as last_customer_id
     from {{ ref('fact_sessions') }} as visits
     -- A user without a customer is somebody else than the customer who comes next.
-    where visits.customer_id is null and visits.user_id is null and {{ exact.affected('visits.session_id') }}
+    where visits.customer_id is null and visits.user_id is null and {{ affected('visits.session_id') }}
 )
 
 select

@@ -8,11 +8,11 @@
     )
 }}
 
-{{ exact.affected_by('fact_subscription_periods', ['subscription_id']) }}
+{{ affected_by('fact_subscription_periods', ['subscription_id']) }}
 
 with periods as (
     select * from {{ ref('fact_subscription_periods') }}
-    where paid_from is not null and monthly_amount > 0 and {{ exact.affected('subscription_id') }}
+    where paid_from is not null and monthly_amount > 0 and {{ affected('subscription_id') }}
 ),
 
 -- A period adds its amount on its first paid day and takes it away on the day after its last.

@@ -6,7 +6,7 @@
     )
 }}
 
-{{ exact.affected_by('dim_users', ['user_id']) }}
+{{ affected_by('dim_users', ['user_id']) }}
 
 with versions as (
     select
@@ -15,7 +15,7 @@ with versions as (
         {{ day_of('valid_from') }} as valid_from,
         {{ day_of('valid_to') }} as valid_to
     from {{ ref('dim_users') }}
-    where {{ exact.affected('user_id') }}
+    where {{ affected('user_id') }}
 ),
 
 -- The last version of a day stands for the day; those before it on the same day begin and end on it.

@@ -8,7 +8,7 @@
     )
 }}
 
-{{ exact.affected_by('fact_events', ['event_date', 'user_id']) }}
+{{ affected_by('fact_events', ['event_date', 'user_id']) }}
 
 {% set returning_types = var("returning_event_types") %}
 
@@ -27,5 +27,5 @@ select
     {% endif -%}
     cast(count(distinct session_id) as integer) as sessions
 from {{ ref('fact_events') }}
-where {{ exact.affected('event_date', 'user_id') }}
+where {{ affected('event_date', 'user_id') }}
 group by event_date, user_id

@@ -11,14 +11,14 @@
 {% set of_the_account = ['trial_started', 'subscription_paid'] %}
 
 -- On the day of the first use of any feature another event may be the first. What came later decides nothing.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select uses.user_id, 'activated'
     from (
         select changes.user_id, changes.first_date
-        from {{ exact.changes('int_feature_adoption') }}
+        from {{ changes('int_feature_adoption') }}
         union
         select changes.user_id, changes.event_date
-        from {{ exact.changes('fact_events') }}
+        from {{ changes('fact_events') }}
         where changes.event_type in ({{ quoted(var("features")) }})
     ) as uses
     where
@@ -30,19 +30,19 @@
 {% endcall %}
 
 {% for milestone in of_the_account %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changes.user_id, '{{ milestone }}'
-    from {{ exact.changes('dim_users') }}
+    from {{ changes('dim_users') }}
     union
     select users.user_id, '{{ milestone }}'
-    from {{ exact.changes('fact_subscription_periods') }}
+    from {{ changes('fact_subscription_periods') }}
     inner join {{ ref('dim_users') }} as users on changes.customer_id = users.customer_id
 {% endcall %}
 
 -- Today moved: what was foreseen for a day has happened now, or no longer.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select users.user_id, '{{ milestone }}'
-    from {{ exact.changes('dim_date') }}
+    from {{ changes('dim_date') }}
     inner join {{ ref('fact_subscription_periods') }} as periods
         on changes.date_day = periods.{{ "period_start" if milestone == "trial_started" else "paid_from" }}
     inner join {{ ref('dim_users') }} as users on periods.customer_id = users.customer_id
@@ -54,7 +54,7 @@ with first_dates as (
         user_id,
         min(first_date) as first_date
     from {{ ref('int_feature_adoption') }}
-    where {{ exact.affected('user_id', "'activated'") }}
+    where {{ affected('user_id', "'activated'") }}
     group by user_id
 ),
 
@@ -70,7 +70,7 @@ first_uses as (
 
 periods as (
     select * from {{ ref('fact_subscription_periods') }}
-    where {{ exact.when_affected(
+    where {{ when_affected(
         "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
         ~ " where users.user_id in (select user_id from affected where event_type <> 'activated'))"
     ) }}
@@ -107,7 +107,7 @@ starts as (
 
 users as (
     select * from {{ ref('dim_users') }}
-    where {{ exact.when_affected("user_id in (select user_id from affected where event_type <> 'activated')") }}
+    where {{ when_affected("user_id in (select user_id from affected where event_type <> 'activated')") }}
 ),
 
 -- What an account does counts for everybody who belongs to it then. A subscription may pass from one to another.
@@ -142,4 +142,4 @@ select
     {{ day_of('started_at') }} as event_date,
     started_at as event_timestamp
 from reached
-where {{ exact.affected('user_id', 'milestone') }}
+where {{ affected('user_id', 'milestone') }}

@@ -10,31 +10,31 @@
 
 -- A day of activity decides about its own period and, for who comes back, about the next one.
 {% for grain in grains %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.event_date') }}, changes.user_id
-    from {{ exact.changes('int_user_days') }}
+    from {{ changes('int_user_days') }}
     union
     select '{{ grain }}', {{ plus_periods(grain, period_of(grain, 'changes.event_date'), 1) }}, changes.user_id
-    from {{ exact.changes('int_user_days') }}
+    from {{ changes('int_user_days') }}
 {% endcall %}
 
 -- Another first day makes another period the new one.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.first_date') }}, changes.user_id
-    from {{ exact.changes('int_first_activity') }}
+    from {{ changes('int_first_activity') }}
 {% endcall %}
 
 -- Today moved: the days that the calendar gained count now, and those that it lost no longer do.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'days.event_date') }}, days.user_id
-    from {{ exact.changes('dim_date') }}
+    from {{ changes('dim_date') }}
     inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
-    where {{ exact.within_changed('dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day') }}
+    where {{ within_changed('dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day') }}
     union
     select '{{ grain }}', {{ plus_periods(grain, period_of(grain, 'days.event_date'), 1) }}, days.user_id
-    from {{ exact.changes('dim_date') }}
+    from {{ changes('dim_date') }}
     inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
-    where {{ exact.within_changed('dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day') }}
+    where {{ within_changed('dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day') }}
 {% endcall %}
 {% endfor %}
 
@@ -51,7 +51,7 @@ with
         -- What is dated ahead of today would count in a week that has begun, and in no day.
         days.event_date <= {{ last_day() }}
         and {{ within_affected_periods(grain, 'days.event_date', earlier=1) }}
-        and {{ exact.when_affected(
+        and {{ when_affected(
             "exists (select 1 from affected where affected.grain = '" ~ grain ~ "' and affected.user_id = days.user_id"
             ~ " and days.event_date >= " ~ plus_periods(grain, 'affected.period_start', -1)
             ~ " and days.event_date < " ~ plus_periods(grain, 'affected.period_start', 1) ~ ")"
@@ -92,4 +92,4 @@ select
     status,
     is_returning
 from all_periods
-where {{ exact.affected('grain', 'period_start', 'user_id') }}
+where {{ affected('grain', 'period_start', 'user_id') }}

@@ -6,11 +6,11 @@
     )
 }}
 
-{{ exact.affected_by('dim_users', ['user_id']) }}
+{{ affected_by('dim_users', ['user_id']) }}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select users.user_id
-    from {{ exact.changes('fact_subscription_periods') }}
+    from {{ changes('fact_subscription_periods') }}
     inner join {{ ref('dim_users') }} as users on changes.customer_id = users.customer_id
 {% endcall %}
 
@@ -21,7 +21,7 @@ with members as (
         valid_from,
         valid_to
     from {{ ref('dim_users') }}
-    where customer_id is not null and {{ exact.affected('user_id') }}
+    where customer_id is not null and {{ affected('user_id') }}
 ),
 
 -- A period's days are days where the company reports, whatever zone that is.
@@ -33,7 +33,7 @@ periods as (
         {{ start_of_day('period_start') }} as valid_from,
         {{ start_of_day('period_end') }} as valid_to
     from {{ ref('fact_subscription_periods') }}
-    where {{ exact.when_affected(
+    where {{ when_affected(
         "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
         ~ " where users.user_id in (select user_id from affected))"
     ) }}

@@ -24,13 +24,13 @@
     ~ weight_after(seconds_between("touched_at", "converted_at"), half_life_seconds) ~ " end" %}
 {% set weights = {"linear": "1", "position_based": position_based, "time_decay": time_decay} %}
 
-{{ exact.affected_by('int_conversions', ['converted_on', 'conversion_id']) }}
+{{ affected_by('int_conversions', ['converted_on', 'conversion_id']) }}
 
 -- A visit reaches the conversions of its customer in the 30 days from its beginning.
 {% for visits in ['fact_sessions', 'int_recognised_sessions'] %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select conversions.converted_on, conversions.conversion_id
-    from {{ exact.changes(visits) }}
+    from {{ changes(visits) }}
     inner join {{ ref('int_conversions') }} as conversions
         on
             changes.customer_id = conversions.customer_id
@@ -80,7 +80,7 @@ touches as (
             conversions.customer_id = visits.customer_id
             and {{ plus_hours('conversions.converted_at', -reach_hours) }} <= visits.started_at
             and conversions.converted_at >= visits.started_at
-    where {{ exact.affected('conversions.converted_on', 'conversions.conversion_id') }}
+    where {{ affected('conversions.converted_on', 'conversions.conversion_id') }}
 ),
 
 -- What falls to a touch and those before it. These running totals are rounded, and what falls to one touch is a

@@ -5,7 +5,7 @@
     )
 }}
 
-{{ exact.affected_by('conversion_channels', ['converted_on', 'channel']) }}
+{{ affected_by('conversion_channels', ['converted_on', 'channel']) }}
 
 select
     converted_on,
@@ -15,5 +15,5 @@ select
     cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{% if not loop.last %},{% endif %}
     {%- endfor %}
 from {{ ref('conversion_channels') }}
-where {{ exact.affected('converted_on', 'channel') }}
+where {{ affected('converted_on', 'channel') }}
 group by converted_on, channel

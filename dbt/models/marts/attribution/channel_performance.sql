@@ -5,10 +5,10 @@
     )
 }}
 
-{% call exact.affected_when() %}
-    select {{ period_of('month', 'changes.converted_on') }} from {{ exact.changes('channel_conversions') }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.converted_on') }} from {{ changes('channel_conversions') }}
     union
-    select {{ period_of('month', 'changes.spend_date') }} from {{ exact.changes('fact_ad_spend') }}
+    select {{ period_of('month', 'changes.spend_date') }} from {{ changes('fact_ad_spend') }}
 {% endcall %}
 
 with daily as (
@@ -75,4 +75,4 @@ select
     cast(spend / nullif(conversions, 0) as numeric(38, 4)) as cpa,
     cast(revenue / nullif(spend, 0) as numeric(38, 4)) as roas
 from performance
-where {{ exact.affected('month_start') }}
+where {{ affected('month_start') }}

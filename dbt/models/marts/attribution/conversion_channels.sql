@@ -11,7 +11,7 @@
 
 -- A step between the touches and the days of a channel: a visit that comes late changes some conversions of a day, and
 -- the others have a row for each channel here, where they have one for each touch there.
-{{ exact.affected_by('attribution_touches', ['converted_on', 'conversion_id']) }}
+{{ affected_by('attribution_touches', ['converted_on', 'conversion_id']) }}
 
 select
     conversion_id,
@@ -23,5 +23,5 @@ select
     cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{% if not loop.last %},{% endif %}
     {%- endfor %}
 from {{ ref('attribution_touches') }}
-where {{ exact.affected('converted_on', 'conversion_id') }}
+where {{ affected('converted_on', 'conversion_id') }}
 group by conversion_id, channel, converted_on

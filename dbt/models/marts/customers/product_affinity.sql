@@ -7,7 +7,7 @@
 
 -- The number of all orders is in every figure: whatever changes, all pairs are made anew, from counts per pair.
 -- So the definition needs no affected(): it would only be one more join of everything with everything.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select pairs.product_id, pairs.other_product_id
     from (
         select product_id, other_product_id from {{ ref('int_product_pairs') }}
@@ -19,8 +19,8 @@
         select product_id, other_product_id from {{ this }}
     ) as pairs
     where
-        exists (select 1 from {{ exact.changes('int_product_pairs') }})
-        or exists (select 1 from {{ exact.changes('int_basket_months') }})
+        exists (select 1 from {{ changes('int_product_pairs') }})
+        or exists (select 1 from {{ changes('int_basket_months') }})
 {% endcall %}
 
 with pairs as (

@@ -1,16 +1,16 @@
 {{ config(rebuild_key=['month_start', 'product_id'], indexes=[{'columns': ['month_start', 'product_id'], 'unique': true}]) }}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.order_date') }}, changes.product_id
-    from {{ exact.changes('fact_order_items') }}
+    from {{ changes('fact_order_items') }}
 {% endcall %}
-{{ exact.affected_by('inventory_turnover', ['month_start', 'product_id']) }}
-{{ exact.affected_by('product_returns', ['month_start', 'product_id']) }}
+{{ affected_by('inventory_turnover', ['month_start', 'product_id']) }}
+{{ affected_by('product_returns', ['month_start', 'product_id']) }}
 
 -- Only another name or category matters here, and not each new price.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select held.month_start, held.product_id
-    from {{ exact.changes('dim_products') }}
+    from {{ changes('dim_products') }}
     inner join {{ this }} as held on changes.product_id = held.product_id
     left join {{ ref('dim_products') }} as products
         on held.product_id = products.product_id and products.is_current
@@ -38,7 +38,7 @@ with sales as (
 -- A return whose order line is not known has no product.
 returned as (
     select * from {{ ref('product_returns') }}
-    where reason = 'all' and product_id <> '' and {{ exact.affected('month_start', 'product_id') }}
+    where reason = 'all' and product_id <> '' and {{ affected('month_start', 'product_id') }}
 ),
 
 months as (
@@ -51,7 +51,7 @@ months as (
         month_start,
         product_id
     from {{ ref('inventory_turnover') }}
-    where {{ exact.affected('month_start', 'product_id') }}
+    where {{ affected('month_start', 'product_id') }}
     union
     select
         month_start,
@@ -116,4 +116,4 @@ select
 from figures
 left join {{ ref('dim_products') }} as products
     on figures.product_id = products.product_id and products.is_current
-where {{ exact.affected('figures.month_start', 'figures.product_id') }}
+where {{ affected('figures.month_start', 'figures.product_id') }}

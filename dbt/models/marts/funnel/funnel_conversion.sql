@@ -7,13 +7,13 @@
     )
 }}
 
-{{ exact.affected_by('int_funnel_entries', ['funnel_id', 'entry_date']) }}
+{{ affected_by('int_funnel_entries', ['funnel_id', 'entry_date']) }}
 
 {% set dimensions = ["total", "device", "country", "plan"] %}
 
 with entries as (
     select * from {{ ref('int_funnel_entries') }}
-    where {{ exact.affected('funnel_id', 'entry_date') }}
+    where {{ affected('funnel_id', 'entry_date') }}
 ),
 
 counted as (

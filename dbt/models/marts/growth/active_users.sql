@@ -1,16 +1,16 @@
 {{ config(rebuild_key=['date_day'], compares_to=['int_activity_spine'], indexes=[{'columns': ['date_day'], 'unique': true}]) }}
 
 -- A day of activity reaches the 29 days after it.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select spine.period_start
     from {{ ref('int_activity_spine') }} as spine
-    inner join (select distinct changes.event_date from {{ exact.changes('int_user_days') }}) as changes
+    inner join (select distinct changes.event_date from {{ changes('int_user_days') }}) as changes
         on spine.period_start >= changes.event_date and spine.period_start <= {{ plus_days('changes.event_date', 29) }}
     where spine.grain = 'day'
 {% endcall %}
 
 -- Days that the spine gained or lost.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select coalesce(spine.period_start, held.date_day)
     from (select period_start from {{ ref('int_activity_spine') }} where grain = 'day') as spine
     full join {{ this }} as held on spine.period_start = held.date_day
@@ -23,7 +23,7 @@ with activity as (
         event_date,
         lead(event_date) over (partition by user_id order by event_date) as next_date
     from {{ ref('int_user_days') }}
-    where {{ exact.when_affected(
+    where {{ when_affected(
         "event_date >= " ~ plus_days("(select min(date_day) from affected)", -29)
         ~ " and event_date <= (select max(date_day) from affected)"
     ) }}
@@ -82,4 +82,4 @@ select
     cast(mau as integer) as mau,
     cast(cast(dau as numeric(18, 4)) / nullif(mau, 0) as numeric(18, 4)) as stickiness
 from counted
-where {{ exact.affected('date_day') }}
+where {{ affected('date_day') }}

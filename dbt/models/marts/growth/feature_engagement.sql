@@ -1,18 +1,18 @@
 {{ config(rebuild_key=['week_start', 'feature'], indexes=[{'columns': ['week_start', 'feature'], 'unique': true}]) }}
 
 -- A week's first uses count in the adopters of every week from then on.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select weeks.period_start, changes.feature
-    from {{ exact.changes('int_feature_weeks') }}
+    from {{ changes('int_feature_weeks') }}
     inner join {{ ref('growth_accounting') }} as weeks
         on weeks.grain = 'week' and weeks.period_start >= changes.week_start
 {% endcall %}
 
 -- A week whose active users changed, and one that began or is no more.
 {% for feature in var("features") %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changes.period_start, '{{ feature }}'
-    from {{ exact.changes('growth_accounting') }}
+    from {{ changes('growth_accounting') }}
     where changes.grain = 'week'
 {% endcall %}
 {% endfor %}
@@ -56,4 +56,4 @@ select
     cast(new_users as integer) as new_users,
     cast(adopters as integer) as adopters
 from counted
-where {{ exact.affected('week_start', 'feature') }}
+where {{ affected('week_start', 'feature') }}

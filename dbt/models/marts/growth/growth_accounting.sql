@@ -9,17 +9,17 @@
 {% set grains = ["day", "week", "month"] %}
 
 -- Who was active in a period counts there and, as churned or not, in the next.
-{{ exact.affected_by('int_user_periods', ['grain', 'period_start']) }}
+{{ affected_by('int_user_periods', ['grain', 'period_start']) }}
 {% for grain in grains %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changes.grain, {{ plus_periods(grain, 'changes.period_start', 1) }}
-    from {{ exact.changes('int_user_periods') }}
+    from {{ changes('int_user_periods') }}
     where changes.grain = '{{ grain }}'
 {% endcall %}
 {% endfor %}
 
 -- Periods that the spine gained or lost.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select coalesce(spine.grain, held.grain), coalesce(spine.period_start, held.period_start)
     from {{ ref('int_activity_spine') }} as spine
     full join {{ this }} as held on spine.grain = held.grain and spine.period_start = held.period_start
@@ -35,7 +35,7 @@ with counts as (
         count(case when status = 'retained' then 1 end) as retained_users,
         count(case when status = 'resurrected' then 1 end) as resurrected_users
     from {{ ref('int_user_periods') }}
-    where {{ exact.when_affected(
+    where {{ when_affected(
         "(grain, period_start) in (select grain, period_start from affected"
         ~ " union all select grain, " ~ plus_periods("day", "period_start", -1) ~ " from affected where grain = 'day'"
         ~ " union all select grain, " ~ plus_periods("week", "period_start", -1) ~ " from affected where grain = 'week'"
@@ -72,4 +72,4 @@ select
         as numeric(18, 4)
     ) as quick_ratio
 from periods
-where {{ exact.affected('grain', 'period_start') }}
+where {{ affected('grain', 'period_start') }}

@@ -12,16 +12,16 @@
 
 -- Who is active in a period belongs to the cohort of that period, and has come back to the cohorts before it.
 {% for role in ['cohort_start', 'return_start'] %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select cells.grain, cells.cohort_start, cells.period_index
-    from {{ exact.changes('int_user_periods') }}
+    from {{ changes('int_user_periods') }}
     inner join {{ ref('int_retention_cells') }} as cells
         on changes.grain = cells.grain and changes.period_start = cells.{{ role }}
 {% endcall %}
 {% endfor %}
 
 -- Cells that the calendar gained or lost.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select
         coalesce(cells.grain, held.grain),
         coalesce(cells.cohort_start, held.cohort_start),
@@ -35,7 +35,7 @@
 with cells as (
     select
         cells.*,
-        case when {{ exact.affected('grain', 'cohort_start', 'period_index') }} then 1 else 0 end as is_affected
+        case when {{ affected('grain', 'cohort_start', 'period_index') }} then 1 else 0 end as is_affected
     from {{ ref('int_retention_cells') }} as cells
 ),
 

@@ -1,12 +1,12 @@
 {{ config(rebuild_key=['event_date'], indexes=[{'columns': ['event_date', 'country', 'plan'], 'unique': true}]) }}
 
-{{ exact.affected_by('int_user_days', ['event_date']) }}
+{{ affected_by('int_user_days', ['event_date']) }}
 
 -- Another version of a user, or another plan, moves the user's days of its time to another segment.
 {% for upstream in ['dim_users', 'int_user_plans'] %}
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select days.event_date
-    from {{ exact.changes(upstream) }}
+    from {{ changes(upstream) }}
     inner join {{ ref('int_user_days') }} as days
         on
             changes.user_id = days.user_id
@@ -17,7 +17,7 @@
 
 with days as (
     select * from {{ ref('int_user_days') }}
-    where {{ exact.affected('event_date') }}
+    where {{ affected('event_date') }}
 ),
 
 -- Of several windows that a day lies in, the one counts that it ends in.

@@ -5,16 +5,16 @@
     )
 }}
 
-{% call exact.affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('fact_orders') }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('fact_orders') }}
     union
-    select {{ period_of('month', 'changes.paid_date') }} from {{ exact.changes('fact_payments') }}
+    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 
 -- A refund counts for the country of its order, in the month of the refund.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'payments.paid_date') }}
-    from {{ exact.changes('fact_orders') }}
+    from {{ changes('fact_orders') }}
     inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
     where payments.refunded_goods_amount is not null
 {% endcall %}
@@ -73,4 +73,4 @@ select
     cast(refunds as numeric(38, 4)) as refunds,
     cast(gross_revenue - discounts - refunds as numeric(38, 4)) as net_revenue
 from figures
-where {{ exact.affected('month_start') }}
+where {{ affected('month_start') }}

@@ -6,15 +6,15 @@
 }}
 
 -- What is left at the end of a month is there at the beginning of the next.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.stock_date') }}, changes.product_id
-    from {{ exact.changes('fact_inventory_daily') }}
+    from {{ changes('fact_inventory_daily') }}
     union
     select {{ plus_periods('month', period_of('month', 'changes.stock_date'), 1) }}, changes.product_id
-    from {{ exact.changes('fact_inventory_daily') }}
+    from {{ changes('fact_inventory_daily') }}
     union
     select {{ period_of('month', 'changes.order_date') }}, changes.product_id
-    from {{ exact.changes('fact_order_items') }}
+    from {{ changes('fact_order_items') }}
 {% endcall %}
 
 with levels as (
@@ -119,4 +119,4 @@ select
     cast(cost_of_goods_sold / average_value as numeric(38, 4)) as turnover,
     cast(days_counted * average_value / nullif(cost_of_goods_sold, 0) as numeric(38, 4)) as days_of_stock
 from valued
-where {{ exact.affected('month_start', 'product_id') }}
+where {{ affected('month_start', 'product_id') }}

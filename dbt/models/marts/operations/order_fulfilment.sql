@@ -8,15 +8,15 @@
 {% set grains = ["day", "month"] %}
 
 {% for grain in grains %}
-{% call exact.affected_when() %}
-    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ exact.changes('fact_orders') }}
+{% call affected_when() %}
+    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_orders') }}
     union
-    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ exact.changes('fact_shipments') }}
+    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_shipments') }}
     where changes.order_date is not null
 {% endcall %}
 {% endfor %}
 
-{% set in_touched_months = exact.when_affected(
+{% set in_touched_months = when_affected(
     "order_date >= (select min(period_start) from affected)"
     ~ " and order_date < (select " ~ plus_periods("month", "max(period_start)", 1) ~ " from affected)"
 ) %}
@@ -89,7 +89,7 @@ by_carrier as (
         hours_to_ship,
         hours_to_deliver
     from by_grain
-    where {{ exact.affected('grain', 'period_start') }}
+    where {{ affected('grain', 'period_start') }}
     union all
     select
         grain,
@@ -101,7 +101,7 @@ by_carrier as (
         hours_to_ship,
         hours_to_deliver
     from by_grain
-    where {{ exact.affected('grain', 'period_start') }}
+    where {{ affected('grain', 'period_start') }}
 ),
 
 -- The median is the mean of the one or two in the middle, n of them in order of size.

@@ -5,13 +5,13 @@
     )
 }}
 
-{{ exact.affected_by('int_payment_retries', ['month_start']) }}
-{% call exact.affected_when() %}
-    select {{ period_of('month', 'changes.paid_date') }} from {{ exact.changes('fact_payments') }}
+{{ affected_by('int_payment_retries', ['month_start']) }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 
-{% call exact.affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('int_order_settlements') }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_order_settlements') }}
 {% endcall %}
 
 with payments as (
@@ -100,4 +100,4 @@ select
     cast(refunds as numeric(38, 4)) as refunds,
     cast(net_sales - refunds as numeric(38, 4)) as net_revenue
 from figures
-where {{ exact.affected('month_start') }}
+where {{ affected('month_start') }}

@@ -5,12 +5,12 @@
     )
 }}
 
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select {{ period_of('month', 'changes.returned_date') }}, coalesce(changes.product_id, '')
-    from {{ exact.changes('fact_returns') }}
+    from {{ changes('fact_returns') }}
     union
     select {{ period_of('month', 'changes.order_date') }}, changes.product_id
-    from {{ exact.changes('fact_order_items') }}
+    from {{ changes('fact_order_items') }}
 {% endcall %}
 
 with returns as (
@@ -69,7 +69,7 @@ reasons as (
         sum(units_sold) as units_sold,
         sum(refund_amount) as refund_amount
     from moves
-    where {{ exact.affected('month_start', 'product_id') }}
+    where {{ affected('month_start', 'product_id') }}
     group by month_start, product_id, reason
 ),
 

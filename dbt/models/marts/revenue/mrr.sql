@@ -12,11 +12,11 @@
 {% set months = ref('int_month_ends') %}
 {% set amounts = ref('int_mrr_amounts') %}
 
-{{ exact.affected_by('int_mrr_values', ['customer_id', 'month_start']) }}
+{{ affected_by('int_mrr_values', ['customer_id', 'month_start']) }}
 
 -- Another amount in a month decides about all months after the one in which the customer paid before it: which of them
 -- have a row, and what the change is called.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select changed.customer_id, months.month_start
     from (
         select
@@ -26,16 +26,16 @@
                 select max(earlier.month_start) from {{ amounts }} as earlier
                 where changes.customer_id = earlier.customer_id and earlier.month_start < changes.month_start
             ) as month_paid_before
-        from {{ exact.changes('int_mrr_amounts') }}
+        from {{ changes('int_mrr_amounts') }}
     ) as changed
     inner join {{ months }} as months
         on months.month_start >= coalesce({{ plus_periods('month', 'changed.month_paid_before', 1) }}, changed.month_start)
 {% endcall %}
 
 -- A month that is gone.
-{% call exact.affected_when() %}
+{% call affected_when() %}
     select held.customer_id, held.month_start
-    from {{ exact.changes('int_month_ends') }}
+    from {{ changes('int_month_ends') }}
     inner join {{ this }} as held on changes.month_start = held.month_start
     where changes.month_start not in (select months.month_start from {{ months }} as months)
 {% endcall %}
@@ -46,7 +46,7 @@ with lives as (
         min(month_start) as first_month,
         max(month_start) as last_month
     from {{ amounts }}
-    where {{ exact.when_affected("customer_id in (select customer_id from affected)") }}
+    where {{ when_affected("customer_id in (select customer_id from affected)") }}
     group by customer_id
 ),
 
@@ -61,12 +61,12 @@ spine as (
         on
             lives.first_month <= months.month_start
             and months.month_start <= {{ plus_periods('month', 'lives.last_month', 1) }}
-    where {{ exact.affected('lives.customer_id', 'months.month_start') }}
+    where {{ affected('lives.customer_id', 'months.month_start') }}
 ),
 
 mrr_values as (
     select * from {{ ref('int_mrr_values') }}
-    where {{ exact.affected('customer_id', 'month_start') }}
+    where {{ affected('customer_id', 'month_start') }}
 )
 
 select

@@ -1,6 +1,6 @@
 {{ config(rebuild_key=['month_start'], indexes=[{'columns': ['month_start', 'movement'], 'unique': true}]) }}
 
-{{ exact.affected_by('mrr', ['month_start']) }}
+{{ affected_by('mrr', ['month_start']) }}
 
 select
     month_start,
@@ -11,5 +11,5 @@ select
     cast(sum(fx_change) as numeric(38, 4)) as fx_change,
     cast(sum(mrr) as numeric(38, 4)) as closing_mrr
 from {{ ref('mrr') }}
-where {{ exact.affected('month_start') }}
+where {{ affected('month_start') }}
 group by month_start, movement

@@ -8,10 +8,10 @@
 {% set grains = ["day", "month", "quarter"] %}
 
 {% for grain in grains %}
-{% call exact.affected_when() %}
-    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ exact.changes('fact_orders') }}
+{% call affected_when() %}
+    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_orders') }}
     union
-    select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }} from {{ exact.changes('fact_payments') }}
+    select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }} from {{ changes('fact_payments') }}
 {% endcall %}
 {% endfor %}
 
@@ -81,4 +81,4 @@ select
     cast(gross_revenue - discounts - refunds - cost as numeric(38, 4)) as gross_profit,
     cast((gross_revenue - discounts) / nullif(valued_orders, 0) as numeric(38, 4)) as average_order_value
 from all_grains
-where {{ exact.affected('grain', 'period_start') }}
+where {{ affected('grain', 'period_start') }}
