@@ -91,7 +91,12 @@ MENU: Sequence[tuple[str, Sequence[str]]] = (
     (
         "Explanation",
         (
-            *("explanation/architecture", "explanation/exactness", "explanation/cost", "performance"),
+            *(
+                "explanation/architecture",
+                "explanation/exactness",
+                "explanation/cost",
+                "performance",
+            ),
             *("explanation/security", "explanation/*"),
         ),
     ),

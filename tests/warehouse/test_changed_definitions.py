@@ -84,7 +84,9 @@ def test_a_renamed_marker_and_a_changed_definition_rebuild_nothing(
     build(warehouse, "run", *CHOSEN, project=changed)
     assert last_rebuilt(warehouse) == rebuilt
     both = list(zip(before, state(warehouse), strict=True))
-    assert {now[0] for was, now in both if now[1] != was[1]} == {Path(file).stem for file, *_ in CHANGES}
+    assert {now[0] for was, now in both if now[1] != was[1]} == {
+        Path(file).stem for file, *_ in CHANGES
+    }
     assert {now[0] for was, now in both if now[3] != was[3]} == {"fact_events"}
     after = places(warehouse)
     # The rows of that day are written again, and no others.

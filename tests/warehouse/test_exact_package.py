@@ -259,7 +259,7 @@ def test_a_rename_or_a_comment_changes_no_definition(shop: Shop) -> None:
             path.write_text(re.sub(pattern, instead, path.read_text()))
     # The macro itself, whose columns come as varargs.
     markers = shop.package / "macros" / "markers.sql"
-    markers.write_text(markers.read_text().replace("macro affected()", "macro in_keys_of()"))
+    markers.write_text(markers.read_text().replace("macro exact.affected()", "macro in_keys_of()"))
     shutil.rmtree(shop.project / "dbt_packages")
     (shop.project / "dbt_packages").mkdir()
     (shop.project / "dbt_packages" / "precise").symlink_to(shop.package)

@@ -70,7 +70,9 @@ def test_days_that_are_built_leave_raw_and_the_models_keep_them(
         assert differences(warehouse, tables) == {}
         renamed = mutant(PROJECT, tmp_path / "other", file, status, f"'new ' || {status}")
         build(warehouse, "run", *SOME, project=renamed)
-        count = "select count(*), count(*) filter (where status like 'new %') from staging.base_orders"
+        count = (
+            "select count(*), count(*) filter (where status like 'new %') from staging.base_orders"
+        )
         of_expired = f"{count} where status is not null and _landed_on < '{days[2]}'"
         of_others = f"{count} where status is not null and _landed_on >= '{days[2]}'"
         ((kept, changed),) = server.execute(of_expired.encode()).fetchall()
