@@ -38,7 +38,7 @@ def manifest_of(
 ) -> AtomicFile:
     """The complete manifest of a complete file, in the same directory.
 
-    `schema_version` is that of the contract of its source; `made_from` says where the rows are from.
+    `schema_version` is that of the contract of its source; `made_from` says what made the rows.
     """
     content = {
         "source": file.source,
