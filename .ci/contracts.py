@@ -1,8 +1,9 @@
-"""Checks that every data contract keeps to the Open Data Contract Standard, by the schema that datacontract-cli ships.
+"""Checks data contracts against the Open Data Contract Standard.
 
     python .ci/contracts.py saas_analytics/contracts/*.yaml
 
-The same check as `datacontract lint FILE`, for all files in one process. It reads nothing from the network.
+The same check as `datacontract lint FILE`, for all files in one process. The schema comes with
+datacontract-cli; nothing is read from the network.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from datacontract.data_contract import DataContract
 
 
 def problems(file: Path) -> list[str]:
-    """What is wrong with a contract; empty if nothing is."""
+    """The errors in a contract; empty if it is valid."""
     run = DataContract(data_contract_file=str(file)).lint()
     found = [f"{file}: {check.reason}" for check in run.checks or [] if check.result != "passed"]
     name = yaml.safe_load(file.read_text())["name"]
     if name != file.stem:
-        found.append(f"{file}: is named {name}; a contract has the name of its file")
+        found.append(f"{file}: its name is {name}; a contract has the name of its file")
     return found
 
 
 def main(arguments: list[str]) -> int:
-    logging.disable(logging.CRITICAL)  # what goes wrong is in the run's checks
+    logging.disable(logging.CRITICAL)  # the checks of the run hold every error
     if not arguments:
         print(__doc__)
         return 2

@@ -1,8 +1,9 @@
-"""Model SQL stays portable: what belongs to one engine lives in dispatched macros, and not in dbt/models.
+"""Keeps model SQL portable: SQL of a single engine belongs in dispatched macros, not in dbt/models.
 
     python .ci/portability.py [FILE...]
 
-Comments and Jinja are left out of account; what a macro renders to is the macro's own affair. Exit 1 on a finding.
+Comments and Jinja are skipped, so the text that a macro renders is not checked. Exit code 1 if
+something is found.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 MODELS = Path("dbt/models")
 
-# What PostgreSQL only can do, and what to write instead.
+# Patterns that only PostgreSQL understands, and what to write instead.
 FORBIDDEN = {
     r"::": "cast(x as type)",
     r"\bdistinct\s+on\b": "row_number() and a filter",
@@ -41,8 +42,8 @@ _SILENT = re.compile(
 
 
 def findings(sql: str) -> Iterator[tuple[int, str, str]]:
-    """Line, what was found and what to write instead, for each piece of SQL that only one engine understands."""
-    # Blanks in place of what is left out keep the line numbers.
+    """The line, the text and its replacement, for each piece of SQL that is not portable."""
+    # Blanks in place of the skipped parts keep the line numbers.
     plain = _SILENT.sub(lambda part: re.sub(r"[^\n]", " ", part.group()), sql)
     for pattern, instead in FORBIDDEN.items():
         for found in re.finditer(pattern, plain, re.IGNORECASE):

@@ -2,8 +2,9 @@
 
     python .ci/sqlfluff_offline.py lint dbt/models dbt/tests
 
-The templater asks the database which relations exist before it compiles the first model. No model here depends on that,
-so the question is left out; a model that queries at compile time would fail to connect and be reported.
+Before it compiles the first model, the templater asks the database which relations exist. No model
+here depends on the answer, so this query is skipped. A model that queries at compile time would
+fail to connect and be reported.
 """
 
 import sys
@@ -13,7 +14,7 @@ from sqlfluff.cli.commands import cli
 
 
 def _ask_nothing(*_: object, **__: object) -> None:
-    """In place of the query for existing relations."""
+    """Replaces the query for existing relations."""
 
 
 PostgresAdapter.set_relations_cache = _ask_nothing

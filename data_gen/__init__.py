@@ -1,1 +1,1 @@
-"""Makes the synthetic company's files (`generate`) and lands files in the warehouse (`land`)."""
+"""Generates the files of the synthetic company (`generate`); `land` lands files."""

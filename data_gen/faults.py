@@ -1,10 +1,11 @@
-"""Command line: gives a generated landing zone faults of whole files, and says which: what monitoring has to find.
+"""Copies a generated landing zone with faults of whole files, which monitoring has to find.
 
     analytics faults --from raw --out faulty --day 2026-03-01 --days 60 [--seed 1] [--every 3]
 
-The zone is copied (files without a fault as hard links), and `_truth/faults.json` of the copy lists every fault. A
-manifest says what its file then is: the fault lies with who sent it, and not on the way. The days must be made by rules
-whose `dirt` is 0 throughout (`generate.py --rules`): what is broken in single rows is another matter.
+Files without a fault are hard links. `_truth/faults.json` of the copy lists every fault. Manifests
+fit the changed files, as the fault is that of the sender and not of the transport. The zone must be
+made by rules whose `defects` are all 0 (`generate.py --rules`): defects of single rows are another
+matter.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ KINDS = {
     "missing": (1, 3),  # no file
     "halved": (1, 4),  # every other row is not there
     "doubled": (1, 4),  # every row twice
-    "null_drift": (2, 5),  # half of the values of an optional column are gone
-    "unit_change": (2, 5),  # an amount is 100 times what it was, as in cents
+    "null_drift": (2, 5),  # half of the values of an optional column are null
+    "unit_change": (2, 5),  # an amount is in cents: 100 times what it was
     "late": (1, 1),  # the file comes a day later
-    "holiday": (1, 1),  # nothing is wrong: everybody does less, and it was known beforehand
+    "holiday": (1, 1),  # not a fault: less activity everywhere, and known beforehand
 }
 HOLIDAY_SHARE = 0.6  # of what is usual
-# Whose rows a holiday takes away, by the key that says who or what did it.
+# The sources that lose rows on a holiday, and the key by which they lose them.
 _ON_HOLIDAY = {
     "events": "user_id",
     "sessions": "session_id",
@@ -65,7 +66,10 @@ _NULLED_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with the files of `source` for `days` days from `first`. A holiday is of no source: "all"."""
+    """A fault of the files of `source` for `days` days from `first`.
+
+    The source of a holiday is "all".
+    """
 
     kind: str
     source: str
@@ -80,14 +84,17 @@ class Fault:
 def plan(
     first: date, days: int, seed: int, every: int = 3, sources: Sequence[str] = tuple(SOURCES)
 ) -> list[Fault]:
-    """Faults from `first` on, one in about `every` days, kinds and sources in equal shares; no two on one file."""
+    """Faults from `first` on, one in about `every` days, and at most one on each file.
+
+    All kinds are equally likely, and so are all sources of a kind.
+    """
     draw = random.Random(f"faults {seed}")
     faults: list[Fault] = []
     for start in range(0, days - max(most for _, most in KINDS.values()), every):
         kind = draw.choice(list(KINDS))
         fault = _fault(draw, kind, first + timedelta(days=start + draw.randrange(every)), sources)
-        of_it = [fault.first + timedelta(days=after) for after in range(fault.days)]
-        if not any(_overlap(fault, other, day) for other in faults for day in of_it):
+        covered = [fault.first + timedelta(days=after) for after in range(fault.days)]
+        if not any(_overlap(fault, other, day) for other in faults for day in covered):
             faults.append(fault)
     return faults
 
@@ -136,7 +143,7 @@ def _end(fault: Fault) -> date:
 
 
 def inject(zone: Path, out: Path, faults: Sequence[Fault]) -> None:
-    """Copy `zone` to `out`, which must not be there, with the faults in it."""
+    """Copy `zone` to `out`, which must not exist, and put the faults into the copy."""
     shutil.copytree(zone, out, copy_function=os.link)
     for fault in faults:
         for after in range(fault.days):
@@ -144,14 +151,14 @@ def inject(zone: Path, out: Path, faults: Sequence[Fault]) -> None:
             for source in _ON_HOLIDAY if fault.source == "all" else [fault.source]:
                 directory = out / source / f"dt={day}"
                 if directory.is_dir():
-                    _spoil(out, directory, fault, source, day)
+                    _apply(out, directory, fault, source, day)
     truth = out / "_truth"
     truth.mkdir(exist_ok=True)
     listed = json.dumps([asdict(fault) for fault in faults], default=str, indent=2)
     (truth / "faults.json").write_text(listed + "\n")
 
 
-def _spoil(out: Path, directory: Path, fault: Fault, source: str, day: date) -> None:
+def _apply(out: Path, directory: Path, fault: Fault, source: str, day: date) -> None:
     if fault.kind == "missing":
         shutil.rmtree(directory)
     elif fault.kind == "late":
@@ -198,13 +205,13 @@ def _hundredfold(value: Any) -> Any:
 
 
 def _rewrite(directory: Path, source: str, change: Callable[[Rows], Rows]) -> None:
-    """Change the rows of the day's file, and make its manifest say so."""
+    """Change the rows of the day's file, and its manifest accordingly."""
     path = next(path for path in directory.iterdir() if path.stem == source)
     read, write = _FORMATS[path.suffix]
     rows = read(path)
     changed = change(rows)
     content = write(changed, path, list(rows[0]) if rows else [])
-    path.unlink()  # the name, and not the file of the zone that it is a link to
+    path.unlink()  # only the link: the file of the original zone stays
     path.write_bytes(content)
     manifest = directory / "_manifest.json"
     document = json.loads(manifest.read_bytes())
@@ -231,7 +238,7 @@ def _write_csv(rows: Rows, path: Path, columns: list[str]) -> bytes:
 
 def _write_parquet(rows: Rows, path: Path, columns: list[str]) -> bytes:
     schema, sink = pq.read_schema(path), pa.BufferOutputStream()
-    # A decimal that became larger than its type holds needs a larger one.
+    # A decimal may have become too large for its type.
     wider = [
         field.with_type(pa.decimal128(38, field.type.scale))
         if pa.types.is_decimal(field.type)

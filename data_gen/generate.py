@@ -10,21 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from data_gen.company.company import Company, exact_scale
-from data_gen.company.files import Written
-from data_gen.company.making import day_number_of, write_day
-from data_gen.company.rules import DEFAULT_RULES, load_rules
 from saas_analytics import cli
 from saas_analytics.errors import AnalyticsError, UsageError
 from saas_analytics.settings import PROJECT_ROOT, given_values
+
+# The modules of the company import numpy, pyarrow and pydantic, which `--help` does not need.
+if TYPE_CHECKING:
+    from data_gen.company.company import Company
+    from data_gen.company.files import Written
 
 VARIABLES = ("COMPANY_SCALE", "COMPANY_SEED", "COMPANY_FOUNDED", "LANDING_ZONE")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be made."""
+    """The company, the days and the landing zone of a run."""
 
     days: tuple[date, ...]
     company: Company
@@ -44,9 +46,10 @@ def generate(
     out: Path | None = None,
     rules: Path | None = None,
 ) -> None:
-    """Write the files of `number` days from `first` on. What is None is that of the settings.
+    """Write the files of `number` days from `first` on. The settings give what is None.
 
-    UsageError where no such company or day can be made; AnalyticsError where it cannot be written.
+    Raises UsageError where the company or a day cannot be made, AnalyticsError where a file cannot
+    be written.
     """
     request = read_request(first, number, scale=scale, seed=seed, out=out, rules=rules)
     try:
@@ -66,7 +69,11 @@ def read_request(
     out: Path | None = None,
     rules: Path | None = None,
 ) -> Request:
-    """The request with the settings filled in. The stack need not run, nor have a `.env`."""
+    """The request, completed by the settings. It needs no running stack and no `.env`."""
+    from data_gen.company.company import Company, exact_scale
+    from data_gen.company.making import day_number_of
+    from data_gen.company.rules import DEFAULT_RULES, load_rules
+
     given = given_values(PROJECT_ROOT)
     company_rules = load_rules(rules or DEFAULT_RULES)
     if founded := given.get("COMPANY_FOUNDED"):
@@ -86,15 +93,15 @@ def read_request(
 
 
 def _make(request: Request) -> None:
+    from data_gen.company.making import write_day
+
     if sys.stdout.isatty():
         _make_with_bar(request)
         return
     for day in request.days:
         for file in write_day(request.company, day, request.out):
-            print(
-                f"{file.source:<14} {day}  {file.rows:>10,} rows  {file.bytes:>13,} bytes  {file.path}",
-                flush=True,
-            )
+            size = f"{file.rows:>10,} rows  {file.bytes:>13,} bytes"
+            print(f"{file.source:<14} {day}  {size}  {file.path}", flush=True)
         _say_if_empty(request, day)
 
 
@@ -106,6 +113,8 @@ def _make_with_bar(request: Request) -> None:
         TextColumn,
         TimeRemainingColumn,
     )
+
+    from data_gen.company.making import write_day
 
     rows = size = 0
     columns = (
@@ -135,7 +144,8 @@ def _say_if_empty(request: Request, day: date) -> None:
     founded = request.company.rules.company.founded
     if day < founded:
         print(
-            f"generate: {day} lies before the founding on {founded}: its files are valid and empty.",
+            f"generate: {day} lies before the founding on {founded}: "
+            "its files are valid and empty.",
             file=sys.stderr,
         )
 

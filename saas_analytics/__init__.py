@@ -1,1 +1,1 @@
-"""The analytics stack: landing, pipeline, quality, metrics, documentation, and the stack they run in."""
+"""The analytics stack: landing, pipeline, quality, metrics, documentation, and their runtime."""

@@ -1,4 +1,4 @@
-"""`python -m saas_analytics` is the command `analytics`, of the checkout in the current directory."""
+"""`python -m saas_analytics` is the command `analytics` of the checkout at hand."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What the commands of the stack say to people: steps with their time, notes, errors."""
+"""What commands print for people: steps with their time, notes, errors, tables."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def login(settings: Settings, user: str, key: str) -> str:
-    """How to log in. The password is for eyes alone: what goes to a file or a log names its key instead."""
-    return (
-        f"user {user}, password {settings.secret(key) if console.is_terminal else f'{key} in .env'}"
-    )
+    """How to log in as `user`, with the password of the setting `key`.
+
+    Only a terminal shows the password; a file or a log gets the name of the setting.
+    """
+    password = settings.secret(key) if console.is_terminal else f"{key} in .env"
+    return f"user {user}, password {password}"
 
 
 def note(text: str) -> None:
+    """Print something that is good to know."""
     console.print(f"[dim]  {_plain(text)}[/dim]")
 
 
 def warn(text: str) -> None:
+    """Print something that may need attention."""
     console.print(f"[yellow]! {_plain(text)}[/yellow]")
 
 
 def fail(text: str) -> None:
+    """Print an error to standard error, its first line highlighted."""
     first, _, rest = text.partition("\n")
     errors.print(f"[bold red]error:[/bold red] {_plain(first)}")
     if rest:
@@ -65,7 +70,10 @@ def print_table(
 
 @contextmanager
 def step(title: str) -> Iterator[Callable[[str], None]]:
-    """Show `title` while its block runs and the time that it took at the end; the block may say how far it is."""
+    """Show `title` while the block runs, and at the end the time that it took.
+
+    The block gets a function that shows its progress.
+    """
     began, last = time.monotonic(), ""
     with console.status(_plain(title)) as status:
 

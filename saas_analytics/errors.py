@@ -10,6 +10,6 @@ class AnalyticsError(Exception):
 
 
 class UsageError(AnalyticsError):
-    """The command line or the environment asks for what cannot be done."""
+    """The command line or the environment asks for something impossible."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""Where the embedded stack keeps things under a project's root, and what it calls its programs."""
+"""The directories of a stack below the project's root, and the names of its programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DOCS = "docs"
 ALWAYS_ON = (POSTGRES, *AIRFLOW_PROGRAMS, DOCS)  # what `make up` starts
 PROGRAMS = (*ALWAYS_ON, SUPERSET)
 PIPELINE = "saas_analytics_pipeline"
-# Every process of a stack has these in its environment; orphans of a killed stack are found by them.
+# Every process of a stack has these in its environment. They identify orphans of a killed stack.
 MARK_ROOT = ROOT_VARIABLE
 MARK_PROGRAM = "ANALYTICS_STACK_PROGRAM"
 # A unix socket's path may have 107 characters on Linux and 103 on macOS.
@@ -31,7 +31,7 @@ LONGEST_SOCKET_PATH = 100
 
 
 class StackError(AnalyticsError):
-    """The stack cannot do what was asked. The message says what happened, where, and what to do."""
+    """The stack cannot do this. The message says what happened, where, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Layout:
 
     @property
     def socket(self) -> Path:
-        """The control socket of supervisord: in `run`, or in a directory of ours in /tmp if that path is too long."""
+        """The control socket of supervisord: in `run`, or below /tmp if that path is too long."""
         near = self.run / "supervisor.sock"
         if len(str(near)) <= LONGEST_SOCKET_PATH:
             return near
@@ -82,9 +82,11 @@ class Layout:
         return Path(f"/tmp/saas-analytics-{os.geteuid()}-{digest}/supervisor.sock")
 
     def log(self, program: str) -> Path:
+        """The log of a program."""
         return self.logs / f"{program}.log"
 
     def make_directories(self) -> None:
+        """Create the directories. StackError if another user owns the one of the socket."""
         self.local.mkdir(mode=0o755, exist_ok=True)
         for directory in (self.run, self.logs, self.lineage, self.airflow, self.superset):
             directory.mkdir(mode=0o700, exist_ok=True)
@@ -93,11 +95,12 @@ class Layout:
             place.mkdir(mode=0o700, exist_ok=True)
             if place.is_symlink() or place.stat().st_uid != os.geteuid():
                 raise StackError(
-                    f"{place} belongs to somebody else; this stack's control socket lies there. Remove it."
+                    f"{place} belongs to another user. This stack needs it for its control socket: "
+                    "remove it."
                 )
             place.chmod(0o700)
 
 
 def bin_directory() -> Path:
-    """Where the commands of the project's environment are (`airflow`, `dbt`, `python`)."""
+    """The directory of the commands of the project's environment: airflow, dbt, python."""
     return Path(sys.executable).parent

@@ -1,4 +1,4 @@
-"""The settings of the stack, read from the environment and `.env` and checked, as a frozen dataclass.
+"""The settings of the stack: read from the environment and `.env`, checked, and frozen.
 
 `settings_table` explains every key. `stack.dotenv` writes `.env`; this module only reads it.
 """
@@ -40,8 +40,10 @@ class SettingsError(AnalyticsError):
 
 
 def _project_root() -> Path:
-    """The checkout to work on: the stack's that this process belongs to; else the one this package
-    lies in, as `make` installs it; else the one around the current directory.
+    """The checkout to work on.
+
+    It is the one of the stack that this process belongs to, or the one that contains this package,
+    or the one around the current directory.
     """
     if given := os.environ.get(ROOT_VARIABLE):
         return Path(given)
@@ -57,7 +59,7 @@ PROJECT_ROOT = _project_root()
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the commands of this project are given from outside. `settings_table` has the meanings."""
+    """The values of the settings. `settings_table` explains them."""
 
     root: Path
     host: str
@@ -70,7 +72,7 @@ class Settings:
     company_seed: int
     company_founded: date | None  # None: the date in data_gen/rules.yaml
     sslmode: str
-    sslrootcert: str | None  # None: libpq's own place
+    sslrootcert: str | None  # None: libpq's default
     airflow_port: int | None
     auth_manager: str
     stack_url: str | None
@@ -96,7 +98,7 @@ class Settings:
     def dsn(
         self, role: Role, database: str | None = None, *, application_name: str | None = None
     ) -> str:
-        """libpq connection string of a role, for `database` or the one that the settings name."""
+        """libpq connection string of a role, for `database` (default: the one of the settings)."""
         password = self.secret(f"WAREHOUSE_{role.upper()}_PASSWORD")
         return self._conninfo(LOGINS[role], password, database or self.database, application_name)
 
@@ -107,7 +109,7 @@ class Settings:
         )
 
     def secret(self, key: str) -> str:
-        """The value of a password or key, by its name in `.env`."""
+        """The value of a password or key, by its name in `.env`. SettingsError if it is not set."""
         try:
             return self._secrets[key]
         except KeyError:
@@ -151,14 +153,14 @@ class Settings:
         return self.auth_manager in ("simple", "fab")
 
     def tls(self) -> dict[str, str]:
-        """libpq's keywords for TLS; empty where a plain connection will do."""
+        """libpq's keywords for TLS; empty if a plain connection is enough."""
         if self.sslmode == DEFAULTS["WAREHOUSE_SSLMODE"]:
             return {}
         certificate = {"sslrootcert": self.sslrootcert} if self.sslrootcert else {}
         return {"sslmode": self.sslmode, **certificate}
 
     def tls_environment(self) -> dict[str, str]:
-        """The same, as the variables that libpq reads."""
+        """The same as environment variables of libpq."""
         return {f"PG{keyword.upper()}": value for keyword, value in self.tls().items()}
 
 
@@ -168,13 +170,13 @@ class GivenValues:
 
     dotenv: Path
     texts: Mapping[str, str]
-    origins: Mapping[str, str]  # where each text stands
-    unknown: frozenset[str] = frozenset()  # keys of `.env` that no setting has
+    origins: Mapping[str, str]  # where each text comes from
+    unknown: frozenset[str] = frozenset()  # keys of `.env` that are not settings
 
     def get(self, key: str) -> Any:
-        """The value of a setting, or None where it has neither a text nor a default.
+        """The value of a setting, or None if it has neither a text nor a default.
 
-        SettingsError where the text is not of the setting's kind.
+        SettingsError if the text is not of the setting's kind.
         """
         if key not in self.texts:
             return None
@@ -188,6 +190,7 @@ class GivenValues:
             ) from None
 
     def require(self, key: str) -> Any:
+        """The value of a setting. SettingsError if it has neither a text nor a default."""
         if key not in self.texts:
             exists = self.dotenv.exists()
             missing = f"{self.dotenv} has no {key}" if exists else f"{self.dotenv} does not exist"
@@ -213,7 +216,10 @@ def given_values(root: Path | None = None, env: Mapping[str, str] | None = None)
 
 
 def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
-    """The settings of the project at `root`, checked. SettingsError names what is wrong, and where."""
+    """The settings of the project at `root`, checked.
+
+    SettingsError names a wrong or missing setting, and where it is set.
+    """
     root = (root or PROJECT_ROOT).resolve()
     given = given_values(root, env)
     values = {
@@ -231,14 +237,17 @@ def load_settings(root: Path | None = None, env: Mapping[str, str] | None = None
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
-    """The values of a `.env` file that are not empty; none where the file is missing."""
+    """The values of a `.env` file that are not empty; an empty dict without a file.
+
+    SettingsError names the line of a malformed entry, without its text.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     except PermissionError:
         raise SettingsError(
-            f"{path} cannot be read by this user: change its owner, it needs mode 600."
+            f"This user cannot read {path}: change its owner, and keep its mode 600."
         ) from None
     except UnicodeDecodeError as error:
         number = path.read_bytes()[: error.start].count(b"\n") + 1

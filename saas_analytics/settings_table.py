@@ -1,7 +1,7 @@
 """The table of settings: key, kind, default, meaning, and who gets it.
 
-`.env.template`, the reference page of the documentation, the validation in `settings`, `doctor`, and
-the environments of tasks and containers are made from it.
+Made from it: `.env.template`, the reference page of the documentation, the validation in
+`settings`, the checks of `doctor`, and the environments of tasks and containers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WIDTH = 100  # of a line of `.env.template`
 def database_name(text: str) -> str:
     """`text`, if a warehouse may have this name. ValueError otherwise.
 
-    Such a name needs no quotes, neither in SQL nor in a shell.
+    Such a name needs no quotes in SQL or in a shell.
     """
     if not _DATABASE_NAME.fullmatch(text) or text in NOT_A_WAREHOUSE:
         raise ValueError(text)
@@ -39,11 +39,13 @@ class Kind:
     """How the text of a setting becomes a value, and back."""
 
     expected: str  # completes "... is not"
-    parse: Callable[[str], Any] = str  # ValueError where the text is not of this kind
+    parse: Callable[[str], Any] = str  # ValueError if the text is not of this kind
     show: Callable[[Any], str] = str
 
 
 def one_of(*choices: str) -> Kind:
+    """The kind of a setting whose text is one of these."""
+
     def parse(text: str) -> str:
         if text not in choices:
             raise ValueError(text)
@@ -118,8 +120,8 @@ LOGIN = Kind("user:password, or off", _login, lambda value: ":".join(value) if v
 SSLMODE = one_of("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
-# Who gets a setting: the commands of the stack read all of `.env`; Airflow's containers get what its
-# programs need, and tasks get what they need for their work.
+# Who gets a setting. Commands of the stack read all of `.env`; Airflow's containers get what its
+# programs need, and tasks what their work needs.
 Reach = Literal["commands", "containers", "tasks"]
 
 
@@ -130,9 +132,9 @@ class Setting:
     key: str
     meaning: str
     kind: Kind = TEXT
-    default: str = ""  # empty: there is none
-    made: str = ""  # what `make up` fills in where the key is empty
-    attribute: str = ""  # of `Settings`; empty for secrets, and for what containers alone read
+    default: str = ""  # empty: no default
+    made: str = ""  # what `make up` fills in if the key is empty
+    attribute: str = ""  # of `Settings`; empty for secrets and for settings of containers only
     secret: bool = False  # the value is never shown
     reach: Reach = "commands"
 
@@ -198,7 +200,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         _secret("AIRFLOW_ADMIN_PASSWORD", "The user admin of Airflow."),
         Setting(
             "AIRFLOW_AUTH_MANAGER",
-            "Who knows Airflow's users: simple (admin alone), fab (users and roles in Airflow's "
+            "Where Airflow's users are: simple (only admin), fab (users and roles in Airflow's "
             "database), or the class of your own auth manager.",
             AUTH_MANAGER,
             default="simple",
@@ -446,7 +448,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         Setting(
             "WAREHOUSE_SSLMODE",
-            "How to connect to PostgreSQL, in libpq's words. Use verify-full for a server elsewhere.",
+            "libpq's sslmode for connections to PostgreSQL. Use verify-full for a server "
+            "elsewhere.",
             SSLMODE,
             default="prefer",
             attribute="sslmode",
@@ -454,7 +457,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         Setting(
             "WAREHOUSE_SSLROOTCERT",
-            "The file of the certificate authorities that are trusted. /dev/null: libpq's default.",
+            "The file of the trusted certificate authorities. /dev/null: libpq's default.",
             default="/dev/null",
             attribute="sslrootcert",
             reach="tasks",
@@ -465,7 +468,7 @@ SETTINGS: dict[str, Setting] = {
     setting.key: setting for section in SECTIONS.values() for setting in section
 }
 KEYS = tuple(SETTINGS)
-# What a key is when neither the environment nor `.env` has it.
+# The text of a key that neither the environment nor `.env` has.
 DEFAULTS = {setting.key: setting.default for setting in SETTINGS.values() if setting.default}
 GENERATED_SECRETS = tuple(key for key, setting in SETTINGS.items() if setting.is_generated_secret)
 

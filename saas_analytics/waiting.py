@@ -1,4 +1,4 @@
-"""Waiting for something that another process does."""
+"""Waits for something that another process does."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def wait_until(
     interval: float,
     has_failed: Callable[[], object] = lambda: False,
 ) -> bool:
-    """Ask every `interval` seconds whether it is done.
+    """Check every `interval` seconds whether it is done, and return whether it is.
 
-    False where it is not after `seconds`, or once `has_failed` says that it will never be.
+    False after `seconds`, or as soon as `has_failed` is true.
     """
     deadline = time.monotonic() + seconds
     while not is_done():

@@ -1,4 +1,7 @@
-"""Roles and warehouses on the PostgreSQL server: made from the SQL in infrastructure/postgres, safe to make again."""
+"""Creates roles and warehouses on the PostgreSQL server; safe to repeat.
+
+The SQL is in infrastructure/postgres.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,15 @@ from saas_analytics.settings import (
 from saas_analytics.settings_table import database_name
 
 SQL_DIRECTORY = PROJECT_ROOT / "infrastructure/postgres"
-# Key of the advisory lock (in database `postgres`) under which databases are made. Any number that nobody else uses.
+# Key of the advisory lock (in database `postgres`) under which databases are created. The number is
+# arbitrary, and no other program uses it.
 _LOCK = 7_222_018
-# What keeps its own data on the server: a role, and a database of the same name that it owns.
+# Programs with their own data on the server: each owns a database, and both have its name.
 APPLICATIONS = ("airflow", "superset")
 
 
 class WarehouseError(AnalyticsError):
-    """The warehouse cannot be reached or made. The message says what to do."""
+    """The warehouse cannot be reached or created. The message says what to do."""
 
 
 def connect(
@@ -36,22 +40,23 @@ def connect(
     autocommit: bool = False,
     application_name: str | None = None,
 ) -> psycopg.Connection:
-    """A connection as `role`; a failure says which server did not answer and why."""
+    """A connection as `role`. WarehouseError says which server did not answer, and why."""
     return _connect(
         settings.dsn(role, database, application_name=application_name), autocommit=autocommit
     )
 
 
 def ensure_warehouse(settings: Settings, database: str | None = None) -> None:
-    """Make the warehouse `database` (default: the one of the settings) if it is missing, and bring its schemas,
-    roles' rights and bookkeeping tables to the state of the SQL files. Does nothing where that was done before.
+    """Create the warehouse `database` (default: the one of the settings), or bring it up to date.
+
+    Its schemas, rights and tables get the state of the SQL files. Nothing is done if they have it.
     """
     name = database or settings.database
     try:
         database_name(name)
     except ValueError:
         raise WarehouseError(
-            f"{name!r} cannot be the name of a warehouse. Use small letters, digits and _."
+            f"{name!r} cannot be the name of a warehouse. Use lower-case letters, digits and _."
         ) from None
     scripts = [path.read_text(encoding="utf-8") for path in warehouse_scripts()]
     mark = f"warehouse {hashlib.sha256(chr(0).join(scripts).encode()).hexdigest()[:16]}"
@@ -76,7 +81,7 @@ def ensure_warehouse(settings: Settings, database: str | None = None) -> None:
 
 
 def ensure_cluster(settings: Settings) -> None:
-    """Make the roles, set their passwords to those of the settings, and make the databases of Airflow and Superset."""
+    """Create the roles with the passwords of the settings, and the applications' databases."""
     passwords = {
         login: settings.secret(f"WAREHOUSE_{role.upper()}_PASSWORD")
         for role, login in LOGINS.items()
@@ -85,7 +90,7 @@ def ensure_cluster(settings: Settings) -> None:
     with _connect(settings.admin_dsn(), autocommit=True) as server:
         server.execute("select pg_advisory_lock(%s)", [_LOCK])
         for login, password in passwords.items():
-            # Hashed here, so that no password is in a statement, which a server may log.
+            # Hashed here: a server may log statements, so none may have a password.
             verifier = server.pgconn.encrypt_password(
                 password.encode(), login.encode(), b"scram-sha-256"
             ).decode()
@@ -100,7 +105,7 @@ def ensure_cluster(settings: Settings) -> None:
 
 
 def warehouse_scripts() -> list[Path]:
-    """The SQL files of a warehouse, in the order in which they are applied."""
+    """The SQL files of a warehouse, in the order of their execution."""
     return [
         path
         for name in ("warehouse.sql", "raw.sql", "reporting.sql")
@@ -115,14 +120,14 @@ def _connect(dsn: str, *, autocommit: bool) -> psycopg.Connection:
         where = psycopg.conninfo.conninfo_to_dict(dsn)
         reason = " ".join(str(error).rpartition("failed: ")[2].split())
         if "password authentication" in reason:
-            advice = "The passwords in .env are not the server's: `make up` gives the server those of .env."
+            advice = "The server has other passwords than .env: `make up` gives it those of .env."
         elif "FATAL" in reason:
             advice = "The server runs, and refused this."
         else:
             advice = "Is the stack running? `make status` shows it, `make up` starts it."
         raise WarehouseError(
-            f"No connection to PostgreSQL at {where['host']}:{where['port']}, database {where['dbname']}, "
-            f"as {where['user']}: {reason}\n{advice}"
+            f"No connection to PostgreSQL at {where['host']}:{where['port']}, "
+            f"database {where['dbname']}, as {where['user']}: {reason}\n{advice}"
         ) from error
 
 

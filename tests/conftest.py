@@ -1,7 +1,7 @@
-"""What tests of several folders share. Nothing of it touches the developer's own stack.
+"""The fixtures of several test folders. None of them affects the developer's own stack.
 
-`postgres` is a server on a free port in a temporary directory, `warehouse` a fresh warehouse in it for one test.
-`stack` is the whole embedded stack, Airflow included, of a copy of this project.
+`postgres` is a server on a free port in a temporary directory, `warehouse` a new warehouse on it
+for one test. `stack` is the whole embedded stack of a copy of this project, with Airflow.
 """
 
 from __future__ import annotations
@@ -40,18 +40,19 @@ from tests.waiting import patience
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-# The fixture `stack` is used by these files: in another process they would start one more. There are two of them.
+# These files use the fixture `stack`. In different processes each would start its own, so those
+# with the same stack are one group.
 SMALL_STACK = "tests/airflow/orchestration/"
 STACK_IS_SHARED = (
     *(f"tests/airflow/test_{name}.py" for name in ("kills", "pipeline", "runs")),
     *("tests/documentation/", "tests/integration/test_local_stack.py"),
 )
-# In this folder a test has all it needs to itself, and may take as long as a file elsewhere.
+# A test in this folder shares nothing with others, and may take as long as a file elsewhere.
 TESTS_ARE_FREE = "tests/warehouse/"
 
 
 def group_of(nodeid: str) -> str:
-    """What tests are in the same group: `make test` runs them in the same process, one after the other."""
+    """The group of a test. `make test` runs a group in one process, one test after the other."""
     if nodeid.startswith(SMALL_STACK):
         return "small stack"
     if nodeid.startswith(STACK_IS_SHARED):
@@ -81,7 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             )
 
 
-# Processor time of the stacks of this process, in seconds: their supervisors are children of none of ours.
+# Processor time of this process's stacks, in seconds: their supervisors are not its children.
 USED_BY_STACKS: list[float] = []
 RUNNING: list[Stack] = []
 _BEGUN = time.monotonic()
@@ -98,7 +99,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """What the run cost, so that growth is seen. Its slowest tests are below."""
+    """Print what the run cost, so that growth is visible. Its slowest tests follow."""
     if hasattr(config, "workerinput"):
         return
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -111,7 +112,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """A stack ends with the last test of its group: it takes an eighth of a core where nobody asks anything of it."""
+    """Stop a stack after the last test of its group: even idle it takes an eighth of a core."""
     yield
     if nextitem is None or group_of(item.nodeid) != group_of(nextitem.nodeid):
         for stack in list(RUNNING):
@@ -120,27 +121,26 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_developer() -> None:
-    """A test gets its settings from its fixtures, and not from the shell that started it."""
+    """A test gets its settings from its fixtures, not from the shell that started it."""
     for key in KEYS:
         os.environ.pop(key, None)
-    os.environ["PYTHON_DOTENV_DISABLED"] = (
-        "1"  # tests read dbt by themselves; see saas_analytics/pipeline/dbt_process.py
-    )
+    # Tests start dbt by themselves; see saas_analytics/pipeline/dbt_process.py.
+    os.environ["PYTHON_DOTENV_DISABLED"] = "1"
 
 
 @pytest.fixture(scope="session")
 def postgres(_no_settings_of_the_developer: None) -> Iterator[Settings]:
-    """Settings of a running server with all roles. Its warehouses are made by the fixture `warehouse`."""
+    """Settings of a running server with all roles. The fixture `warehouse` creates warehouses."""
     with running_server(shared_buffers="256MB") as settings:
         yield settings
 
 
 @pytest.fixture
 def warehouse(postgres: Settings, tmp_path: Path, worker_id: str) -> Iterator[Settings]:
-    """Settings of a fresh warehouse and an empty landing zone, for one test.
+    """Settings of a new warehouse and an empty landing zone, for one test.
 
-    Those of a process are all called the same: what dbt has parsed for one is good for the next. Another process has
-    another name, as dbt writes into a folder of the project that has it.
+    All warehouses of a process have the same name, so dbt can use what it parsed for the previous
+    one. Each process has its own name, because dbt writes into a folder with that name.
     """
     settings = replace(postgres, database=f"test_{worker_id}", landing_zone=tmp_path / "raw")
     ensure_warehouse(settings)
@@ -150,7 +150,7 @@ def warehouse(postgres: Settings, tmp_path: Path, worker_id: str) -> Iterator[Se
 
 @pytest.fixture
 def another_start(warehouse: Settings) -> Callable[[], Settings]:
-    """A function that makes the test's warehouse and landing zone empty again, under the same name."""
+    """A function that empties the test's warehouse and landing zone; their names stay the same."""
 
     def start() -> Settings:
         drop_database(warehouse, warehouse.database)
@@ -165,7 +165,7 @@ def another_start(warehouse: Settings) -> Callable[[], Settings]:
 def new_warehouse(
     postgres: Settings, tmp_path: Path, worker_id: str
 ) -> Iterator[Callable[[], Settings]]:
-    """A function that makes one more fresh warehouse for a test that compares several."""
+    """A function that creates one more new warehouse, for a test that compares several."""
     made: list[Settings] = []
 
     def make() -> Settings:
@@ -184,7 +184,10 @@ def new_warehouse(
 def project_manifest(
     _no_settings_of_the_developer: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """dbt's manifest of the project, which needs no database. It takes ten seconds: one process makes it for all."""
+    """dbt's manifest of the project, which needs no database.
+
+    It takes ten seconds, so one process creates it for all.
+    """
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     target, project = shared / "dbt_parse", str(PROJECT_ROOT / "dbt")
@@ -218,14 +221,15 @@ def project_manifest(
 
 
 class Stack:
-    """A copy of the project with a small company, and the commands of its stack: `local`, or in containers `docker`.
+    """A copy of the project with a small company, and the commands of its stack.
 
-    `told` has its alerts, where a test hears them.
+    `kind` is `local`, or `docker` for containers. `alerts` has the texts of the alerts that the
+    stack sent, if the test receives them.
     """
 
     def __init__(self, root: Path, kind: str) -> None:
         self.root = root
-        self.told: list[str] = []
+        self.alerts: list[str] = []
         inherited = ("AIRFLOW", "WAREHOUSE_", "PG", "DBT_", "MAKE", "MFLAGS", "STACK", "SQL", *KEYS)
         self.environment = {
             key: value for key, value in os.environ.items() if not key.startswith(inherited)
@@ -235,7 +239,7 @@ class Stack:
     def run(
         self, *command: str, check: bool = True, environment: Mapping[str, str] = NOTHING
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the copy, as a shell would; its output is shown where it fails."""
+        """Run a command in the copy, as a shell would. A failure shows its output."""
         done = subprocess.run(
             [str(self.root / ".venv/bin/python"), *command],
             cwd=self.root,
@@ -252,10 +256,8 @@ class Stack:
     def local(
         self, *command: str, check: bool = True, environment: Mapping[str, str] = NOTHING
     ) -> subprocess.CompletedProcess[str]:
-        """One of the stack's commands: up, down, status, ..."""
-        return self.run(
-            "-m", "saas_analytics", *command, check=check, environment=environment
-        )
+        """Run one of the stack's commands: up, down, status, ..."""
+        return self.run("-m", "saas_analytics", *command, check=check, environment=environment)
 
     @property
     def settings(self) -> Settings:
@@ -264,7 +266,7 @@ class Stack:
 
 @contextmanager
 def copy_of_project(kind: str) -> Iterator[Stack]:
-    """A copy of this project, with a small company and a stack of this kind that is not up yet; removed at the end."""
+    """A copy of this project with a small company, removed at the end. Its stack is not up."""
     root = Path(tempfile.mkdtemp(prefix="saas-analytics-stack-"))
     root.chmod(0o755)
     for name in (
@@ -288,7 +290,7 @@ def copy_of_project(kind: str) -> Iterator[Stack]:
     (root / ".venv").symlink_to(sys.prefix)
     stack = Stack(root, kind)
     try:
-        stack.local("env")  # makes .env
+        stack.local("env")  # creates .env
         set_value(root, "COMPANY_SCALE", "0.05")
         set_value(
             root, "COMPANY_FOUNDED", (datetime.now(UTC).date() - timedelta(days=10)).isoformat()
@@ -300,13 +302,16 @@ def copy_of_project(kind: str) -> Iterator[Stack]:
 
 @contextmanager
 def new_stack(change: Callable[[Path], None] | None = None) -> Iterator[Stack]:
-    """An embedded stack of a copy of this project; up, and removed at the end. `change` is made in the copy before."""
+    """The embedded stack of a copy of this project, up; removed at the end.
+
+    `change` is applied to the copy first.
+    """
     with copy_of_project("local") as stack, hook() as receiver:
         if change:
             change(stack.root)
         _add_probe(stack.root)
         set_value(stack.root, "SLACK_WEBHOOK_URL", f"http://127.0.0.1:{receiver.server_port}/hook")
-        stack.told = receiver.got
+        stack.alerts = receiver.got
         RUNNING.append(stack)
         try:
             stack.local("up")
@@ -316,7 +321,7 @@ def new_stack(change: Callable[[Path], None] | None = None) -> Iterator[Stack]:
 
 
 def end(stack: Stack) -> None:
-    """Take the stack down, where that has not been done, and keep what it has cost."""
+    """Stop the stack, unless it was stopped before, and record its processor time."""
     if stack in RUNNING:
         RUNNING.remove(stack)
         USED_BY_STACKS.append(_processor_time(stack))
@@ -324,7 +329,7 @@ def end(stack: Stack) -> None:
 
 
 def _processor_time(stack: Stack) -> float:
-    """Of the processes that run in the stack, and of those that have ended in them."""
+    """The processor time of the stack's processes, including their ended children, in seconds."""
     supervisor = supervision.supervisord_process(Layout(stack.root))
     if supervisor is None:
         return 0.0
@@ -337,23 +342,25 @@ def _processor_time(stack: Stack) -> float:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """A stack that is up. A test that takes it down brings it up again."""
+    """A stack that is up. A test that stops it starts it again."""
     with new_stack() as stack:
         yield stack
 
 
 def _add_probe(root: Path) -> None:
-    """Give the copy's project a model that does what a test wants of it, and its pipeline a short pause before a retry.
+    """Add models that a test controls to the copy, and shorten the pause before a retry.
 
-    The model is what the function public.probe() of its warehouse says, where a test has made one; otherwise 1. A test
-    of the data fails unless it is 1, and calls public.probe_test(), where there is one. Another model follows it.
+    The model `probe` has the result of the function public.probe() if a test has created it,
+    otherwise 1. Its data test fails unless that is 1, and calls public.probe_test() if that exists.
+    The model `after_probe` reads it.
     """
     models = root / "dbt/models/marts/probe"
     models.mkdir()
     (models / "probe.sql").write_text(
         """
         {{ config(materialized="table") }}
-        {%- set made = execute and run_query("select to_regprocedure('public.probe()') is not null").rows[0][0] %}
+        {%- set found = "select to_regprocedure('public.probe()') is not null" %}
+        {%- set made = execute and run_query(found).rows[0][0] %}
         select {{ "public.probe()" if made else "1" }} as n
         """
     )
@@ -362,7 +369,8 @@ def _add_probe(root: Path) -> None:
     )
     (root / "dbt/tests/probe_is_one.sql").write_text(
         """
-        {%- set made = execute and run_query("select to_regprocedure('public.probe_test()') is not null").rows[0][0] %}
+        {%- set found = "select to_regprocedure('public.probe_test()') is not null" %}
+        {%- set made = execute and run_query(found).rows[0][0] %}
         select n from {{ ref('probe') }} where n <> {{ "public.probe_test()" if made else "1" }}
         """
     )

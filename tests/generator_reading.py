@@ -1,4 +1,4 @@
-"""Reads generated files as landing does, for tests: records by their line, as text, or the reason of a reject."""
+"""Reads generated files as landing does, for tests: records as text, and rejects, by line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{3})000Z")
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a file by line, and the lines that cannot be rows with their reasons."""
+    """The records of a file by line, and the rejected lines with their reasons."""
 
     rows: dict[int, Row]
     rejects: dict[int, Reject]
@@ -76,7 +76,7 @@ def read(path: Path) -> Records:
 
 
 def _instant(value: str | None) -> str | None:
-    """Instants in Parquet are typed; as text they are like those of the other files."""
+    """An instant of a Parquet file, which is typed, as the text that other files have."""
     match = _INSTANT.fullmatch(value or "")
     return f"{match[1]}T{match[2]}Z" if match else value
 

@@ -1,4 +1,4 @@
-"""Servers on this machine that get what the stack sends out: JSON by HTTP, and mail."""
+"""Servers on this machine that receive the messages of the stack: JSON by HTTP, and mail."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ ENOUGH = Event()
 
 
 class Hook(BaseHTTPRequestHandler):
-    """Answers as its server is told to, and keeps the JSON that it got."""
+    """Keeps the JSON that it receives. Its server decides whether it fails, and how slow it is."""
 
     def do_POST(self) -> None:
         server: Any = self.server
         body = self.rfile.read(int(self.headers["Content-Length"]))
         body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
         sent = json.loads(body)
-        server.got.append(sent.get("text", sent))  # of Slack's webhook the text alone
+        server.got.append(sent.get("text", sent))  # of a message to Slack only the text
         ENOUGH.wait(server.seconds)
         self.send_response(500 if server.fails else 200)
         self.end_headers()
 
     def log_message(self, *arguments: object) -> None:
-        """Says nothing."""
+        """Prints nothing."""
 
 
 class Mail(socketserver.StreamRequestHandler):
-    """As much of SMTP as it takes to get a message, or to refuse it."""
+    """The part of SMTP that receives a message, or refuses it."""
 
     def handle(self) -> None:
         server: Any = self.server

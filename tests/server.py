@@ -1,4 +1,7 @@
-"""A PostgreSQL server with all roles, on a free port, in a temporary directory: for the tests and `make bench`."""
+"""A PostgreSQL server with all roles for the tests and `make bench`.
+
+It is on a free port and in a temporary directory.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from saas_analytics.stack.postgres import initialise, open_home, server_command,
 from saas_analytics.warehouse import ensure_cluster
 from tests.waiting import patience
 
-# Nothing in a test's server has to survive a power cut. The rest is as in the embedded stack.
+# A test's server need not survive a power cut. Its other settings are those of the embedded stack.
 FAST = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -34,16 +37,16 @@ FAST = {
 
 @contextmanager
 def running_server(**options: str) -> Iterator[Settings]:
-    """Settings of the server, which ends with the block. There is no warehouse in it yet.
+    """Settings of the server, which ends with the block. It has no warehouse yet.
 
-    `options` are PostgreSQL's, beside those of FAST.
+    `options` are settings of PostgreSQL in addition to FAST.
     """
     place = Path(tempfile.mkdtemp(prefix="saas-analytics-test-"))
-    place.chmod(0o755)  # the server's user is another one when tests run as root
+    place.chmod(0o755)  # if root runs the tests, the server has another user
     process = None
     try:
         settings = load_settings(
-            place,  # and not the project, whose .env is the developer's
+            place,  # not the project: its .env is the developer's
             {
                 "WAREHOUSE_HOST": "127.0.0.1",
                 "WAREHOUSE_PORT": str(_free_port()),
@@ -76,15 +79,14 @@ def running_server(**options: str) -> Iterator[Settings]:
         yield settings
     finally:
         if process is not None and process.poll() is None:
-            process.send_signal(
-                signal.SIGINT
-            )  # "fast": ends the sessions that a failed test left open
+            # The fast shutdown ends the sessions that a failed test left open.
+            process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
         shutil.rmtree(place, ignore_errors=True)
 
 
 def drop_database(settings: Settings, name: str) -> None:
-    # As the administrator: only one may end an autovacuum that is at work in it.
+    # As the administrator, who may end an autovacuum that works in it.
     with psycopg.connect(settings.admin_dsn(), autocommit=True) as server:
         server.execute(
             sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))

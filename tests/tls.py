@@ -1,4 +1,4 @@
-"""PostgreSQL by TLS: the server of the tests speaks none, so a front with a certificate stands before it."""
+"""PostgreSQL with TLS: a proxy with a certificate in front of the tests' server, which has none."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_REQUEST = struct.pack("!ii", 8, 80877103)  # what a client of PostgreSQL asks for TLS with
+_REQUEST = struct.pack("!ii", 8, 80877103)  # a PostgreSQL client's request for TLS
 
 
 def certificate(place: Path, host: str) -> Path:
-    """A file with a key and a certificate for `host`, a name or an address, that vouches for itself."""
+    """A file with a key and a self-signed certificate for `host`, a name or an address."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
@@ -50,7 +50,7 @@ def _alternative(host: str) -> x509.GeneralName:
 
 @contextmanager
 def tls_front(pem: Path, server_port: int, address: str = "127.0.0.1") -> Iterator[int]:
-    """The port of a front on `address` for the PostgreSQL on `server_port` of this machine; it speaks TLS alone."""
+    """The port of a TLS proxy on `address` for the PostgreSQL on `server_port` of this machine."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -76,7 +76,7 @@ async def _serve(pem: Path, server_port: int, address: str) -> asyncio.Server:
                 target.write(piece)
                 await target.drain()
         except (ConnectionError, ssl.SSLError):
-            pass  # the other end has gone
+            pass  # the other end has closed the connection
         finally:
             target.close()
 
@@ -88,7 +88,7 @@ async def _serve(pem: Path, server_port: int, address: str) -> asyncio.Server:
         try:
             await writer.start_tls(context)
         except (ConnectionError, ssl.SSLError):
-            writer.close()  # the client did not like what it saw
+            writer.close()  # the client refused the certificate
             return
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server_port)
         await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))

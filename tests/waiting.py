@@ -1,6 +1,6 @@
-"""How long tests wait: until something happens, with limits that follow how busy the machine is.
+"""Waiting in tests: until something happens, with limits that grow with the load of the machine.
 
-A limit only ends what hangs. No test measures time by one.
+A limit only ends a test that hangs. No test measures time by one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _SPIN = 0.05  # seconds of processor time
 
 
 def slowness() -> float:
-    """How many times longer this process takes than it would by itself, as found by a short spin; at least 1."""
+    """The factor by which other work slows this process down, at least 1; a short spin shows it."""
     begun, used = time.monotonic(), time.process_time()
     while time.process_time() - used < _SPIN:
         pass
@@ -21,14 +21,17 @@ def slowness() -> float:
 
 
 def patience(seconds: float) -> float:
-    """The limit for what takes a fraction of `seconds` on an idle machine."""
+    """The limit in seconds for work that takes a fraction of `seconds` on an idle machine."""
     return seconds * slowness()
 
 
 def wait_until(
-    condition: Callable[[], bool], seconds: float = 120, what: str = "it did not come to this"
+    condition: Callable[[], bool], seconds: float = 120, what: str = "the condition never held"
 ) -> None:
-    """Wait until the condition holds. `seconds` are those of an idle machine. AssertionError with `what` otherwise."""
+    """Wait until the condition holds. AssertionError with `what` if it does not.
+
+    `seconds` is the limit on an idle machine.
+    """
     deadline = time.monotonic() + patience(seconds)
     while not condition():
         assert time.monotonic() < deadline, what

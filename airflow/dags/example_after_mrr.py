@@ -1,6 +1,7 @@
-"""An example: a DAG of a team's own that runs when the mart `mrr` has changed. Off until it is switched on.
+"""An example of a team's own DAG: it runs when the mart `mrr` has changed. Initially paused.
 
-Every mart is an asset, `marts.<name>`. The pipeline and the micro-batch make an event of it where rows of it changed.
+Every mart is an asset, `marts.<name>`. The pipeline and the micro-batch emit an event of it when
+its rows have changed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ with DAG(
     @task
     def print_mrr() -> None:
         with connect(load_settings(), "reporter") as warehouse:
-            query = "select month_start, sum(mrr) from marts.mrr group by month_start order by month_start desc limit 1"
+            query = (
+                "select month_start, sum(mrr) from marts.mrr"
+                " group by month_start order by month_start desc limit 1"
+            )
             for month, mrr in warehouse.execute(query):
                 print(f"MRR of {month:%B %Y}: {mrr:,.2f}")
 

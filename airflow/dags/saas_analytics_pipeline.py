@@ -1,7 +1,7 @@
-"""The daily run: make a day's files, land them, build and test the models, publish what came of it.
+"""The daily run: generate a day's files, land them, build and test the models, publish a summary.
 
-Every task is a command line of this project that works as well by hand; the tasks after dbt_build show its models, one
-each. Which day a run is for: see `day_of_run`.
+Every task is a command of this project that also works by hand. The tasks after dbt_build each show
+one of its models. `day_of_run` says which day a run is for.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from warehouse_tasks import (
     WarehouseBuild,
     day_of_run,
     deadline,
-    tell_ended_run,
-    tell_failed_run,
-    tell_failure,
-    tell_success,
+    notify_ended_run,
+    notify_failed_run,
+    notify_failure,
+    notify_success,
 )
 
 DAY_AFTER_DAY = CronTriggerTimetable(
-    # Half an hour after midnight UTC, for the day before, which is the run's logical date.
+    # Half an hour after midnight UTC, for the day before: the run's logical date.
     "30 0 * * *",
     timezone="UTC",
     interval=timedelta(days=1),
-    run_immediately=timedelta(0),  # the first run of a new stack is tomorrow's, not at once
+    run_immediately=timedelta(0),  # a new stack runs first tomorrow, not at once
 )
 SETTINGS = load_settings()
 
@@ -43,17 +43,21 @@ with DAG(
     max_active_runs=1,
     is_paused_upon_creation=False,
     deadline=deadline(SETTINGS),
-    on_failure_callback=tell_failed_run,
-    on_success_callback=tell_ended_run,
+    on_failure_callback=notify_failed_run,
+    on_success_callback=notify_ended_run,
     params={
-        "day": Param(None, type=["null", "string"], format="date", title="Day (default: yesterday, UTC)"),
-        "warehouse": Param(None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)"),
+        "day": Param(
+            None, type=["null", "string"], format="date", title="Day (default: yesterday, UTC)"
+        ),
+        "warehouse": Param(
+            None, type=["null", "string"], title="Database (default: WAREHOUSE_DB of .env)"
+        ),
     },
     user_defined_macros={"day_of_run": day_of_run},
     default_args={
         "do_xcom_push": False,
-        "on_failure_callback": tell_failure,
-        "on_success_callback": tell_success,
+        "on_failure_callback": notify_failure,
+        "on_success_callback": notify_success,
         "retries": 3,
         "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": 2,
@@ -70,7 +74,7 @@ with DAG(
         manifest=target_path(SETTINGS) / "manifest.json",
         pool=TRANSFORM_POOL,
     )
-    # Of a failed build too: it says what failed.
+    # After a failed build too: the report says what failed.
     quality_report = Command(
         task_id="quality_report", command=f"quality-report {DAY}", trigger_rule="all_done"
     )

@@ -1,11 +1,12 @@
-"""Airflow imports this in each of its processes, when it starts."""
+"""Airflow imports this module at the start of each of its processes."""
 
 from __future__ import annotations
 
 import sys
 
-# What tasks and DAG files import is read here once, for the processes that are forked for them: the scheduler's
-# LocalExecutor forks one for a task, the dag-processor one for a DAG file, and for mirrors that have ended.
+# These imports are for tasks and DAG files, whose processes are forked from here and inherit them.
+# The scheduler's LocalExecutor forks one for each task. The dag-processor forks one for each DAG
+# file, also for the callbacks of mirrors.
 PROGRAM = sys.argv[1] if len(sys.argv) > 1 else ""
 if PROGRAM in ("scheduler", "dag-processor"):
     import httpx  # noqa: F401

@@ -1,6 +1,6 @@
-"""A page in Airflow with the dbt nodes of a run: a tab of the run, and a link of its task that runs dbt.
+"""A page in Airflow with the dbt nodes of a run. The run has a tab for it, and its dbt task a link.
 
-/dbt-nodes/<dag_id>/<run_id>, for those whom Airflow lets see the task instances of the DAG.
+The page is /dbt-nodes/<dag_id>/<run_id>. It needs the permission to see the DAG's task instances.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from warehouse_tasks import DBT_NODES, DbtNodesLink, run_in_warehouse
 
 
 def _app() -> Any:
-    # Airflow reads plugins in all of its processes. This is much, and for the one that serves pages.
+    # Large imports. Every Airflow process loads plugins, but only one serves pages.
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
     from airflow.api_fastapi.common.db.common import SessionDep
     from airflow.api_fastapi.core_api.security import requires_access_dag
@@ -31,7 +31,7 @@ def _app() -> Any:
     app = FastAPI(title="dbt nodes", docs_url=None, redoc_url=None, openapi_url=None)
     may_see = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
 
-    # Not async: the warehouse is waited for in a thread.
+    # Not async, so that the query of the warehouse runs in a thread.
     def show(dag_id: str, run_id: str, session: Any) -> Any:
         run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
         if run is None:
@@ -54,10 +54,14 @@ _SERVES_NO_PAGES = sys.argv[1:2] in (["scheduler"], ["dag-processor"], ["trigger
 
 
 class DbtNodesPage(AirflowPlugin):  # type: ignore[misc]
-    """The page and its places in Airflow's user interface."""
+    """The page, and the tab and link to it in Airflow's user interface."""
 
     name = "dbt_nodes_page"
-    fastapi_apps = [] if _SERVES_NO_PAGES else [{"app": _app(), "url_prefix": f"/{DBT_NODES}", "name": "dbt nodes"}]
+    fastapi_apps = (
+        []
+        if _SERVES_NO_PAGES
+        else [{"app": _app(), "url_prefix": f"/{DBT_NODES}", "name": "dbt nodes"}]
+    )
     external_views = [  # noqa: RUF012
         {
             "name": "dbt nodes",

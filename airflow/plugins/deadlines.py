@@ -1,4 +1,4 @@
-"""A deadline that counts from the making of a run. Airflow finds it as a plugin."""
+"""A deadline that counts from the creation of a run. Airflow finds it as a plugin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from airflow.sdk.definitions.deadline import BaseDeadlineReference
 
 
 class RunIsMade(BaseDeadlineReference):  # type: ignore[misc]
-    """DAGRUN_QUEUED_AT would say the same, but Airflow 3.3 then refuses to clear tasks (apache/airflow#70368)."""
+    """The time at which a run is created. Airflow's database has the name of this class.
+
+    DAGRUN_QUEUED_AT is the same time, but with it Airflow 3.3 refuses to clear tasks
+    (apache/airflow#70368).
+    """
 
     def _evaluate_with(self, **kwargs: Any) -> datetime:
         return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Rows of customers: one for each account founded, changed or deleted, as it happens."""
+"""Rows of customers: one for each account that is founded, changed or deleted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SEGMENT, COUNTRY, INDUSTRY = range(3)
 
 @dataclass(frozen=True, eq=False)
 class Account:
-    """How customers are on a day."""
+    """The state of customers on a day."""
 
     segment: I64
     country: I64
@@ -50,14 +50,14 @@ def founded_day(company: Company, customer: I64) -> I64:
 
 
 def deleted_on(company: Company, who: ActorDays) -> Mask:
-    """Accounts that are deleted on their day: those that nobody joins go with their founder."""
+    """Which accounts are deleted on their day: solo accounts, together with their founder."""
     solo = is_solo(company, who.actor)
     solo[solo] = end_day(company, founder_of(company, who.actor[solo])) == who.day[solo]
     return solo
 
 
 def account_on(company: Company, who: ActorDays) -> Account:
-    """How each customer is at the end of its day."""
+    """The state of each customer at the end of its day."""
     rules = company.rules.customers
     segments, industries = (
         Choice.of(list(rules.segments.values())),
@@ -71,7 +71,7 @@ def account_on(company: Company, who: ActorDays) -> Account:
     found = _changes(company, who.actor[at], born[at], window)
     happened = at[found.at]
     seen = found.day <= who.day[happened]
-    # In the order in which it happened: the last of several changes stays.
+    # Changes are in the order of time: of several changes the last one stays.
     for kind, values, choice in (
         (SEGMENT, segment, segments),
         (COUNTRY, country, company.country_choice),
@@ -83,7 +83,7 @@ def account_on(company: Company, who: ActorDays) -> Account:
 
 
 def changed_customers(company: Company, who: ActorDays) -> ActorDays:
-    """Those of whom a row is written on their day."""
+    """The customers with a row on their day."""
     born = founded_day(company, who.actor)
     window = window_on(who.day, born, company.rules.customers.change_window_days)
     change = _changes(company, who.actor, born, window)
@@ -93,7 +93,7 @@ def changed_customers(company: Company, who: ActorDays) -> ActorDays:
 
 
 def customer_rows(company: Company, who: ActorDays) -> Rows:
-    """The rows of `changed_customers`, how each customer is from then on."""
+    """The rows of `changed_customers`, with the new state of each customer."""
     customer, day = who.actor, who.day
     bits = company.draw("customer.row", identity(day, customer, customer * 0).view(np.int64))
     created = signup_ms(company, founder_of(company, customer))
@@ -117,8 +117,10 @@ def customer_rows(company: Company, who: ActorDays) -> Rows:
 
 
 def _changes(company: Company, customer: I64, born: I64, window: I64) -> Changes:
-    """What changes of each customer in a window of its life. Accounts that nobody joins end early; they do not change,
-    so that nothing changes after their end."""
+    """What changes of each customer in a window of its life.
+
+    Solo accounts end early. They do not change, so that nothing changes after their end.
+    """
     rules = company.rules.customers
     kinds = Choice.of([rules.changes[kind] for kind in ("segment", "country", "industry")])
     found = changes_in_windows(

@@ -1,4 +1,7 @@
-"""Who comes on a day and in which sessions: the users' active segments, their levels and the day's rhythm."""
+"""Which users come on a day, and in which sessions.
+
+That follows from the active segments and the levels of the users, and from the rhythm of the day.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,14 @@ from data_gen.company.lives import DAY_MS, ActorDays, country_on, signup_ms
 POSITION_BITS = 12
 MOST_SESSIONS = 500
 _PER_LEVEL = 1000 * 100  # levels are per 1000 days, rhythms in percent
-_HOLIDAY = np.uint64(0x5BD1E9955BD1E995)  # parts the draw for holidays from others of the same bits
+_HOLIDAY = np.uint64(
+    0x5BD1E9955BD1E995
+)  # separates the draw for holidays from other draws of the same bits
 
 
 @dataclass(frozen=True, eq=False)
 class Sessions:
-    """One entry per session, ordered as the actor days were, then by number."""
+    """One entry per session, in the order of the actor days, then by number."""
 
     user: I64
     day: I64
@@ -44,12 +49,15 @@ class Sessions:
 
 
 def first_active_user(company: Company, day: int) -> int:
-    """Users before this number have reached the end of the longest possible life."""
+    """The first user who can still come. Those before it are past the longest possible life."""
     return company.growth.users_by(day - company.rules.users.life_days.largest)
 
 
 def visits(company: Company, who: ActorDays) -> tuple[ActorDays, I64]:
-    """Those who come on their day, and in how many sessions. Each step only looks at who is left."""
+    """The users who come on their day, and the number of their sessions.
+
+    Each step only looks at the users who passed the one before.
+    """
     rules = company.rules.users
     born = company.growth.signup_day(who.actor)
     lasting = who.day - born < rules.life_days.at(company.draw("user.life", who.actor))
@@ -64,7 +72,7 @@ def visits(company: Company, who: ActorDays) -> tuple[ActorDays, I64]:
 
 
 def segment_on(company: Company, who: ActorDays, born: I64) -> I64:
-    """In which segment of its life each user is."""
+    """The number of the segment of its life in which each user is."""
     return (who.day - born) // segment_days_of(company, who.actor)
 
 
@@ -86,7 +94,7 @@ def level_of(company: Company, user: I64) -> I64:
 
 
 def sessions_wanted(company: Company, who: ActorDays, born: I64, level: I64) -> I64:
-    """The number of sessions on each user's day, of users in an active segment."""
+    """The number of sessions on each user's day. The users are in an active segment."""
     bits = company.draw("user.visits", who.actor, who.day)
     # A good or a bad day: between half and one and a half times the usual.
     wanted = (level * company.calendar.percent(who.day) * (128 + field(bits, 0, 8))) >> 8
@@ -94,28 +102,28 @@ def sessions_wanted(company: Company, who: ActorDays, born: I64, level: I64) -> 
     new = np.flatnonzero(who.day == born)
     sessions[new] = np.maximum(sessions[new], 1)
     sessions = np.minimum(sessions, MOST_SESSIONS)
-    # On some days, one of those who sign up on it comes far too often.
+    # On some days, one of the new users comes far too often.
     for day in days_among(who.day[new])[0].tolist():
         robot = robot_on(company, day)
         if robot is not None:
             sessions[new[(who.actor[new] == robot) & (who.day[new] == day)]] = (
-                company.rules.dirt.skew_sessions
+                company.rules.defects.skew_sessions
             )
     return sessions
 
 
 @lru_cache(maxsize=256)
 def robot_on(company: Company, day: int) -> int | None:
-    """The user who is a robot on its first day, if there is one on this day."""
+    """The user who signs up on this day and is a robot. None on most days."""
     bits = company.draw("skew", np.array([day]))
     first, last = company.growth.users_by(day - 1), company.growth.users_by(day)
-    if last == first or not happens(bits, company.rules.dirt.skew)[0]:
+    if last == first or not happens(bits, company.rules.defects.skew)[0]:
         return None
     return first + int(below(splitmix64(bits), last - first)[0])
 
 
 def sessions_of(company: Company, who: ActorDays, only_buying: bool = False) -> Sessions:
-    """All sessions of the given users on the given days, or those that go through the whole funnel."""
+    """The sessions of users on their days; `only_buying`: those that complete the funnel."""
     who, count = visits(company, who)
     owner = np.repeat(np.arange(len(who)), count)
     number = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
@@ -158,7 +166,10 @@ def sessions_of(company: Company, who: ActorDays, only_buying: bool = False) -> 
 
 
 def _owners(owner: I64, count: int, sparse: bool) -> tuple[I64, I64]:
-    """Whose sessions these are, each user once where they are few, and for each session which of them."""
+    """The positions of the users to look at, and for each session its place among them.
+
+    Where sessions are sparse, only the users who have one are looked at.
+    """
     if not sparse:
         return np.arange(count), owner
     some, back = np.unique(owner, return_inverse=True)
@@ -173,15 +184,18 @@ def funnel_depth(company: Company, bits: U64) -> I64:
         reach *= share
         depth += happens(
             bits, reach
-        )  # the same draw for all steps: who takes a step has taken those before
+        )  # the same draw for all steps: a session that takes a step has taken the ones before
     return depth
 
 
 def _starts(
     company: Company, bits: U64, number: I64, count: I64, country: I64, new: Mask, signup: I64
 ) -> I64:
-    """Starts in the day's rhythm of the country; sessions of one day lie behind each other. On the day of the signup
-    the first one starts with it, the others come after it."""
+    """Milliseconds of the day at which sessions start, in the rhythm of their country.
+
+    A user's sessions of one day follow one another. On the day of the signup the first session
+    starts with the signup and the others come after it.
+    """
     place = ((number << 32) | field(bits, 0, 32)) // count
     usual = (company.hours.at_share(place) - company.calendar.utc_offset_ms[country]) % DAY_MS
     after_signup = signup + (((DAY_MS - signup) * place) >> 32)

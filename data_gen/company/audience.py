@@ -1,8 +1,8 @@
-"""How many users were active in the 7 and 30 days that end with a day: truly, and as far as can be known by later days.
+"""The users active in the 7 and 30 days that end with a day: the true number and the known one.
 
-Each user is looked at from the day backwards, and not any further once a day is found on which it came. So most are
-asked about a few days only. One event that is fine makes it known, mostly the first of that day; all events are looked
-at of the few users for whom it does not.
+The search goes backwards from the day and stops for a user at the first day on which it came, so
+most users are looked at for a few days only. One event without a defect makes a user known. Mostly
+that is the first event of its day; for the few other users the search looks at all events.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from data_gen.company.activity import (
 from data_gen.company.calendar import days_among
 from data_gen.company.company import Company
 from data_gen.company.day import AUDIENCE_DAYS, users_on
+from data_gen.company.defect_plan import fate_of
 from data_gen.company.delivery import late
-from data_gen.company.dirt import fate_of
 from data_gen.company.events import event_bits, timeline
 from data_gen.company.hashing import I64, U64, identity
 from data_gen.company.lives import ActorDays, end_day
@@ -60,21 +60,22 @@ class AudienceFigures(MovementFigures):
 
 
 class _Search:
-    """Looks for the days on which some users came, from one day backwards. Users are named by their positions."""
+    """Searches backwards for the days on which some users came. Users are given by position."""
 
     def __init__(self, company: Company, users: I64) -> None:
         self._company, self._users = company, users
         self._born = company.growth.signup_day(users)
         self._length, self._level = segment_days_of(company, users), level_of(company, users)
-        # The segment that is looked at. Going back, each is entered at its end, the last one at the end of the life.
+        # The current segment. Going back, a segment is entered at its end, the last one at the end
+        # of the life.
         self._begins, self._active = end_day(company, users), np.zeros(len(users), dtype=np.bool_)
-        self._day = np.zeros(len(users), dtype=np.int64)  # on which each came at last
+        self._day = np.zeros(len(users), dtype=np.int64)  # the last day on which each came
         self._first = np.zeros(
             len(users), dtype=np.uint64
         )  # identity of its first event on that day
 
     def last_came(self, users: I64, days: range) -> I64:
-        """Those of the users who came on any of the days, which go back from where the search has come to."""
+        """The users who came on any of the days, which continue the search backwards."""
         found = [users[:0]]
         for day in days:
             self._enter(users[day < self._begins[users]], day)
@@ -93,7 +94,7 @@ class _Search:
         return np.concatenate(found)
 
     def _enter(self, users: I64, day: int) -> None:
-        """Goes to the segments of these users that the day lies in."""
+        """Moves these users to the segments in which the day lies."""
         born, length = self._born[users], self._length[users]
         segment = (day - born) // length
         lives = segment >= 0
@@ -101,12 +102,12 @@ class _Search:
         self._active[users] = lives & is_active(self._company, self._users[users], segment)
 
     def first_known_since(self, users: I64) -> I64:
-        """From which landing day on the first events of the users' last days are known."""
+        """The landing day from which the first events of the users' last days are known."""
         who = ActorDays(self._users[users], self._day[users])
         return _known_since(self._company, who, event_bits(self._company, self._first[users]))
 
     def look_closer(self, users: I64, days: range, since: I64) -> None:
-        """Puts into `since` from when any event of the users on the days is known."""
+        """Set `since` to the landing day from which any event of the users on the days is known."""
         day = np.repeat(np.array(days), len(users))
         at = np.tile(users, len(days))
         possible = (self._born[at] <= day) & (day <= self._day[at])

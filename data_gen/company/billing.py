@@ -1,8 +1,9 @@
 """Subscriptions: trials and paid months of customers, and the payments for them.
 
-A period is keyed by its first day; `period_end` and `trial_end` are last days. A row is written when a period starts,
-once more when a payment that failed succeeds, and once more, as canceled, on the day after the last period's end.
-A customer has up to two subscriptions at a time, and each of them runs once or, reactivated, twice.
+The key of a period is its first day; `period_end` and `trial_end` are last days. A row is written
+when a period starts, again when a failed payment succeeds, and once more, as canceled, on the day
+after the last period's end. A customer has up to two subscriptions at a time. Each runs once, or
+twice where it is reactivated.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ STATUSES = ("trialing", "past_due", "active", "canceled")
 SLOTS = 2  # subscriptions of a customer at the same time
 RUNS = 2
 _LAST_COMMON_DAY = (
-    27  # months start on the 28th at the latest (counted from 0), so that every month has that day
+    27  # counted from 0: months start on the 28th at the latest, a day that every month has
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Times in which subscriptions run without a break. `at`: whose they are, as positions in what was asked for."""
+    """Times in which subscriptions run without a break."""
 
-    at: I64
+    at: I64  # positions of the customers among those that were given
     customer: I64
     slot: int
     run: int
@@ -61,7 +62,7 @@ class Runs:
 class Periods:
     """Rows of subscriptions: one per subscription and day at most."""
 
-    at: I64  # position in what was asked for
+    at: I64  # positions of the customers among those that were given
     customer: I64
     slot: I64
     run: I64
@@ -86,7 +87,7 @@ class Periods:
 
 
 def runs_of(company: Company, customer: I64) -> list[Runs]:
-    """All that the customers ever subscribe to. Accounts that nobody joins never subscribe: they are gone soon."""
+    """All subscriptions that the customers ever have. Solo accounts, which end soon, have none."""
     if len(customer) > 1 and is_range(customer):
         return _runs_of_range(company, int(customer[0]), len(customer))
     return _runs_of(company, customer)
@@ -99,7 +100,7 @@ def is_range(numbers: I64) -> bool:
 
 @lru_cache(maxsize=2)
 def _runs_of_range(company: Company, first: int, count: int) -> list[Runs]:
-    """The same chunk of customers is asked for several times in a row."""
+    """Cached, as the same chunk of customers is needed several times in a row."""
     return _runs_of(company, np.arange(first, first + count, dtype=np.int64))
 
 
@@ -137,7 +138,10 @@ def _runs_of(company: Company, customer: I64) -> list[Runs]:
 
 
 def changed_periods(company: Company, who: ActorDays) -> Periods:
-    """The periods that start, are paid late or end for good on each customer's day, in the order of `who`."""
+    """The periods that start, are paid late or end for good on each customer's day.
+
+    They are in the order of `who`.
+    """
     parts = [_changes(company, run, who.day[run.at]) for run in runs_of(company, who.actor)]
     every = Periods(
         **{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])}
@@ -224,7 +228,7 @@ def _first_day(month: I64) -> I64:
 
 
 def plan_of(company: Company, key: I64, number: I64) -> I64:
-    """The plan of a subscription in a paid month: some move one plan up or down after some months."""
+    """The plan of a subscription in a paid month. Some move one plan up or down after a while."""
     rules = company.rules.subscriptions
     plan = Choice.of([p.weight for p in rules.plans.values()]).at(
         company.draw("subscription.plan", key)
@@ -238,7 +242,7 @@ def plan_of(company: Company, key: I64, number: I64) -> I64:
 
 
 def amount_of(company: Company, key: I64, number: I64) -> I64:
-    """Cents a month: the seats at the plan's price."""
+    """Cents a month: the number of seats times the plan's price."""
     rules = company.rules.subscriptions
     seats = rules.seats.at(company.draw("subscription.seats", key))
     prices: I64 = np.array([plan.price for plan in rules.plans.values()], dtype=np.int64)
@@ -267,7 +271,7 @@ def _ids(periods: Periods) -> pa.Array:
 
 
 def subscribers_with_changes(company: Company, who: ActorDays) -> ActorDays:
-    """Those of whose subscriptions a row is written on their day, each once."""
+    """The customers whose subscriptions have a row on their day, each once."""
     if len(who) > 1 and is_range(who.actor) and (who.day == who.day[0]).all():
         return _subscribers_of_range(company, int(who.actor[0]), len(who), int(who.day[0]))
     at = changed_periods(company, who).at
@@ -276,7 +280,7 @@ def subscribers_with_changes(company: Company, who: ActorDays) -> ActorDays:
 
 @lru_cache(maxsize=2)
 def _subscribers_of_range(company: Company, first: int, count: int, day: int) -> ActorDays:
-    """The same for a chunk of customers, who are asked about their periods and about their payments."""
+    """The same for a chunk of customers. Cached, as periods and payments need it."""
     who = ActorDays.on(day, np.arange(first, first + count, dtype=np.int64))
     at = changed_periods(company, who).at
     return who.where(at[np.diff(at, prepend=-1) > 0])
@@ -307,7 +311,7 @@ def period_rows(company: Company, who: ActorDays) -> Rows:
 
 
 def period_payments(company: Company, who: ActorDays) -> Rows:
-    """The payments for paid months: one when the month starts, another one later where the first fails."""
+    """The payments for paid months: at the start, and again later where the first one fails."""
     periods = changed_periods(company, who)
     tried = (periods.status == ACTIVE) | (periods.status == PAST_DUE)
     due = periods.where(tried & (amount_of(company, periods.key, periods.number) > 0))

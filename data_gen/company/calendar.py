@@ -1,4 +1,4 @@
-"""What makes one day unlike another for everybody: weekdays, holidays, launches, and hours without service."""
+"""What makes days differ for everybody: weekdays, holidays, launches and outages."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ def weekday(day: I64) -> I64:
 
 
 def days_among(day: I64) -> tuple[I64, I64]:
-    """The different days, in order, and for each day which of them it is. They lie close together, so nothing is
-    sorted."""
+    """The distinct days, in order, and for each day its place among them.
+
+    The days lie close together, so nothing is sorted.
+    """
     if not len(day):
         return day, day
     first = int(day.min())
@@ -62,11 +64,11 @@ class Calendar:
         return self._holidays[country, day]
 
     def may_drop_visits(self, day: int) -> bool:
-        """Whether there is a holiday somewhere or an outage: not everybody who would come on such a day does."""
+        """Whether the day has a holiday somewhere or an outage, which prevent some visits."""
         return bool(self._any_holiday[day] or self._outages[day])
 
     def open_until(self, day: I64, start: I64) -> I64:
-        """Until when (milliseconds of the day) what starts then can go on; 0 where the service is down at the start."""
+        """Milliseconds of the day at which a session must end; 0 where it starts in an outage."""
         until: I64 = np.full(len(day), DAY_MS, dtype=np.int64)
         down = self._outages[day]
         if down.any():
@@ -75,7 +77,7 @@ class Calendar:
         return until
 
     def around_outage(self, day: I64, at: I64) -> I64:
-        """Milliseconds of the day, moved so that none lies in an outage; their order stays."""
+        """Milliseconds of the day, moved so that none lies in an outage. Their order stays."""
         moved = self._outages[day] & (at >= self._closes)
         if not moved.any():
             return at

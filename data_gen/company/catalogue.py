@@ -1,4 +1,7 @@
-"""The products: which exist on a day, and what they cost. A price holds for days, then moves around the usual one."""
+"""The products: which ones exist on a day, and their prices and costs.
+
+A price holds for some days, then moves around the usual price.
+"""
 
 from __future__ import annotations
 
@@ -61,12 +64,12 @@ def catalogue(company: Company) -> Catalogue:
 
 
 def price_on(company: Company, product: I64, day: I64) -> I64:
-    """Cents that each product costs on each day. A new price holds from midnight on."""
+    """The price of each product on each day, in cents. A new price holds from midnight on."""
     return _moved(company, "product.price.move", product, day, catalogue(company).price[product])
 
 
 def cost_on(company: Company, product: I64, day: I64) -> I64:
-    """Cents that each product costs the company; moves on the same days as the price."""
+    """The cost of each product to the company, in cents. It moves on the same days as the price."""
     return _moved(company, "product.cost.move", product, day, catalogue(company).cost[product])
 
 
@@ -79,7 +82,10 @@ def _moved(company: Company, stream: str, product: I64, day: I64, usual: I64) ->
 
 
 def choose(company: Company, bits: I64, day: I64) -> I64:
-    """A product that can be bought on the day; low numbers are drawn more often. `bits`: 32 random bits."""
+    """A product that can be bought on the day. `bits`: 32 random bits.
+
+    Products with low numbers are drawn more often.
+    """
     goods = catalogue(company)
     skewed = ((bits & 0xFFFF) * (bits >> 16)) >> 16
     product = (skewed * len(goods.price)) >> 16

@@ -1,6 +1,6 @@
-"""Arrow columns around numpy's numbers, without copying where that is possible.
+"""Arrow columns from numpy's numbers, without copying where that is possible.
 
-`pa.array` would do as well, but looks for pandas at its first call, and importing that costs more than a small day.
+`pa.array` would also do, but imports pandas at its first call, which costs more than a small day.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def money(cents: I64) -> pa.Array:
 
 
 def decimals(kind: pa.DataType, parts: I64) -> pa.Array:
-    """Decimals from whole numbers of their last digit: the 128-bit integer that Arrow keeps is that number itself."""
+    """Decimals from whole numbers of their last digit. Arrow stores these as 128-bit integers."""
     halves = np.empty((len(parts), 2), dtype="<i8")
     halves[:, 0] = parts
     halves[:, 1] = parts >> 63  # the sign
@@ -64,7 +64,7 @@ def words(texts: Sequence[str]) -> pa.Array:
 
 
 def byte_words(texts: Sequence[bytes]) -> pa.Array:
-    """Texts given as bytes, which nobody looks into."""
+    """Texts given as bytes. They are not checked to be UTF-8."""
     ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
     return pa.StringArray.from_buffers(
         len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(texts))
@@ -82,7 +82,7 @@ def dates_as_text(day: I64) -> pa.Array:
 
 
 def numbers(column: pa.Array) -> I64:
-    """The 64-bit numbers of a column; what is null has any number."""
+    """The 64-bit numbers of a column. A null has an arbitrary number."""
     return np.frombuffer(column.buffers()[1], dtype=np.int64)[
         column.offset : column.offset + len(column)
     ]
@@ -101,7 +101,7 @@ def pick(texts: Sequence[str] | pa.Array, codes: I64) -> pa.Array:
 
 @lru_cache(maxsize=256)
 def _dictionary(texts: tuple[str, ...]) -> pa.Array:
-    """The same few texts are picked from again and again."""
+    """Cached, as the same few texts are needed again and again."""
     return words(texts)
 
 

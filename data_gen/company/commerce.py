@@ -1,4 +1,4 @@
-"""Orders and their items: a session that goes through the whole funnel ends in an order."""
+"""Orders and their items: a session that completes the funnel ends with an order."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Orders:
     customer: I64
     country: I64
     cancelled: Mask
-    discount: I64  # cents, as are the following
+    discount: I64  # cents, like the following amounts
     shipping: I64
     tax: I64
-    total: I64  # what the customer has to pay
+    total: I64  # the amount to pay
     lines: Lines
 
     def __len__(self) -> int:
@@ -138,7 +138,7 @@ STATUSES = ("placed", "shipped", "completed", "cancelled")
 def order_rows(
     company: Company, orders: Orders, state: I64 | None = None, updated_ms: I64 | None = None
 ) -> Rows:
-    """A row per order, as placed or, updated at the given time, in a later state."""
+    """A row per order: as placed, or in a later state that it got at the given time."""
     status = np.where(orders.cancelled, CANCELLED, PLACED if state is None else state)
     ordered = orders.day * DAY_MS + orders.at
     updated = ordered if updated_ms is None else updated_ms

@@ -1,8 +1,7 @@
-"""A company ready to be asked: rules, seed and scale with the tables made from them."""
+"""A company: its rules, seed and scale, with the tables made from them."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -49,9 +48,8 @@ class Company:
 
     @cached_property
     def made_from(self) -> dict[str, str | int]:
-        """What the bytes of a day depend on, besides the day."""
-        rules_hash = hashlib.sha256(repr(self.rules).encode()).hexdigest()
-        return {"rules_hash": rules_hash, "seed": self.seed, "scale": str(self.scale)}
+        """What the bytes of a day depend on, besides the day and the lists in data_gen/seeds."""
+        return {"rules_hash": self.rules.digest(), "seed": self.seed, "scale": str(self.scale)}
 
     @property
     def founded(self) -> int:

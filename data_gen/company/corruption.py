@@ -1,4 +1,4 @@
-"""What exactly is wrong with a row: takes its values as text and gives those of the row that is written instead."""
+"""The defect of a single row: from its values as text to the values that are written instead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_gen.company.schemas import Source
 
 Values = dict[str, str | None]  # each column's value as text; a column whose text is JSON has JSON
 
-# Stand for bytes that no text has; the writer of a row puts them in.
+# Placeholders for bytes that no text has. The writer of a row replaces them.
 NUL, NO_UTF8 = "\ue000", "\ue001"
 
 _CURRENCIES = ("XXX", "BTC", "US$", "EURO", "???")
@@ -28,7 +28,7 @@ _MILLISECONDS = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Change:
-    """One value that is not what it should be."""
+    """One value that was changed."""
 
     column: str
     original: str | None
@@ -49,7 +49,7 @@ class _Dice:
 def corrupted(
     kind: str, source: Source, columns: tuple[str, ...], values: Values, bits: int
 ) -> list[Change]:
-    """What is wrong with a row of a class; nothing where the row cannot have such a defect."""
+    """The changes of a row for a class of defects; none where the row cannot have the defect."""
     dice = _Dice(bits)
     if kind == "compound":
         *_, category = columns
@@ -77,7 +77,7 @@ def _bad_timestamp(source: Source, column: str, values: Values, dice: _Dice) -> 
     value = values[column]
     if value is None:
         return []
-    # Parquet files have a type for times, which holds absurd ones but no nonsense.
+    # Parquet files have a type for times, which can hold absurd times but no invalid ones.
     way = dice.below(2 if source.format == "parquet" else 4)
     if way == 0:
         bad = "1970-01-01T00:00:00.000Z"
@@ -125,7 +125,7 @@ def _not_positive(value: str, dice: _Dice) -> str:
 
 
 def _nobody(value: str, dice: _Dice) -> str:
-    """An id of the same kind that nothing has: numbers so high are never given, and no hash is all nines."""
+    """An id of the same kind that nothing has: a very high number, or a hash of nines."""
     prefix = re.match(r"[a-z]+?(?=[0-9a-f]{16}$|\d)", value)
     start = prefix[0] if prefix else ""
     digits = len(value) - len(start)
@@ -137,7 +137,7 @@ def _nobody(value: str, dice: _Dice) -> str:
 
 
 def _another_body(value: str, dice: _Dice) -> str:
-    """Something else that could have stood there."""
+    """Another plausible value."""
     if re.fullmatch(r"\d+(\.\d+)?", value):
         whole, dot, rest = value.partition(".")
         return f"{int(whole) + 1 + dice.below(5)}{dot}{rest}"

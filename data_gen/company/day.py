@@ -1,4 +1,4 @@
-"""A day of the company: which rows of which source land on it."""
+"""A day of the company: the rows of each source that land on it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ from data_gen.company.schemas import SOURCES
 from data_gen.company.stock import stock_rows
 
 CHUNK_ROWS = 1 << 16
-AUDIENCE_DAYS = 30  # that the active users of a day are counted over, at most
-_FEW_ROWS_EACH = 4  # times as many users at once where most of them bring nothing
+AUDIENCE_DAYS = 30  # the longest period over which active users are counted
+_FEW_ROWS_EACH = 4  # times as many users at once, where most of them have no rows
 ALL = frozenset(SOURCES)
 _OF_ACTIVITY = frozenset({"events", "sessions", "ad_spend", "orders", "order_items", "payments"})
 _OF_ORDERS = frozenset({"orders", "order_items", "payments"})
@@ -53,7 +53,7 @@ _UNDER_WAY = frozenset({"shipments", "orders"})
 Select = Callable[[Company, ActorDays], ActorDays]
 Make = Callable[[Company, ActorDays], Rows]
 
-# source, name of its late rows, who has rows on a day, and these rows
+# source, name of its late rows, the customers with rows on a day, and the rows
 _OF_CUSTOMERS: tuple[tuple[str, str, Select, Make], ...] = (
     ("customers", "customers", changed_customers, customer_rows),
     ("subscriptions", "subscriptions", subscribers_with_changes, period_rows),
@@ -63,20 +63,20 @@ _OF_CUSTOMERS: tuple[tuple[str, str, Select, Make], ...] = (
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some rows of a source, in order. They land on the same day, and belong to it or to earlier ones."""
+    """Some rows of a source, in order. They land on one day and belong to it or to earlier days."""
 
     source: str
     rows: Rows | Events
 
 
 class Watcher(Protocol):
-    """Is told of the plan of a day while its rows are made."""
+    """Receives the plan of a day while its rows are made."""
 
     def subscribers(self, who: ActorDays) -> None:
-        """Customers of whose subscriptions a row is written on the day, whenever it lands."""
+        """Customers whose subscriptions have a row on the day, whenever it lands."""
 
     def users(self, who: ActorDays) -> None:
-        """Users there are on the day, or were within AUDIENCE_DAYS."""
+        """Users who exist on the day, or existed within AUDIENCE_DAYS before it."""
 
     def events(self, events: Events) -> None:
         """Events of the day that land on it."""
@@ -95,8 +95,11 @@ def day_batches(
     wanted: frozenset[str] = ALL,
     watcher: Watcher | None = None,
 ) -> Iterator[Batch]:
-    """Everything of the wanted sources that lands on a day, in parts. A source's parts one after another are the same
-    rows in the same order whatever `chunk_rows` is: it only bounds the memory."""
+    """Everything of the wanted sources that lands on a day, in parts.
+
+    The parts of a source together are the same rows in the same order for every `chunk_rows`,
+    which only bounds the memory.
+    """
     for batch in _all_batches(company, day, chunk_rows, wanted, watcher):
         if batch.source in wanted:
             yield batch
@@ -148,7 +151,7 @@ def _activity(
     visits: I64,
     watcher: Watcher | None,
 ) -> Iterator[Batch]:
-    """What users do on their day; counts in `visits` how many come through each campaign."""
+    """What users do on their day. Adds the visits through each campaign to `visits`."""
     sessions = sessions_of(company, who, only_buying=not wanted - _OF_ORDERS)
     on_time = _of_this_day(company, "events", sessions)
     if "events" in wanted:
@@ -175,7 +178,7 @@ def _activity(
 def _of_earlier_days(
     company: Company, day: int, chunk_rows: int, wanted: frozenset[str], watcher: Watcher | None
 ) -> Iterator[Batch]:
-    """What arrives late, and what is paid or comes back of orders of earlier days."""
+    """Late rows, and payments and returns for orders of earlier days."""
     for source, name, select, make in _OF_CUSTOMERS:
         if source in wanted:
             for who in late(company, name, of_customers=True).due(day):
@@ -211,8 +214,10 @@ def actors(day: int, first: int, last: int, count: int) -> Iterator[ActorDays]:
 
 
 def users_on(company: Company, day: int, chunk_rows: int) -> Iterator[ActorDays]:
-    """All users who may do something on the day, or did so a little before it: within AUDIENCE_DAYS, or as long as a
-    parcel is under way."""
+    """The users who may be active on the day, or were so shortly before.
+
+    Shortly is within AUDIENCE_DAYS, or as long as a parcel can be under way.
+    """
     rules = company.rules.shipments
     since = day - max(AUDIENCE_DAYS, rules.ship_days.largest + rules.transit_days.largest)
     for who in actors(
@@ -224,13 +229,13 @@ def users_on(company: Company, day: int, chunk_rows: int) -> Iterator[ActorDays]
 def _on_time(
     company: Company, name: str, of_customers: bool, who: ActorDays, select: Select, make: Make
 ) -> Rows:
-    """The rows of those whose day is not put off."""
+    """The rows of the actors whose day is not put off."""
     chosen = select(company, who)
     return make(company, chosen.where(late(company, name, of_customers).delay(chosen) == 0))
 
 
 def _of_this_day(company: Company, name: str, sessions: Sessions) -> Sessions:
-    """The sessions whose users' day is not put off."""
+    """The sessions of the users whose day is not put off."""
     return sessions.where(late(company, name).delay(ActorDays(sessions.user, sessions.day)) == 0)
 
 

@@ -1,4 +1,7 @@
-"""The list of a day's defects: kept source by source while the day is made, written as one file at its end."""
+"""The list of a day's defects, part of the ground truth.
+
+It is kept by source while the day is made and written as one file at its end.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,7 @@ DEFECTS = Source(
             ("defect_id", _TEXT),
             ("source", _TEXT),
             ("file", _TEXT),  # in the landing zone
-            (
-                "line",
-                pa.int64(),
-            ),  # number of the record, as landing counts it; null: the file as a whole
+            ("line", pa.int64()),  # of the record, as landing counts; null: the whole file
             ("natural_key", _TEXT),
             ("event_day", pa.date32()),
             ("landing_day", pa.date32()),
@@ -41,13 +41,11 @@ DEFECTS = Source(
     key=("defect_id", "column"),
     required=("defect_id",),
 )
-Texts: TypeAlias = (
-    pa.Array | Sequence[str | None] | str | None
-)  # one for each row, or the same for all
+# One for each row, or the same for all.
+Texts: TypeAlias = pa.Array | Sequence[str | None] | str | None
 _IN_MEMORY = 1 << 15
-_BEFORE_ALL_LINES = whole(np.zeros(1, dtype=np.int64))[
-    0
-]  # from a number of Python's, pyarrow would import pandas
+# Made from a numpy array: for a Python number, pyarrow would import pandas.
+_BEFORE_ALL_LINES = whole(np.zeros(1, dtype=np.int64))[0]
 
 
 class DefectList:
@@ -55,7 +53,7 @@ class DefectList:
 
     def __init__(self, source: str, file: str, landing_day: int) -> None:
         self._source, self._file, self._day = source, file, landing_day
-        self._unordered: list[pa.RecordBatch] = []  # of the rows that are just being written
+        self._unordered: list[pa.RecordBatch] = []  # of the rows that are being written
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._spool: BinaryIO | None = None
@@ -72,7 +70,7 @@ class DefectList:
         original: Texts = None,
         corrupted: Texts = None,
     ) -> None:
-        """Defects of rows."""
+        """Add defects of rows."""
         if not len(line):
             return
         number = whole(line)
@@ -101,7 +99,7 @@ class DefectList:
         corrupted: str | None,
         key: Texts = None,
     ) -> None:
-        """A defect of the file as a whole."""
+        """Add a defect of the file as a whole."""
         identifier = f"{self._source}-{np.datetime64(self._day, 'D')}-{kind}"
         none = pa.nulls(1, pa.int64())
         self._append(
@@ -138,7 +136,7 @@ class DefectList:
         self._unordered.append(pa.RecordBatch.from_arrays(columns, schema=DEFECTS.schema))
 
     def in_order(self) -> None:
-        """Puts what was added since the last call into the order of the lines. Later lines come later."""
+        """Sort the defects added since the last call by line. Later calls add later lines."""
         if not self._unordered:
             return
         added = pa.Table.from_batches(self._unordered)
@@ -158,7 +156,7 @@ class DefectList:
         self._waiting, self._rows = [], 0
 
     def tables(self) -> Iterator[pa.Table]:
-        """All of them. Nothing can be added any more."""
+        """All defects, in order. Nothing can be added afterwards."""
         self.in_order()
         if self._writer is not None and self._spool is not None:
             self._writer.close()

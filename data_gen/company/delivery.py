@@ -1,7 +1,8 @@
-"""What comes later than its own day, without remembering anything.
+"""Rows that come later than on their own day, without any state between days.
 
-Rows are put off by actor and day: of all actors of a day, a fixed share is drawn, one from each of equal strata, and
-each gets a delay. So the few that are put off are listed without a look at the others; any (actor, day) can be asked.
+Rows are put off by actor and day: of all actors of a day a fixed share is drawn, one from each of
+equal strata, and each gets a delay. So the few actors that are put off can be listed without a look
+at the others, and the delay of any actor and day can be computed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class PutOff:
     of_customers: bool = False
 
     def delay(self, who: ActorDays) -> I64:
-        """By how many days each actor's day is put off; 0 is not at all."""
+        """The number of days by which each actor's day is put off; 0 for not at all."""
         first, actors, drawn = self._strata(who.day)
         place = who.actor - first
         inside = (place >= 0) & (place < actors) & (drawn > 0)
@@ -43,7 +44,7 @@ class PutOff:
         return np.where(inside & (chosen == who.actor), self._delay(who.day, stratum), 0)
 
     def due(self, day: int) -> Iterator[ActorDays]:
-        """Those whose earlier days are put off to `day`, by day and actor."""
+        """The actors whose earlier days are put off to `day`, by day and actor."""
         return _gathered(self._due(day))
 
     def _due(self, day: int) -> Iterator[ActorDays]:
@@ -63,7 +64,7 @@ class PutOff:
             )
 
     def of_day(self, day: int) -> Iterator[tuple[ActorDays, I64]]:
-        """All that are put off of one day, with their delays."""
+        """All actors of one day that are put off, with their delays."""
         first, actors, drawn = self._strata(np.array([day]))
         for start in range(0, int(drawn[0]), BATCH):
             stratum = np.arange(start, min(start + BATCH, int(drawn[0])))
@@ -78,7 +79,7 @@ class PutOff:
         days, back = days_among(day)
         first, last = self._population(days)
         actors = last - first
-        # Round by chance, so that the share is right on average where there are few.
+        # Rounded at random, so that the share is right on average where there are few actors.
         chance = field(self.company.draw(f"{self.stream}.rounding", days), 32, 32)
         drawn = (actors * int(self.share * (1 << 32)) + chance) >> 32
         return first[back], actors[back], np.minimum(drawn, actors)[back]
@@ -93,20 +94,23 @@ class PutOff:
         return growth.users_by_each(days - self.company.rules.users.life_days.largest), users
 
     def _actor(self, day: I64, stratum: I64, first: I64, actors: I64, drawn: I64) -> I64:
-        """Who is drawn from a stratum."""
+        """The actor drawn from a stratum."""
         drawn = np.maximum(drawn, 1)
         low, high = stratum * actors // drawn, (stratum + 1) * actors // drawn
         return first + low + below(self.company.draw(self.stream, day, stratum), high - low)
 
     def _delay(self, day: I64, stratum: I64) -> I64:
-        """By how many days it is put off: neighbours take other steps of the curve, and all steps are taken equally
-        often. Without a draw, so that those due on a day are found without one for everybody else."""
+        """The number of days by which a stratum is put off.
+
+        Neighbours take different steps of the curve, and all steps are taken equally often. It
+        needs no draw, so that the actors due on a day are found without a draw for all others.
+        """
         return self.delays.at_step(stratum * _BY_STRATUM + day * _BY_DAY & (STEPS - 1))
 
 
 @dataclass(frozen=True, eq=False)
 class Late:
-    """Rows that reach the landing zone days after they happened: most soon, a few long after."""
+    """Rows that reach the landing zone days after they happened: most soon, a few much later."""
 
     soon: PutOff
     tail: PutOff
@@ -116,14 +120,14 @@ class Late:
         return np.where(soon > 0, soon, self.tail.delay(who))
 
     def of_day(self, day: int) -> Iterator[tuple[ActorDays, I64]]:
-        """All of a day that land later, with their delays."""
+        """All actors of a day whose rows land later, with their delays."""
         yield from self.soon.of_day(day)
         for who, delay in self.tail.of_day(day):
             alone = self.soon.delay(who) == 0
             yield who.where(alone), delay[alone]
 
     def due(self, day: int) -> Iterator[ActorDays]:
-        """Those whose earlier days land on `day`."""
+        """The actors whose earlier days land on `day`."""
         return _gathered(
             chain(
                 self.soon.due(day),
@@ -133,7 +137,7 @@ class Late:
 
 
 def _gathered(parts: Iterable[ActorDays]) -> Iterator[ActorDays]:
-    """The same in fewer parts: what is made from each has a price of its own."""
+    """The same in fewer parts, as each part has a fixed cost."""
     waiting: list[ActorDays] = []
     for part in parts:
         waiting.append(part)
@@ -145,14 +149,17 @@ def _gathered(parts: Iterable[ActorDays]) -> Iterator[ActorDays]:
 
 
 def together(parts: list[ActorDays]) -> ActorDays:
-    """All of them, one part behind another."""
+    """All parts, one after another."""
     return ActorDays(
         np.concatenate([part.actor for part in parts]), np.concatenate([part.day for part in parts])
     )
 
 
 def late(company: Company, source: str, of_customers: bool = False) -> Late:
-    """What of a source comes late. It is drawn by actor and day, so what an actor does on a day stays together."""
+    """The late rows of a source.
+
+    They are drawn by actor and day, so the rows of an actor on a day stay together.
+    """
     rules = company.rules.delivery
     return Late(
         PutOff(company, f"late/{source}", rules.late_share, rules.late_days, of_customers),

@@ -1,4 +1,4 @@
-"""How the columns of a file differ from its contract on a day on which they do."""
+"""Drift: the ways in which the columns of a file can differ from its contract."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from data_gen.company.columns import no_rows, pick
 from data_gen.company.corruption import Values
-from data_gen.company.dirt import drifted_column
+from data_gen.company.defect_plan import drifted_column
 from data_gen.company.schemas import Source
 from data_gen.company.writers import plain
 
@@ -26,14 +26,14 @@ class Drift:
 
     @classmethod
     def of(cls, source: Source, kind: str | None) -> Drift | None:
-        """The drift that a class of file defects means; None where it means none."""
+        """The drift of a class of file defects; None where the class changes no columns."""
         if kind is None or not kind.startswith("column"):
             return None
         return cls(kind, drifted_column(source.name, kind))
 
     @property
     def written_as(self) -> str | None:
-        """What the file has instead of the column."""
+        """The name or type that the file has in place of the contract's."""
         if self.kind == "column_renamed":
             return f"{self.column}_v2"
         if self.kind == "column_added":
@@ -41,7 +41,7 @@ class Drift:
         return "text" if self.kind == "column_retyped" else None
 
     def source(self, source: Source) -> Source:
-        """The source with the columns that the file has."""
+        """The source with the columns of the file."""
         return replace(source, schema=self.table(no_rows(source.schema)).schema)
 
     def table(self, rows: pa.Table) -> pa.Table:
@@ -64,7 +64,7 @@ class Drift:
         return rows.set_column(at, self.column, plain(values.combine_chunks()).cast(pa.string()))
 
     def values(self, values: Values) -> Values:
-        """The same for one row as text."""
+        """The same for one row, as text."""
         if self.kind == "columns_reordered":
             return dict(reversed(values.items()))
         if self.kind == "column_added":

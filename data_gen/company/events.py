@@ -1,4 +1,4 @@
-"""Events: what happens within sessions, as lines of JSON (the hot path) and as columns."""
+"""Events: what happens within sessions, as lines of JSON (the hot path) or as columns."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Events:
         return self.sessions.day[self.timeline.session]
 
     def take(self, rows: I64) -> Events:
-        """Some rows, or some of them again."""
+        """The rows at these positions, which may repeat."""
         line = Timeline(**{name: values[rows] for name, values in vars(self.timeline).items()})
         return Events(self.sessions, line, self.code[rows], self.landed)
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The event types of the rules as codes, with the texts prepared that most lines consist of."""
+    """The event types of the rules as codes, with the prepared texts of most lines."""
 
     names: tuple[str, ...]
     drawn: Choice
@@ -72,13 +72,15 @@ class Vocabulary:
     purchase: int
     features: tuple[tuple[int, int], ...]  # code and days from the founding to the release
     always: int  # the other codes, as bits
-    otherwise: int  # what happens instead of a feature that a user has not taken up
+    otherwise: int  # the event in place of a feature that a user has not taken up
     properties: pa.Array  # VARIANTS for each code
 
 
 def timeline(company: Company, sessions: Sessions) -> Timeline:
-    """When each event of the sessions happens. A session that would go on when the day or the service
-    ends is told faster."""
+    """When each event of the sessions happens.
+
+    A session that would last beyond the day, or into an outage, is compressed.
+    """
     last = np.cumsum(sessions.events)
     first = last - sessions.events
     session = np.repeat(np.arange(len(sessions)), sessions.events)
@@ -97,7 +99,10 @@ def timeline(company: Company, sessions: Sessions) -> Timeline:
 
 
 def event_bits(company: Company, counter: U64) -> U64:
-    """The random bits, and the id, of events: by the identity of the session plus the position in it."""
+    """The random bits of events, which are also their ids.
+
+    `counter`: the identity of the session plus the position in it.
+    """
     return splitmix64(counter ^ stream_key(company.seed, "event"))
 
 
@@ -108,12 +113,12 @@ def events_of(company: Company, sessions: Sessions, landed: int) -> Events:
 
 
 def event_codes(company: Company, sessions: Sessions, line: Timeline) -> I64:
-    """What each event is."""
+    """The type of each event, as a code."""
     known = vocabulary(company)
     code = known.drawn.at_step(field(line.bits, 52, 12))
     code = np.where((_taken_up(company, sessions)[line.session] >> code) & 1, code, known.otherwise)
     signs_up = sessions.signs_up[line.session].view(np.int8)
-    code[line.position == signs_up] = known.login  # behind the signup, if there is one
+    code[line.position == signs_up] = known.login  # after the signup, if there is one
     code[(line.position == 0) & (signs_up == 1)] = known.signup
     step = line.position - (sessions.events - sessions.depth)[line.session]
     in_funnel = np.flatnonzero(step >= 0)
@@ -122,13 +127,16 @@ def event_codes(company: Company, sessions: Sessions, line: Timeline) -> I64:
 
 
 def _taken_up(company: Company, sessions: Sessions) -> I64:
-    """Which event types each session's user knows, as bits: features are released, and taken up some time later."""
+    """The event types that the user of each session knows, as bits.
+
+    A user takes up a feature some time after its release.
+    """
     known = vocabulary(company)
     bits = company.draw("user.adoption", sessions.user)
     age = sessions.day - company.growth.signup_day(sessions.user)
     open_to = np.full(len(sessions), known.always, dtype=np.int64)
     for number, (code, released) in enumerate(known.features):
-        # Twelve of the user's random bits, others for each feature.
+        # Twelve of the user's random bits, different ones for each feature.
         lag = company.rules.users.adoption_days.at_step(
             field(splitmix64(bits + np.uint64(number)), 52, 12)
         )
@@ -149,11 +157,11 @@ def in_chunks(sessions: Sessions, rows: int) -> Iterator[Sessions]:
 
 
 def order_ids(company: Company, counter: U64) -> pa.Array:
-    """The id of the order that a session ends with."""
+    """The ids of the orders with which sessions end."""
     return text.hex_ids("o", splitmix64(counter ^ stream_key(company.seed, "order")))
 
 
-# -- as text -------------------------------------------------------------------------------------------------
+# -- as text -----------------------------------------------------------------------------------
 
 _ID = b'{"event_id":"0000000000000000'
 _TIMES = b'","event_timestamp":"' + text.INSTANT + b'","received_at":"' + text.INSTANT + b'"'
@@ -161,7 +169,10 @@ _HAPPENED, _ARRIVED = _TIMES.index(text.INSTANT), _TIMES.rindex(text.INSTANT)
 
 
 def lines(company: Company, events: Events) -> pa.Array:
-    """One JSON document per event, with its line end. What a session's events share is made once per session."""
+    """One JSON document per event, with its line end.
+
+    The text that the events of a session share is made once per session.
+    """
     known, sessions, line = vocabulary(company), events.sessions, events.timeline
     owner = whole(line.session)
     ids = text.template(_ID, len(events))
@@ -237,7 +248,7 @@ def session_ids(company: Company, sessions: Sessions) -> U64:
 
 
 def _properties(company: Company, events: Events) -> pa.Array:
-    """Prepared texts; only a purchase has one of its own, the order."""
+    """Prepared texts, except for purchases, each of which names its order."""
     known = vocabulary(company)
     prepared = known.properties
     chosen = events.code * VARIANTS + field(events.timeline.bits, 32, 8)
@@ -254,7 +265,7 @@ def _devices(company: Company) -> list[tuple[str, str]]:
 
 
 def _device(company: Company, sessions: Sessions) -> I64:
-    """The user's usual device, or now and then another one."""
+    """The user's usual device, or sometimes another one."""
     choice = Choice.of([device.weight for device in company.rules.sessions.devices])
     bits = company.draw("session.device", sessions.counter.view(np.int64))
     other = field(bits, 32, 32) < int(company.rules.sessions.second_device_share * (1 << 32))
@@ -266,7 +277,10 @@ def _device(company: Company, sessions: Sessions) -> I64:
 
 
 def _versions(company: Company, sessions: Sessions) -> pa.Array:
-    """The app version of each session: releases at fixed distances, that users install some days later."""
+    """The app version of each session.
+
+    Releases come at fixed intervals. Each user installs them some days later.
+    """
     rules = company.rules.sessions
     lag = (
         field(company.draw("user.rollout", sessions.user), 32, 32) * (rules.rollout_days + 1) >> 32
@@ -278,7 +292,7 @@ def _versions(company: Company, sessions: Sessions) -> pa.Array:
     )
 
 
-# -- vocabulary ----------------------------------------------------------------------------------------------
+# -- vocabulary --------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4)

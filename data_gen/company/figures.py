@@ -1,8 +1,9 @@
-"""Key figures of a day from its plan: what is true, and what can be known of it by the end of each later landing day.
+"""Key figures of a day from its plan: the true ones, and those known by each later landing day.
 
-Nothing is read here of what the writers wrote. A row that is late counts from its landing day on; one that cleaning
-rejects from the day on which a new delivery, or a later state of the same thing, brings it; a row that the new
-delivery does not have any more counts until then. What cleaning removes or repairs counts as if nothing had happened.
+Nothing that the writers wrote is read here. A late row counts from its landing day on. A row that
+cleaning rejects counts from the day on which a new delivery, or a later state of the same thing,
+brings it. A row that the new delivery does not have counts until then. Rows that cleaning
+deduplicates or repairs count as if they had no defect.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from data_gen.company.activity import Sessions, sessions_of
 from data_gen.company.columns import days, decimals, pick
 from data_gen.company.commerce import Orders
 from data_gen.company.company import Company
+from data_gen.company.defect_plan import defective_rows, fate_of, row_classes
 from data_gen.company.delivery import late
-from data_gen.company.dirt import dirty_rows, fate_of, row_classes
 from data_gen.company.events import Events, event_codes, timeline, vocabulary
 from data_gen.company.hashing import I64, U64
 from data_gen.company.payments import REFUND, Payments
@@ -35,10 +36,7 @@ KPIS = Source(
             ("metric", pa.string()),
             ("kind", pa.string()),  # true, or recoverable
             ("day", pa.date32()),
-            (
-                "as_of_landing_day",
-                pa.date32(),
-            ),  # the value holds from the end of this landing day on
+            ("as_of_landing_day", pa.date32()),  # the value holds from the end of this day on
             ("value", VALUE),
         ]
     ),
@@ -48,13 +46,13 @@ KPIS = Source(
 
 
 class Figures:
-    """Sums of one day; amounts in cents, counts times 100 as well."""
+    """Sums of one day. Amounts are in cents, and counts are also multiplied by 100."""
 
     def __init__(self, company: Company, day: int) -> None:
         self.company, self.day = company, day
         self._true: dict[str, int] = defaultdict(int)
         self._known: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-        self._last_user = -1  # whose events may go on in the next part
+        self._last_user = -1  # its events may continue in the next part
         self._last_user_from = NEVER
         self._any_event = False
         if day < company.founded:
@@ -78,7 +76,7 @@ class Figures:
             for after in np.flatnonzero(sums).tolist():
                 self._known[metric][first + after] += int(sums[after])
 
-    # -- events ----------------------------------------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------------
 
     def events(self, events: Events) -> None:
         """A part of the day's events that land on it."""
@@ -91,7 +89,10 @@ class Figures:
                 self._add_copies(events.code[self._withdrawn("events", events.bits, first)], again)
 
     def _add_copies(self, code: I64, until: int) -> None:
-        """Events that the new delivery does not have count until then. Their users have others on the day."""
+        """Events that the new delivery does not have count until then.
+
+        Their users have other events on the day.
+        """
         signups = int(np.count_nonzero(code == vocabulary(self.company).signup))
         for metric, count in (("total_events", len(code)), ("signups", signups)):
             self.add_known(
@@ -120,7 +121,7 @@ class Figures:
         start = np.flatnonzero(np.diff(user, prepend=-1))
         first = np.minimum.reduceat(since, start)
         seen = user[start]
-        # A user whose events began in the part before: only what makes it known earlier is new.
+        # A user whose events began in the part before counts again only if it is known earlier.
         if seen[0] == self._last_user:
             before = self._last_user_from
             if first[0] < before:
@@ -134,7 +135,7 @@ class Figures:
             self.add_true("dau", 100 * len(seen))
             self.add_known("dau", first, 100)
 
-    # -- orders ----------------------------------------------------------------------------------------------
+    # -- orders --------------------------------------------------------------------------------
 
     def orders(self, orders: Orders) -> None:
         """Orders of the day, whenever they land."""
@@ -153,7 +154,7 @@ class Figures:
         self.add_known("net_revenue", sale, -orders.discount)
 
     def payments(self, payments: Payments) -> None:
-        """Payments that land on the day; refunds always land on the day on which they are paid."""
+        """Payments that land on the day. Refunds always land on the day on which they are paid."""
         refunds = payments.where((payments.step == REFUND) & (payments.lands == self.day))
         if not len(refunds):
             return
@@ -165,7 +166,7 @@ class Figures:
             "net_revenue", -int(goods_of_refunds(refunds.amount, order, sales.orders, every).sum())
         )
         since = self.rows_known_since("payments", refunds.bits)
-        # A row that the new delivery does not have is a refund of the same order until then.
+        # A row that the new delivery does not have is a second refund of its order until then.
         copies = self._withdrawn("payments", refunds.bits)
         again = fate_of(self.company, "payments", self.day).redelivered_on
         until = self.day if again is None else again
@@ -179,23 +180,28 @@ class Figures:
             self.add_known("net_revenue", np.array([day]), shown - value)
             shown = value
 
-    # -- fates -----------------------------------------------------------------------------------------------
+    # -- fates ---------------------------------------------------------------------------------
 
     def rows_known_since(self, source: str, bits: U64, first: bool = False) -> I64:
-        """From when rows are known that land on their day. `first`: the first of them is the file's first."""
+        """The landing day from which rows are known that land on their day.
+
+        `first`: the first of them is the first row of the file.
+        """
         return known_since(self.company, source, self.day, bits, first)
 
     def _withdrawn(self, source: str, bits: U64, first: bool = False) -> I64:
-        """The rows of which the first delivery has a copy under another key that the new one does not have."""
+        """The rows that have a withdrawn copy in the first delivery.
+
+        The copy has a key of its own, and the new delivery does not have it.
+        """
         fate = fate_of(self.company, source, self.day)
         names, _ = row_classes(self.company, source, fate.redelivered_on is not None)
         if "withdrawn_row" not in names or fate.kind == "empty_file":
             return np.zeros(0, dtype=np.int64)
-        found = dirty_rows(self.company, source, fate, bits)
+        found = defective_rows(self.company, source, fate, bits)
         withdrawn: I64 = found.row[found.kind == names.index("withdrawn_row")]
-        held_back = (
-            first and fate.kind == "truncated_last_line"
-        )  # the file's first row stands, broken off, at its end
+        # The first row of the file was moved to its end, where the last line breaks off.
+        held_back = first and fate.kind == "truncated_last_line"
         return withdrawn[withdrawn > 0] if held_back else withdrawn
 
     def table(self) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written under a temporary name, brought to the disk, then renamed."""
+"""Files that appear whole or not at all: written to a temporary file, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ class Written:
 class AtomicFile:
     """A file that appears under its name only when it is complete and on disk.
 
-    It is locked while it is written. What a killed process left behind is not, and goes when the file is made again.
+    The temporary file is locked while it is written. One that a killed process left behind is not
+    locked, and is removed when the file is made again.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path)
         self.path = path
-        self.closed = False  # pyarrow asks
+        self.closed = False  # for pyarrow
         self._size = 0
         self._digest = hashlib.sha256()
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}.tmp")
@@ -51,16 +52,16 @@ class AtomicFile:
         return size
 
     def flush(self) -> None:
-        """pyarrow asks for it; `complete` does it once for all."""
+        """For pyarrow. `complete` flushes."""
 
     def complete(self) -> tuple[int, str]:
-        """Brings everything to the disk. Returns the size and the digest of the content."""
+        """Sync the content to the disk. Returns its size and its SHA-256 digest."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
         return self._size, self._digest.hexdigest()
 
     def publish(self) -> None:
-        """Gives the complete file its name."""
+        """Give the complete file its name."""
         self._temporary.replace(self.path)
         self._stream.close()
         folder = os.open(self.path.parent, os.O_RDONLY)
@@ -71,17 +72,19 @@ class AtomicFile:
 
     def discard(self) -> None:
         self._temporary.unlink(missing_ok=True)
-        with suppress(
-            OSError
-        ):  # closing writes what is left, which may fail for the reason that brought us here
+        # Closing flushes the buffer, which may fail for the same reason as the write before it.
+        with suppress(OSError):
             self._stream.close()
 
 
 def _locked(path: Path) -> BinaryIO:
-    """A new file that nobody takes for abandoned. Until it is locked, somebody may: then it is made again."""
+    """A new, locked file. Before it is locked, another process may remove it as abandoned.
+
+    Then it is made again.
+    """
     while True:
         stream = path.open("wb", buffering=1 << 17)
-        fcntl.flock(stream, fcntl.LOCK_EX)  # waits for who is just looking whether it is abandoned
+        fcntl.flock(stream, fcntl.LOCK_EX)  # waits for a process in remove_abandoned
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
                 return stream
@@ -89,7 +92,7 @@ def _locked(path: Path) -> BinaryIO:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Removes temporary files of `path` that no process is writing any more."""
+    """Remove the temporary files of `path` that no process is writing."""
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         with suppress(FileNotFoundError), left.open("rb") as stream, suppress(BlockingIOError):
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,5 +1,8 @@
-"""The way of an order: shipped, delivered or lost. When is a function of the user and the day of the order, so that the
-orders that move on a given day are found by asking a few earlier days for them."""
+"""The shipment of an order: shipped, then delivered or lost.
+
+Its days are a function of the user and the day of the order, so that the orders that move on a
+given day are found among the orders of a few earlier days.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ from data_gen.company.quantiles import STEPS, Choice
 from data_gen.company.rows import Rows
 from data_gen.company.schemas import table
 
-# Steps of the two curves by user and day: all steps are taken equally often, and neighbours take others.
+# Steps of the two curves by user and day: all steps are taken equally often, and neighbours take
+# different ones.
 _BY_USER, _BY_DAY, _TO_TRANSIT = 1979, 1361, 2741
 
 
@@ -32,8 +36,8 @@ class Parcels:
 
     orders: Orders
     shipped: I64  # day
-    delivered: I64  # day, -1 for what is lost
-    arrived: Mask  # the state they are in: shipped, or delivered
+    delivered: I64  # day, -1 for a lost parcel
+    arrived: Mask  # their state: delivered, or only shipped
     bits: U64
 
     def __len__(self) -> int:
@@ -56,7 +60,10 @@ def days_under_way(company: Company, user: I64, day: I64) -> tuple[I64, I64]:
 
 
 def moving_on(company: Company, who: ActorDays) -> Parcels:
-    """What is shipped or arrives on the day of these users, by user. All of them have the same day."""
+    """The parcels of these users that are shipped or arrive on their day, by user.
+
+    All users have the same day.
+    """
     ship, arrive = _timetable(company)
     today = int(who.day[0]) if len(who) else -1
     by_user = who.actor * _BY_USER
@@ -84,7 +91,7 @@ def moving_on(company: Company, who: ActorDays) -> Parcels:
 
 
 def parcels_of(company: Company, orders: Orders) -> Parcels:
-    """What becomes of the orders that are not cancelled."""
+    """The parcels of the orders that are not cancelled."""
     orders = orders.where(~orders.cancelled)
     ship, arrive = days_under_way(company, orders.user, orders.day)
     bits = company.draw("shipment", orders.counter.view(np.int64))
@@ -124,7 +131,7 @@ def shipment_rows(company: Company, parcels: Parcels) -> Rows:
 
 
 def moved_order_rows(company: Company, parcels: Parcels) -> Rows:
-    """Their orders again, in their new state."""
+    """Further rows of their orders, in their new state."""
     return order_rows(
         company,
         parcels.orders,
@@ -134,7 +141,7 @@ def moved_order_rows(company: Company, parcels: Parcels) -> Rows:
 
 
 def updated_ms(company: Company, parcels: Parcels) -> I64:
-    """When each parcel got into its state."""
+    """When each parcel got into its state, in milliseconds since 1970."""
     arrived = parcels.delivered * DAY_MS + company.hours.at(splitmix64(parcels.bits))
     return np.where(parcels.arrived, arrived, _shipped_ms(company, parcels))
 

@@ -1,4 +1,4 @@
-"""Exchange rates: each currency walks from where it began, a small step a day, and turns round where it has strayed."""
+"""Exchange rates: each currency moves by a small step a day and stays near its first rate."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from data_gen.company.columns import RATE, days, decimals, pick
 from data_gen.company.company import Company
 from data_gen.company.hashing import I64, below
-from data_gen.company.reading import RATE_DIGITS
 from data_gen.company.rows import Rows
+from data_gen.company.rule_values import RATE_DIGITS
 from data_gen.company.rules import BASE_CURRENCY
 from data_gen.company.schemas import table
 
@@ -43,7 +43,7 @@ def rates_on(company: Company, day: int) -> I64:
 
 
 def _folded(way: int, most: int) -> int:
-    """Where a walk between two mirrors at -most and +most has come to."""
+    """The end of a walk that is reflected at -most and +most."""
     if not most:
         return 0
     place = (way + most) % (4 * most)

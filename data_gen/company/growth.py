@@ -25,7 +25,7 @@ class TooManyUsers(UsageError):
 
 
 class Growth:
-    """Users are numbered 0, 1, 2, ... in the order of their signup; this says which numbers belong to which day."""
+    """The numbers of the users who sign up on each day: 0, 1, 2, ... in the order of signup."""
 
     def __init__(
         self, growth: GrowthRules, rhythm: RhythmRules, founded: date, scale: Fraction
@@ -36,12 +36,14 @@ class Growth:
         self._totals = np.zeros(1, dtype=np.int64)
 
     def totals(self, day: int) -> I64:
-        """Entry t is the number of users who signed up in the first t days; at least until the end of `day`."""
+        """Entry t is the number of users who signed up in the first t days.
+
+        There are entries at least until the end of `day`. Raises TooManyUsers.
+        """
         length = max(day - self.founded + 2, 1)
         if length > len(self._totals):
-            for t in range(
-                len(self._exact) - 1, length + 30
-            ):  # a month ahead: --days asks for the next day soon
+            # A month ahead, as `--days` needs the next day soon.
+            for t in range(len(self._exact) - 1, length + 30):
                 self._exact.append(self._exact[-1] + self._rate(t))
             totals = [
                 exact * self._scale.numerator // (self._scale.denominator * _MICRO)
@@ -49,7 +51,8 @@ class Growth:
             ]
             if totals[length - 1] > LAST_ACTOR:
                 raise TooManyUsers(
-                    f"a scale of {float(self._scale):g} gives {totals[length - 1]} users, more than {LAST_ACTOR}"
+                    f"a scale of {float(self._scale):g} gives {totals[length - 1]} users, "
+                    f"more than {LAST_ACTOR}"
                 )
             self._totals = np.array([min(total, LAST_ACTOR) for total in totals], dtype=np.int64)
         return self._totals
@@ -85,11 +88,14 @@ class Growth:
         return self.totals(int(days.max()))[np.maximum(days - self.founded + 1, 0)]
 
     def signup_day(self, user: I64) -> I64:
-        """The day on which each user signed up. They must be among `users_by` of a day asked for before."""
+        """The day on which each user signed up. `users_by` was called for it before."""
         return np.searchsorted(self._totals, user, side="right") - 1 + self.founded
 
     def place_in_day(self, user: I64, bits: I64) -> I64:
-        """A share of the day in units of 2**-32 at which each user signs up, rising with the user's number."""
+        """The part of the day, in units of 2**-32, after which each user signs up.
+
+        It rises with the user's number.
+        """
         t = self.signup_day(user) - self.founded
         first = self._totals[t]
         return (((user - first) << 32) | bits) // (self._totals[t + 1] - first)

@@ -1,4 +1,7 @@
-"""Counter-based random numbers: every draw is a hash of (seed, what is drawn, whom for), so none depends on another."""
+"""Counter-based random numbers: a draw is a hash of the seed, the stream and the counter.
+
+So no draw depends on another one.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,15 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
 
-# An identity packs (day, actor, number within the actor's day) into 64 bits. splitmix64 is a bijection, so two
-# different identities never share an id.
+# An identity packs (day, actor, number within the actor's day) into 64 bits. splitmix64 is a
+# bijection, so two different identities never share an id.
 DAY_BITS, ACTOR_BITS, NUMBER_BITS = 15, 28, 21
 LAST_DAY = (1 << DAY_BITS) - 1  # days since 1970: the year 2059
 LAST_ACTOR = (1 << ACTOR_BITS) - 1
 
 
 def splitmix64(counter: U64) -> U64:
-    """The splitmix64 finaliser (Steele, Lea, Flood 2014): a bijection of 64-bit numbers whose output looks random."""
+    """The splitmix64 finaliser (Steele, Lea, Flood 2014): a bijection that looks random."""
     z = counter + _STEP
     z ^= z >> np.uint64(30)
     z *= _MULTIPLY_1
@@ -37,7 +40,7 @@ def splitmix64(counter: U64) -> U64:
 
 @cache
 def stream_key(seed: int, name: str) -> np.uint64:
-    """The key of one kind of draw. Streams with other names are independent of this one."""
+    """The key of one kind of draw. Streams with different names are independent."""
     digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "little"))
 

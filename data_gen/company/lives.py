@@ -1,4 +1,4 @@
-"""The life of a user: when it signs up, to whom it belongs, how it changes, when it is away and when it ends."""
+"""The life of a user: its signup, its account, its changes and its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True, eq=False)
 class ActorDays:
-    """Who is asked about, and for which day: users or customers by number. Any mix of days is possible."""
+    """Pairs of an actor, a user or customer by number, and a day. Days can be mixed."""
 
     actor: I64
     day: I64
@@ -34,12 +34,12 @@ class ActorDays:
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What changed in some windows of lives: at most one thing in each."""
+    """The changes in some windows of lives, at most one in each."""
 
-    at: I64  # whose it is, as positions in what was asked for
+    at: I64  # positions of the actors among those that were given
     day: I64
     kind: I64
-    bits: U64  # what the new value is drawn from
+    bits: U64  # random, for the new value
 
     def where(self, chosen: Mask) -> Changes:
         return Changes(self.at[chosen], self.day[chosen], self.kind[chosen], self.bits[chosen])
@@ -55,7 +55,7 @@ def changes_in_windows(
     share: Decimal,
     kinds: Choice,
 ) -> Changes:
-    """What changes of each actor in a window of its life. The day of birth itself never changes."""
+    """The change of each actor in a window of its life. None is on the day of birth."""
     bits = company.draw(stream, actor, window)
     at = np.flatnonzero(happens(bits, share))
     more = splitmix64(bits[at])
@@ -64,30 +64,33 @@ def changes_in_windows(
 
 
 def window_on(day: I64, born: I64, length: int) -> I64:
-    """The window in which each life is on its day."""
+    """The window of each life in which its day lies."""
     window: I64 = np.maximum(day - born - 1, 0) // length
     return window
 
 
 def windows_begun(day: I64, born: I64, length: int) -> tuple[I64, I64]:
-    """All windows that the lives have begun by their day, in order: positions of the lives, and the windows."""
+    """All windows that have begun by the day of each life, in order.
+
+    Returns the positions of the lives, and the windows.
+    """
     begun = (day - born - 1) // length + 1  # none on the day of birth
     at = np.repeat(np.arange(len(begun)), begun)
     return at, np.arange(len(at)) - (np.cumsum(begun) - begun)[at]
 
 
-# -- birth, end and belonging --------------------------------------------------------------------------------
+# -- birth, end and belonging ------------------------------------------------------------------
 
 
 def signup_ms(company: Company, user: I64) -> I64:
-    """The instant of the signup (milliseconds since 1970). It rises with the user's number."""
+    """The instant of the signup, in milliseconds since 1970. It rises with the user's number."""
     place = company.growth.place_in_day(user, field(company.draw("user.signup", user), 32, 32))
     day = company.growth.signup_day(user)
     return day * DAY_MS + company.calendar.around_outage(day, company.hours.at_share(place))
 
 
 def end_day(company: Company, user: I64) -> I64:
-    """The first day on which the user does not come any more."""
+    """The first day on which the user no longer comes."""
     return company.growth.signup_day(user) + company.rules.users.life_days.at(
         company.draw("user.life", user)
     )
@@ -104,14 +107,17 @@ def founder_of(company: Company, customer: I64) -> I64:
 
 
 def is_solo(company: Company, customer: I64) -> Mask:
-    """Accounts that nobody joins, so that they can go with their founder."""
+    """Solo accounts, which nobody joins, so that they can be deleted with their founder."""
     every = company.rules.customers.solo_every
     solo: Mask = customer % every == every - 1
     return solo
 
 
 def customer_of(company: Company, user: I64) -> I64:
-    """The account of each user: its own for a founder, else one founded before, newer ones more often."""
+    """The account of each user.
+
+    A founder has its own. Others join an account founded before, a newer one more often.
+    """
     newest = user // company.rules.customers.users_each
     bits = company.draw("user.customer", user)
     back = (newest * ((field(bits, 0, 16) * field(bits, 16, 16)) >> 16)) >> 16
@@ -126,7 +132,7 @@ def asks_deletion(company: Company, user: I64) -> Mask:
     return solo | happens(company.draw("user.deleted", user), company.rules.users.deleted_share)
 
 
-# -- profile -------------------------------------------------------------------------------------------------
+# -- profile -----------------------------------------------------------------------------------
 
 COUNTRY, ROLE, PHONE, OPT_IN = range(4)
 
@@ -140,7 +146,7 @@ class Profile:
 
 
 def user_changes(company: Company, user: I64, born: I64, window: I64) -> Changes:
-    """What changes of each user in a window of its life. Nothing does after its end."""
+    """The change of each user in a window of its life. None is after its end."""
     rules = company.rules.users
     kinds = Choice.of([rules.changes[kind] for kind in ("country", "role", "phone", "opt_in")])
     found = changes_in_windows(
@@ -157,7 +163,7 @@ def user_changes(company: Company, user: I64, born: I64, window: I64) -> Changes
 
 
 def _changes_so_far(company: Company, who: ActorDays) -> Changes:
-    """What has changed of each user until the end of its day, in the order in which it happened."""
+    """The changes of each user until the end of its day, in the order of time."""
     born = company.growth.signup_day(who.actor)
     at, window = windows_begun(who.day, born, company.rules.users.change_window_days)
     found = user_changes(company, who.actor[at], born[at], window)
@@ -166,7 +172,7 @@ def _changes_so_far(company: Company, who: ActorDays) -> Changes:
 
 
 def profile(company: Company, who: ActorDays) -> Profile:
-    """How each user is at the end of its day."""
+    """The state of each user at the end of its day."""
     rules = company.rules.users
     user = who.actor
     roles = Choice.of(list(rules.roles.values()))
@@ -191,13 +197,13 @@ def country_on(company: Company, who: ActorDays) -> I64:
 
 
 def _move(company: Company, country: I64, changes: Changes) -> None:
-    """Puts the countries to which users have moved into `country`. Of several of a user, the last one stays."""
+    """Set `country` to where users have moved. Of several moves of a user the last one stays."""
     moves = changes.where(changes.kind == COUNTRY)
     country[moves.at] = company.country_choice.at(moves.bits)
 
 
 def home_country(company: Company, user: I64) -> I64:
-    """Where the user lives at its signup: mostly where its account was founded."""
+    """The country of the user at its signup: mostly that of its account."""
     bits = company.draw("user.abroad", user)
     at_home = first_country_of_customer(company, customer_of(company, user))
     return np.where(

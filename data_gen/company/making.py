@@ -1,4 +1,4 @@
-"""Makes days: as files in the landing zone, or as tables."""
+"""Makes days: files in the landing zone, or tables."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from data_gen.company.activity import robot_on
 from data_gen.company.audience import AudienceFigures
 from data_gen.company.columns import no_rows
 from data_gen.company.company import Company, exact_scale
+from data_gen.company.corrupting_writer import CorruptingWriter
 from data_gen.company.day import CHUNK_ROWS, day_batches
+from data_gen.company.defect_plan import ACCEPT, redeliveries
 from data_gen.company.defects import DEFECTS, DefectList
-from data_gen.company.dirt import ACCEPT, redeliveries
 from data_gen.company.events import Events
 from data_gen.company.figures import KPIS
 from data_gen.company.files import Written
@@ -25,7 +26,6 @@ from data_gen.company.growth import day_number
 from data_gen.company.hashing import LAST_DAY
 from data_gen.company.rules import Rules
 from data_gen.company.schemas import SOURCES
-from data_gen.company.soiling import SoilingWriter
 from data_gen.company.writers import SourceWriter
 from data_gen.company.zone import Unfinished, all_or_nothing, manifest_of
 
@@ -43,7 +43,7 @@ def day_number_of(day: date) -> int:
 def day_tables(
     rules: Rules, seed: int, scale: str | float | Decimal, day: date, chunk_rows: int = CHUNK_ROWS
 ) -> dict[str, pa.Table]:
-    """All rows that land on a day, clean, as one table per source."""
+    """All rows that land on a day, without defects, as one table per source."""
     company = Company(rules, seed, exact_scale(scale))
     parts: dict[str, list[pa.Table]] = {
         name: [no_rows(source.schema)] for name, source in SOURCES.items()
@@ -61,7 +61,7 @@ def day_tables(
 def write_day(
     company: Company, day: date, out: Path, chunk_rows: int = CHUNK_ROWS
 ) -> list[Written]:
-    """Writes what is delivered on a day into the landing zone `out`, with its answer key. All of it, or nothing."""
+    """Write the files of a day, with their ground truth, to the landing zone `out`: all or none."""
     number = day_number_of(day)
     with all_or_nothing() as unfinished:
         written = _first_deliveries(company, number, out, chunk_rows, unfinished)
@@ -76,11 +76,11 @@ def _first_deliveries(
     company: Company, day: int, out: Path, chunk_rows: int, unfinished: list[Unfinished]
 ) -> list[Written]:
     name = _iso(day)
-    writers: dict[str, SoilingWriter] = {}
+    writers: dict[str, CorruptingWriter] = {}
     for source in SOURCES.values():
         path = out / source.name / f"dt={name}" / f"{source.name}.{source.format}"
         defects = DefectList(source.name, str(path.relative_to(out)), day)
-        writers[source.name] = SoilingWriter(company, source, day, path, defects)
+        writers[source.name] = CorruptingWriter(company, source, day, path, defects)
         unfinished.append(writers[source.name])
     robot = robot_on(company, day)
     if robot is not None:
@@ -90,18 +90,18 @@ def _first_deliveries(
     for batch in day_batches(company, day, chunk_rows, watcher=figures):
         writers[batch.source].add(batch.rows)
     written = [writer.complete() for writer in writers.values()]
-    answers = SourceWriter(DEFECTS, out / "_truth" / f"dt={name}" / "defects.parquet")
-    unfinished.append(answers)
+    truth = SourceWriter(DEFECTS, out / "_truth" / f"dt={name}" / "defects.parquet")
+    unfinished.append(truth)
     for writer in writers.values():
         for part in writer.defects.tables():
-            answers.add(part)
-    written.append(answers.complete())
+            truth.add(part)
+    written.append(truth.complete())
     figures.late_events()
     kpis = SourceWriter(KPIS, out / "_truth" / f"dt={name}" / "kpis.parquet")
     unfinished.append(kpis)
     kpis.add(figures.table())
     written.append(kpis.complete())
-    # Last: who sees a new manifest sees the file that it describes.
+    # Last, so that the file of a manifest always exists.
     for source, file in zip(SOURCES.values(), written, strict=False):
         unfinished.append(manifest_of(source, name, file, company.made_from))
     return written
@@ -116,7 +116,10 @@ def _delivered_again(
     chunk_rows: int,
     unfinished: list[Unfinished],
 ) -> Written:
-    """The clean file of an earlier day, in a place of its own, as the earlier day's own files stay as they are."""
+    """Write the clean file of an earlier day.
+
+    It has a directory of its own, as the files of the earlier day must not change.
+    """
     source = SOURCES[name]
     folder = out / "_redelivered" / f"on={_iso(day)}" / name / f"dt={_iso(earlier)}"
     writer = SourceWriter(source, folder / f"{name}.{source.format}")

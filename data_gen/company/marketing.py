@@ -1,4 +1,4 @@
-"""Visits and where they come from: touches of people before they sign up, sessions of users, and what they cost."""
+"""Visits and their channels: touches before the signup, sessions of users, and ad spend."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Campaigns:
 class Touches:
     """Visits of people who will sign up."""
 
-    user: I64  # who they will be
+    user: I64  # the later user
     bits: U64
     at: I64  # milliseconds of the day
     campaign: I64
@@ -90,7 +90,10 @@ def _campaign(company: Company, bits: U64) -> I64:
 
 
 def session_campaigns(company: Company, sessions: Sessions) -> tuple[Mask, I64]:
-    """Which sessions come through a campaign, and which one. Who came before the signup comes the same way again."""
+    """The sessions that come through a campaign, and their campaigns.
+
+    A user with touches signs up through the campaign of the last one.
+    """
     rules = company.rules.marketing
     bits = company.draw("session.campaign", sessions.counter.view(np.int64))
     tagged = np.where(
@@ -123,7 +126,7 @@ def session_rows(company: Company, sessions: Sessions, tagged: Mask, campaign: I
 
 
 def touch_rows(company: Company, touches: Touches, day: int) -> Rows:
-    """A row for each touch: who it was is not known then."""
+    """A row for each touch. Its user is not yet known."""
     return _rows(
         company,
         ids=company.draw("touch.session", touches.bits.view(np.int64)),
@@ -175,7 +178,7 @@ def _rows(
 
 
 def spend_rows(company: Company, day: int, touches: I64) -> Rows:
-    """What the channels that are paid for cost, by campaign, from how many visits came through each."""
+    """The cost of the paid channels by campaign. `touches`: the visits through each campaign."""
     rules, names = company.rules.marketing, campaigns(company)
     campaign = (
         np.flatnonzero(names.cost[names.channel] > 0)

@@ -1,5 +1,8 @@
-"""Payments of orders: on the day of the order, later, in two parts, and refunds. The plan of an order's payments is a
-function of the order, so any day can be asked what is due on it."""
+"""Payments of orders: on the day of the order, later, in two parts, and refunds.
+
+The plan of an order's payments is a function of the order, so the payments due on a day can be
+found for any day.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from data_gen.company.quantiles import Choice
 from data_gen.company.rows import Rows
 from data_gen.company.schemas import table
 
-NOW, LATER, REFUND, FAILED = range(4)  # and further attempts that fail
+NOW, LATER, REFUND, FAILED = range(4)  # FAILED and above: attempts that fail
 _CHECKOUT_MS = 120_000  # a payment follows its order within two minutes
 
 
@@ -35,7 +38,7 @@ class Payments:
     step: I64  # NOW, LATER, REFUND, or FAILED and above
     day: I64  # of the payment
     at: I64  # milliseconds of that day
-    amount: I64  # cents, never negative: the kind says the direction
+    amount: I64  # cents, never negative: the kind is the direction
     lands: I64  # the day on which the row arrives
     bits: U64
 
@@ -66,12 +69,12 @@ def refunded(company: Company) -> PutOff:
 
 
 def refund_delay(company: Company, who: ActorDays, later: I64) -> I64:
-    """Only what was paid on its day is refunded, so that no refund comes before its payment."""
+    """Days until the refund, 0 for none. Orders paid later have none: it could come first."""
     return np.where(later == 0, refunded(company).delay(who), 0)
 
 
 def payments_of(company: Company, orders: Orders) -> Payments:
-    """Everything that is ever paid for the orders."""
+    """All payments for the orders, whenever they happen."""
     rules = company.rules.payments
     who = orders.who
     later = paid_later(company).delay(who)
@@ -95,7 +98,7 @@ def payments_of(company: Company, orders: Orders) -> Payments:
     row = splitmix64(bits[order] ^ step.astype(np.uint64))
     day = orders.day[order] + delays[order, step]
     soon = np.minimum(orders.at[order] + field(row, 0, 17) % _CHECKOUT_MS, DAY_MS - 1)
-    # Who fails tries again: the attempts lie between the order and what comes after it.
+    # Failed attempts lie between the order and the payment that succeeds.
     failing = orders.at[order] + (field(row, 0, 17) % _CHECKOUT_MS >> 8)
     return Payments(
         orders=orders,
@@ -116,7 +119,10 @@ def payments_of(company: Company, orders: Orders) -> Payments:
 
 
 def earlier_orders_paid(company: Company, day: int) -> Iterator[Payments]:
-    """Payments that land on `day` for orders of earlier days: paid later, refunded, or paid then and reported late."""
+    """Payments that land on `day` for orders of earlier days.
+
+    They are payments made later, refunds, and late rows of payments made on the earlier day.
+    """
     for who in paid_later(company).due(day):
         payments = _payments(company, who)
         yield payments.where(payments.step == LATER)
@@ -133,7 +139,7 @@ def _payments(company: Company, who: ActorDays) -> Payments:
 
 
 def payment_rows(company: Company, payments: Payments, landed: int) -> Rows:
-    """The rows that land on one day."""
+    """The rows of the payments that land on one day."""
     here = np.flatnonzero(payments.lands == landed)
     orders, order, step = payments.orders, payments.order[here], payments.step[here]
     methods = company.rules.payments.methods
@@ -160,7 +166,10 @@ def payment_rows(company: Company, payments: Payments, landed: int) -> Rows:
 
 
 def return_rows(company: Company, payments: Payments, landed: int) -> Rows:
-    """The goods that come back with the refunds that land on one day: all lines of an order, or the first one."""
+    """The goods returned with the refunds that land on one day.
+
+    A refund of the whole order returns all lines. A partial refund returns the first line.
+    """
     here = np.flatnonzero((payments.lands == landed) & (payments.step == REFUND))
     orders, lines = payments.orders, payments.orders.lines
     refund = np.full(len(orders), -1, dtype=np.int64)
@@ -171,7 +180,7 @@ def return_rows(company: Company, payments: Payments, landed: int) -> Rows:
     line = np.flatnonzero((refund[lines.order] >= 0) & (whole_order[lines.order] | first))
     order = lines.order[line]
     amount = amounts[refund[order]]
-    # Each line's part of the refund; the first line takes what rounding leaves.
+    # Each line's part of the refund. The first line takes the remainder of rounding.
     net = np.where(whole_order[order], lines.net[line], 1)
     sums = np.bincount(order, net, minlength=len(orders)).astype(np.int64)
     part = amount * net // np.maximum(sums[order], 1)

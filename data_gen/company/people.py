@@ -1,4 +1,4 @@
-"""Rows of users: one for each signup, each change of a profile and each deletion, as they happen."""
+"""Rows of users: one for each signup, change of a profile, and deletion."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from data_gen.company.schemas import table
 
 
 def changed_users(company: Company, who: ActorDays) -> ActorDays:
-    """Those of whom a row is written on their day. At most one row per user and day."""
+    """The users with a row on their day, at most one each."""
     born = company.growth.signup_day(who.actor)
     window = window_on(who.day, born, company.rules.users.change_window_days)
     change = user_changes(company, who.actor, born, window)
@@ -38,7 +38,7 @@ def changed_users(company: Company, who: ActorDays) -> ActorDays:
 
 
 def user_rows(company: Company, who: ActorDays) -> Rows:
-    """The rows of `changed_users`, how each user is from then on."""
+    """The rows of `changed_users`, with the new state of each user."""
     user, day = who.actor, who.day
     bits = company.draw("user.row", identity(day, user, user * 0).view(np.int64))
     signup = signup_ms(company, user)
@@ -52,7 +52,7 @@ def user_rows(company: Company, who: ActorDays) -> Rows:
     last = pick(
         company.last_names, below(company.draw("user.last_name", user), len(company.last_names))
     )
-    # A deleted user's name and addresses are gone; that it existed stays.
+    # The row of a deleted user keeps its id but has no name and no addresses.
     gone = flags(deleted)
     email = text.join(["user", whole(user).cast(pa.string()), "@", customer, ".example.com"])
     digits = pc.utf8_lpad(whole(field(now.phone, 0, 20) % 1_000_000).cast(pa.string()), 6, "0")

@@ -1,4 +1,7 @@
-"""Distributions as integer tables: no exp, log or pow at run time, whose last bit differs between processors."""
+"""Distributions as integer tables.
+
+Nothing needs exp, log or pow, whose last bit differs between processors.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ class Curve:
     """The inverse of a cumulative distribution at STEPS + 1 equally spaced shares."""
 
     edges: I64
-    rises: I64  # how far the values of each step reach above its lower edge
+    rises: I64  # the height of each step: its values lie above its edge by less than this
 
     @classmethod
     def through(cls, points: Sequence[tuple[Decimal, int]]) -> Curve:
-        """Straight lines through (percent of the population, value) points, from 0 to 100 percent."""
+        """Straight lines through (percent of the population, value) from 0 to 100 percent."""
         scale = 10**6
         at = np.array([int(percent * scale) for percent, _ in points], dtype=np.int64)
         value = np.array([v for _, v in points], dtype=np.int64)
@@ -41,12 +44,12 @@ class Curve:
         """Milliseconds of the day, from 24 hourly weights."""
         cumulative = np.concatenate([[0], np.cumsum(np.array(weights, dtype=np.int64))]) * STEPS
         wanted = np.arange(STEPS + 1, dtype=np.int64) * (cumulative[-1] // STEPS)
-        # side="right" steps over hours of weight 0: nothing happens in them.
+        # side="right" skips hours of weight 0, in which nothing happens.
         hour = np.clip(np.searchsorted(cumulative, wanted, side="right") - 1, 0, 23)
         hour[-1] = int(np.flatnonzero(weights)[-1])
         width = cumulative[hour + 1] - cumulative[hour]
         edges = hour * 3_600_000 + (wanted - cumulative[hour]) * 3_600_000 // width
-        # A step that reaches over hours of weight 0 ends where they begin.
+        # A step that spans hours of weight 0 ends where they begin.
         return cls(edges, np.minimum(np.diff(edges), ((hour + 1) * 3_600_000 - edges)[:-1]))
 
     def __repr__(self) -> str:
@@ -61,18 +64,18 @@ class Curve:
         return int(self.edges[0])
 
     def at(self, bits: U64) -> I64:
-        """The value at the share that the upper 32 bits name, interpolated."""
+        """The value at the share given by the upper 32 bits, interpolated."""
         return self.at_share((bits >> np.uint64(32)).view(np.int64))
 
     def at_share(self, share: I64) -> I64:
-        """The value at a share in units of 2**-32. Monotone: ordered shares give ordered values."""
+        """The value at a share in units of 2**-32. It does not fall as the share rises."""
         step = share >> _PARTS_PER_STEP
         part = share & ((1 << _PARTS_PER_STEP) - 1)
         values: I64 = self.edges[step] + ((self.rises[step] * part) >> _PARTS_PER_STEP)
         return values
 
     def at_step(self, step: I64) -> I64:
-        """The value at one of STEPS steps, without interpolation: one look-up, for draws by the million."""
+        """The value at one of STEPS steps, without interpolation: a single look-up, for speed."""
         return self.edges[step]
 
 

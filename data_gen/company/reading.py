@@ -1,45 +1,36 @@
-"""Turns parsed YAML into typed rules; what does not fit ends in an error that names the key."""
+"""Reads YAML into the models of the rules. What does not fit is an error that names the key."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import fields, is_dataclass
-from datetime import date, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
-from typing import Annotated, Any, NewType, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args
 
 import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from data_gen.company.quantiles import Curve
+from data_gen.company.rule_values import Wrong, shown
 from saas_analytics.errors import UsageError
 
-Share = NewType("Share", Decimal)
-Cents = NewType("Cents", int)
-Rate = NewType("Rate", int)
-CurveOfMoney = NewType("CurveOfMoney", Curve)
-
-RATE_DIGITS = 6
-_MOST_MONEY = 100_000_000
-_MAX_VALUE = 1 << 34  # values of a curve: keeps interpolation within 64 bits
+Model = TypeVar("Model", bound=BaseModel)
+_MOST_NAMED = 5  # other wrong keys that a message names
 
 
 class RulesError(UsageError):
-    """A key or a value of the rules is wrong. The message says which, and what is possible."""
+    """A key or a value of the rules is wrong. The message says where, and what is possible.
 
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"rules: {path or 'the file'}: {problem}")
+    `file`: where the rules are from; `path`: the key, such as `users.roles`, "" for the whole file.
+    """
+
+    def __init__(self, file: str, path: str, problem: str) -> None:
+        super().__init__(f"{file}: {path or 'the file'}: {problem}")
         self.path = path
 
 
-class Range:
-    """Bounds of a whole number, both included."""
-
-    def __init__(self, low: int, high: int) -> None:
-        self.low, self.high = low, high
-
+# -- YAML --------------------------------------------------------------------------------------
 
 _FastLoader: type[yaml.SafeLoader] = getattr(
     yaml, "CSafeLoader", yaml.SafeLoader
@@ -47,7 +38,7 @@ _FastLoader: type[yaml.SafeLoader] = getattr(
 
 
 class _ExactLoader(_FastLoader):  # type: ignore[misc, valid-type]
-    """A safe loader that keeps decimals exact and refuses a key written twice."""
+    """A safe loader that keeps decimals exact and rejects a key that is written twice."""
 
 
 def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
@@ -75,187 +66,105 @@ _ExactLoader.add_constructor("tag:yaml.org,2002:float", _decimal)
 _ExactLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
-def parse(text: str) -> Any:
-    """YAML as plain values, decimals exact."""
+def parse(text: str, file: str) -> Any:
+    """YAML as plain values, decimals exact. Raises RulesError."""
     try:
         return yaml.load(text, Loader=_ExactLoader)  # a subclass of SafeLoader
     except (yaml.YAMLError, ValueError) as error:
-        raise RulesError("", f"is not readable YAML: {' '.join(str(error).split())}") from error
+        problem = " ".join(str(error).split())
+        raise RulesError(file, "", f"is not readable YAML: {problem}") from error
 
 
-def read(kind: Any, value: Any, path: str = "") -> Any:
-    """`value` as `kind`: a dataclass, dict[str, ...], tuple[..., ...] or one of the scalar kinds."""
-    if get_origin(kind) is Annotated:
-        inner, *limits = get_args(kind)
-        return _limited(read(inner, value, path), limits, path)
-    if kind in _SCALARS:
-        return _SCALARS[kind](value, path)
-    origin = get_origin(kind)
-    if _optional(kind):
-        return (
-            None
-            if value is None
-            else read(next(k for k in get_args(kind) if k is not type(None)), value, path)
-        )
-    if origin is dict:
-        if not isinstance(value, Mapping) or not value:
-            raise RulesError(path, f"must be a mapping of names to values, not {_shown(value)}")
-        for key in value:
-            if not isinstance(key, str):
-                raise RulesError(f"{path}.{key}", "the name must be a text; put it in quotes")
-        return {key: read(get_args(kind)[1], item, f"{path}.{key}") for key, item in value.items()}
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise RulesError(path, f"must be a list, not {_shown(value)}")
-        return tuple(read(get_args(kind)[0], item, f"{path}[{n}]") for n, item in enumerate(value))
-    if is_dataclass(kind):
-        return _object(kind, value, path)
-    raise TypeError(f"no reader for {kind}")
+# -- models ------------------------------------------------------------------------------------
 
 
-def _object(kind: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise RulesError(path, f"must be a mapping of keys to values, not {_shown(value)}")
-    hints = get_type_hints(kind, include_extras=True)
-    for key in value:
-        if key not in hints:
-            close = difflib.get_close_matches(str(key), hints, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(hints)}"
-            raise RulesError(_join(path, key), f"is not a known key; {hint}")
-    made = {}
-    for field_ in fields(kind):
-        inner = _join(path, field_.name)
-        if field_.name in value:
-            made[field_.name] = read(hints[field_.name], value[field_.name], inner)
-        elif _optional(hints[field_.name]):
-            made[field_.name] = None
-        else:
-            raise RulesError(inner, "is missing")
-    return kind(**made)
+@dataclass(frozen=True)
+class _Problem:
+    path: str
+    text: str
+    unknown: bool = False  # the key, not its value, is wrong
+    meant: str = ""  # the path of the key that was probably meant
 
 
-def _optional(kind: Any) -> bool:
-    return type(None) in get_args(kind)
+def read(model: type[Model], value: Any, file: str) -> Model:
+    """`value` as a model. Raises RulesError, which explains one problem and names the others."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = [_problem(model, details) for details in error.errors(include_url=False)]
+    problems.sort(key=lambda problem: not problem.unknown)
+    first, *others = problems
+    meant = {problem.meant for problem in problems}  # missing only as they are misspelled
+    also = [problem.path for problem in others if problem.path not in meant]
+    text = first.text
+    if also:
+        rest = f" and {len(also) - _MOST_NAMED} more" if len(also) > _MOST_NAMED else ""
+        text += f" (also wrong: {', '.join(also[:_MOST_NAMED])}{rest})"
+    raise RulesError(file, first.path, text)
 
 
-def _limited(value: Any, limits: list[Any], path: str) -> Any:
-    for limit in limits:
-        low, high = limit.low, limit.high
-        values = (value.smallest, value.largest) if isinstance(value, Curve) else (value,)
-        if any(not low <= v <= high for v in values):
-            raise RulesError(path, f"must lie between {low} and {high}, not {_shown(value)}")
-    return value
+def _problem(model: type[BaseModel], error: ErrorDetails) -> _Problem:
+    where, value = error["loc"], shown(error["input"])
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "value_error" if isinstance(context["error"], Wrong):
+            wrong = context["error"]
+            return _Problem(_path((*where, *wrong.at)), str(wrong))
+        case "extra_forbidden":
+            return _unknown_key(model, where)
+        case "missing":
+            text = "is missing"
+        case "model_type":
+            text = f"must be a mapping of keys to values, not {value}"
+        case "dict_type":
+            text = f"must be a mapping of names to values, not {value}"
+        case "string_type" if where[-1] == "[key]":
+            name = str(error["input"])
+            return _Problem(_path((*where[:-2], name)), "the name must be a text; put it in quotes")
+        case "tuple_type":
+            text = f"must be a list, not {value}"
+        case "too_short":
+            least = _values(context["min_length"])
+            text = f"needs at least {least}, not {context['actual_length']}"
+        case "too_long":
+            most = _values(context["max_length"])
+            text = f"can have at most {most}, not {context['actual_length']}"
+        case "literal_error":
+            text = f"must be one of {context['expected']}, not {value}"
+        case _:
+            text = f"{error['msg']}, not {value}"
+    return _Problem(_path(where), text)
 
 
-def _whole(value: Any, path: str) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise RulesError(path, f"must be a whole number, not {_shown(value)}")
+def _values(number: int) -> str:
+    return "one value" if number == 1 else f"{number} values"
 
 
-def _text(value: Any, path: str) -> str:
-    if (
-        not isinstance(value, str)
-        or not value
-        or any(c in value for c in '"\\\n\r')
-        or not value.isprintable()
-    ):
-        raise RulesError(
-            path, f"must be a text without quotes, backslashes or line breaks, not {_shown(value)}"
-        )
-    return value
+def _unknown_key(model: type[BaseModel], where: Sequence[str | int]) -> _Problem:
+    *parent, key = where
+    known = list(_section_at(model, parent).model_fields)
+    close = difflib.get_close_matches(str(key), known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    meant = _path((*parent, close[0])) if close else ""
+    return _Problem(_path(where), f"is not a known key; {hint}", unknown=True, meant=meant)
 
 
-def _text_or_whole(value: Any, path: str) -> str | int:
-    return _whole(value, path) if isinstance(value, int) else _text(value, path)
+def _section_at(model: type[BaseModel], where: Sequence[str | int]) -> type[BaseModel]:
+    """The model at a place in another one."""
+    kind: Any = model
+    for key in where:
+        if _is_model(kind):
+            kind = kind.model_fields[key].annotation
+        else:  # the entries of a mapping or of a list
+            kind = next(entry for entry in get_args(kind) if _is_model(entry))
+    return cast("type[BaseModel]", kind)
 
 
-def _day(value: Any, path: str) -> date:
-    if isinstance(value, str):
-        with suppress(ValueError):
-            value = date.fromisoformat(value)
-    if not isinstance(value, date) or isinstance(value, datetime):
-        raise RulesError(path, f"must be a day as YYYY-MM-DD, not {_shown(value)}")
-    return value
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _share(value: Any, path: str) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value <= 1:
-        raise RulesError(path, f"must be a share between 0 and 1, not {_shown(value)}")
-    return Decimal(value)
-
-
-def _cents(value: Any, path: str) -> int:
-    number = isinstance(value, int | Decimal) and not isinstance(value, bool)
-    if not number or not 0 <= value <= _MOST_MONEY or (value * 100) % 1 != 0:
-        raise RulesError(
-            path,
-            f"must be an amount of money up to {_MOST_MONEY} with at most two digits behind the point, "
-            f"not {_shown(value)}",
-        )
-    return int(value * 100)
-
-
-def _rate(value: Any, path: str) -> int:
-    """In millionths."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value < 10_000:
-        raise RulesError(path, f"must be a rate above 0 and below 10000, not {_shown(value)}")
-    if (value * 10**RATE_DIGITS) % 1 != 0:
-        raise RulesError(path, f"can have at most {RATE_DIGITS} digits behind the point")
-    return int(value * 10**RATE_DIGITS)
-
-
-def _curve(value_of: Callable[[Any, str], int]) -> Callable[[Any, str], Curve]:
-    def make(value: Any, path: str) -> Curve:
-        if (
-            not isinstance(value, list)
-            or len(value) < 2
-            or any(not isinstance(p, list) or len(p) != 2 for p in value)
-        ):
-            raise RulesError(
-                path, f"must be a curve: a list of [percent, value] points, not {_shown(value)}"
-            )
-        points = []
-        for n, (percent, amount) in enumerate(value):
-            if isinstance(percent, bool) or not isinstance(percent, int | Decimal):
-                raise RulesError(
-                    f"{path}[{n}]", f"the percent must be a number, not {_shown(percent)}"
-                )
-            points.append((Decimal(percent), value_of(amount, f"{path}[{n}]")))
-        percents = [percent for percent, _ in points]
-        if percents[0] != 0 or percents[-1] != 100 or any(b <= a for a, b in pairwise(percents)):
-            raise RulesError(path, "the percents must rise from 0 to 100")
-        if any(percent * 10**6 % 1 for percent in percents):
-            raise RulesError(path, "the percents can have at most six digits behind the point")
-        amounts = [amount for _, amount in points]
-        if any(b < a for a, b in pairwise(amounts)):
-            raise RulesError(path, "the values must not fall")
-        if amounts[0] < 0 or amounts[-1] > _MAX_VALUE:
-            raise RulesError(path, f"the values must lie between 0 and {_MAX_VALUE}")
-        return Curve.through(points)
-
-    return make
-
-
-_SCALARS: dict[Any, Callable[[Any, str], Any]] = {
-    int: _whole,
-    str: _text,
-    str | int: _text_or_whole,
-    date: _day,
-    Share: _share,
-    Cents: _cents,
-    Rate: _rate,
-    Curve: _curve(_whole),
-    CurveOfMoney: _curve(_cents),
-}
-
-
-def _join(path: str, key: Any) -> str:
-    return f"{path}.{key}" if path else str(key)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Curve):
-        return f"a curve from {value.smallest} to {value.largest}"
-    text = str(value) if isinstance(value, Decimal) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _path(where: Sequence[str | int]) -> str:
+    """`sessions.devices[0].weight`"""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in where)
+    return "".join(steps).removeprefix(".")

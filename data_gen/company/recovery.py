@@ -1,4 +1,7 @@
-"""From which landing day on rows are known: those that cleaning cannot use come with a new delivery, or never."""
+"""The landing day from which rows are known.
+
+Rows that cleaning rejects are known from a new delivery on, or never.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,24 @@ import numpy as np
 
 from data_gen.company.calendar import days_among
 from data_gen.company.company import Company
-from data_gen.company.dirt import (
+from data_gen.company.defect_plan import (
     REJECT,
     ROW_CLASSES,
     FileFate,
     columns_with,
-    dirty_rows,
+    defective_rows,
     fate_of,
     row_classes,
 )
 from data_gen.company.hashing import I64, U64, Mask
 
 NEVER = 1 << 40
-_COUNTED_BY_ORDER = (
-    "order_items",
-    "payments",
-)  # with the key of an order that does not exist they count nowhere
+# Rows with the key of an order that does not exist count nowhere.
+_COUNTED_BY_ORDER = ("order_items", "payments")
 
 
 def arrives(company: Company, source: str, day: I64) -> I64:
-    """When what the files of some days should have is there: an empty file is delivered again."""
+    """The landing day of the rows of each day's file. An empty file is delivered again."""
     arrived = day.copy()
     for fate, at in _by_fate(company, source, day):
         if fate.kind == "empty_file" and fate.redelivered_on is not None:
@@ -36,17 +37,17 @@ def arrives(company: Company, source: str, day: I64) -> I64:
 
 
 def known_since(company: Company, source: str, day: int, bits: U64, first: bool = False) -> I64:
-    """From which landing day on rows are known that land on `day`, which is theirs."""
+    """The landing day from which rows of `day` are known that land on it."""
     fate = fate_of(company, source, day)
     since = np.full(len(bits), day, dtype=np.int64)
     since[_lost(company, source, fate, bits)] = _again(fate)
     if first and fate.kind == "truncated_last_line" and len(bits):
-        since[0] = _again(fate)  # it was held back, and the last line breaks off in it
+        since[0] = _again(fate)  # it was moved to the end, where the last line breaks off
     return since
 
 
 def each_known_since(company: Company, source: str, day: I64, bits: U64) -> I64:
-    """The same of rows of several days, except for those in which a last line breaks off."""
+    """The same for rows of several days, except for rows in which a last line breaks off."""
     since = day.copy()
     for fate, at in _by_fate(company, source, day):
         since[at[_lost(company, source, fate, bits[at])]] = _again(fate)
@@ -54,7 +55,10 @@ def each_known_since(company: Company, source: str, day: I64, bits: U64) -> I64:
 
 
 def _by_fate(company: Company, source: str, day: I64) -> Iterator[tuple[FileFate, I64]]:
-    """The fates of the files of some days, each with the positions of its days. Most days share one, a clean file."""
+    """The distinct fates of the files of some days, each with the positions of its days.
+
+    Most days share one fate, a file without a defect.
+    """
     days, back = days_among(day)
     fates = [fate_of(company, source, one) for one in days.tolist()]
     different = list(dict.fromkeys(fates))
@@ -64,16 +68,16 @@ def _by_fate(company: Company, source: str, day: I64) -> Iterator[tuple[FileFate
 
 
 def _again(fate: FileFate) -> int:
-    """When a new delivery brings what is lost."""
+    """The day of the new delivery, which brings the lost rows, or NEVER."""
     return NEVER if fate.redelivered_on is None else fate.redelivered_on
 
 
 def _lost(company: Company, source: str, fate: FileFate, bits: U64) -> I64:
-    """Rows of files with that fate that cleaning cannot use, or cannot count."""
+    """Rows of files with that fate that cleaning rejects, or that count nowhere."""
     if fate.kind == "empty_file":
         return np.arange(len(bits))
     names, _ = row_classes(company, source, fate.redelivered_on is not None)
-    found = dirty_rows(company, source, fate, bits)
+    found = defective_rows(company, source, fate, bits)
     rejected = [
         ROW_CLASSES[name][0] == REJECT and columns_with(name, source, fate.kind) != ()
         for name in names
@@ -82,6 +86,6 @@ def _lost(company: Company, source: str, fate: FileFate, bits: U64) -> I64:
     if source in _COUNTED_BY_ORDER:
         columns = columns_with("orphan_key", source, fate.kind)
         at = np.array([columns.index("order_id")], dtype=np.uint64)
-        astray = found.bits % np.uint64(len(columns)) == at
-        lost |= (found.kind == names.index("orphan_key")) & astray
+        of_order = found.bits % np.uint64(len(columns)) == at
+        lost |= (found.kind == names.index("orphan_key")) & of_order
     return found.row[lost]

@@ -1,8 +1,9 @@
 """Movements of the monthly recurring revenue on a day, from the plan of the subscriptions.
 
-The revenue of a subscription on a day is the monthly amount of the paid period in which the day lies, whatever its
-status; trials have none. What it is more or less than on the day before is new, expansion, contraction, churn or, where
-there was one earlier but not on the day before, reactivation. Amounts are in the subscription's currency.
+The revenue of a subscription on a day is the monthly amount of the paid period in which the day
+lies, whatever its status. Trials have none. The difference from the day before is new, expansion,
+contraction or churn; it is reactivation where there was revenue earlier but not on the day before.
+Amounts are in the subscription's currency.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _currency(company: Company, runs: Runs) -> NDArray[np.str_]:
 
 
 def _classified(before: I64, now: I64, again: Mask) -> list[tuple[str, Mask, I64]]:
-    """Each movement: which subscriptions have it, and by how much."""
+    """Each movement, with the subscriptions that have it and their amounts."""
     rises, starts = (now > before) & (before > 0), (before == 0) & (now > 0)
     return [
         ("new", starts & ~again, now),
@@ -98,7 +99,7 @@ def _classified(before: I64, now: I64, again: Mask) -> list[tuple[str, Mask, I64
 
 
 def _known_since(company: Company, runs: Runs, month: I64) -> I64:
-    """From which landing day on a paid month is known, by any of its rows."""
+    """The landing day from which a paid month is known by any of its rows."""
     rules = company.rules.subscriptions
     paid_from = runs.paid_from(rules.trial_days)
     start, end = month_start(paid_from, month), month_start(paid_from, month + 1)
@@ -118,18 +119,18 @@ def _known_since(company: Company, runs: Runs, month: I64) -> I64:
 
 
 def _of_first_months(company: Company, runs: Runs, count: I64) -> list[list[int]]:
-    """The same of the first `count` months of each subscription, of one at least."""
+    """The same for the first `count` months, at least one, of each subscription."""
     at, ends = np.repeat(np.arange(len(count)), count), np.cumsum(count)
     since = _known_since(company, runs.where(at), np.arange(len(at)) - (ends - count)[at])
     return [part.tolist() for part in np.split(since, ends[:-1])]
 
 
 def _rows_known_since(company: Company, runs: Runs, day: I64) -> I64:
-    """The same of the rows that are written on a day each."""
+    """The same for single rows, each written on a day."""
     delay = late(company, "subscriptions", of_customers=True).delay(ActorDays(runs.customer, day))
     bits = row_bits(company, runs.customer, np.full(len(day), runs.slot), day)
     on_time = each_known_since(company, "subscriptions", day, bits)
-    # What lands late has no defect; but the file of that day may be empty.
+    # A late row has no defect, but the file of its landing day may be empty.
     return np.where(delay == 0, on_time, arrives(company, "subscriptions", day + delay))
 
 
@@ -142,8 +143,11 @@ def _add_known(
     now: I64,
     earlier: Runs | None,
 ) -> None:
-    """Subscriptions whose movements look different at different times: each landing day that changes what is known of
-    one is looked at. `before` and `now`: what the month before and the month are worth."""
+    """Add subscriptions whose movement is known differently at different times.
+
+    For each, the movement is classified on every landing day that changes what is known of it.
+    `before`, `now`: the amounts of the month before and of the month, in cents.
+    """
     if not len(month):
         return
     periods = _of_first_months(company, runs, np.minimum(month + 1, runs.months))

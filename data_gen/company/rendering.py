@@ -1,4 +1,4 @@
-"""Rows that are not as they should be: as the bytes of their lines, and put among the others."""
+"""Corrupted rows: the bytes of their lines, and their place among the clean ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def shown(value: str | None) -> str | None:
-    """As the answer key has it: bytes that no text has are written as the rejects at landing show them."""
+    """A value as the ground truth has it. Invalid bytes are escaped as in landing's rejects."""
     return value.replace(NUL, "\\x00").replace(NO_UTF8, "\\xff\\xfe") if value else value
 
 
 def line_of(source: Source, values: Values, quoted: frozenset[str]) -> bytes:
-    """One row with its line end, bytes that no text has put in. `quoted`: `quoted_columns` of the source."""
+    """One row with its line end and its invalid bytes. `quoted`: `quoted_columns` of the source."""
     if source.format == "csv":
         line = ",".join(map(_csv, values.values()))
     else:
@@ -53,15 +53,18 @@ def quoted_columns(source: Source) -> frozenset[str]:
 
 
 def spliced(
-    clean: pa.Array, changed: pa.Array, touched: I64, start: I64, times: I64, order: I64
+    clean: pa.Array, changed: pa.Array, affected: I64, start: I64, times: I64, order: I64
 ) -> Iterator[memoryview]:
-    """The lines in `order`: numbers of clean lines, then of changed ones. Those not `touched` come in one piece.
-    `start`, `times`: where in `order` each clean line was, and how many lines there are in its place."""
+    """The lines in `order`: numbers of clean lines, then of changed ones.
+
+    Lines between the `affected` clean lines come in one piece. `start`, `times`: the place of each
+    clean line in `order`, and the number of lines there.
+    """
     lines, ends = text.contents(clean), text.offsets(clean)
     others, other_ends = text.contents(changed), text.offsets(changed).tolist()
     done = 0
     for row, begin, end in zip(
-        touched.tolist(), ends[touched].tolist(), ends[touched + 1].tolist(), strict=True
+        affected.tolist(), ends[affected].tolist(), ends[affected + 1].tolist(), strict=True
     ):
         yield lines[done:begin]
         for one in order[start[row] : start[row] + times[row]].tolist():

@@ -1,4 +1,4 @@
-"""Rows of one source, with what is known of them besides their columns."""
+"""Rows of one source, with facts about them that are not columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Rows:
     table: pa.Table
     bits: U64  # random, one for each row
     day: I64  # the day to which each row belongs; it lands on it, or late
-    again: bool = False  # rows that repeat what is known in a new state: they stay clean
+    again: bool = False  # a new state of known rows: they get no defects
 
     def __len__(self) -> int:
         return len(self.bits)

@@ -1,21 +1,29 @@
-"""rules.yaml as a whole: its sections, and what must hold between keys."""
+"""rules.yaml as a whole: its sections, and what must hold between them.
+
+`python -m data_gen.company.rules > data_gen/rules.schema.json` writes the JSON Schema for editors.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Annotated, Any
 
-from data_gen.company.reading import RulesError, Share, parse, read
+from pydantic import AfterValidator, Field, model_validator
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import CoreSchema
+
+from data_gen.company.reading import RulesError, parse, read
 from data_gen.company.rule_sections import (
-    DRAWN_KINDS,
-    KINDS,
     CompanyRules,
     CountryRules,
     CustomerRules,
+    DefectRules,
     DeliveryRules,
-    DirtRules,
-    EventRules,
+    Events,
     FxRules,
     GrowthRules,
     InventoryRules,
@@ -25,29 +33,39 @@ from data_gen.company.rule_sections import (
     ProductRules,
     ReturnRules,
     RhythmRules,
+    Section,
     SessionRules,
     ShipmentRules,
     SubscriptionRules,
     UserRules,
-    Weights,
 )
+from data_gen.company.rule_values import Named, Share, Wrong, some_weight
 
 BASE_CURRENCY = "USD"
-MOST_EVENTS = 60  # one bit of a number for each
 DEFAULT_RULES = Path(__file__).resolve().parents[1] / "rules.yaml"
 
+# What `rules_hash` calls models and keys that have another name by now: renaming one must not
+# change the manifests of unchanged rules.
+_HASHED_AS = {
+    "DefectRules": "DirtRules",
+    "RowDefectRules": "DirtyRowRules",
+    "FileDefectRules": "DirtyFileRules",
+    "defects": "dirt",
+}
 
-@dataclass(frozen=True)
-class Rules:
+
+class Rules(Section):
+    """What the synthetic company does."""
+
     company: CompanyRules
     growth: GrowthRules
     rhythm: RhythmRules
-    countries: dict[str, CountryRules]
+    countries: Annotated[Named[CountryRules], AfterValidator(some_weight)]
     users: UserRules
     customers: CustomerRules
     sessions: SessionRules
-    events: dict[str, EventRules]
-    funnel: dict[str, Share]
+    events: Events
+    funnel: Annotated[dict[str, Share], Field(min_length=1, max_length=8)]
     products: ProductRules
     orders: OrderRules
     payments: PaymentRules
@@ -58,161 +76,96 @@ class Rules:
     marketing: MarketingRules
     fx: FxRules
     delivery: DeliveryRules
-    dirt: DirtRules
+    defects: DefectRules
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, document: Any) -> Any:
+        if isinstance(document, Mapping) and "dirt" in document:
+            raise Wrong("is now named 'defects'; rename the key and keep what is below it", "dirt")
+        return document
+
+    @model_validator(mode="after")
+    def _funnel_and_events_fit(self) -> Rules:
+        for name, event in self.events.items():
+            if event.kind == "commerce" and name not in self.funnel:
+                raise Wrong("is a commerce event that is no step of the funnel", "events", name)
+        for step in self.funnel:
+            if step not in self.events or self.events[step].kind != "commerce":
+                raise Wrong("is not an event of kind commerce", "funnel", step)
+        return self
+
+    @model_validator(mode="after")
+    def _currencies_have_rates(self) -> Rules:
+        rates = self.fx.rates
+        for name, country in self.countries.items():
+            currency = country.currency
+            if currency != BASE_CURRENCY and currency not in rates:
+                raise Wrong(f"is missing; it is the currency of {name}", "fx", "rates", currency)
+        if BASE_CURRENCY in rates:
+            problem = "is what the others are measured in, and always 1"
+            raise Wrong(problem, "fx", "rates", BASE_CURRENCY)
+        return self
 
     def founded_on(self, day: date) -> Rules:
         """The same company, founded on another day."""
-        return replace(self, company=replace(self.company, founded=day))
+        return self.model_copy(update={"company": CompanyRules(founded=day)})
+
+    def digest(self) -> str:
+        """The `rules_hash` of manifests. It is that of the values: comments do not change it."""
+        return hashlib.sha256(hashed_text(self).encode()).hexdigest()
 
 
 def load_rules(path: Path = DEFAULT_RULES) -> Rules:
-    """The rules in a file. Raises RulesError that names the key."""
+    """The rules in a file. Raises RulesError, which names the file and the key."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RulesError("", f"cannot read {path}: {error}") from error
-    return rules_from(text)
+        raise RulesError("rules", "", f"cannot read {path}: {error}") from error
+    return rules_from(text, str(path))
 
 
-def rules_from(text: str) -> Rules:
-    """The rules in a YAML text. Raises RulesError that names the key."""
-    rules: Rules = read(Rules, parse(text))
-    _check(rules)
-    return rules
+def rules_from(text: str, file: str = "rules") -> Rules:
+    """The rules in a YAML text. Raises RulesError, which names the file and the key."""
+    return read(Rules, parse(text, file), file)
 
 
-def _check(rules: Rules) -> None:
-    """What holds between keys, or cannot be said by a kind and bounds."""
-    _length("rhythm.weekdays", rules.rhythm.weekdays, 7)
-    _length("rhythm.hours", rules.rhythm.hours, 24)
-    _some("rhythm.hours", rules.rhythm.hours)
-    for path, weights in (
-        ("users.roles", rules.users.roles),
-        ("users.changes", rules.users.changes),
-        ("customers.segments", rules.customers.segments),
-        ("customers.industries", rules.customers.industries),
-        ("customers.changes", rules.customers.changes),
-        ("payments.methods", rules.payments.methods),
-        ("countries", {name: c.weight for name, c in rules.countries.items()}),
-        ("sessions.devices", {str(n): d.weight for n, d in enumerate(rules.sessions.devices)}),
-        ("shipments.carriers", rules.shipments.carriers),
-        ("returns.reasons", rules.returns.reasons),
-        ("marketing.channels", {name: c.weight for name, c in rules.marketing.channels.items()}),
-        ("subscriptions.plans", {name: p.weight for name, p in rules.subscriptions.plans.items()}),
-    ):
-        _some(path, tuple(weights.values()))
-    _names("users.changes", rules.users.changes, ("country", "role", "phone", "opt_in"))
-    _names("customers.changes", rules.customers.changes, ("segment", "country", "industry"))
-    for path, values in (
-        ("products.categories", rules.products.categories),
-        ("marketing.landing_pages", rules.marketing.landing_pages),
-        *(
-            (f"marketing.channels.{name}.campaigns", c.campaigns)
-            for name, c in rules.marketing.channels.items()
-        ),
-    ):
-        if not values:
-            raise RulesError(path, "needs at least one entry")
-    for path, shares in (("dirt.rows", rules.dirt.rows), ("dirt.files", rules.dirt.files)):
-        if sum(vars(shares).values()) > 1:
-            raise RulesError(
-                path, "the shares exclude each other, so together they must not be more than 1"
-            )
-    _check_events(rules)
-    _check_calendar(rules)
-    if rules.subscriptions.upgrade_share + rules.subscriptions.downgrade_share > 1:
-        raise RulesError("subscriptions.downgrade_share", "is more than what upgrade_share leaves")
-    if rules.products.always_share * rules.products.count < 1:
-        raise RulesError(
-            "products.always_share",
-            f"leaves no product of {rules.products.count} that always exists",
+def hashed_text(value: Any) -> str:
+    """The text of rules, or of a part of them, that `rules_hash` is the digest of.
+
+    It is the `repr` of the values with the names of the models and their fields.
+    """
+    if isinstance(value, Section):
+        name = type(value).__name__
+        fields = ", ".join(
+            f"{_HASHED_AS.get(key, key)}={hashed_text(part)}" for key, part in vars(value).items()
         )
+        return f"{_HASHED_AS.get(name, name)}({fields})"
+    if isinstance(value, dict):
+        parts = ", ".join(f"{key!r}: {hashed_text(part)}" for key, part in value.items())
+        return f"{{{parts}}}"
+    if isinstance(value, tuple):
+        parts = ", ".join(map(hashed_text, value))
+        return f"({parts},)" if len(value) == 1 else f"({parts})"
+    return repr(value)
 
 
-def _check_events(rules: Rules) -> None:
-    for name, event in rules.events.items():
-        path = f"events.{name}"
-        if event.kind not in KINDS:
-            raise RulesError(
-                f"{path}.kind", f"must be one of {', '.join(KINDS)}, not {event.kind!r}"
-            )
-        if (event.weight is None) == (event.kind in DRAWN_KINDS):
-            raise RulesError(
-                f"{path}.weight",
-                "is for events of the kinds " + " and ".join(DRAWN_KINDS) + ", and needed there",
-            )
-        if event.kind == "commerce" and event.properties:
-            raise RulesError(
-                f"{path}.properties", "commerce events have the properties of their step"
-            )
-        if event.kind == "commerce" and name not in rules.funnel:
-            raise RulesError(path, "is a commerce event that is no step of the funnel")
-        for key, values in (event.properties or {}).items():
-            numbers = [v for v in values if isinstance(v, int)]
-            if numbers and (
-                len(values) != 2 or len(numbers) != 2 or not 0 <= numbers[0] <= numbers[1] < 1 << 31
-            ):
-                raise RulesError(
-                    f"{path}.properties.{key}", "must be texts, or [from, to] in whole numbers"
-                )
-        if event.released is not None and event.kind != "feature":
-            raise RulesError(f"{path}.released", "is for events of the kind feature")
-        if event.properties and not all(event.properties.values()):
-            raise RulesError(f"{path}.properties", "each needs at least one value")
-    for kind in ("signup", "login"):
-        if sum(event.kind == kind for event in rules.events.values()) != 1:
-            raise RulesError("events", f"needs exactly one event of kind {kind}")
-    if len(rules.events) > MOST_EVENTS:
-        raise RulesError("events", f"can be at most {MOST_EVENTS}")
-    _some("events", tuple(e.weight or 0 for e in rules.events.values() if e.kind == "engagement"))
-    if len(rules.funnel) > 8:
-        raise RulesError("funnel", "can have at most 8 steps")
-    for step in rules.funnel:
-        if step not in rules.events or rules.events[step].kind != "commerce":
-            raise RulesError(f"funnel.{step}", "is no event of kind commerce")
+# -- JSON Schema -------------------------------------------------------------------------------
 
 
-def _check_calendar(rules: Rules) -> None:
-    _length("rhythm.outage_hours", rules.rhythm.outage_hours, 2)
-    closes, opens = rules.rhythm.outage_hours
-    if not closes < opens < 24:
-        raise RulesError(
-            "rhythm.outage_hours", "must be [from, to] with from before to, and to before 24"
-        )
-    for name, country in rules.countries.items():
-        for holiday in country.holidays:
-            try:
-                date.fromisoformat(f"2024-{holiday}")  # a leap year
-            except ValueError:
-                raise RulesError(
-                    f"countries.{name}.holidays", f"must be days as MM-DD, not {holiday!r}"
-                ) from None
-        if country.currency != BASE_CURRENCY and country.currency not in rules.fx.rates:
-            raise RulesError(
-                f"fx.rates.{country.currency}", f"is missing; it is the currency of {name}"
-            )
-    if BASE_CURRENCY in rules.fx.rates:
-        raise RulesError(
-            f"fx.rates.{BASE_CURRENCY}", "is what the others are measured in, and always 1"
-        )
+class _WithoutTitles(GenerateJsonSchema):
+    """A title of a key would only repeat the key."""
+
+    def field_title_should_be_set(self, schema: CoreSchema) -> bool:
+        return False
 
 
-def _length(path: str, values: tuple[int, ...], wanted: int) -> None:
-    if len(values) != wanted:
-        raise RulesError(path, f"needs {wanted} values, not {len(values)}")
+def schema_text() -> str:
+    """The JSON Schema of rules.yaml, as data_gen/rules.schema.json has it."""
+    schema = Rules.model_json_schema(schema_generator=_WithoutTitles)
+    document = {"$schema": _WithoutTitles.schema_dialect, **schema}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _some(path: str, weights: tuple[int, ...]) -> None:
-    if sum(weights) <= 0:
-        raise RulesError(path, "needs at least one weight above 0")
-
-
-def _names(path: str, given: Weights, allowed: tuple[str, ...]) -> None:
-    for name in given:
-        if name not in allowed:
-            raise RulesError(
-                f"{path}.{name}", f"is not a known key; known keys: {', '.join(allowed)}"
-            )
-    for name in allowed:
-        if name not in given:
-            raise RulesError(f"{path}.{name}", "is missing")
+if __name__ == "__main__":
+    print(schema_text(), end="")

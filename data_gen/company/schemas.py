@@ -1,4 +1,4 @@
-"""The columns of each source with their types, and the form of its file."""
+"""The columns of each source with their types, and the format of its file."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ SOURCES: dict[str, Source] = {
 
 
 def table(source: str, columns: Mapping[str, pa.Array]) -> pa.Table:
-    """A table of a source; raises where a column is missing, unknown or of another type."""
+    """A table of a source. Raises ValueError or TypeError where the columns do not fit."""
     schema = SOURCES[source].schema
     if set(columns) != set(schema.names):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The days on which the synthetic company expects unusual figures, for the anomaly detection."""
+"""The days on which the synthetic company expects unusual figures, for anomaly detection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saas_analytics.quality.special_days import SpecialDay
 def company_days(founded: date | None, first: date, last: date) -> list[SpecialDay]:
     """The holidays of the company's countries and its launches from `first` to `last`; no outages.
 
-    `founded` is its first day; None is the one of the rules.
+    `founded`: its first day; None is that of the rules.
     """
     rules = load_rules()
     weights = sum(country.weight for country in rules.countries.values())

@@ -1,7 +1,8 @@
-"""Stock levels: between two deliveries a product is sold down, evenly but for chance, and never below nothing.
+"""Stock levels: between two deliveries a product is sold at an even rate, and never below zero.
 
-Levels are planned per product and not counted from the orders, so that a day can be made without those before it.
-What holds between days: on_hand = on_hand of the day before + received - what left, and nothing but a delivery adds.
+Levels are planned per product and not counted from the orders, so that a day can be made without
+the days before it. Between days, on_hand = on_hand of the day before + received - what left, and
+only a delivery adds to it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def stock_rows(company: Company, day: int) -> Rows:
 
 
 def stock_on(company: Company, product: I64, day: int) -> tuple[I64, I64]:
-    """What is there at the end of the day, and what came in on it."""
+    """The stock at the end of the day, and what was received on it."""
     goods = catalogue(company)
     age = day - goods.created[product]
     every = company.rules.inventory.restock_days.at(company.draw("stock.every", product))
@@ -47,7 +48,7 @@ def stock_on(company: Company, product: I64, day: int) -> tuple[I64, I64]:
     before = np.where(
         age > 0, _level(company, product, (age - 1) // every, (age - 1) % every, every), 0
     )
-    # On the day of a delivery a little leaves already; discontinued products get none any more.
+    # A few pieces leave on the day of a delivery. Discontinued products get no deliveries.
     leaves = field(company.draw("stock.leaves", product, cycle), 0, 2)
     delivered = (passed == 0) & (day < goods.ends[product])
     ended = day >= goods.ends[product]
@@ -56,7 +57,7 @@ def stock_on(company: Company, product: I64, day: int) -> tuple[I64, I64]:
 
 
 def _level(company: Company, product: I64, cycle: I64, passed: I64, every: I64) -> I64:
-    """The planned level so many days after a delivery. It never rises within a cycle."""
+    """The planned level `passed` days after a delivery. It never rises within a cycle."""
     rules = company.rules.inventory
     scale = company.scale
     full = (
@@ -64,7 +65,7 @@ def _level(company: Company, product: I64, cycle: I64, passed: I64, every: I64) 
     )
     full = np.clip(full, 1, _MOST >> 1)
     bits = company.draw("stock.cycle", product, cycle)
-    # By the end of a cycle between 50 and 95 percent are sold, or everything some days before it.
+    # By the end of a cycle 50 to 95 percent are sold, or everything some days before it.
     sold_out = happens(bits, rules.sold_out_share)
     sold = np.where(sold_out, 130, 50 + below(splitmix64(bits), 46))
     level: I64 = np.maximum(full - full * sold * passed // (100 * np.maximum(every - 1, 1)), 0)

@@ -1,4 +1,4 @@
-"""Columns of text made from numbers, a whole column at a time: ids, hexadecimal, instants; rows as joined pieces."""
+"""Columns of text made from numbers, a whole column at a time: ids, instants, joined rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _THREE = _digits(3)
 
 
 def _clock() -> NDArray[np.uint64]:
-    """'HH:MM:SS' of every second of a day: eight letters are one 64-bit number, so a look-up moves them at once."""
+    """'HH:MM:SS' of every second of a day. Its eight letters are one 64-bit number, for speed."""
     second = np.arange(86_400)
     letters = np.full((86_400, 8), ord(":"), dtype=np.uint8)
     two = _digits(2)
@@ -55,7 +55,10 @@ def template(text: bytes, rows: int) -> Letters:
 
 
 def put_instant(letters: Letters, at: int, day: I64 | int, ms: I64) -> None:
-    """Writes INSTANT's form at column `at`: a day (number since 1970) and milliseconds within it."""
+    """Write instants in the form of INSTANT at column `at`.
+
+    `day`: number since 1970; `ms`: milliseconds within it.
+    """
     if isinstance(day, int):
         letters[:, at : at + 10] = np.frombuffer(
             str(np.datetime64(day, "D")).encode(), dtype=np.uint8
@@ -97,7 +100,7 @@ def numbered(prefix: str, numbers: I64, width: int) -> pa.Array:
 
 
 def join(pieces: Sequence[pa.Array | str], separator: str = "") -> pa.Array:
-    """Row by row, the pieces behind each other. Nulls must have been replaced before."""
+    """The pieces of each row, joined. They must have no nulls."""
     texts = [constant(piece) if isinstance(piece, str) else piece for piece in (*pieces, separator)]
     return pc.binary_join_element_wise(*texts)
 
@@ -114,7 +117,7 @@ def offsets(rows: pa.Array) -> NDArray[np.int32]:
 
 
 def contents(rows: pa.Array) -> memoryview:
-    """The bytes of all rows behind each other, without copying: Arrow keeps them that way."""
+    """The bytes of all rows, one after another, without copying: Arrow keeps them that way."""
     if not len(rows):
         return memoryview(b"")
     offsets = np.frombuffer(rows.buffers()[1], dtype=np.int32)

@@ -23,7 +23,8 @@ _TO_THE_END = (1 << 31) - 1
 class SourceWriter:
     """Writes one source's rows of one day in its format. Without rows the file is valid and empty.
 
-    `mark`: the file begins with a byte order mark. `line_end`: of its lines. `empty`: it has no byte at all.
+    `mark`: the file begins with a byte order mark. `line_end`: of its lines. `empty`: it has no
+    bytes.
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class SourceWriter:
         if source.format == "csv" and not empty:
             self._file.write(",".join(source.schema.names).encode() + line_end)
         elif source.format == "parquet":
-            # Dictionaries and statistics depend on the row groups only, which always have the same rows.
+            # Dictionaries and statistics depend on the row groups only, whose rows are always the
+            # same.
             self._parquet = pq.ParquetWriter(
                 self._file,
                 source.schema,
@@ -57,14 +59,14 @@ class SourceWriter:
             )
 
     def add_lines(self, lines: pa.Array) -> None:
-        """Rows that are text already: lines with their ends, or the documents of a JSON array."""
+        """Add rows that are text already: lines with their ends, or documents of a JSON array."""
         if not len(lines):
             return
         if self.source.format == "json":
             self._file.write(b",\n" if self.rows else b"[\n")
             lines = text.join([lines, words([",\n"] * (len(lines) - 1) + [""])])
         elif self._line_end != b"\n":
-            # The last byte of each is its line end; bytes and not characters, as some rows are no text.
+            # The last byte of each is its line end. Some rows are not UTF-8, so this uses bytes.
             lines = pc.binary_replace_slice(
                 lines.cast(pa.binary()), -1, _TO_THE_END, self._line_end
             )
@@ -72,13 +74,13 @@ class SourceWriter:
         self._file.write(text.contents(lines))
 
     def add_text(self, pieces: Iterable[memoryview], rows: int) -> None:
-        """Lines with their ends, behind one another, in any pieces."""
+        """Add lines with their ends, in any pieces."""
         self.rows += rows
         for piece in pieces:
             self._file.write(piece)
 
     def add_broken(self, line: bytes) -> None:
-        """A last line that breaks off."""
+        """Add a last line that breaks off."""
         self.rows += 1
         self._file.write(line)
 
@@ -92,7 +94,7 @@ class SourceWriter:
             self._write_group(ROW_GROUP)
 
     def complete(self) -> Written:
-        """Writes the end; the file still has its temporary name."""
+        """Write the end of the file, which keeps its temporary name."""
         if self._parquet is not None:
             self._write_group(ROW_GROUP)
             self._parquet.close()
@@ -106,7 +108,7 @@ class SourceWriter:
 
     def discard(self) -> None:
         if self._parquet is not None:
-            with suppress(OSError, ValueError):  # as above; or the file is closed already
+            with suppress(OSError, ValueError):  # a full disk, or the file is closed already
                 self._parquet.close()
         self._file.discard()
 
@@ -120,11 +122,11 @@ class SourceWriter:
         self._waiting = [rest] if len(rest) else []
 
 
-# -- rows as text --------------------------------------------------------------------------------------------
+# -- rows as text ------------------------------------------------------------------------------
 
 
 def lines_of(source: Source, rows: pa.Table) -> pa.Array:
-    """The rows as text: lines with their ends; for a JSON array, documents without."""
+    """The rows as text: lines with their ends, or documents of a JSON array without them."""
     if source.format == "csv":
         return csv_lines(rows)
     documents = json_documents(rows, source.json)
@@ -132,7 +134,7 @@ def lines_of(source: Source, rows: pa.Table) -> pa.Array:
 
 
 def csv_lines(rows: pa.Table) -> pa.Array:
-    """One line of CSV per row: quoted only where needed, null as nothing."""
+    """One line of CSV per row, quoted only where needed. A null is empty."""
     cells = [
         pc.fill_null(_csv_cell(plain(column)), constant(""))
         for column in rows.combine_chunks().columns
@@ -141,7 +143,10 @@ def csv_lines(rows: pa.Table) -> pa.Array:
 
 
 def json_documents(rows: pa.Table, documents: Sequence[str] = ()) -> pa.Array:
-    """One JSON object per row; money as a number with its digits, null as null. `documents`: columns that are JSON."""
+    """One JSON object per row. Money is a number with all its digits.
+
+    `documents`: columns whose text is JSON.
+    """
     pieces: list[pa.Array | str] = []
     for number, (name, column) in enumerate(
         zip(rows.schema.names, rows.combine_chunks().columns, strict=True)
@@ -159,7 +164,7 @@ def json_documents(rows: pa.Table, documents: Sequence[str] = ()) -> pa.Array:
 
 
 def plain(column: pa.ChunkedArray) -> pa.Array:
-    """A column as text without quotes; nulls stay."""
+    """A column as text without quotes. Nulls stay."""
     values = _flat(column)
     if values.type == INSTANT:
         written = text.instants(numbers(values) // 1000)

@@ -1,4 +1,4 @@
-"""The files of one day in the landing zone: all sources with a manifest beside each, redeliveries, the answer key."""
+"""The files of one day in the landing zone: published together, each with a manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MANIFEST = "_manifest.json"
 
 
 class Unfinished(Protocol):
-    """A file that has no name yet."""
+    """A file that does not have its name yet."""
 
     def publish(self) -> None: ...
 
@@ -23,7 +23,7 @@ class Unfinished(Protocol):
 
 @contextmanager
 def all_or_nothing() -> Iterator[list[Unfinished]]:
-    """Files put into the list get their names, in that order, when all is well, and else go."""
+    """Publish the files of the list in order at the end. After an error, discard them."""
     files: list[Unfinished] = []
     try:
         yield files
@@ -38,7 +38,7 @@ def all_or_nothing() -> Iterator[list[Unfinished]]:
 def manifest_of(
     source: Source, day: str, file: Written, made_from: Mapping[str, str | int]
 ) -> AtomicFile:
-    """The manifest beside a complete file, complete itself."""
+    """The complete manifest of a complete file, in the same directory."""
     content = {
         "source": source.name,
         "day": day,

@@ -2,7 +2,7 @@
   What every base model shares: reading a raw table as text, and the rules that refuse a row. A rule is a branch of the `case`
   that gives `_reject_rule`; the first that holds names the reason, as <column>_<what is wrong>.
 
-  The rules compare a typed column with its text, which the model keeps as raw_<column>.
+  The rules compare a typed column with its text, raw_<column>.
 -#}
 
 {#- The sources, and what names a row of each; a moment that is part of its key is left out, as its text is the reader's. -#}
@@ -35,11 +35,11 @@
     nullif({{ dbt.concat(parts) }}, '{{ "|" * (columns | length - 1) }}')
 {%- endmacro %}
 
-{#- The columns of a raw table whose rows landed as columns, as text, of the loads that are taken in. -#}
+{#- The columns of a raw table whose rows landed as columns, as text: raw_<column>, of the loads that are taken in. -#}
 {% macro landed_columns(relation, columns) -%}
     select
         {% for column in columns -%}
-        {{ column_text(column) }} as {{ column }},
+        {{ column_text(column) }} as raw_{{ column }},
         {% endfor -%}
         {{ columns_original(columns) }} as _original,
         {{ landing_of_row() }}
@@ -48,14 +48,14 @@
     {{ evaluated_once() }}
 {%- endmacro %}
 
-{#- The fields of a raw table whose rows landed as JSON documents, as text; `json_fields` stay JSON. -#}
+{#- The fields of a raw table whose rows landed as JSON documents, as text: raw_<field>; `json_fields` stay JSON. -#}
 {% macro landed_documents(relation, fields, json_fields=[]) -%}
     select
         {% for field in fields -%}
-        {{ document_text(field) }} as {{ field }},
+        {{ document_text(field) }} as raw_{{ field }},
         {% endfor -%}
         {% for field in json_fields -%}
-        {{ document_json(field) }} as {{ field }},
+        {{ document_json(field) }} as raw_{{ field }},
         {% endfor -%}
         _doc as _original,
         {{ landing_of_row() }}
@@ -81,7 +81,7 @@
     case when _reject_rule is not null then cast(_original as text) end as _original
 {%- endmacro %}
 
-{#- A required value is missing: the column itself, or its text where it is typed (raw_<column>). -#}
+{#- A required value is missing: the column itself, or its text (raw_<column>) where it is typed. -#}
 {% macro reject_missing(columns) -%}
     {%- for column in columns %}
             when {{ column }} is null then '{{ column | replace("raw_", "") }}_missing'
@@ -107,7 +107,7 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- A currency is given and is none of ISO 4217's: an amount without a currency is no amount. -#}
+{#- A currency is given that is not in seeds/currencies.csv: without its currency an amount says nothing. -#}
 {% macro reject_unknown_currency(columns) -%}
     {%- for column in columns %}
             when raw_{{ column }} is not null and {{ column }} is null then '{{ column }}_unknown'

@@ -1,7 +1,8 @@
 {#-
-  The versions of a slowly changing dimension (type 2), from the history that a staging model holds: every column of
-  `history` with `valid_from` and `valid_to` (half-open; NULL while open). A row that says what the one before it said is no
-  version; comparison treats NULLs as equal. `attributes` are the columns whose change makes a version.
+  The versions of a slowly changing dimension (type 2), from the history that a staging model holds:
+  every column of `history` with `valid_from` and `valid_to` (half-open; NULL while open). A row that
+  repeats the one before it is not a version; comparison treats NULLs as equal. `attributes` are the
+  columns whose change makes a version.
 -#}
 {% macro versions_of(history, natural_key, attributes) -%}
     select
@@ -11,7 +12,9 @@
     from (
         select
             *,
-            lag(attributes_key) over (partition by {{ natural_key }} order by updated_at) as previous_attributes_key
+            lag(attributes_key) over (
+                partition by {{ natural_key }} order by updated_at
+            ) as previous_attributes_key
         from (
             select
                 *,
@@ -21,4 +24,21 @@
         ) as hashed
     ) as compared
     where previous_attributes_key is null or previous_attributes_key <> attributes_key
+{%- endmacro %}
+
+{#-
+  The one row that facts refer to while their dimension row has not arrived. `attributes` are the
+  dimension's columns between its natural key and valid_from, with their types: {name: type}. No row
+  that lands has an empty key.
+-#}
+{% macro unknown_member(surrogate_key, natural_key, attributes) -%}
+    select
+        {{ unknown_key() }} as {{ surrogate_key }},
+        '' as {{ natural_key }},
+        {% for name, type in attributes.items() -%}
+        cast(null as {{ type }}) as {{ name }},
+        {% endfor -%}
+        cast('0001-01-01 00:00:00+00' as timestamptz) as valid_from,
+        cast(null as timestamptz) as valid_to,
+        true as is_current
 {%- endmacro %}

@@ -1,10 +1,10 @@
-"""Brings Superset's own database to the state of this project: schema, roles, users, dashboards. Safe to repeat.
+"""Brings Superset's own database to the state of this project: schema, roles, users, dashboards.
 
     python bootstrap.py [ASSETS]
 
-The files below ASSETS (assets/ beside this file) are the dashboards: what is there is imported over what Superset has,
-and what a former import brought and is there no more is removed. Dashboards that somebody made by hand in Superset are
-left alone.
+The files below ASSETS (default: assets/ next to this file) are the dashboards. They replace those
+of earlier imports, and assets whose file is gone are removed. Dashboards that somebody made in
+Superset are not changed. Safe to repeat.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import yaml
 ASSETS = Path(__file__).parent / "assets"
 ADMIN, VIEWER = "admin", "viewer"
 VIEWER_ROLE = "Viewer"
-# What the browser of somebody who looks at a dashboard asks for. Data come with the dashboard: its roles let them see
-# what its charts show, and no permission on a data set or a database is here.
+# The requests of a browser that shows a dashboard. Data come with the dashboard, whose roles may
+# see what its charts show. So no permission on a data set or a database is needed.
 VIEWER_PERMISSIONS = (
     ("menu_access", "Dashboards"),
     ("can_read", "Dashboard"),
@@ -50,16 +50,15 @@ def main() -> int:
         contents = read_assets(Path(sys.argv[1]) if sys.argv[1:] else ASSETS)
         removed = import_assets(contents, admin)
     count = sum(name.startswith("dashboards/") for name in contents)
-    print(
-        f"Superset has {count} dashboards and {sum(name.startswith('charts/') for name in contents)} charts."
-    )
+    charts = sum(name.startswith("charts/") for name in contents)
+    print(f"Superset has {count} dashboards and {charts} charts.")
     if removed:
-        print(f"Removed what is no longer among the assets: {', '.join(removed)}")
+        print(f"Removed, because their files are gone: {', '.join(removed)}")
     return 0
 
 
 def upgrade() -> None:
-    """Superset's schema and its built-in roles, as the installed version has them."""
+    """Migrate Superset's schema and built-in roles to the installed version."""
     from flask_migrate import upgrade as migrate
     from superset import appbuilder, security_manager
 
@@ -69,7 +68,10 @@ def upgrade() -> None:
 
 
 def ensure_users() -> Any:
-    """The role Viewer with its permissions and no others, and the two users with the passwords of the settings."""
+    """Create the role Viewer with exactly its permissions, and both users with their passwords.
+
+    Returns the admin.
+    """
     from superset import db, security_manager
 
     role = security_manager.add_role(VIEWER_ROLE)
@@ -78,7 +80,8 @@ def ensure_users() -> Any:
         pair for pair, found in zip(VIEWER_PERMISSIONS, permissions, strict=True) if found is None
     ]:
         raise SystemExit(
-            f"error: this Superset has no permission {missing}. Correct VIEWER_PERMISSIONS in {__file__}."
+            f"error: this Superset has no permission {missing}. "
+            f"Correct VIEWER_PERMISSIONS in {__file__}."
         )
     role.permissions = permissions
     users = {}
@@ -100,7 +103,7 @@ def ensure_users() -> Any:
 
 
 def read_assets(directory: Path) -> dict[str, str]:
-    """Text of each YAML file below `directory`, by its path in it, as Superset's importer wants them."""
+    """The text of each YAML file below `directory`, by its path there, for Superset's importer."""
     contents = {
         str(path.relative_to(directory)): path.read_text("utf-8")
         for path in sorted(directory.rglob("*.yaml"))
@@ -111,7 +114,10 @@ def read_assets(directory: Path) -> dict[str, str]:
 
 
 def import_assets(contents: dict[str, str], admin: Any) -> list[str]:
-    """Import, let viewers see the dashboards, remove what is gone. Returns the names of what was removed."""
+    """Import the assets, show the dashboards to viewers, and remove assets without a file.
+
+    Returns the names of the removed assets.
+    """
     from superset import db, security_manager
     from superset.commands.importers.v1.assets import ImportAssetsCommand
     from superset.connectors.sqla.models import SqlaTable
@@ -128,10 +134,10 @@ def import_assets(contents: dict[str, str], admin: Any) -> list[str]:
             for name, text in contents.items()
             if name != "metadata.yaml"
         }
-        # What reads comes before what it reads.
+        # Each kind before the kinds that it depends on.
         for model in (Dashboard, Slice, SqlaTable, Database):
             for asset in db.session.query(model).filter(model.uuid.in_(ours)):
-                # Superset then says so and refuses to change it: the next import would undo it.
+                # Superset then refuses changes, which the next import would undo.
                 asset.is_managed_externally = True
             for asset in db.session.query(model).filter(
                 model.is_managed_externally, model.uuid.not_in(ours)

@@ -1,8 +1,9 @@
-"""Who sees a chart by its dashboard alone sees that chart: its columns and metrics, with the filters of its dashboard.
+"""Restricts users who may see a chart only through its dashboard to the chart as it is saved.
 
-Superset lets the role of a dashboard ask anything of the data sets behind the dashboard's charts: rows, columns that no
-chart shows, SQL expressions. This module refuses whatever the saved chart, or the filter of the dashboard, does not
-name. It applies to users without a right on the data set; what it does not know it refuses.
+Superset lets the role of a dashboard query everything in the data sets behind its charts: rows,
+columns that no chart shows, SQL expressions. This module refuses every part of a query that neither
+the saved chart nor a filter of the dashboard names, and every kind of query that it does not know.
+It applies to users without a permission on the data set.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from superset.models.slice import Slice
     from superset.viz import BaseViz
 
-# Where the settings of a chart name what it shows.
+# The keys of a chart's settings that name what it shows.
 DIMENSIONS = (
     "all_columns",
     "columns",
@@ -48,10 +49,10 @@ SHOWN = {ChartDataResultType.FULL, ChartDataResultType.RESULTS}
 
 
 class SecurityManager(SupersetSecurityManager):
-    """Superset's own, and for those who have no right on a data set the charts as they are saved."""
+    """Superset's own security manager, with this restriction."""
 
     def raise_for_access(self, **what: Any) -> None:
-        """Raises SupersetSecurityException as Superset's own does, and where a request goes beyond the chart."""
+        """Superset's check. SupersetSecurityException also if a query goes beyond the chart."""
         super().raise_for_access(**what)
         context: QueryContext | None = what.get("query_context")
         viz: BaseViz | None = what.get("viz")
@@ -79,7 +80,10 @@ class SecurityManager(SupersetSecurityManager):
     def exist_permission_on_roles(
         self, view_name: str, permission_name: str, role_ids: list[int]
     ) -> bool:
-        """Each question goes to the database once in a request: for one chart Superset asks some of them four times."""
+        """Superset's check, with each answer cached for the request.
+
+        For one chart Superset asks the database some of these questions four times.
+        """
         known: dict[Any, bool] = (
             g.setdefault("permissions_on_roles", {}) if has_request_context() else {}
         )
@@ -98,7 +102,7 @@ class SecurityManager(SupersetSecurityManager):
 
 @dataclass(frozen=True)
 class _Query:
-    """What is asked of a data set, in whichever of Superset's two ways it was asked."""
+    """A query on a data set, from either of Superset's two APIs."""
 
     result_type: str
     columns: list[Any]
@@ -112,7 +116,7 @@ class _Query:
 
 @dataclass(frozen=True)
 class _Allowed:
-    """Columns and metrics that may be shown, columns that may be filtered, and filters that must be there."""
+    """The parts of a query that are allowed, and the filters that are required."""
 
     columns: set[str]
     metrics: set[str] = field(default_factory=set)
@@ -121,9 +125,9 @@ class _Allowed:
 
     def check(self, query: _Query) -> None:
         if query.result_type not in SHOWN:
-            raise _refusal(f"{query.result_type} of a chart")
+            raise _refusal(f"The result type {query.result_type}")
         if query.sql or query.annotations:
-            raise _refusal("An SQL expression, or a layer of annotations,")
+            raise _refusal("An SQL expression or an annotation layer")
         for column in query.columns:
             if not self.shows_column(column):
                 raise _refusal(f"The column {_shown(column)}")
@@ -153,9 +157,9 @@ class _Allowed:
 def _chart(dashboard: Dashboard, form: dict[str, Any], source: Any, viz_type: str | None) -> Slice:
     chart = next((chart for chart in dashboard.slices if chart.id == form.get("slice_id")), None)
     if chart is None or chart.datasource != source:
-        raise _refusal("A question that is no chart of the dashboard")
+        raise _refusal("A query that is not of a chart on the dashboard")
     if viz_type not in (None, chart.viz_type):
-        raise _refusal("Another type of chart than the saved one")
+        raise _refusal("A chart type other than the saved one")
     return chart
 
 
@@ -183,14 +187,13 @@ def _of_chart(dashboard: Dashboard, chart: Slice) -> _Allowed:
         fixed=[
             _rule(rule["subject"], rule["operator"], rule.get("comparator"))
             for rule in rules
-            if rule["operator"]
-            != "TEMPORAL_RANGE"  # the dashboard's own filter of time takes its place
+            if rule["operator"] != "TEMPORAL_RANGE"  # the dashboard's time filter replaces it
         ],
     )
 
 
 def _of_filter(dashboard: Dashboard, filter_id: Any, datasource_id: int) -> _Allowed:
-    """The values to choose from, which may be searched."""
+    """The values that a filter offers; they can be searched."""
     configured = json.loads(dashboard.json_metadata or "{}").get("native_filter_configuration", [])
     targets = [
         target for each in configured if each.get("id") == filter_id for target in _targets(each)
@@ -200,7 +203,7 @@ def _of_filter(dashboard: Dashboard, filter_id: Any, datasource_id: int) -> _All
 
 
 def _targets(native_filter: dict[str, Any]) -> list[tuple[int, str]]:
-    """Data set and column of each target of a dashboard's filter; one of time has none."""
+    """The data set and column of each target of a dashboard's filter; a time filter has none."""
     return [
         (target["datasetId"], target["column"]["name"])
         for target in native_filter.get("targets", [])
@@ -216,7 +219,7 @@ def _queries_of_context(context: QueryContext) -> list[_Query]:
 
 
 def _query_of_context(query: QueryObject, result_type: str) -> _Query:
-    """Post-processing is not looked at: it works on the rows of the answer and reads nothing of the database."""
+    """Post-processing is not checked: it only works on the rows of the answer."""
     return _Query(
         result_type=result_type,
         columns=[*query.columns, *query.series_columns],
@@ -230,7 +233,7 @@ def _query_of_context(query: QueryObject, result_type: str) -> _Query:
 
 
 def _query_of_viz(viz: BaseViz) -> _Query:
-    """The query of one of the old charts, which the server makes of the request as here."""
+    """The query of a chart of the older API, built as the server builds it."""
     kinds = [kind for kind in ChartDataResultType if request.args.get(kind) == "true"]
     query = type(viz)(viz.datasource, copy.deepcopy(viz.form_data)).query_obj()
     return _Query(
@@ -262,7 +265,7 @@ def _named(params: dict[str, Any], keys: tuple[str, ...]) -> list[Any]:
 
 
 def _name(column: Any) -> str | None:
-    """Name of a column as it stands in the data set, or as the axis of a chart; None for an expression of SQL."""
+    """The name of a column of the data set or of a chart's axis; None for an SQL expression."""
     if isinstance(column, dict) and column.get("columnType") == "BASE_AXIS":
         column = column.get("sqlExpression")
     return column if isinstance(column, str) else None
@@ -281,7 +284,10 @@ def _shown(value: Any) -> str:
 
 
 def _refusal(what: str) -> SupersetSecurityException:
-    message = f"{what} needs a right on the data set: its dashboard shows the chart as it is saved. Ask an administrator."
+    message = (
+        f"{what} needs a permission on the data set. The dashboard only shows the chart as saved. "
+        "Ask an administrator."
+    )
     return SupersetSecurityException(
         SupersetError(
             message, SupersetErrorType.DATASOURCE_SECURITY_ACCESS_ERROR, ErrorLevel.WARNING

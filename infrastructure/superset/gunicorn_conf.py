@@ -1,4 +1,7 @@
-"""gunicorn for Superset: threads that wait for queries, in few processes. The address comes from the environment."""
+"""gunicorn for Superset: few processes, with threads that wait for queries.
+
+The address comes from the environment.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ worker_class = "gthread"
 workers = 2
 threads = 8
 timeout = 90  # longer than a query may take
-preload_app = False  # connections to the database are not for sharing between processes
+preload_app = False  # processes cannot share connections to the database
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112
 accesslog = None
 errorlog = "-"

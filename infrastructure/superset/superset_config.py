@@ -1,6 +1,7 @@
-"""Superset's configuration. Whatever differs from place to place comes from the environment; nothing secret is here.
+"""Superset's configuration. Secrets and addresses come from the environment.
 
-Python names in capitals are Superset's settings: https://superset.apache.org/docs/configuration/configuring-superset
+Names in capitals are the settings of Superset:
+https://superset.apache.org/docs/configuration/configuring-superset
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from superset.utils.log import DBEventLogger
 from werkzeug.wrappers import Response
 
 _SSLMODE = os.environ.get("PGSSLMODE", "prefer")
-# As infrastructure/postgres/cluster.sql has it for the role; here it can be less.
+# The default is that of the role in infrastructure/postgres/cluster.sql; it can only be lowered.
 _STATEMENT_TIMEOUT_MS = int(os.environ.get("SUPERSET_STATEMENT_TIMEOUT_MS", "30000"))
 
 
@@ -40,15 +41,21 @@ SQLALCHEMY_DATABASE_URI = _server("superset", "SUPERSET_DB_PASSWORD", "superset"
     hide_password=False
 )
 SECRET_KEY = os.environ["SUPERSET_SECRET_KEY"]
-# Both belong to features that are off. Superset's defaults are the same everywhere, so they are not left.
+# Both belong to features that are off. Superset's defaults are public, so they are replaced.
 GUEST_TOKEN_JWT_SECRET = GLOBAL_ASYNC_QUERIES_JWT_SECRET = SECRET_KEY
 
 
 def DB_CONNECTION_MUTATOR(
     uri: URL, params: dict[str, Any], username: str, security_manager: Any, source: Any
 ) -> tuple[URL, dict[str, Any]]:
-    """Every database of the assets is the warehouse as `reporter`; where it is and the password stand here alone."""
-    options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c default_transaction_read_only=on -c timezone=UTC"
+    """Connect every database of the assets to the warehouse, as `reporter`.
+
+    The assets have neither its address nor the password.
+    """
+    options = (
+        f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} "
+        "-c default_transaction_read_only=on -c timezone=UTC"
+    )
     params["connect_args"] = {"options": options}
     return _server("reporter", "WAREHOUSE_REPORTER_PASSWORD", os.environ["WAREHOUSE_DB"]), params
 
@@ -57,13 +64,13 @@ SQLLAB_TIMEOUT = SUPERSET_WEBSERVER_TIMEOUT = 60
 ROW_LIMIT = SAMPLES_ROW_LIMIT = 10_000
 SQL_MAX_ROW = 50_000
 
-# Who may see what: nobody without a login; a dashboard's roles decide, and data only as its charts show them.
+# Nobody sees anything without a login. A dashboard's roles see the data that its charts show.
 AUTH_ROLE_PUBLIC = "Public"
 PUBLIC_ROLE_LIKE = None
 AUTH_USER_REGISTRATION = False
 FEATURE_FLAGS = {
     "DASHBOARD_RBAC": True,
-    "DASHBOARD_VIRTUALIZATION_DEFER_DATA": True,  # a chart asks for its rows when it comes near the screen
+    "DASHBOARD_VIRTUALIZATION_DEFER_DATA": True,  # a chart near the screen loads its rows
     "ALERT_REPORTS": False,
     "EMBEDDED_SUPERSET": False,
     "ENABLE_TEMPLATE_PROCESSING": False,
@@ -74,11 +81,11 @@ AUTH_RATE_LIMITED = True
 AUTH_RATE_LIMIT = "20 per minute"
 RATELIMIT_STORAGE_URI = "memory://"
 PERMANENT_SESSION_LIFETIME = timedelta(hours=12)
-# Behind a proxy that speaks TLS (SUPERSET_BEHIND_PROXY=on) cookies go over TLS alone, and the proxy's headers count.
+# SUPERSET_BEHIND_PROXY=on: a proxy with TLS is in front. Cookies need TLS, its headers are trusted.
 ENABLE_PROXY_FIX = SESSION_COOKIE_SECURE = os.environ.get("SUPERSET_BEHIND_PROXY", "off") == "on"
 SESSION_COOKIE_SAMESITE = "Strict" if ENABLE_PROXY_FIX else "Lax"
 
-# The browser loads from here and sends to here, and to nobody else.
+# The browser may contact this server only.
 TALISMAN_ENABLED = True
 TALISMAN_CONFIG = {
     "content_security_policy": {
@@ -91,23 +98,22 @@ TALISMAN_CONFIG = {
         "worker-src": ["'self'", "blob:"],
         "connect-src": ["'self'"],
         "font-src": ["'self'"],
-        "style-src": [
-            "'self'",
-            "'unsafe-inline'",
-        ],  # charts and the component library set styles inline
+        # Charts and the component library set styles inline.
+        "style-src": ["'self'", "'unsafe-inline'"],
         "script-src": ["'self'", "'strict-dynamic'"],
     },
     "content_security_policy_nonce_in": ["script-src"],
-    "force_https": False,  # the proxy's affair
+    "force_https": False,  # the proxy does that
     "session_cookie_secure": SESSION_COOKIE_SECURE,
 }
 THEME_FONT_URL_ALLOWED_DOMAINS: list[str] = []
 MAPBOX_API_KEY = ""
 
-# No Redis: answers are kept as files for a minute, what a browser's filters are set to in Superset's own database.
+# No Redis: answers are cached as files for a minute, and the state of a browser's filters is in
+# Superset's own database.
 _CACHE = {
     "CACHE_TYPE": "FileSystemCache",
-    "CACHE_DIR": os.path.join(os.environ["SUPERSET_HOME"], "cache"),  # noqa: PTH118 (read by more than one Python)
+    "CACHE_DIR": f"{os.environ['SUPERSET_HOME']}/cache",
     "CACHE_DEFAULT_TIMEOUT": 60,
     "CACHE_THRESHOLD": 2_000,
 }
@@ -117,9 +123,9 @@ RESULTS_BACKEND = None
 
 
 class _EventLogger(DBEventLogger):
-    """Keeps who opened which dashboard and who changed what, and not each answer that a page asks for.
+    """Logs who opened a dashboard and who changed something, but not every request of a page.
 
-    Superset would write six rows for each chart that anybody sees, in the same request, and nothing deletes them.
+    Superset would write six rows for each chart that anybody sees, and nothing deletes them.
     """
 
     def log(self, *args: Any, **kwargs: Any) -> None:
@@ -134,14 +140,14 @@ EVENT_LOGGER = _EventLogger()
 
 APP_NAME = "Analytics"
 ENABLE_UI_THEME_ADMINISTRATION = False
-# A chart is drawn once. Its animation would draw it over and over while the others still wait for the processor.
+# Charts are drawn once: animations would use the processor that other charts wait for.
 _CHARTS = {"echartsOptionsOverrides": {"animation": False}}
 THEME_DEFAULT, THEME_DARK = {**SUPERSETS_THEME, **_CHARTS}, {**SUPERSETS_DARK_THEME, **_CHARTS}
 LOGO_TARGET_PATH = "/dashboard/list/"
 
 
 class _Index(IndexView):
-    """The first page is the list of dashboards."""
+    """Makes the list of dashboards the first page."""
 
     @expose("/")
     def index(self) -> Response:

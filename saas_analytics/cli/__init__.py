@@ -1,7 +1,7 @@
 """The command `analytics`: every make target, task of Airflow and tool of the project, by its name.
 
 Exit codes: 0 done; 1 failed, and the message says what to do; 2 the command line or the settings of
-the company ask for what cannot be done; 130 interrupted.
+the company ask for something impossible; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["app", "data", "development", "main", "pipeline", "quality", "stack"]
 def main(argv: Sequence[str] | None = None, *, here: bool = False) -> int:
     """Run one command and return its exit code.
 
-    `here`: in this process's place, even where the stack runs in containers.
+    `here`: in this process, even if the stack runs in containers.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

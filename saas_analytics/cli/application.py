@@ -1,4 +1,4 @@
-"""What the commands share: the application, how they report errors, and their common options."""
+"""The application, its error reports, and the options that commands share."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ STACK, DATA, PIPELINE, QUALITY, DEVELOPMENT = (
 class Invocation:
     """How the command was called."""
 
-    here: bool = False  # not in a container, even where the stack runs in containers
+    here: bool = False  # not in a container, even if the stack runs in containers
 
 
 def command(name: str, panel: str, **options: Any) -> Callable[[F], F]:
-    """Make a function a command. It returns its exit code, or None for 0.
+    """Register a function as a command. It returns its exit code, or None for 0.
 
     An AnalyticsError becomes a message and the exit code of its class.
     """
@@ -52,7 +52,7 @@ def command(name: str, panel: str, **options: Any) -> Callable[[F], F]:
             try:
                 code = function(*arguments, **given)
             except KeyboardInterrupt:
-                _fail(f"Interrupted. `analytics {name}` takes up again where it stopped.")
+                _fail(f"Interrupted. `analytics {name}` continues where it stopped.")
                 code = 130
             except AnalyticsError as error:
                 _fail(str(error))
@@ -72,10 +72,12 @@ def _fail(text: str) -> None:
 
 
 def yesterday() -> date:
+    """The newest day that is over, in UTC."""
     return datetime.now(UTC).date() - timedelta(days=1)
 
 
 def as_day(text: str | date) -> date:
+    """The day of an option. typer.BadParameter if it is not a date like 2026-01-31."""
     if isinstance(text, date):
         return text
     try:

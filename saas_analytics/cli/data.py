@@ -1,4 +1,4 @@
-"""The commands that bring data: the synthetic company, and landing."""
+"""The commands that generate and land data."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from saas_analytics.errors import UsageError
 
 
 def in_containers(context: typer.Context, arguments: Sequence[str]) -> int | None:
-    """Run `analytics ARGUMENTS` where the containers of the stack run tasks.
+    """Run `analytics ARGUMENTS` in the container that runs tasks, and return its exit code.
 
-    None where the command is to be done in this process.
+    None if the command belongs in this process.
     """
     invocation: Invocation = context.obj or Invocation()
     if invocation.here:
@@ -141,7 +141,7 @@ def land(
     from saas_analytics.landing.display import Display
     from saas_analytics.settings import load_settings
 
-    # For a machine, standard output has nothing but the JSON.
+    # With --json, standard output has only the JSON.
     display = Display(sys.stderr if as_json else sys.stdout)
     settings = load_settings()
     started = time.monotonic()
@@ -180,7 +180,7 @@ def _check_usage(
                 "--from, --days and --again are for the landing zone, --mapping for external files"
             )
     elif files:
-        raise UsageError("a FILE needs --mapping, which says what its columns are")
+        raise UsageError("a FILE needs --mapping, which describes its columns")
     elif keep or new:
         raise UsageError("--keep and --new are for external files, with --mapping")
 

@@ -1,4 +1,7 @@
-"""The commands of who works on the project itself: tests, checkers, benchmarks. They need a checkout."""
+"""The commands for work on the project itself: tests, checkers, benchmarks.
+
+They need a checkout.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from saas_analytics.cli.application import DEVELOPMENT, command
 from saas_analytics.errors import UsageError
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-# The tests that need no more than one PostgreSQL.
+# The tests that need at most one PostgreSQL.
 _QUICK = ("tests/unit", "tests/integration", "--ignore=tests/integration/test_local_stack.py")
 _PARALLEL = ("--numprocesses", "logical", "--maxprocesses", "4", "--no-loadscope-reorder")
 
@@ -21,7 +24,9 @@ _PARALLEL = ("--numprocesses", "logical", "--maxprocesses", "4", "--no-loadscope
 @command("test", DEVELOPMENT, context_settings=_PASS_ON)
 def test(
     context: typer.Context,
-    quick: Annotated[bool, typer.Option("--quick", help="What needs one PostgreSQL only.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Tests that need at most one PostgreSQL.")
+    ] = False,
     long: Annotated[bool, typer.Option("--long", help="The nightly tests too: hours.")] = False,
     compose: Annotated[
         bool, typer.Option("--compose", help="The stack in containers; needs a Docker engine.")
@@ -53,7 +58,7 @@ def lint(
 @command("bench", DEVELOPMENT, context_settings=_PASS_ON)
 def bench(context: typer.Context) -> int:
     """Measure the stack; arguments name the benchmarks."""
-    _set_up("--group", "bench")  # packages that only the comparison needs
+    _set_up("--group", "bench")  # packages for the comparison only
     try:
         return _run("-m", "tests.bench", *context.args)
     finally:

@@ -109,7 +109,7 @@ def backfill(
 
 @command("publish", PIPELINE)
 def publish(day: Day, warehouse: Warehouse = None) -> None:
-    """Keep the summary of the newest run for a day in quality.pipeline_runs, and print it."""
+    """Store the summary of the newest run for a day in quality.pipeline_runs, and print it."""
     from saas_analytics.metrics.kpis import newest_kpis
     from saas_analytics.pipeline.publish import publish as keep_summary
     from saas_analytics.settings import load_settings
@@ -121,7 +121,7 @@ def publish(day: Day, warehouse: Warehouse = None) -> None:
 
 @command("maintenance", PIPELINE)
 def maintenance(warehouse: Warehouse = None) -> None:
-    """Vacuum what needs it, and delete what is older than the settings keep."""
+    """Vacuum tables that need it, and delete what is older than the settings keep."""
     from saas_analytics.pipeline.maintenance import maintain
     from saas_analytics.settings import load_settings
     from saas_analytics.stack.airflow import airflow_environment
@@ -134,7 +134,7 @@ def maintenance(warehouse: Warehouse = None) -> None:
 def create_warehouse(
     warehouse: Warehouse = None,
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Make roles and the applications' databases first.")
+        bool, typer.Option("--cluster", help="Create roles and the applications' databases first.")
     ] = False,
 ) -> None:
     """Create the warehouse, or bring its schemas and roles up to date."""

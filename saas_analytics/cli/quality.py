@@ -1,4 +1,4 @@
-"""The commands that show figures and say whether the data are right."""
+"""The commands that show key figures and check the data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def kpis(as_json: Json = False, warehouse: Warehouse = None) -> int:
 
 @command("freshness", QUALITY)
 def freshness(as_json: Json = False, warehouse: Warehouse = None) -> None:
-    """Check how long ago each source landed, keep it, and report stale sources."""
+    """Check how long ago each source landed, store it, and report stale sources."""
     from saas_analytics.quality.freshness import check_freshness, report_stale_sources
     from saas_analytics.settings import load_settings
 
@@ -49,7 +49,7 @@ def freshness(as_json: Json = False, warehouse: Warehouse = None) -> None:
 
 @command("anomalies", QUALITY)
 def anomalies(day: Day, as_json: Json = False, warehouse: Warehouse = None) -> None:
-    """Compare the figures of a day with its history, keep what is anomalous, and report it."""
+    """Compare the figures of a day with its history; store and report the anomalous ones."""
     from saas_analytics.quality.anomalies import find_anomalies
     from saas_analytics.settings import load_settings
 
@@ -87,7 +87,7 @@ def quality_report(day: Day, warehouse: Warehouse = None) -> None:
 
 
 def _company_days(settings: Settings, day: date) -> Sequence[SpecialDay]:
-    """The special days of the synthetic company, where it feeds this stack."""
+    """The special days of the synthetic company, if it feeds this stack."""
     from saas_analytics.quality.anomalies import HISTORY_DAYS
 
     if not settings.synthetic_company:

@@ -46,7 +46,7 @@ def down() -> None:
 
 @command("demo", STACK)
 def demo() -> int:
-    """Show everything once: stack up, 60 days landed, an Airflow run, the newest key figures."""
+    """Show everything once: start the stack, land 60 days, run Airflow, print key figures."""
     from saas_analytics.settings import PROJECT_ROOT
     from saas_analytics.stack import containers, embedded
     from saas_analytics.stack.demo import demo as show
@@ -77,7 +77,7 @@ def docs(warehouse: Warehouse = None) -> None:
     from saas_analytics.console import console, step
     from saas_analytics.documentation.site import build
     from saas_analytics.settings import load_settings
-    from saas_analytics.stack.dotenv import port_is_free
+    from saas_analytics.stack.sockets import port_is_free
     from saas_analytics.stack.status import docs_url
 
     settings = load_settings()
@@ -97,7 +97,7 @@ def serve_docs(
         int | None, typer.Option(metavar="N", show_default="DOCS_PORT", help="The port.")
     ] = None,
 ) -> None:
-    """Serve the documentation site; the stack does it by itself."""
+    """Serve the documentation site, as the stack does."""
     from saas_analytics.documentation.serve import serve
     from saas_analytics.settings import PROJECT_ROOT, SettingsError, load_settings
 
@@ -109,7 +109,7 @@ def serve_docs(
 
 @command("status", STACK)
 def status(warehouse: Warehouse = None) -> int:
-    """Show what runs, where it is, and how much is in the warehouse."""
+    """Show what runs, at which addresses, and how much is in the warehouse."""
     from saas_analytics.settings import PROJECT_ROOT
     from saas_analytics.stack import containers
     from saas_analytics.stack.status import status as show
@@ -119,7 +119,7 @@ def status(warehouse: Warehouse = None) -> int:
 
 @command("doctor", STACK)
 def doctor() -> int:
-    """Check this machine and this stack, and say how to fix each finding."""
+    """Check this machine and this stack, and print a fix for each finding."""
     from saas_analytics.settings import PROJECT_ROOT
     from saas_analytics.stack.doctor import doctor as check
 
@@ -175,7 +175,7 @@ def settings(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print every setting with its value and where that stands; secrets are not shown."""
+    """Print every setting with its value and origin; secrets are not shown."""
     from saas_analytics import settings_table
     from saas_analytics.stack.settings_listing import print_settings
 
@@ -186,7 +186,7 @@ def settings(
 
 
 class Target(StrEnum):
-    """What `deploy` starts."""
+    """The kind of stack that `deploy` starts."""
 
     dev = "dev"
     prod = "prod"
@@ -201,7 +201,7 @@ def deploy(
         bool, typer.Option("--check", help="Check the settings for production; start nothing.")
     ] = False,
 ) -> int:
-    """Start the stack in containers. prod refuses unsafe settings and says how to fix each one."""
+    """Start the stack in containers. prod refuses unsafe settings and prints the fix of each."""
     from saas_analytics.settings import PROJECT_ROOT
     from saas_analytics.stack.deploy import deploy as start
 
@@ -212,7 +212,7 @@ def deploy(
 
 @command("clean", STACK)
 def clean(yes: Yes = False) -> int:
-    """Remove the warehouse and everything that this project made; .env is kept."""
+    """Remove the warehouse and everything else that this project created; .env is kept."""
     from saas_analytics.console import console
     from saas_analytics.layout import Layout, StackError
     from saas_analytics.settings import PROJECT_ROOT
@@ -223,14 +223,16 @@ def clean(yes: Yes = False) -> int:
     if not doomed and not has_containers:
         console.print("Nothing to remove.")
         return 0
-    console.print("This removes the warehouse and everything that this project made:")
+    console.print("This removes the warehouse and everything else that this project created:")
     for path in doomed:
         console.print(f"  {path}")
     if has_containers:
         console.print("  the volumes of the containers")
     if not yes:
         if not sys.stdin.isatty():
-            raise StackError("No terminal to ask on. `make clean YES=1` removes it without asking.")
+            raise StackError(
+                "There is no terminal for the question. `make clean YES=1` does not ask."
+            )
         if not typer.confirm("Remove it?"):
             console.print("Nothing was removed.")
             return 1

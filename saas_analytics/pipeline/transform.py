@@ -21,7 +21,7 @@ import psycopg
 from saas_analytics.pipeline import dbt_process
 from saas_analytics.pipeline.dbt_process import Listener, Outcome
 from saas_analytics.pipeline.failing_rows import keep_failing_rows, masked_text
-from saas_analytics.pipeline.lineage import tell_lineage
+from saas_analytics.pipeline.lineage import emit_lineage
 from saas_analytics.pipeline.node_results import NodeResults
 from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect, ensure_warehouse
@@ -107,7 +107,7 @@ def run_dbt(
             ) from kept.lost
         keep_failing_rows(session, run_id, outcome.nodes)
         if outcome.nodes:  # otherwise the files in the target path are those of the run before
-            tell_lineage(settings, str(target_path(settings)))
+            emit_lineage(settings, str(target_path(settings)))
         return outcome
 
 

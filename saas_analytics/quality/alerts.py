@@ -1,8 +1,9 @@
-"""Tells people what went wrong, and when it is well again: to Slack and by e-mail, as far as `.env` names them.
+"""Alerts of failures and their resolution, sent to Slack and by e-mail as `.env` says.
 
-One alert for one cause: what is open is kept in quality.alerts, told once, and told again when it is over. Airflow's
-own notifiers send it. An alert that cannot be sent is printed, fails nothing, and is sent when its cause comes again;
-that something is well again, with whatever is well next.
+Each cause has one alert. quality.alerts keeps the open ones: an alert is sent once, and again when
+its cause is resolved. Airflow's own notifiers send it. An alert that cannot be sent is printed and
+fails nothing. It is sent when its cause comes up again; the message that a cause is resolved is
+sent with the next such message.
 """
 
 from __future__ import annotations
@@ -19,76 +20,88 @@ from saas_analytics.layout import Layout
 from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
 
-_SECONDS = 10  # that a receiver has to answer
-_MOST = 10  # causes that a message has words of
-_SLACK, _SMTP = "alerts_slack", "alerts_smtp"  # Airflow's names for the connections, which are in no database
+_SECONDS = 10  # until a receiver has to answer
+_MOST = 10  # causes that one message describes
+# Airflow's names for the connections, which are in no database.
+_SLACK, _SMTP = "alerts_slack", "alerts_smtp"
 
 
-def raise_alert(settings: Settings, cause: str, text: str, link: str | None = None, *, title: str = "") -> bool:
-    """Tell `text`, unless an alert of that cause has been told and is open. True when it was told to somebody.
+def raise_alert(
+    settings: Settings, cause: str, text: str, link: str | None = None, *, title: str = ""
+) -> bool:
+    """Send `text`, unless an alert of this cause was sent and is open. True if it was sent.
 
-    `link` is where to look; without it that is the run in Airflow that this process belongs to, if it belongs to one.
+    `link` says where to look. The default is the Airflow run of this process, if there is one.
     """
     return raise_alerts(settings, title or cause, {cause: text}, link=link)
 
 
 def raise_alerts(
-    settings: Settings, title: str, causes: Mapping[str, str], about: str = "", link: str | None = None
+    settings: Settings,
+    title: str,
+    causes: Mapping[str, str],
+    about: str = "",
+    link: str | None = None,
 ) -> bool:
-    """Tell in one message those of `causes` (with their texts) of which no alert has been told and is open."""
+    """Send one message about those of `causes` that have no open alert. True if it was sent.
+
+    `causes` maps each cause to its text.
+    """
     news = _write(settings, _OPEN, [list(causes), list(causes.values())], unknown=list(causes))
     if not news:
         return False
     more = f"and {len(news) - _MOST} more" if len(news) > _MOST else ""
     lines = [line for line in (about, *(causes[cause] for cause in news[:_MOST]), more) if line]
-    told = _send(settings, f"Failed: {title}", _with_link("\n".join(lines), link))
-    if not told:
-        _write(settings, _NOT_TOLD, [news])
-    return told
+    sent = _send(settings, f"Failed: {title}", _with_link("\n".join(lines), link))
+    if not sent:
+        _write(settings, _UNSENT, [news])
+    return sent
 
 
-def settle_alert(settings: Settings, cause: str, text: str, *, title: str = "") -> bool:
-    """Tell that a cause is well again, where its alert was told. True when something was told to somebody."""
-    return settle_alerts(settings, title or cause, [cause], text)
+def resolve_alert(settings: Settings, cause: str, text: str, *, title: str = "") -> bool:
+    """Report that a cause is resolved, if its alert was sent. True if a message was sent."""
+    return resolve_alerts(settings, title or cause, [cause], text)
 
 
-def settle_alerts(settings: Settings, title: str, causes: Sequence[str], text: str) -> bool:
-    """Tell in one message that causes are well again, if the alert of one was told; and what could not be told before.
+def resolve_alerts(settings: Settings, title: str, causes: Sequence[str], text: str) -> bool:
+    """Report in one message that causes are resolved, if the alert of at least one was sent.
 
-    True when something was told to somebody.
+    Earlier messages of this kind that could not be sent are sent too. True if a message was sent.
     """
-    told = False
+    sent = False
     try:
         with connect(settings, "transformer", application_name="alerts") as warehouse:
             warehouse.execute(_FORGET, [list(causes)])
-            warehouse.execute(_SETTLE, [title, _with_link(text), list(causes)])
+            warehouse.execute(_RESOLVE, [title, _with_link(text), list(causes)])
             warehouse.commit()
-            # What is being told stays locked: it is told once, and gone when it was.
+            # The rows stay locked until they are deleted, so that each message is sent once.
             waiting: dict[tuple[str, str], list[str]] = {}
-            for cause, well in warehouse.execute(_SETTLED).fetchall():
-                waiting.setdefault(tuple(well), []).append(cause)
-            for (well_title, well_text), settled in waiting.items():
-                if not _send(settings, f"Well again: {well_title}", well_text):
-                    break  # and nobody would hear the others
-                warehouse.execute("delete from quality.alerts where cause = any(%s)", [settled])
-                told = True
+            for cause, message in warehouse.execute(_RESOLVED).fetchall():
+                waiting.setdefault(tuple(message), []).append(cause)
+            for (message_title, message_text), resolved in waiting.items():
+                if not _send(settings, f"Resolved: {message_title}", message_text):
+                    break  # the others would fail too
+                delete = "delete from quality.alerts where cause = any(%s)"
+                warehouse.execute(delete, [resolved])
+                sent = True
     except (WarehouseError, psycopg.Error) as error:
-        print(f"Open alerts are not known: {error}", file=sys.stderr)
-    return told
+        _report_unknown(error)
+    return sent
 
 
 def open_causes(settings: Settings, prefix: str) -> list[str]:
-    """The causes that begin with `prefix` of which an alert is open; none where the warehouse does not answer."""
+    """The causes with an open alert that start with `prefix`; none if the warehouse is down."""
     try:
         with connect(settings, "transformer", application_name="alerts") as warehouse:
-            rows = warehouse.execute(
-                "select cause from quality.alerts where starts_with(cause, %s) and well_again is null order by cause",
-                [prefix],
-            ).fetchall()
+            rows = warehouse.execute(_OPEN_CAUSES, [prefix]).fetchall()
     except (WarehouseError, psycopg.Error) as error:
-        print(f"Open alerts are not known: {error}", file=sys.stderr)
+        _report_unknown(error)
         return []
     return [cause for (cause,) in rows]
+
+
+def _report_unknown(error: Exception) -> None:
+    print(f"The open alerts are unknown: {error}", file=sys.stderr)
 
 
 def _with_link(text: str, link: str | None = None) -> str:
@@ -96,40 +109,45 @@ def _with_link(text: str, link: str | None = None) -> str:
     return f"{text}\n{link}" if link else text
 
 
-def _write(settings: Settings, statement: str, values: Sequence[object], unknown: Sequence[str] = ()) -> Sequence[str]:
-    """The causes that a statement gives; `unknown` where the warehouse does not answer.
+def _write(
+    settings: Settings, statement: str, values: Sequence[object], unknown: Sequence[str] = ()
+) -> Sequence[str]:
+    """The causes that a statement returns; `unknown` if the warehouse does not answer.
 
-    It may be what is down: better a failure too many than one too few, and nothing is well again that nobody knows of.
+    The warehouse may be what is down: one failure alert too many is better than a missing one.
     """
     try:
         with connect(settings, "transformer", application_name="alerts") as warehouse:
             return [cause for (cause,) in warehouse.execute(statement, values).fetchall()]
     except (WarehouseError, psycopg.Error) as error:
-        print(f"Open alerts are not known: {error}", file=sys.stderr)
+        _report_unknown(error)
         return unknown
 
 
 def _send(settings: Settings, title: str, text: str) -> bool:
-    told = False
-    for receiver, way in ((settings.slack_webhook_url, _to_slack), (settings.alert_email, _by_email)):
+    sent = False
+    channels = ((settings.slack_webhook_url, _to_slack), (settings.alert_email, _by_email))
+    for receiver, send in channels:
         if receiver != "off":
             try:
-                way(settings, title, text)
-                told = True
-            except Exception as error:  # whatever it is, it is not worth failing for
-                print(f"An alert could not be sent ({error or type(error).__name__}): {title}", file=sys.stderr)
-    return told
+                send(settings, title, text)
+                sent = True
+            except Exception as error:  # no alert is worth a failed task
+                reason = str(error) or type(error).__name__
+                print(f"An alert could not be sent ({reason}): {title}", file=sys.stderr)
+    return sent
 
 
 def _to_slack(settings: Settings, title: str, text: str) -> None:
-    _connect_airflow(settings, _SLACK, {"conn_type": "slackwebhook", "password": settings.slack_webhook_url})
-    from airflow.providers.slack.notifications.slack_webhook import (
-        SlackWebhookNotifier,  # takes seconds
-    )
+    webhook = {"conn_type": "slackwebhook", "password": settings.slack_webhook_url}
+    _connect_airflow(settings, _SLACK, webhook)
+    from airflow.providers.slack.notifications import slack_webhook  # takes seconds
 
-    # Escaped, since <!channel> in a value would call everybody.
+    # Escaped, because <!channel> in a value would notify everybody.
     message = f"*{html.escape(title, quote=False)}*\n{html.escape(text, quote=False)}"
-    SlackWebhookNotifier(slack_webhook_conn_id=_SLACK, text=message, timeout=_SECONDS).notify({})
+    slack_webhook.SlackWebhookNotifier(
+        slack_webhook_conn_id=_SLACK, text=message, timeout=_SECONDS
+    ).notify({})
 
 
 def _by_email(settings: Settings, title: str, text: str) -> None:
@@ -158,28 +176,34 @@ def _by_email(settings: Settings, title: str, text: str) -> None:
     ).notify({})
 
 
-def _connect_airflow(settings: Settings, name: str, connection: dict[str, object]) -> None:
-    """Give Airflow in this process a connection, and a home where it has none: by hand, this is no process of its."""
+def _connect_airflow(settings: Settings, name: str, connection: Mapping[str, object]) -> None:
+    """Give Airflow in this process a connection, and a home if it has none, as at the shell."""
     os.environ.setdefault("AIRFLOW_HOME", str(Layout(settings.root).airflow))
     os.environ[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(connection)
 
 
-# An alert counts as told from before it is sent, so that two tasks do not both send it. A cause that comes again before
-# anybody has heard that it was well is news.
+# An alert counts as sent (told_at) before it is sent, so that two tasks do not both send it. If a
+# cause comes up again before its resolution was sent, that is a new alert.
 _OPEN = """
 insert into quality.alerts as alert (cause, text, told_at)
 select cause, text, now() from unnest(%s::text[], %s::text[]) as new (cause, text)
-on conflict (cause) do update set text = excluded.text, told_at = excluded.told_at, well_again = null
+on conflict (cause) do update
+set text = excluded.text, told_at = excluded.told_at, well_again = null
 where alert.told_at is null or alert.well_again is not null
 returning cause
 """
-_NOT_TOLD = "update quality.alerts set told_at = null where cause = any(%s) returning cause"
+_OPEN_CAUSES = """
+select cause from quality.alerts
+where starts_with(cause, %s) and well_again is null
+order by cause
+"""
+_UNSENT = "update quality.alerts set told_at = null where cause = any(%s) returning cause"
 _FORGET = "delete from quality.alerts where cause = any(%s) and told_at is null"
-_SETTLE = """
+_RESOLVE = """
 update quality.alerts set well_again = array[%s, %s]
 where cause = any(%s) and well_again is null
 """
-_SETTLED = """
+_RESOLVED = """
 select cause, well_again from quality.alerts
 where well_again is not null
 order by raised_at, cause

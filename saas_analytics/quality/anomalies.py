@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 
-from saas_analytics.quality.alerts import open_causes, raise_alert, settle_alert
+from saas_analytics.quality.alerts import open_causes, raise_alert, resolve_alert
 from saas_analytics.quality.daily_metrics import by_cause, history, measure, newest_day, subject
 from saas_analytics.quality.special_days import SpecialDay, special_days
 from saas_analytics.settings import Settings
@@ -272,7 +272,7 @@ def _tell(settings: Settings, day: date, found: Sequence[Anomaly]) -> None:
     for cause in open_causes(settings, _CAUSE):
         if (source := cause.removeprefix(_CAUSE)) not in by_source:
             told = f"On {day} {source} is as its history says.{_still_wrong(settings, day, source)}"
-            settle_alert(settings, cause, told)
+            resolve_alert(settings, cause, told)
 
 
 def _still_wrong(settings: Settings, day: date, source: str) -> str:

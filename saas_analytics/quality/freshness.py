@@ -12,7 +12,7 @@ from typing import Any
 
 from saas_analytics.pipeline.failing_rows import masked_text
 from saas_analytics.pipeline.transform import run_dbt, run_id_of_process, target_path
-from saas_analytics.quality.alerts import open_causes, raise_alerts, settle_alerts
+from saas_analytics.quality.alerts import open_causes, raise_alerts, resolve_alerts
 from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
 
@@ -91,4 +91,4 @@ def report_stale_sources(
         print("Every source that this warehouse uses is fresh.")
     fresh = [cause for cause in open_causes(settings, _CAUSE) if cause not in stale]
     names = ", ".join(cause.removeprefix(_CAUSE) for cause in fresh)
-    settle_alerts(settings, "stale sources", fresh, f"Fresh again: {names}.")
+    resolve_alerts(settings, "stale sources", fresh, f"Fresh again: {names}.")

@@ -1,1 +1,1 @@
-"""The embedded stack: PostgreSQL and Airflow on this machine, without a Docker engine."""
+"""Starts, stops and checks the stack: embedded on this machine, or in containers."""

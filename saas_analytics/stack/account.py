@@ -1,4 +1,7 @@
-"""The user that PostgreSQL runs as: ourselves, or an unprivileged one where we are root (which PostgreSQL refuses)."""
+"""The user that PostgreSQL runs as.
+
+This is the current user. PostgreSQL refuses root, so for root it is an unprivileged user.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ class Account:
         return self.uid == os.geteuid()
 
     def popen_options(self) -> dict[str, Any]:
-        """Keyword arguments that make subprocess start something as this user, in a directory it may be in."""
+        """Keyword arguments for subprocess that start a program as this user.
+
+        Its working directory is one that every user may enter.
+        """
         return (
             {"cwd": "/"}
             if self.is_us
@@ -36,7 +42,7 @@ class Account:
         )
 
     def can(self, command: Sequence[str | Path]) -> bool:
-        """True if `command` succeeds as this user."""
+        """Whether `command` succeeds as this user."""
         try:
             done = subprocess.run(
                 list(map(str, command)), capture_output=True, **self.popen_options()
@@ -46,14 +52,14 @@ class Account:
         return done.returncode == 0
 
     def own(self, path: Path, mode: int) -> None:
-        """Give `path` to this user, and to nobody else."""
+        """Give `path` to this user alone, with the permissions `mode`."""
         path.chmod(mode)
         if not self.is_us:
             os.chown(path, self.uid, self.gid)
 
 
 def server_account() -> Account:
-    """The user to run PostgreSQL as."""
+    """The user to run PostgreSQL as. StackError if this machine has none."""
     if os.geteuid() != 0:
         try:
             name = pwd.getpwuid(os.geteuid()).pw_name
@@ -67,6 +73,7 @@ def server_account() -> Account:
             continue
         return Account(name, entry.pw_uid, entry.pw_gid)
     raise StackError(
-        f"PostgreSQL refuses to run as root, and this machine has no user {' or '.join(CANDIDATES)} to run it as. "
-        "Make one (`useradd --system postgres`) or work as an ordinary user."
+        "PostgreSQL refuses to run as root, and this machine has no user "
+        f"{' or '.join(CANDIDATES)} to run it as. "
+        "Create one (`useradd --system postgres`) or work as an ordinary user."
     )

@@ -1,4 +1,7 @@
-"""Airflow's REST API, as far as the stack needs it. A call takes milliseconds; the `airflow` command takes seconds."""
+"""A client for the part of Airflow's REST API that the stack uses.
+
+A call takes milliseconds; the `airflow` command takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,19 @@ from saas_analytics.errors import AnalyticsError
 from saas_analytics.stack.airflow import ADMIN
 
 FINISHED = frozenset({"success", "failed"})
-PATIENCE = 120  # seconds in which what was killed under a run that is waited for is started again
-DAYS_SIDE_BY_SIDE = 8  # of a backfill
-# A change may be dated some seconds before it can be seen: that long a transaction may take.
+PATIENCE = 120  # seconds for Airflow to come back after a kill, while a run is awaited
+PARALLEL_DAYS = 8  # of a backfill
+# A change has the time of its statement, and is visible once its transaction commits.
 _OVERLAP = timedelta(seconds=10)
 
 
 class AirflowApiError(AnalyticsError):
-    """Airflow did not answer, or refused. The message says what."""
+    """Airflow did not answer, or refused the call. The message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One try of a task of a run."""
+    """One try of a task in a run."""
 
     task_id: str
     state: str | None
@@ -36,7 +39,7 @@ class Task:
 
     @property
     def is_step(self) -> bool:
-        """False for a mirror of a model: it shows what the step dbt_build does."""
+        """False for the mirror of a model, which only shows what the step dbt_build does."""
         return self.operator != "DbtMirror"
 
 
@@ -46,7 +49,7 @@ class AirflowApi:
     def __init__(self, url: str, password: str) -> None:
         self._password = password
         self._token: str | None = None
-        # Not through a proxy: Airflow is on this machine.
+        # No proxy: Airflow is on this machine.
         self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
     def health(self) -> dict[str, bool]:
@@ -59,16 +62,19 @@ class AirflowApi:
         }
 
     def knows(self, dag_id: str) -> bool:
-        """True when the DAG is there to be triggered."""
+        """Whether the DAG exists, so that it can be triggered."""
         response = self._send("GET", f"/api/v2/dags/{dag_id}")
         return response.status_code == 200
 
     def warm_up(self) -> None:
-        """Have Airflow make ready what tasks talk to, which takes seconds: otherwise the first task waits for it."""
+        """Initialise the API that tasks call.
+
+        This takes seconds. Otherwise the first task would wait for it.
+        """
         self.call("GET", "/execution/health")
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
-        """Make the pool where it is missing. One that is there keeps the slots that somebody gave it."""
+        """Create the pool if it is missing. An existing pool keeps its number of slots."""
         if self._send("GET", f"/api/v2/pools/{name}").status_code == 404:
             self.call(
                 "POST", "/api/v2/pools", {"name": name, "slots": slots, "description": description}
@@ -82,7 +88,10 @@ class AirflowApi:
         ]
 
     def trigger(self, dag_id: str, day: date, conf: dict[str, Any]) -> str:
-        """Start a run for `day`; return its id. It has no logical date, so that a day can run any number of times."""
+        """Start a run for `day` and return its id.
+
+        The run has no logical date, so a day can run any number of times.
+        """
         run_id = f"manual__{day}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
         body = {
             "dag_run_id": run_id,
@@ -93,15 +102,18 @@ class AirflowApi:
         return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
-        return str(self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
+        return str(self.call("GET", _run_path(dag_id, run_id))["state"])
 
     def tasks(self, dag_id: str, run_id: str, changed_since: datetime | None = None) -> list[Task]:
-        """The tasks of a run, or those of them that have changed. Each costs Airflow a millisecond or more."""
+        """The tasks of a run, or only those that changed since a moment.
+
+        Each task costs Airflow a millisecond or more.
+        """
         tasks: list[Task] = []
         changed = f"&updated_at_gte={changed_since:%Y-%m-%dT%H:%M:%S}Z" if changed_since else ""
         while True:
             query = f"limit=100&offset={len(tasks)}{changed}"
-            page = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances?{query}")
+            page = self.call("GET", f"{_run_path(dag_id, run_id)}/taskInstances?{query}")
             tasks += [
                 Task(t["task_id"], t["state"], t["try_number"], t["operator_name"])
                 for t in page["task_instances"]
@@ -111,30 +123,32 @@ class AirflowApi:
 
     def task_log(self, dag_id: str, run_id: str, task: Task) -> list[str]:
         """The lines that the task wrote."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
-        content = self.call("GET", path)["content"]
+        instance = f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}"
+        content = self.call("GET", f"{instance}/logs/{task.try_number}")["content"]
         return [line["event"] if isinstance(line, dict) else str(line) for line in content]
 
     def backfill(self, dag_id: str, first: date, last: date, conf: dict[str, Any]) -> int:
-        """Start a run for each day from `first` to `last`, also for days that ran before.
+        """Start a run for each day from `first` to `last`, and return the number of the backfill.
 
-        Some run side by side: their days land together, and the first dbt that finds all of them builds for all.
+        Days that ran before run again. Some days run in parallel: they land together, and the first
+        dbt that finds all of them builds for all.
         """
         body = {
             "dag_id": dag_id,
-            # Airflow counts the mornings on which runs start, which are those after the days that they process.
+            # Airflow counts by the day on which a run starts: the one after the day it processes.
             "from_date": _midnight(first + timedelta(days=1)).isoformat(),
             "to_date": _midnight(last + timedelta(days=2)).isoformat(),
             "dag_run_conf": conf,
             "reprocess_behavior": "completed",
-            "max_active_runs": DAYS_SIDE_BY_SIDE,
+            "max_active_runs": PARALLEL_DAYS,
         }
         return int(self.call("POST", "/api/v2/backfills", body)["id"])
 
     def backfill_states(self, dag_id: str, first: date, last: date) -> dict[date, tuple[str, str]]:
-        """The id and state of the backfill runs of these days."""
+        """The id and the state of the backfill run of each day that has one."""
         runs: dict[date, tuple[str, str]] = {}
-        window = f"logical_date_gte={first}T00:00:00Z&logical_date_lt={last + timedelta(days=1)}T00:00:00Z"
+        after = last + timedelta(days=1)
+        window = f"logical_date_gte={first}T00:00:00Z&logical_date_lt={after}T00:00:00Z"
         while True:
             query = f"run_type=backfill&{window}&limit=100&offset={len(runs)}"
             page = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?{query}")
@@ -147,25 +161,26 @@ class AirflowApi:
                 return runs
 
     def wait(
-        self, dag_id: str, run_id: str, tell: Callable[[str], None], seconds: float | None = None
+        self, dag_id: str, run_id: str, report: Callable[[str], None], seconds: float | None = None
     ) -> bool:
-        """Wait for the end of a run, telling each change of a step and each model that fails. True if it succeeded.
+        """Wait for the end of a run. Return whether it succeeded.
 
-        AirflowApiError where no task of it has changed for `seconds`: a run that still moves is waited for.
+        `report` gets a line for each change of a step and for each failed or skipped model.
+        AirflowApiError if none of its tasks changes for `seconds` (None: no limit).
         """
         known: dict[str, tuple[str | None, int]] = {}
-        moved = time.monotonic()
-        unheard = None  # since when Airflow, or the server under it, has not answered
-        heard = None  # when it was last asked and answered
+        changed_at = time.monotonic()
+        silent_since = None  # Airflow, or its database, does not answer
+        answered_at = None  # the time of the last call with an answer
         while True:
             asked = datetime.now(UTC)
             try:
                 state = self.run_state(dag_id, run_id)
-                tasks = self.tasks(dag_id, run_id, heard - _OVERLAP if heard else None)
-                unheard, heard = None, asked
+                tasks = self.tasks(dag_id, run_id, answered_at and answered_at - _OVERLAP)
+                silent_since, answered_at = None, asked
             except AirflowApiError:
-                unheard = unheard or time.monotonic()
-                if time.monotonic() - unheard > PATIENCE:
+                silent_since = silent_since or time.monotonic()
+                if time.monotonic() - silent_since > PATIENCE:
                     raise
                 Event().wait(1)
                 continue
@@ -173,21 +188,22 @@ class AirflowApi:
                 if known.get(task.task_id) == (task.state, task.try_number):
                     continue
                 known[task.task_id] = (task.state, task.try_number)
-                moved = time.monotonic()
+                changed_at = time.monotonic()
                 if task.state and (task.is_step or task.state in ("failed", "skipped")):
-                    again = f" (try {task.try_number})" if task.try_number > 1 else ""
-                    tell(f"{task.task_id}: {str(task.state).replace('_', ' ')}{again}")
+                    tries = f" (try {task.try_number})" if task.try_number > 1 else ""
+                    report(f"{task.task_id}: {task.state.replace('_', ' ')}{tries}")
             if state in FINISHED:
                 return state == "success"
-            if seconds is not None and time.monotonic() - moved > seconds:
+            if seconds is not None and time.monotonic() - changed_at > seconds:
                 raise AirflowApiError(
-                    f"The run {run_id} of {dag_id} is {state}, and has not moved for {seconds:.0f} s."
+                    f"The run {run_id} of {dag_id} is {state}. "
+                    f"None of its tasks has changed for {seconds:.0f} s."
                 )
-            # Airflow, which the run needs, answers in a tenth of the time at most.
+            # Polling takes at most a tenth of the time: the run needs Airflow too.
             Event().wait(max(0.5, 9 * (datetime.now(UTC) - asked).total_seconds()))
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Any call of the API; an answer that is an error is raised."""
+        """Make any call of the API. AirflowApiError if the answer is an error."""
         response = self._send(method, path, body)
         if response.is_error:
             raise AirflowApiError(
@@ -206,7 +222,8 @@ class AirflowApi:
             return response
         except httpx.HTTPError as error:
             raise AirflowApiError(
-                f"Airflow does not answer at {self._http.base_url}: {error or type(error).__name__}. "
+                f"Airflow does not answer at {self._http.base_url}: "
+                f"{error or type(error).__name__}. "
                 "`make status` shows what runs, `make up` starts it."
             ) from error
 
@@ -221,9 +238,13 @@ class AirflowApi:
         if answer.is_error:
             raise AirflowApiError(
                 f"Airflow refused the password of {ADMIN} that is in .env ({answer.status_code}). "
-                "Was it changed while the stack ran? `make down && make up`."
+                "If it was changed while the stack ran: `make down && make up`."
             )
         self._token = answer.json()["access_token"]
+
+
+def _run_path(dag_id: str, run_id: str) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
 
 
 def _midnight(day: date) -> datetime:

@@ -1,4 +1,4 @@
-"""Which of the two stacks a checkout has: containers, or the embedded one."""
+"""Which of the two stacks a checkout uses: the one in containers, or the embedded one."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from saas_analytics.settings import Settings
 from saas_analytics.stack.compose import engine_answers
 
 Stack = Literal["docker", "local"]
-_INSIDE = "inside"  # a container: what is asked for is done here
+_INSIDE = "inside"  # this process runs in a container of the stack
 
 
 def chosen_stack(root: Path) -> tuple[Stack, str]:
-    """The stack that commands work with, and why: `STACK`; otherwise the one that `make up` started last; otherwise
-    containers where a Docker engine answers.
+    """The stack that commands work with, and why.
+
+    `STACK` decides; otherwise it is the one that `make up` started last; otherwise containers if a
+    Docker engine answers. StackError for an unknown `STACK`.
     """
     note = _note(root)
     match os.environ.get("STACK", ""):
         case "docker":
-            return "docker", "asked for by STACK=docker"
+            return "docker", "because of STACK=docker"
         case "local":
-            return "local", "asked for by STACK=local"
+            return "local", "because of STACK=local"
         case inside if inside == _INSIDE:
             return "local", "in a container"
         case "":
             pass
         case other:
             raise StackError(
-                f"STACK={other}: there is no such stack. Leave STACK out, or say STACK=docker or local."
+                f"STACK={other} is not a stack. Unset STACK, or set it to docker or local."
             )
     if note.exists():
-        return (
-            "docker" if note.read_text().strip() == "docker" else "local"
-        ), "the one of this checkout"
+        kind: Stack = "docker" if note.read_text().strip() == "docker" else "local"
+        return kind, "the stack of this checkout"
     if Layout(root).postgres.exists():
-        return "local", "the one of this checkout"
+        return "local", "the stack of this checkout"
     if engine_answers():
-        return "docker", "a Docker engine answers; STACK=local needs none"
+        return "docker", "a Docker engine answers; STACK=local works without one"
     return "local", "no Docker engine answers"
 
 
 def published_on(settings: Settings) -> str:
-    """The address at which this machine finds what the stack serves."""
+    """The address at which this machine reaches the web pages of the stack."""
     note = _note(settings.root)
     kind = os.environ.get("STACK") or (note.read_text().strip() if note.exists() else "local")
     everywhere = settings.stack_address in ("0.0.0.0", "::")
@@ -52,7 +53,7 @@ def published_on(settings: Settings) -> str:
 
 
 def remember(root: Path, stack: Stack) -> None:
-    """Keep `stack` as the one of this checkout."""
+    """Record `stack` as the one of this checkout."""
     note = _note(root)
     note.parent.mkdir(exist_ok=True)
     note.write_text(stack + "\n")

@@ -14,11 +14,11 @@ from pathlib import Path
 from saas_analytics.layout import StackError
 from saas_analytics.settings import read_dotenv
 from saas_analytics.settings_table import DEFAULTS, KEYS
-from saas_analytics.stack.production import database_elsewhere
+from saas_analytics.stack.addresses import external_database
 
-IMAGE_USER = 50000  # of the image, where root starts the stack
+IMAGE_USER = 50000  # the user of the containers if root starts the stack
 _NO_CERTIFICATE = DEFAULTS["WAREHOUSE_SSLROOTCERT"]
-_HELP = "Start Docker, or take the stack that needs none: STACK=local make up."
+_HELP = "Start Docker, or use the stack without containers: STACK=local make up."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +27,23 @@ class Container:
 
     name: str
     service: str
-    state: str  # as the engine says: running, exited, restarting, ...
-    health: str  # healthy, unhealthy, starting, or empty where there is no check
-    exit_code: int  # of its last end
-    restarts: bool  # those of them that set up end, and are well then
+    state: str  # the engine's word: running, exited, restarting, ...
+    health: str  # healthy, unhealthy, starting; empty without a health check
+    exit_code: int  # of its last exit
+    restarts: bool  # False for a set-up container, which is meant to exit
     started_at: str
-    times_restarted: int = 0  # by the engine, after it ended by itself
+    times_restarted: int = 0  # by the engine, after it exited by itself
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
+        """Whether it runs and passes its health check, or has finished its set-up."""
         if self.state == "exited":
             return not self.restarts and self.exit_code == 0
         return self.state == "running" and (self.health == "healthy" or not self.restarts)
 
 
 def engine_answers() -> bool:
-    """True where a Docker engine answers and Compose is there."""
+    """Whether a Docker engine answers and Compose is installed."""
     if shutil.which("docker") is None or _compose() is None:
         return False
     try:
@@ -59,8 +60,9 @@ def compose(
     values: Mapping[str, str] | None = None,
     text: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of Compose on the project at `root`; `quiet` keeps what it says instead of showing it, and then
-    `text` is what the command reads.
+    """Run a command of Compose on the project at `root`.
+
+    `quiet` captures its output instead of showing it; `text` is then its standard input.
     """
     return subprocess.run(
         [*compose_program(), *arguments],
@@ -79,16 +81,16 @@ def compose(
 
 
 def settings_of(root: Path) -> dict[str, str]:
-    """Every setting by its name: of `.env`, and of the environment, which wins."""
+    """Every setting by its name, from `.env` and from the environment, which wins."""
     given = {key: value for key, value in os.environ.items() if value and key in KEYS}
     return {**DEFAULTS, **read_dotenv(root / ".env"), **given}
 
 
 def _given(root: Path) -> dict[str, str]:
-    """What the settings mean in containers: where PostgreSQL is, if it is none of theirs, and the files to mount."""
+    """The settings as containers need them: the address of PostgreSQL, and the files to mount."""
     values = settings_of(root)
-    # Compose takes a path without a leading / or . for the name of a volume. What stands in .env is given too, as
-    # Compose would expand a $ in it and this project does not.
+    # Compose takes a path without a leading / or . for the name of a volume. The values of .env are
+    # passed too: Compose would expand a $ in them, and this project does not.
     given = {
         **{key: os.environ.get(key) or value for key, value in read_dotenv(root / ".env").items()},
         "LANDING_ZONE_MOUNT": str(root / values["LANDING_ZONE"]),
@@ -102,16 +104,16 @@ def _given(root: Path) -> dict[str, str]:
             "SPECIAL_DAYS_FILE": str(root / values["SPECIAL_DAYS"]),
             "SPECIAL_DAYS_INSIDE": "special_days.csv",
         }
-    elsewhere = database_elsewhere(values)
+    external = external_database(values)
     given |= {
-        "WAREHOUSE_CONTAINER_HOST": elsewhere or "postgres",
-        "WAREHOUSE_CONTAINER_PORT": values["WAREHOUSE_PORT"] if elsewhere else "5432",
+        "WAREHOUSE_CONTAINER_HOST": external or "postgres",
+        "WAREHOUSE_CONTAINER_PORT": values["WAREHOUSE_PORT"] if external else "5432",
     }
     return given
 
 
 def compose_program() -> tuple[str, ...]:
-    """`docker compose`, or docker-compose where only that is installed."""
+    """`docker compose`, or docker-compose if only that is installed. StackError without either."""
     program = _compose()
     if program is None:
         raise StackError(f"Neither `docker compose` nor docker-compose is installed. {_HELP}")
@@ -119,7 +121,10 @@ def compose_program() -> tuple[str, ...]:
 
 
 def containers(project: str) -> list[Container]:
-    """The containers of a project of Compose, by their labels: the two versions of Compose list them differently."""
+    """The containers of a project of Compose, sorted by service.
+
+    They are found by their labels, because the two versions of Compose list them differently.
+    """
     label = f"label=com.docker.compose.project={project}"
     listed = subprocess.run(
         ["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True
@@ -149,18 +154,18 @@ def containers(project: str) -> list[Container]:
     )
 
 
-def last_words(container: Container, lines: int = 15) -> str:
-    """The end of what a container has written, indented."""
-    told = subprocess.run(
+def last_log_lines(container: Container, lines: int = 15) -> str:
+    """The last lines of a container's log, indented."""
+    log = subprocess.run(
         ["docker", "logs", "--tail", str(lines), container.name],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ).stdout.decode(errors="replace")
-    return "\n".join(f"  {line}" for line in told.splitlines())
+    return "\n".join(f"  {line}" for line in log.splitlines())
 
 
 def remove_image(image: str) -> None:
-    """Remove an image where it is there; containers that still use it keep it."""
+    """Remove an image if it exists; a container that still uses it keeps it."""
     subprocess.run(["docker", "image", "rm", image], capture_output=True)
 
 

@@ -1,4 +1,4 @@
-"""Brings the stack in containers up and down, and runs the project's commands in it."""
+"""Starts and stops the stack in containers, and runs the project's commands in it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from saas_analytics.console import console, note, print_table, step
 from saas_analytics.landing.zone import zone_directories
 from saas_analytics.layout import PIPELINE, POSTGRES, Layout, StackError
 from saas_analytics.settings import Settings, load_settings
+from saas_analytics.stack.addresses import excludes_loopback, external_database
 from saas_analytics.stack.airflow import airflow_url
 from saas_analytics.stack.airflow_api import AirflowApi, AirflowApiError
 from saas_analytics.stack.compose import (
@@ -20,7 +21,7 @@ from saas_analytics.stack.compose import (
     compose,
     compose_program,
     containers,
-    last_words,
+    last_log_lines,
     remove_image,
     settings_of,
 )
@@ -30,15 +31,16 @@ from saas_analytics.stack.dotenv import (
     keep_project_name,
     kept_project_name,
 )
-from saas_analytics.stack.embedded import locked, settle_ports, taking_ports
-from saas_analytics.stack.production import database_elsewhere, is_pinned, reaches_only_itself
+from saas_analytics.stack.locking import locked
+from saas_analytics.stack.ports import choose_ports, taking_ports
+from saas_analytics.stack.production import is_pinned
 from saas_analytics.stack.status import print_addresses, print_contents
 from saas_analytics.waiting import wait_until
 
 WHERE_COMMANDS_RUN = "airflow-scheduler"
 INIT = "airflow-init"
 SUPERSET_INIT = "superset-init"
-SET_UP = (INIT, SUPERSET_INIT)  # these end before the others start
+SET_UP = (INIT, SUPERSET_INIT)  # these exit before the others start
 SERVICES = (
     "airflow-api-server",
     "airflow-scheduler",
@@ -46,15 +48,18 @@ SERVICES = (
     "airflow-triggerer",
     "docs",
 )
-# Compose leaves out the services of a profile that is not named here.
+# Compose skips the services of a profile that is not named.
 _WITH_DASHBOARDS = {"COMPOSE_PROFILES": "dashboards"}
 AIRFLOW_DEADLINE = 300.0
-_RESTARTS = 3  # after which a container is given up that is still not healthy
+_RESTARTS = 3  # after so many, a container that is still not healthy counts as failed
 POSTGRES_DEADLINE = 120.0
 
 
 def up(root: Path) -> Settings:
-    """Build the images, start every container, and return when all of them are healthy."""
+    """Build the image, start every container, and return when all of them are healthy.
+
+    StackError if one fails; the message has the end of its log.
+    """
     layout = Layout(root)
     layout.make_directories()
     with locked(layout):
@@ -67,8 +72,8 @@ def up(root: Path) -> Settings:
         _build(root, "STACK_IMAGE", INIT)
         with taking_ports():
             if not _running(root):
-                settings = settle_ports(layout, settings)
-            with step("The containers are started"):
+                settings = choose_ports(layout, settings)
+            with step("The containers start"):
                 _start(settings, layout)
         _wait_until_healthy(settings)
     return settings
@@ -81,29 +86,32 @@ def _start(settings: Settings, layout: Layout) -> None:
         _set_admin_password(settings)
         _quietly(settings.root, [*arguments, "--remove-orphans"], log)
         return
-    # Everything but PostgreSQL, so Compose cannot be left to wait for it and for what comes after it.
+    # Compose's own order of services includes PostgreSQL, which is not started here.
     _quietly(settings.root, ["run", "--rm", "--no-deps", "-T", INIT, "init"], log)
     _quietly(settings.root, [*arguments, "--no-deps", "--remove-orphans", *SERVICES], log)
 
 
 def _own_database(root: Path) -> bool:
-    return database_elsewhere(settings_of(root)) is None
+    return external_database(settings_of(root)) is None
 
 
 def _check_address(root: Path) -> None:
-    """The commands of this machine must find PostgreSQL where it is published."""
+    """StackError unless commands on this machine find PostgreSQL where it is published."""
     values = settings_of(root)
     address, host = values.get("WAREHOUSE_ADDRESS", "127.0.0.1"), values["WAREHOUSE_HOST"]
-    if _own_database(root) and reaches_only_itself(address) and address != host:
+    if _own_database(root) and excludes_loopback(address) and address != host:
         raise StackError(
-            f"WAREHOUSE_ADDRESS is {address}, so PostgreSQL would be published there alone, and WAREHOUSE_HOST, where "
-            f"`make psql` and the other commands look for it, is {host}. Set WAREHOUSE_HOST={address} in .env too."
+            f"WAREHOUSE_ADDRESS is {address}, so PostgreSQL would be published only there. "
+            f"WAREHOUSE_HOST, where `make psql` and the other commands look for it, is {host}. "
+            f"Set WAREHOUSE_HOST={address} in .env too."
         )
 
 
 def _set_admin_password(settings: Settings) -> None:
-    """Give the superuser the password of `.env`, which may have been made anew: the image takes it at its first start
-    alone. Who is inside the container needs none for it.
+    """Give the superuser the password of `.env`, which may be newer than the data.
+
+    The image takes the password only at its first start. Inside the container no password is needed
+    to change it.
     """
     quoted = settings.secret("WAREHOUSE_ADMIN_PASSWORD").replace("'", "''")
     psql = ["psql", "--no-psqlrc", "--quiet", "--username=postgres", "--set=ON_ERROR_STOP=1"]
@@ -117,7 +125,7 @@ def _set_admin_password(settings: Settings) -> None:
         has_failed=lambda: _failing(settings.root, before),
     )
     if not healthy:
-        raise StackError(f"PostgreSQL does not get healthy.{_what_is_wrong(settings.root)}")
+        raise StackError(f"PostgreSQL does not become healthy.{_unhealthy_logs(settings.root)}")
     done = compose(
         settings.root,
         ["exec", "-T", POSTGRES, *psql],
@@ -131,7 +139,10 @@ def _set_admin_password(settings: Settings) -> None:
 
 
 def dashboards(root: Path) -> Settings:
-    """Bring the stack up, and Superset beside it with the dashboards of this checkout; return when it is healthy."""
+    """Start the stack and Superset with the dashboards of this checkout.
+
+    Returns when both are healthy.
+    """
     settings = up(root)
     layout = Layout(root)
     with locked(layout):
@@ -139,8 +150,8 @@ def dashboards(root: Path) -> Settings:
         log = layout.log("docker-up")
         with taking_ports():
             if not any(container.service == "superset" for container in _running(root)):
-                settings = settle_ports(layout, settings, ["SUPERSET_PORT"])
-            with step("Superset is started"):
+                settings = choose_ports(layout, settings, ["SUPERSET_PORT"])
+            with step("Superset starts"):
                 if _own_database(root):
                     _quietly(root, ["up", "--detach", "--no-build"], log, _WITH_DASHBOARDS)
                 else:
@@ -161,11 +172,12 @@ def dashboards(root: Path) -> Settings:
 
 
 def down(root: Path, *, volumes: bool = False) -> bool:
-    """Remove the containers and keep the data, or with `volumes` remove these and the images too. False where there
-    were no containers.
+    """Remove the containers and keep the data. Return whether there were containers.
+
+    With `volumes`, the data and the images of this checkout are removed too.
     """
-    there = containers(project_name(root))
-    if there or volumes:
+    present = containers(project_name(root))
+    if present or volumes:
         with step("Stopping the containers"):
             arguments = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
             _quietly(root, arguments, Layout(root).log("docker-down"), _WITH_DASHBOARDS)
@@ -173,24 +185,24 @@ def down(root: Path, *, volumes: bool = False) -> bool:
         for image in (_image(root, "STACK_IMAGE"), _image(root, "SUPERSET_IMAGE")):
             if image and not is_pinned(image):
                 remove_image(image)
-    return bool(there)
+    return bool(present)
 
 
 def status(root: Path) -> bool:
-    """Print the state of each container. True when all of them are well."""
-    there = containers(project_name(root))
-    if not there:
+    """Print the state of each container. Return whether all of them are healthy."""
+    present = containers(project_name(root))
+    if not present:
         console.print("The stack is not running. `make up` starts it.")
         return False
     print_table(
         [("service", "state", "health", "since", "container")]
-        + [(one.service, one.state, one.health, one.started_at[:19], one.name) for one in there]
+        + [(one.service, one.state, one.health, one.started_at[:19], one.name) for one in present]
     )
     console.print()
     settings = load_settings(root)
     print_addresses(settings)
     print_contents(settings)
-    return all(one.is_well for one in there)
+    return all(one.is_healthy for one in present)
 
 
 def run(root: Path, command: Sequence[str]) -> int:
@@ -213,7 +225,7 @@ def command(program: str) -> list[str]:
 
 
 def project_name(root: Path) -> str:
-    """What Compose calls this checkout's containers, networks and volumes; no two checkouts have the same."""
+    """The name of this checkout's containers, networks and volumes; each checkout has its own."""
     return settings_of(root).get(PROJECT_NAME) or kept_project_name(root) or "none"
 
 
@@ -224,7 +236,7 @@ def _running(root: Path) -> list[Container]:
 
 
 def _build(root: Path, key: str, service: str) -> None:
-    """Build the image that the setting `key` names, unless it is named by its digest: such a one is taken as it is."""
+    """Build the image that the setting `key` names, unless it is pinned by its digest."""
     if not is_pinned(_image(root, key)):
         with step(f"The image of {service} is built"):
             _quietly(root, ["build", service], Layout(root).log("docker-build"), _WITH_DASHBOARDS)
@@ -235,17 +247,18 @@ def _image(root: Path, key: str) -> str:
 
 
 def _make_shared_directories(settings: Settings) -> None:
-    """What containers and people share: made here, as the engine would make it for root alone. What of it the
-    containers work with becomes theirs, where root is who calls.
+    """Create the directories that containers and people share.
+
+    The engine would create them for root. If root starts the stack, the containers' user gets them.
     """
     own = [settings.root / name for name in ("incoming", "site", ".local/reports")]
     for path in (settings.landing_zone, *own):
         path.mkdir(parents=True, exist_ok=True)
     if os.getuid() == 0:
-        # Of the landing zone only what is laid out as one: it may be a directory that holds other things too.
+        # Only the parts of a landing zone: its directory may hold other things too.
         parts = [*own, *zone_directories(settings.landing_zone)]
         for entry in chain([settings.landing_zone], parts, *(path.rglob("*") for path in parts)):
-            if entry.lstat().st_uid == 0:  # what is another user's stays theirs
+            if entry.lstat().st_uid == 0:  # another user's files stay theirs
                 os.chown(entry, IMAGE_USER, 0, follow_symlinks=False)
 
 
@@ -257,23 +270,25 @@ def _quietly(
     if done.returncode:
         lines = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-20:])
         raise StackError(
-            f"Compose could not do this: {' '.join(arguments)}\n{lines}\nAll of it is in {log}.{_what_is_wrong(root)}\n"
+            f"Compose failed: {' '.join(arguments)}\n{lines}\n"
+            f"The whole output is in {log}.{_unhealthy_logs(root)}\n"
             "`make down` stops what was started. STACK=local make up needs no containers."
         )
 
 
-def _what_is_wrong(root: Path) -> str:
-    """The last that each container has written which ended with an error or is not healthy; empty without any."""
+def _unhealthy_logs(root: Path) -> str:
+    """The end of the log of each container that failed or is unhealthy; empty if none is."""
     started = [one for one in containers(project_name(root)) if one.state != "created"]
-    # One that starts for the first time may only need time.
-    wrong = [
+    # A container that starts for the first time may only need time.
+    unhealthy = [
         one
         for one in started
-        if not one.is_well and (one.health != "starting" or one.times_restarted)
+        if not one.is_healthy and (one.health != "starting" or one.times_restarted)
     ]
     return "".join(
-        f"\nThe last of {one.name} (docker logs {one.name} has all):\n{last_words(one)}"
-        for one in wrong
+        f"\nThe last lines of {one.name} (all of them: docker logs {one.name}):\n"
+        f"{last_log_lines(one)}"
+        for one in unhealthy
     )
 
 
@@ -299,8 +314,8 @@ def _wait_until_healthy(settings: Settings) -> None:
             failing = _failing(settings.root, before)
             late = f"Not healthy after {AIRFLOW_DEADLINE:.0f} s: {waiting_for}"
             raise StackError(
-                f"{f'Fails: {failing}' if failing else late}.{_what_is_wrong(settings.root)}\n"
-                "`make status` names the containers; docker logs NAME is what one of them says."
+                f"{f'Failed: {failing}' if failing else late}.{_unhealthy_logs(settings.root)}\n"
+                "`make status` names the containers; docker logs NAME prints the log of one."
             )
         if settings.knows_admin:
             api.warm_up()
@@ -311,21 +326,23 @@ def _restarts(root: Path) -> dict[str, int]:
 
 
 def _failing(root: Path, before: Mapping[str, int]) -> str:
-    """What has ended by itself again and again since it had done so `before`, and is not healthy."""
-    there = [one for one in containers(project_name(root)) if one.health != "healthy"]
+    """The unhealthy services that restarted too often since `before`, as text; empty if none."""
+    unhealthy = [one for one in containers(project_name(root)) if one.health != "healthy"]
     return ", ".join(
-        one.service for one in there if one.times_restarted - before.get(one.name, 0) >= _RESTARTS
+        one.service
+        for one in unhealthy
+        if one.times_restarted - before.get(one.name, 0) >= _RESTARTS
     )
 
 
 def _not_ready(settings: Settings, api: AirflowApi) -> str:
-    """What is not ready yet; empty when all of it is."""
-    there = [
+    """The services that are not ready yet, or the DAG; empty if all are ready."""
+    running = [
         container
         for container in containers(project_name(settings.root))
         if container.service not in SET_UP
     ]
-    if waiting := [container.service for container in there if container.health != "healthy"]:
+    if waiting := [container.service for container in running if container.health != "healthy"]:
         return ", ".join(waiting)
     if not settings.knows_admin:
         return ""

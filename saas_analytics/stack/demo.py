@@ -1,4 +1,4 @@
-"""`make demo`: the stack up, the company's history landed, one run of the pipeline in Airflow, and what came of it."""
+"""`make demo`: lands the company's history, runs the pipeline in Airflow, and shows the results."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from saas_analytics.metrics.kpi_table import print_kpis
 from saas_analytics.pipeline.publish import dbt_results, newest_run
 from saas_analytics.settings import Settings
 from saas_analytics.stack import runs
+from saas_analytics.stack.logs import last_lines
 from saas_analytics.stack.status import print_addresses
 from saas_analytics.warehouse import connect
 
@@ -21,14 +22,16 @@ DAYS_AT_ONCE = 6
 
 
 def demo(settings: Settings, analytics: Sequence[str]) -> bool:
-    """Run all of it in a stack that is up; what is there already is taken as it is. False if the pipeline failed.
+    """Run the demo in a stack that is up. Return whether the pipeline succeeded.
 
-    `analytics` is the beginning of a command line that runs a command of this project.
+    Days that have landed are not landed again. `analytics` is the beginning of a command line that
+    runs a command of this project.
     """
     if not settings.synthetic_company or settings.company_founded is None:
         raise StackError(
-            f"The demo shows the synthetic company, and {settings.root / '.env'} has it off or without a first "
-            "day. Set SYNTHETIC_COMPANY=on and COMPANY_FOUNDED=YYYY-MM-DD there, or bring your own files (README)."
+            "The demo shows the synthetic company, which is off or has no first day in "
+            f"{settings.root / '.env'}. Set SYNTHETIC_COMPANY=on and COMPANY_FOUNDED=YYYY-MM-DD "
+            "there, or bring your own files (README)."
         )
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     land_history(settings, analytics, settings.company_founded, yesterday - timedelta(days=1))
@@ -44,7 +47,7 @@ def demo(settings: Settings, analytics: Sequence[str]) -> bool:
 
 
 def land_history(settings: Settings, analytics: Sequence[str], first: date, last: date) -> None:
-    """Generate and land the days from `first` to `last` that are not landed yet."""
+    """Generate and land the days from `first` to `last` that have not landed yet."""
     missing = [day for day in _days(first, last) if day not in _landed_days(settings, first, last)]
     if not missing:
         return
@@ -55,8 +58,8 @@ def land_history(settings: Settings, analytics: Sequence[str], first: date, last
         step(f"{len(missing)} days of history are landed") as progress,
         ThreadPoolExecutor(1) as generator,
     ):
-        progress(f"from {first} to {last}, {(last - first).days + 1 - len(missing)} were there")
-        # The files of the next days are made while those of the former are landed.
+        progress(f"from {first} to {last}, {(last - first).days + 1 - len(missing)} had landed")
+        # The files of the next days are generated while the previous ones land.
         upcoming: Future[None] = generator.submit(
             _run, settings, analytics, "generate", spans[0], log
         )
@@ -72,7 +75,10 @@ def land_history(settings: Settings, analytics: Sequence[str], first: date, last
 
 
 def _landed_days(settings: Settings, first: date, last: date) -> set[date]:
-    """Days that need nothing more. A day that was interrupted lacks sources, or is the newest: neither is in it."""
+    """The days that have landed completely.
+
+    A day without some source, or the newest day, may have been interrupted: it is not among them.
+    """
     with connect(settings, "owner") as warehouse:
         rows = warehouse.execute(
             """
@@ -84,7 +90,8 @@ def _landed_days(settings: Settings, first: date, last: date) -> set[date]:
             )
             select landed_on
             from days
-            where sources = (select max(sources) from days) and landed_on < (select max(landed_on) from days)
+            where sources = (select max(sources) from days)
+                and landed_on < (select max(landed_on) from days)
             """,
             [first, last],
         )
@@ -104,11 +111,7 @@ def _run(
             stderr=subprocess.STDOUT,
         )
     if done.returncode:
-        lines = log.read_text(errors="replace").splitlines()[-15:]
-        raise StackError(
-            f"`analytics {command} {' '.join(arguments)}` failed. The end of {log}:\n"
-            + "\n".join(lines)
-        )
+        raise StackError(f"`analytics {command} {' '.join(arguments)}` failed.\n{last_lines(log)}")
 
 
 def _show_tests(settings: Settings) -> None:
@@ -126,7 +129,7 @@ def _days(first: date, last: date) -> list[date]:
 
 
 def _spans(days: Sequence[date]) -> list[list[date]]:
-    """Days in runs without a gap, none longer than DAYS_AT_ONCE."""
+    """The days in spans without a gap, none longer than DAYS_AT_ONCE."""
     spans: list[list[date]] = []
     for day in days:
         if spans and len(spans[-1]) < DAYS_AT_ONCE and spans[-1][-1] + timedelta(days=1) == day:

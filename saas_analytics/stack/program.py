@@ -1,10 +1,11 @@
 """What a container of this project's image runs.
 
-    python -m saas_analytics.stack.program init          roles, databases, Airflow's metadata; before the others
-    python -m saas_analytics.stack.program scheduler     one of Airflow's programs, in place of this process
+    python -m saas_analytics.stack.program init          roles, databases, Airflow's metadata
+    python -m saas_analytics.stack.program scheduler     one of Airflow's programs, as this process
     python -m saas_analytics.stack.program COMMAND...    anything else, with Airflow's environment
 
-The environment is that of the embedded stack, but for the addresses that containers have.
+`init` runs before the other containers. The environment is the one of the embedded stack, except
+for the addresses of containers.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from saas_analytics.layout import Layout, StackError
 from saas_analytics.pipeline.transform import TRANSFORM_POOL, ensure_manifest
 from saas_analytics.settings import Settings, SettingsError, load_settings
 from saas_analytics.stack.airflow import (
+    TRANSFORM_POOL_DESCRIPTION,
     airflow_environment,
     ensure_fab_admin,
-    migrated_to,
-    migration,
-    note_migration,
+    record_migration,
+    recorded_migration,
+    wanted_migration,
     write_passwords,
 )
 from saas_analytics.stack.supervision import AIRFLOW_COMMANDS
@@ -33,7 +35,10 @@ _PROGRAMS = {name.removeprefix("airflow-"): command for name, command in AIRFLOW
 
 
 def container_environment(settings: Settings) -> dict[str, str]:
-    """Airflow's configuration in a container: it listens to the others, and finds the api-server by its name."""
+    """Airflow's configuration in a container.
+
+    Airflow listens to the other containers and finds the api-server by its name.
+    """
     values = airflow_environment(settings)
     hosts = f"{values['NO_PROXY']},{API_SERVER},{settings.host}"
     return {
@@ -41,7 +46,7 @@ def container_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__HOST": "0.0.0.0",
         "AIRFLOW__API__PORT": str(API_PORT),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{API_SERVER}:{API_PORT}/execution/",
-        # Only a proxy reaches what is published; it comes from the network's gateway.
+        # Only a proxy reaches the published ports. Its requests come from the network's gateway.
         **({"FORWARDED_ALLOW_IPS": "*"} if settings.stack_url else {}),
         "NO_PROXY": hosts,
         "no_proxy": hosts,
@@ -49,25 +54,21 @@ def container_environment(settings: Settings) -> dict[str, str]:
 
 
 def initialise(settings: Settings) -> None:
-    """Bring roles, databases, Airflow's metadata and dbt's manifest to the state of this image. Safe to repeat."""
+    """Bring roles, databases, Airflow's metadata and dbt's manifest to the state of this image.
+
+    Safe to repeat.
+    """
     layout = Layout(settings.root)
     layout.make_directories()
     ensure_cluster(settings)
     ensure_warehouse(settings)
     write_passwords(settings)
     ensure_manifest(settings)
-    version = migration(settings)
-    if migrated_to(settings) != version:
+    version = wanted_migration(settings)
+    if recorded_migration(settings) != version:
         _airflow(settings, "db", "migrate")
-        _airflow(
-            settings,
-            "pools",
-            "set",
-            TRANSFORM_POOL,
-            "1",
-            "One dbt at a time: two would build under the same names",
-        )
-        note_migration(settings, version)
+        _airflow(settings, "pools", "set", TRANSFORM_POOL, "1", TRANSFORM_POOL_DESCRIPTION)
+        record_migration(settings, version)
     ensure_fab_admin(settings, {**os.environ, **container_environment(settings)})
 
 
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except subprocess.CalledProcessError as error:
         print(
-            f"error: `{' '.join(error.cmd)}` ended with exit code {error.returncode}; see above.",
+            f"error: `{' '.join(error.cmd)}` failed with exit code {error.returncode}; see above.",
             file=sys.stderr,
         )
         return 1

@@ -1,4 +1,4 @@
-"""`make trigger` and `make backfill`: runs of the pipeline in Airflow, waited for, with what went wrong shown."""
+"""`make trigger` and `make backfill`: run the pipeline in Airflow, wait, and show what failed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from saas_analytics.stack.airflow import airflow_url
 from saas_analytics.stack.airflow_api import FINISHED, AirflowApi
 
 
-def trigger(settings: Settings, day: date, tell: Callable[[str], None] | None = None) -> bool:
-    """Run the pipeline for `day` and wait for its end. False if it failed, after showing why."""
+def trigger(settings: Settings, day: date, report: Callable[[str], None] | None = None) -> bool:
+    """Run the pipeline for `day` and wait for its end. Return whether it succeeded.
+
+    `report` gets each change of a step; by default it is printed. A failed run prints its log.
+    """
     api = _api(settings)
     run_id = api.trigger(PIPELINE, day, {"warehouse": settings.database})
     note(f"Run {run_id}: {airflow_url(settings)}/dags/{PIPELINE}/runs/{run_id}")
     try:
-        succeeded = api.wait(PIPELINE, run_id, tell or _tell)
+        succeeded = api.wait(PIPELINE, run_id, report or _print_change)
     except KeyboardInterrupt:
-        note(f"The run {run_id} goes on in Airflow.")
+        note(f"The run {run_id} continues in Airflow.")
         raise
     if not succeeded:
         _explain(api, run_id)
@@ -29,18 +32,18 @@ def trigger(settings: Settings, day: date, tell: Callable[[str], None] | None = 
 
 
 def backfill(settings: Settings, first: date, last: date) -> bool:
-    """Run the pipeline for each day from `first` to `last`, and wait. False if a day failed."""
+    """Run the pipeline for each day from `first` to `last`. Return whether every day succeeded."""
     api = _api(settings)
     number = api.backfill(PIPELINE, first, last, {"warehouse": settings.database})
     days = (last - first).days + 1
     note(f"Backfill {number} of {days} days: {airflow_url(settings)}/dags/{PIPELINE}/backfills")
-    told: dict[date, str] = {}
+    reported: dict[date, str] = {}
     while True:
         runs = api.backfill_states(PIPELINE, first, last)
         for day, (_, state) in sorted(runs.items()):
-            if state != "queued" and told.get(day) != state:
-                told[day] = state
-                _tell(f"{day}: {state}")
+            if state != "queued" and reported.get(day) != state:
+                reported[day] = state
+                _print_change(f"{day}: {state}")
         if all(state in FINISHED for _, state in runs.values()):
             break
         Event().wait(1)
@@ -52,27 +55,34 @@ def backfill(settings: Settings, first: date, last: date) -> bool:
         first + timedelta(days=n) for n in range(days) if first + timedelta(days=n) not in runs
     ]
     for day in missing:
-        fail(f"Airflow made no run for {day}: {why_no_run(day)}.")
+        fail(f"Airflow created no run for {day}: {why_no_run(day)}.")
     return not failed and not missing
 
 
 def why_no_run(day: date) -> str:
-    """Why Airflow has made no run for a day of a backfill, which takes every day that is over and not in flight."""
+    """Why Airflow created no run for a day of a backfill.
+
+    It creates one for every day that is over and has no run in progress.
+    """
     if day >= datetime.now(UTC).date():
         return "a day can be run when it is over (UTC)"
-    return "a run of this day goes on, by the clock or of another backfill; when it has ended, run this again"
+    return (
+        "a run of this day goes on, by the clock or by another backfill; "
+        "repeat the command when it has ended"
+    )
 
 
 def _api(settings: Settings) -> AirflowApi:
     api = AirflowApi(airflow_url(settings), settings.secret("AIRFLOW_ADMIN_PASSWORD"))
     if not api.knows(PIPELINE):
         raise StackError(
-            f"Airflow at {airflow_url(settings)} does not know {PIPELINE}: `make up` waits until it does."
+            f"Airflow at {airflow_url(settings)} does not know {PIPELINE}: "
+            "`make up` waits until it does."
         )
     return api
 
 
-def _tell(text: str) -> None:
+def _print_change(text: str) -> None:
     console.print(f"  [dim]{datetime.now():%H:%M:%S}[/dim] {text}")
 
 

@@ -1,4 +1,4 @@
-"""`analytics settings`: every setting with its value and where that stands."""
+"""`analytics settings`: every setting with its value and the origin of that value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from saas_analytics.settings_table import SETTINGS, Setting
 
 
 def print_settings(*, as_json: bool) -> None:
-    """Print the settings of the project; the value of a secret is only said to be set or not."""
+    """Print the settings of the project. Of a secret only whether it is set is shown."""
     given = given_values()
     rows = [(key, _shown(setting, given), _origin(key, given)) for key, setting in SETTINGS.items()]
     if as_json:
@@ -24,7 +24,7 @@ def print_settings(*, as_json: bool) -> None:
     unknown = sorted(given.unknown)
     if unknown:
         names = ", ".join(unknown)
-        console.print(f"{given.dotenv} also has keys that nothing here reads: {names}.")
+        console.print(f"{given.dotenv} also has keys that are not settings: {names}.")
 
 
 def _shown(setting: Setting, given: GivenValues) -> str:

@@ -1,4 +1,4 @@
-"""`make status`: what runs, where to find it, and how much is in it."""
+"""`make status`: what runs, at which addresses, and how much is in the warehouse."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from saas_analytics.settings import LOGINS, Settings, SettingsError, load_settin
 from saas_analytics.stack import supervision
 from saas_analytics.stack.airflow import ADMIN, airflow_url
 from saas_analytics.stack.choice import published_on
-from saas_analytics.stack.embedded import stray_processes
+from saas_analytics.stack.processes import stack_processes
 from saas_analytics.stack.superset import superset_url
 from saas_analytics.warehouse import WarehouseError, connect
 
 
 def status(root: Path) -> bool:
-    """Print the state of the stack. True when all of it runs."""
+    """Print the state of the embedded stack. Return whether all of it runs."""
     layout = Layout(root)
     programs = supervision.programs(layout)
     if not programs:
         console.print("The stack is not running. `make up` starts it.")
-        if layout.postgres.exists() and (stray := stray_processes(layout)):
-            pids = ", ".join(str(process.pid) for process in stray)
-            console.print(
-                f"But processes are left of it (pid {pids}); `make down` ends them, `make up` too."
-            )
+        if layout.postgres.exists() and (orphans := stack_processes(layout)):
+            pids = ", ".join(str(process.pid) for process in orphans)
+            console.print(f"It has orphans (pid {pids}); `make down` and `make up` end them.")
         return False
     rows = [("process", "state", "pid", "up for", "log")]
     for program in programs:
@@ -43,7 +41,7 @@ def status(root: Path) -> bool:
 
 
 def print_addresses(settings: Settings) -> None:
-    """Where the parts of the stack are, and how to get in."""
+    """Print the addresses of the parts of the stack, and how to log in."""
     print_table(
         [
             ("Airflow", airflow_url(settings), login(settings, ADMIN, "AIRFLOW_ADMIN_PASSWORD")),
@@ -57,11 +55,11 @@ def print_addresses(settings: Settings) -> None:
             (
                 "Dashboards",
                 superset_url(settings),
-                "`make dashboards` starts them and says who may log in",
+                "`make dashboards` starts them and prints their users",
             ),
             ("Documentation", docs_url(settings), _docs_note(settings)),
             (
-                "All else",
+                "Everything else",
                 str(settings.root / ".env"),
                 "`make psql` opens a session, `make -s env` is for a shell",
             ),
@@ -70,11 +68,12 @@ def print_addresses(settings: Settings) -> None:
 
 
 def print_contents(settings: Settings) -> None:
-    """How much is in the warehouse, its newest landed day, and the days between that nothing landed for."""
+    """Print the size of the warehouse, its newest landed day, and the days without any data."""
     console.print(_contents(settings), markup=False)
 
 
 def docs_url(settings: Settings) -> str:
+    """The address of the documentation site. SettingsError without a port."""
     if settings.docs_port is None:
         raise SettingsError(
             f"{settings.root / '.env'} has no DOCS_PORT: run `make up`, which adds it."
@@ -83,11 +82,8 @@ def docs_url(settings: Settings) -> str:
 
 
 def _docs_note(settings: Settings) -> str:
-    return (
-        "`make docs` builds it anew"
-        if (settings.root / "site").exists()
-        else "`make docs` builds it"
-    )
+    again = " again" if (settings.root / "site").exists() else ""
+    return f"`make docs` builds it{again}"
 
 
 def _contents(settings: Settings) -> str:
@@ -103,7 +99,7 @@ def _contents(settings: Settings) -> str:
     except WarehouseError as error:
         return str(error)
     gaps = (
-        f"\nDays between that nothing landed for (make backfill FROM=... TO=...): {missed}"
+        f"\nDays in between without data (make backfill FROM=... TO=...): {missed}"
         if missed
         else ""
     )
@@ -116,7 +112,9 @@ with landed as (
 )
 select string_agg(cast(days.day as date)::text, ', ' order by days.day)
 from generate_series(
-    (select min(landed_on) from landed)::timestamp, (select max(landed_on) from landed)::timestamp, interval '1 day'
+    (select min(landed_on) from landed)::timestamp,
+    (select max(landed_on) from landed)::timestamp,
+    interval '1 day'
 ) as days (day)
 where cast(days.day as date) not in (select landed_on from landed)
 """

@@ -1,6 +1,6 @@
-"""Superset beside the embedded stack: its environment, its set-up, and the process that supervisord keeps.
+"""Superset next to the embedded stack: its environment, its set-up and its process.
 
-python -m saas_analytics.stack.superset     gunicorn with Superset's environment, in place of this process
+python -m saas_analytics.stack.superset     gunicorn with Superset's environment, as this process
 """
 
 from __future__ import annotations
@@ -16,19 +16,15 @@ from saas_analytics.layout import MARK_PROGRAM, MARK_ROOT, SUPERSET, Layout, Sta
 from saas_analytics.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from saas_analytics.stack import supervision
 from saas_analytics.stack.choice import published_on
-from saas_analytics.stack.embedded import (
-    has_given_up,
-    last_lines,
-    locked,
-    settle_ports,
-    taking_ports,
-    up,
-)
+from saas_analytics.stack.embedded import up
+from saas_analytics.stack.locking import locked
+from saas_analytics.stack.logs import last_lines
+from saas_analytics.stack.ports import choose_ports, taking_ports
 from saas_analytics.waiting import wait_until
 
 SUPERSET_DEADLINE = 120.0
 BOOTSTRAP_LOG = "superset-bootstrap"
-# What Superset is told of the machine, and of the warehouse; nothing else of our environment is its business.
+# The variables of this process that Superset gets. It needs no other.
 _PASSED_ON = (
     *("HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER", "SSL_CERT_FILE"),
     *("SUPERSET_STATEMENT_TIMEOUT_MS", MARK_ROOT, MARK_PROGRAM),
@@ -38,6 +34,7 @@ _KEYS = ("SUPERSET_DB_PASSWORD", "SUPERSET_SECRET_KEY", "WAREHOUSE_REPORTER_PASS
 
 
 def superset_url(settings: Settings) -> str:
+    """The address of the dashboards. SettingsError without a port."""
     if settings.superset_port is None:
         raise SettingsError(
             f"{settings.root / '.env'} has no SUPERSET_PORT: run `make up`, which adds it."
@@ -46,7 +43,7 @@ def superset_url(settings: Settings) -> str:
 
 
 def superset_login(settings: Settings) -> list[str]:
-    """Who may log in, in words."""
+    """How each user logs in, as text."""
     users = {
         "viewer (sees dashboards)": "SUPERSET_VIEWER_PASSWORD",
         "admin": "SUPERSET_ADMIN_PASSWORD",
@@ -55,7 +52,10 @@ def superset_login(settings: Settings) -> list[str]:
 
 
 def superset_environment(settings: Settings) -> dict[str, str]:
-    """All that Superset's processes know. Of the warehouse's passwords the reporter's alone."""
+    """The whole environment of Superset's processes.
+
+    Of the passwords of the warehouse it has only the reporter's.
+    """
     home = Layout(settings.root).superset
     return {
         **{key: value for key in _PASSED_ON if (value := os.environ.get(key))},
@@ -73,7 +73,10 @@ def superset_environment(settings: Settings) -> dict[str, str]:
 
 
 def bootstrap(settings: Settings, log: Path) -> None:
-    """Superset's own database, users and dashboards as this project has them. What it says goes to `log`."""
+    """Bring Superset's database, users and dashboards to the state of this checkout.
+
+    Its output goes to `log`. StackError if it fails.
+    """
     users = {
         key: settings.secret(key) for key in ("SUPERSET_ADMIN_PASSWORD", "SUPERSET_VIEWER_PASSWORD")
     }
@@ -88,20 +91,24 @@ def bootstrap(settings: Settings, log: Path) -> None:
         )
     if done.returncode:
         raise StackError(
-            f"Superset was not set up.\n{last_lines(log)}\nMend what they say, and run it again."
+            f"The set-up of Superset failed.\n{last_lines(log)}\n"
+            "Fix the cause and run `make dashboards` again."
         )
 
 
 def dashboards(root: Path) -> Settings:
-    """Bring the stack up, and Superset beside it with the dashboards of this checkout; return when it answers."""
+    """Start the stack and Superset with the dashboards of this checkout.
+
+    Returns when Superset answers. StackError if it does not.
+    """
     _make_environment()
     settings = up(root)
     layout = Layout(root)
     with locked(layout):
-        # One that runs may be of another configuration, or of dashboards that were.
+        # One that runs may have an older configuration, or older dashboards.
         supervision.stop(layout, (SUPERSET,))
         with taking_ports():
-            settings = settle_ports(layout, settings, ["SUPERSET_PORT"])
+            settings = choose_ports(layout, settings, ["SUPERSET_PORT"])
             with step("Superset has the dashboards of this checkout"):
                 bootstrap(settings, layout.log(BOOTSTRAP_LOG))
             with step("Superset answers"):
@@ -110,7 +117,7 @@ def dashboards(root: Path) -> Settings:
                     lambda: answers(settings),
                     seconds=SUPERSET_DEADLINE,
                     interval=0.2,
-                    has_failed=lambda: has_given_up(layout, (SUPERSET,)),
+                    has_failed=lambda: supervision.has_failed(layout, (SUPERSET,)),
                 )
                 if not answered:
                     lines = last_lines(layout.log(SUPERSET))
@@ -119,7 +126,10 @@ def dashboards(root: Path) -> Settings:
 
 
 def _make_environment() -> None:
-    """Superset's own, as its lock file says: it needs another SQLAlchemy than Airflow."""
+    """Create Superset's own environment from its lock file, if it is missing or older.
+
+    Superset needs another SQLAlchemy than Airflow.
+    """
     made, lock = (
         DIRECTORY / ".venv/.synced",
         [DIRECTORY / name for name in ("pyproject.toml", "uv.lock")],
@@ -130,13 +140,13 @@ def _make_environment() -> None:
         str(PROJECT_ROOT / "infrastructure/setup.sh"),
         str(DIRECTORY.relative_to(PROJECT_ROOT)),
     ]
-    with step("Superset's environment is made"):
+    with step("Superset's environment is created"):
         if subprocess.run(["sh", *script]).returncode:
-            raise StackError("Superset's environment could not be made: what is above says why.")
+            raise StackError("Superset's environment could not be created. See the output above.")
 
 
 def answers(settings: Settings) -> bool:
-    """True where Superset serves requests."""
+    """Whether Superset serves requests."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{superset_url(settings)}/health", timeout=5) as answer:

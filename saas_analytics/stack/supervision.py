@@ -1,4 +1,4 @@
-"""supervisord for one project: its configuration, starting it, and talking to it."""
+"""supervisord for one project: its configuration, its start, and calls to it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from saas_analytics.layout import (
 from saas_analytics.waiting import wait_until
 
 AIRFLOW_COMMANDS = {
-    # From a proxy on this machine it believes who asks; from others not.
+    # It trusts the headers of a proxy on this machine, and of no other.
     "airflow-api-server": ["api-server", "--proxy-headers"],
-    # The api-server reads task logs from the disk; a log server would only take a port that another stack has.
+    # The api-server reads task logs from the disk. A log server would only compete for its port.
     "airflow-scheduler": ["scheduler", "--skip-serve-logs"],
     "airflow-dag-processor": ["dag-processor"],
     "airflow-triggerer": ["triggerer", "--skip-serve-logs"],
@@ -43,7 +43,7 @@ RUNNING, STARTING, STOPPED, BACKOFF = "RUNNING", "STARTING", "STOPPED", "BACKOFF
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What supervisord says of one program."""
+    """What supervisord reports about one program."""
 
     name: str
     state: str
@@ -53,7 +53,10 @@ class Program:
 
 
 def write_configuration(layout: Layout, postgres: list[str], postgres_user: str | None) -> None:
-    """Write supervisord.conf. It holds no secrets: programs inherit those from supervisord's own environment."""
+    """Write supervisord.conf, which starts PostgreSQL by the command `postgres`.
+
+    It holds no secrets: programs inherit those from the environment of supervisord.
+    """
     sections: dict[str, dict[str, str]] = {
         "unix_http_server": {"file": str(layout.socket), "chmod": "0700"},
         "rpcinterface:supervisor": {
@@ -69,7 +72,7 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
             **({"user": "root"} if os.geteuid() == 0 else {}),
         },
         f"program:{POSTGRES}": {
-            # An empty environment: the server's processes have no use for the passwords of others.
+            # An empty environment: the server does not need the passwords of others.
             "command": _command_line(
                 ["/usr/bin/env", "-i", "LC_ALL=C", f"PATH={os.defpath}", *postgres]
             ),
@@ -99,7 +102,7 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
     for name, options in sections.items():
         if name.startswith("program:"):
             options |= {
-                "autostart": "false",  # `make up` and `make dashboards` start them in their order
+                "autostart": "false",  # `make up` and `make dashboards` start them in order
                 "autorestart": "true",
                 "startsecs": "1",
                 "startretries": "20",
@@ -119,7 +122,10 @@ def write_configuration(layout: Layout, postgres: list[str], postgres_user: str 
 
 
 def start_supervisord(layout: Layout, environment: Mapping[str, str]) -> None:
-    """Start supervisord in a session of its own, so that a Ctrl-C in the terminal does not reach it."""
+    """Start supervisord in its own session, which Ctrl-C in the terminal does not reach.
+
+    StackError if it does not answer within 15 seconds.
+    """
     done = subprocess.run(
         [
             sys.executable,
@@ -143,6 +149,7 @@ def start_supervisord(layout: Layout, environment: Mapping[str, str]) -> None:
 
 
 def is_up(layout: Layout) -> bool:
+    """Whether supervisord runs and answers."""
     try:
         with _server(layout) as server:
             return bool(server.supervisor.getState()["statename"] == "RUNNING")
@@ -151,7 +158,10 @@ def is_up(layout: Layout) -> bool:
 
 
 def programs(layout: Layout) -> list[Program]:
-    """What supervisord says of each program; nothing where it does not run. Superset is one where it was started."""
+    """The state of each program; empty if supervisord does not run.
+
+    Superset is in the list only if it was started.
+    """
     try:
         with _server(layout) as server:
             answer: Any = server.supervisor.getAllProcessInfo()
@@ -176,8 +186,13 @@ def programs(layout: Layout) -> list[Program]:
     ]
 
 
+def has_failed(layout: Layout, names: tuple[str, ...]) -> bool:
+    """Whether supervisord no longer tries to start one of these programs."""
+    return any(program.state == "FATAL" for program in programs(layout) if program.name in names)
+
+
 def start(layout: Layout, names: tuple[str, ...]) -> None:
-    """Start programs that do not run. Returns at once; whether they work is for a health check to say."""
+    """Start those of the programs that do not run. Returns at once, before they are healthy."""
     states = {program.name: program.state for program in programs(layout)}
     with _server(layout) as server:
         for name in names:
@@ -186,7 +201,7 @@ def start(layout: Layout, names: tuple[str, ...]) -> None:
 
 
 def stop(layout: Layout, names: tuple[str, ...]) -> None:
-    """Stop programs and wait until they have."""
+    """Stop programs and wait for their end. StackError if one does not end within 90 seconds."""
     states = {program.name: program.state for program in programs(layout)}
     with _server(layout) as server:
         for name in names:
@@ -204,7 +219,7 @@ def stop(layout: Layout, names: tuple[str, ...]) -> None:
 
 
 def shut_down(layout: Layout) -> None:
-    """Stop everything, what writes to the database before the database, and supervisord at the end."""
+    """Stop the programs that use the database, then PostgreSQL, then supervisord."""
     stop(layout, (*AIRFLOW_PROGRAMS, SUPERSET, DOCS))
     stop(layout, (POSTGRES,))
     process = supervisord_process(layout)
@@ -215,6 +230,7 @@ def shut_down(layout: Layout) -> None:
 
 
 def supervisord_process(layout: Layout) -> psutil.Process | None:
+    """The process of this stack's supervisord, if it runs."""
     try:
         process = psutil.Process(int((layout.run / "supervisord.pid").read_text()))
         return process if "supervisor.supervisord" in process.cmdline() else None
@@ -238,10 +254,10 @@ def _server(layout: Layout) -> Iterator[Any]:
 
 
 def _command_line(words: list[str]) -> str:
-    """Quoted for supervisord, which splits with shlex."""
+    """The words as one line, quoted for supervisord, which splits it with shlex."""
     return " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)
 
 
 def _escaped(value: str) -> str:
-    """supervisord expands %(...)s and starts a comment at ` ;`."""
+    """`value` for supervisord.conf, where %(...)s is expanded."""
     return value.replace("%", "%%")

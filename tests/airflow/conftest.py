@@ -1,4 +1,7 @@
-"""What the tests of Airflow share: its API, and the model `probe` of the stack (tests/conftest.py), told what to do."""
+"""Shared by the tests of Airflow: its API, and control of the stack's model `probe`.
+
+tests/conftest.py adds that model to the stack.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from tests.waiting import patience
 Probe = Callable[[str], None]
 
 
-# Of a module, and not of the session: the modules of a folder have another stack than those of the one above it.
+# For a module, not the session: the subfolder's modules have another stack.
 @pytest.fixture(scope="module")
 def api(stack: Stack) -> AirflowApi:
     return AirflowApi(airflow_url(stack.settings), stack.settings.secret("AIRFLOW_ADMIN_PASSWORD"))
@@ -26,7 +29,10 @@ def api(stack: Stack) -> AirflowApi:
 
 @pytest.fixture
 def probe(stack: Stack) -> Iterator[Probe]:
-    """A function that makes the model `probe` run a body of PL/pgSQL. In it, `tries` counts the calls from 1."""
+    """A function that makes the model `probe` run a PL/pgSQL body.
+
+    In the body, `tries` counts the calls from 1.
+    """
 
     def make(body: str) -> None:
         with connect(stack.settings, "owner") as warehouse:
@@ -46,7 +52,7 @@ def probe(stack: Stack) -> Iterator[Probe]:
 
 
 class Pipeline:
-    """Runs of the pipeline for days that nobody else uses, and what became of them."""
+    """Runs of the pipeline for days that no other test uses, and their results."""
 
     def __init__(self, stack: Stack, api: AirflowApi) -> None:
         self.stack = stack
@@ -54,16 +60,17 @@ class Pipeline:
         self._day = datetime.now(UTC).date() - timedelta(days=9)
 
     def start(self, day: date | None = None, **conf: str) -> str:
-        """Trigger a run of `day`, or of one that has landed before, so that it costs little; its id."""
+        """Trigger a run and return its id. The default day has landed, so it costs little."""
         return self.api.trigger(PIPELINE, day or self._day, conf)
 
     def finish(self, run_id: str, dag_id: str = PIPELINE) -> bool:
-        """Wait for the end of the run, as long as it moves. True if it succeeded."""
+        """Wait for the end of the run while it makes progress. True if it succeeded."""
         return self.api.wait(dag_id, run_id, lambda change: None, patience(300))
 
     def ended_run(self) -> str:
-        """A run that has succeeded, whichever."""
-        runs = self.api.call("GET", f"/api/v2/dags/{PIPELINE}/dagRuns?state=success&limit=1")["dag_runs"]
+        """The id of any run that succeeded."""
+        query = f"/api/v2/dags/{PIPELINE}/dagRuns?state=success&limit=1"
+        runs = self.api.call("GET", query)["dag_runs"]
         if runs:
             return str(runs[0]["dag_run_id"])
         run_id = self.start()
@@ -78,23 +85,28 @@ class Pipeline:
         return {task.task_id.rpartition(".")[2]: task.state for task in tasks if not task.is_step}
 
     def started_nodes(self, run_id: str, try_number: int) -> set[str]:
-        """The models that dbt began to build in one try, by the log of the task."""
+        """The models that dbt started in one try, by the log of the task."""
         log = self.api.task_log(PIPELINE, run_id, Task("dbt_build", None, try_number))
-        begun = (re.search(r"START sql \w+ model \w+\.(\w+)", line) for line in log)
-        return {match.group(1) for match in begun if match}
+        started = (re.search(r"START sql \w+ model \w+\.(\w+)", line) for line in log)
+        return {match.group(1) for match in started if match}
 
 
 def contents(stack: Stack, warehouse: str) -> dict[str, tuple[int, str]]:
-    """Rows and digest of every table of core and marts: warehouses that are row for row the same give the same."""
+    """The row count and digest of every table of core and marts, by table.
+
+    Warehouses that are equal row for row give equal results.
+    """
     with connect(stack.settings, "owner", warehouse) as database:
         tables = database.execute(
-            "select relnamespace::regnamespace || '.' || relname from pg_class where relkind in ('r', 'p')"
+            "select relnamespace::regnamespace || '.' || relname from pg_class"
+            " where relkind in ('r', 'p')"
             " and not relispartition and relnamespace::regnamespace::text in ('core', 'marts')"
         ).fetchall()
         found = {}
         for (table,) in tables:
             digest = (
-                f"select count(*), md5(coalesce(string_agg(md5(t::text), '' order by t::text), '')) from {table} as t"
+                "select count(*), md5(coalesce(string_agg(md5(t::text), '' order by t::text), ''))"
+                f" from {table} as t"
             )
             rows, digested = database.execute(digest).fetchall()[0]
             found[table] = (int(rows), str(digested))

@@ -1,4 +1,4 @@
-"""kill -9 of each part of the stack, at three moments of a run: it ends by itself, as if nothing had happened."""
+"""kill -9 of each part of the stack, at three moments of a run: the run still succeeds."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ pytestmark = [pytest.mark.long]
 
 VICTIMS = ("scheduler", "supervisor of the task", "process of the task", "back end", "postgres")
 MOMENTS = ("in a landing", "in a model", "in a test")
-# A day of its own for each case that lands or builds something; the tests of the models run on any day.
+# Each case that lands or builds something has its own day; the tests of the models run on any day.
 FOUNDED = datetime.now(UTC).date() - timedelta(days=10)
 CASES = [
-    pytest.param(moment, victim, FOUNDED + timedelta(days=min(5 * row + column, 9)), id=f"{victim} {moment}")
+    pytest.param(
+        moment, victim, FOUNDED + timedelta(days=min(5 * row + column, 9)), id=f"{victim} {moment}"
+    )
     for row, moment in enumerate(MOMENTS)
     for column, victim in enumerate(VICTIMS)
 ]
@@ -39,7 +41,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def killed(stack: Stack) -> Settings:
-    """A warehouse in which only these runs work."""
+    """A warehouse that only these runs use."""
     settings = replace(stack.settings, database="killed")
     ensure_warehouse(settings)
     prepare(settings)
@@ -47,7 +49,7 @@ def killed(stack: Stack) -> Settings:
 
 
 @pytest.mark.parametrize(("moment", "victim", "day"), CASES)
-def test_a_run_of_which_something_is_killed_ends_by_itself(
+def test_a_run_survives_a_kill(
     pipeline: Pipeline, stack: Stack, killed: Settings, moment: str, victim: str, day: date
 ) -> None:
     with stopped_at(moment, killed) as backend:
@@ -56,30 +58,46 @@ def test_a_run_of_which_something_is_killed_ends_by_itself(
         kill(stack, victim, backend() or 0)
     assert pipeline.finish(run_id)
     assert set(pipeline.mirrors(run_id).values()) == {"success"}
-    assert all(program.state == supervision.RUNNING for program in supervision.programs(Layout(stack.root)))
+    assert all(
+        program.state == supervision.RUNNING for program in supervision.programs(Layout(stack.root))
+    )
 
 
-def test_what_these_runs_left_is_what_undisturbed_ones_leave(stack: Stack, killed: Settings) -> None:
+def test_these_runs_leave_the_same_rows_as_undisturbed_ones(stack: Stack, killed: Settings) -> None:
     with connect(killed, "owner") as warehouse:
-        days = [day for (day,) in warehouse.execute("select distinct landed_on from raw.loads order by 1")]
+        days = [
+            day
+            for (day,) in warehouse.execute("select distinct landed_on from raw.loads order by 1")
+        ]
     assert days, "only together with the tests before it"
     for day in days:
-        stack.run("-m", "data_gen.land", "--day", str(day), environment={"WAREHOUSE_DB": "undisturbed"})
+        stack.run(
+            "-m", "data_gen.land", "--day", str(day), environment={"WAREHOUSE_DB": "undisturbed"}
+        )
     stack.run(
-        "-m", "saas_analytics", "dbt", "--quiet", "build", environment={"WAREHOUSE_DB": "undisturbed"}
+        *("-m", "saas_analytics", "dbt", "--quiet", "build"),
+        environment={"WAREHOUSE_DB": "undisturbed"},
     )
     assert contents(stack, killed.database) == contents(stack, "undisturbed")
 
 
 @contextmanager
 def stopped_at(moment: str, settings: Settings) -> Iterator[Callable[[], int | None]]:
-    """While this is entered, a run does not get past this moment. Gives who tells its back end when it is there."""
+    """Stop runs at this moment while the context is open.
+
+    Gives a function that returns the pid of the waiting back end, or None.
+    """
     probe = {"in a model": "probe", "in a test": "probe_test"}.get(moment)
     with psycopg.connect(settings.admin_dsn(settings.database), autocommit=True) as watcher:
 
         def waiting() -> int | None:
-            condition = "wait_event = 'PgSleep'" if probe else "wait_event_type = 'Lock' and usename = 'loader'"
-            query = f"select pid from pg_stat_activity where datname = current_database() and {condition}"
+            condition = "wait_event_type = 'Lock' and usename = 'loader'"
+            if probe:
+                condition = "wait_event = 'PgSleep'"
+            query = (
+                "select pid from pg_stat_activity"
+                f" where datname = current_database() and {condition}"
+            )
             row = watcher.execute(query).fetchone()
             return row[0] if row else None
 
@@ -87,8 +105,8 @@ def stopped_at(moment: str, settings: Settings) -> Iterator[Callable[[], int | N
         if probe:
             hangs = "begin perform pg_sleep(3600); return 1; end"
             blocker.execute(
-                f"create or replace function public.{probe}() returns int language plpgsql security definer as"
-                f" $$ {hangs} $$"
+                f"create or replace function public.{probe}() returns int"
+                f" language plpgsql security definer as $$ {hangs} $$"
             )
             blocker.commit()
         else:
@@ -96,7 +114,7 @@ def stopped_at(moment: str, settings: Settings) -> Iterator[Callable[[], int | N
         try:
             yield waiting
         finally:
-            with suppress(psycopg.OperationalError):  # it may have been killed with the others
+            with suppress(psycopg.OperationalError):  # it may have been killed too
                 blocker.rollback()
             blocker.close()
             if probe:
@@ -119,11 +137,12 @@ def kill(stack: Stack, victim: str, backend: int) -> None:
         assert server is not None
         server.send_signal(signal.SIGQUIT)  # an immediate stop
         return
-    scheduler = psutil.Process(next(p.pid for p in supervision.programs(layout) if p.name == "airflow-scheduler"))
+    programs = supervision.programs(layout)
+    scheduler = psutil.Process(next(p.pid for p in programs if p.name == "airflow-scheduler"))
     if victim in ("back end", "scheduler"):
         os.kill(backend if victim == "back end" else scheduler.pid, signal.SIGKILL)
         return
-    # That of the task before this one, which has ended, may still be ending itself.
+    # The process of the previous task may still be ending.
     tasks: list[tuple[psutil.Process, psutil.Process]] = []
 
     def one_runs() -> bool:
@@ -136,9 +155,9 @@ def kill(stack: Stack, victim: str, backend: int) -> None:
 
 
 def _running_tasks(scheduler: psutil.Process) -> list[tuple[psutil.Process, psutil.Process]]:
-    """The tasks that run: the supervisor of each, which Airflow's executor forks, and its process."""
+    """The supervisor of each running task, which Airflow's executor forks, and its process."""
     tasks = []
     for supervisor in scheduler.children():
-        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+        with suppress(psutil.NoSuchProcess):  # it has just ended
             tasks += [(supervisor, task) for task in supervisor.children()]
     return tasks

@@ -1,4 +1,4 @@
-"""How a run starts, in a real Airflow: by the clock, by files, by a button, side by side, as a backfill."""
+"""Ways to start a run in a real Airflow: clock, files, button, concurrently, backfill."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ def microbatch(api: AirflowApi) -> Iterator[None]:
 
 
 def runs_of(api: AirflowApi, dag_id: str) -> list[dict[str, Any]]:
-    answer: list[dict[str, Any]] = api.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after")["dag_runs"]
+    answer: list[dict[str, Any]] = api.call(
+        "GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after"
+    )["dag_runs"]
     return answer
 
 
 def results(stack: Stack, run_id: str) -> int:
-    """How many nodes dbt ran in a run of the micro-batch."""
+    """The number of nodes that dbt ran in a run of the micro-batch."""
     with connect(stack.settings, "owner") as warehouse:
         query = "select count(*) from quality.dbt_results where run_id = %s"
         row = warehouse.execute(query, [f"{MICROBATCH}/{run_id}"]).fetchone()
@@ -57,21 +59,24 @@ def results(stack: Stack, run_id: str) -> int:
 def test_a_file_that_arrives_lands_and_is_built_by_the_next_microbatch(
     stack: Stack, pipeline: Pipeline, api: AirflowApi, microbatch: None
 ) -> None:
-    """The first run is the clock's, which starts one when the DAG is switched on. One without files starts no dbt."""
-    place = stack.root / "incoming/jaffle_shop_customers"
-    place.mkdir(parents=True)
-    shutil.copy(PROJECT_ROOT / "tests/data/jaffle_shop/raw_customers.csv", place / ".writing")
-    (place / ".writing").rename(place / "raw_customers.csv")
+    """Switching the DAG on starts the first run. A run without files does not start dbt."""
+    folder = stack.root / "incoming/jaffle_shop_customers"
+    folder.mkdir(parents=True)
+    shutil.copy(PROJECT_ROOT / "tests/data/jaffle_shop/raw_customers.csv", folder / ".writing")
+    (folder / ".writing").rename(folder / "raw_customers.csv")
     wait_until(lambda: bool(runs_of(api, MICROBATCH)), 60)
     first = runs_of(api, MICROBATCH)[-1]["dag_run_id"]
     assert pipeline.finish(first, dag_id=MICROBATCH)
-    assert [path.name for path in (place / "processed").iterdir()] == ["raw_customers.csv"]
+    assert [path.name for path in (folder / "processed").iterdir()] == ["raw_customers.csv"]
     assert results(stack, first) > 100
     with connect(stack.settings, "owner") as warehouse:
-        landed = "select count(*) from core.dim_customers where is_current and customer_id ~ '^[0-9]+$'"
+        landed = (
+            "select count(*) from core.dim_customers where is_current and customer_id ~ '^[0-9]+$'"
+        )
         assert warehouse.execute(landed).fetchone() == (100,)
 
-    second = api.call("POST", f"/api/v2/dags/{MICROBATCH}/dagRuns", {"logical_date": None})["dag_run_id"]
+    started = api.call("POST", f"/api/v2/dags/{MICROBATCH}/dagRuns", {"logical_date": None})
+    second = started["dag_run_id"]
     assert pipeline.finish(second, dag_id=MICROBATCH)
     assert results(stack, second) == 0
     log = "\n".join(api.task_log(MICROBATCH, second, Task("dbt_build", None, 1)))
@@ -84,7 +89,8 @@ def test_maintenance_runs(stack: Stack, pipeline: Pipeline, api: AirflowApi) -> 
     old.parent.mkdir(parents=True)
     old.touch()
     os.utime(old, (0, 0))
-    run_id = api.call("POST", f"/api/v2/dags/{MAINTENANCE}/dagRuns", {"logical_date": None})["dag_run_id"]
+    started = api.call("POST", f"/api/v2/dags/{MAINTENANCE}/dagRuns", {"logical_date": None})
+    run_id = started["dag_run_id"]
     assert pipeline.finish(run_id, dag_id=MAINTENANCE)
     log = "\n".join(api.task_log(MAINTENANCE, run_id, Task("maintain", None, 1)))
     assert re.search(r"Vacuumed and analyzed \d+ tables", log)
@@ -95,18 +101,21 @@ def test_maintenance_runs(stack: Stack, pipeline: Pipeline, api: AirflowApi) -> 
 
 @pytest.mark.long
 def test_the_clock_starts_the_daily_run(stack: Stack, pipeline: Pipeline, api: AirflowApi) -> None:
-    """The scheduler's next run is brought forward to now, as if it were half past midnight."""
+    """The scheduler's next run is moved to now, as if it were half past midnight."""
     day = FOUNDED + timedelta(days=3)
     logical = datetime(day.year, day.month, day.day, 0, 30, tzinfo=UTC)
     with psycopg.connect(stack.settings.admin_dsn("airflow"), autocommit=True) as metadata:
         metadata.execute(
             "update dag set next_dagrun = %(at)s, next_dagrun_data_interval_start = %(at)s,"
-            " next_dagrun_data_interval_end = %(end)s, next_dagrun_create_after = now() where dag_id = %(dag)s",
+            " next_dagrun_data_interval_end = %(end)s, next_dagrun_create_after = now()"
+            " where dag_id = %(dag)s",
             {"at": logical, "end": logical + timedelta(days=1), "dag": PIPELINE},
         )
 
     def scheduled() -> list[str]:
-        return [run["dag_run_id"] for run in runs_of(api, PIPELINE) if run["run_type"] == "scheduled"]
+        return [
+            run["dag_run_id"] for run in runs_of(api, PIPELINE) if run["run_type"] == "scheduled"
+        ]
 
     wait_until(lambda: bool(scheduled()), 60)
     (run_id,) = scheduled()
@@ -118,7 +127,9 @@ def test_the_clock_starts_the_daily_run(stack: Stack, pipeline: Pipeline, api: A
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"needs Debian's package chromium, at {CHROMIUM}")
+@pytest.mark.skipif(
+    not Path(CHROMIUM).exists(), reason=f"needs Debian's package chromium, at {CHROMIUM}"
+)
 @pytest.mark.skipif(find_spec("playwright") is None, reason="needs the package playwright: uv sync")
 def test_the_button_starts_a_run_and_the_grid_shows_each_model(
     stack: Stack, pipeline: Pipeline, api: AirflowApi, tmp_path: Path
@@ -151,7 +162,9 @@ def test_the_button_starts_a_run_and_the_grid_shows_each_model(
 @pytest.mark.long
 def test_airflow_dags_test_runs_the_dag_without_scheduler_and_triggerer(stack: Stack) -> None:
     environment = shell_environment(stack.settings)
-    done = stack.run("-m", "airflow", "dags", "test", PIPELINE, str(YESTERDAY), environment=environment)
+    done = stack.run(
+        "-m", "airflow", "dags", "test", PIPELINE, str(YESTERDAY), environment=environment
+    )
     assert "state=success" in done.stdout + done.stderr
     with connect(stack.settings, "owner") as warehouse:
         query = "select count(*) > 0 from quality.pipeline_runs where day = %s"
@@ -159,15 +172,22 @@ def test_airflow_dags_test_runs_the_dag_without_scheduler_and_triggerer(stack: S
 
 
 @pytest.mark.long
-def test_runs_side_by_side_double_nothing_and_lose_nothing(stack: Stack, pipeline: Pipeline, api: AirflowApi) -> None:
-    """The same day twice at once, and a backfill of that day and another beside them, in a warehouse of their own."""
+def test_concurrent_runs_double_nothing_and_lose_nothing(
+    stack: Stack, pipeline: Pipeline, api: AirflowApi
+) -> None:
+    """One day runs twice at once, next to a backfill of it and the next day, in a new warehouse."""
     days = [FOUNDED, FOUNDED + timedelta(days=1)]
     warehouse = "side_by_side"
     runs = [pipeline.start(days[0], warehouse=warehouse) for _ in range(2)]
     api.backfill(PIPELINE, days[0], days[1], {"warehouse": warehouse})
     for run_id in runs:
         assert pipeline.finish(run_id)
-    wait_until(lambda: {state for _, state in api.backfill_states(PIPELINE, *days).values()} == {"success"}, 900)
+
+    def is_backfilled() -> bool:
+        states = {state for _, state in api.backfill_states(PIPELINE, *days).values()}
+        return states == {"success"}
+
+    wait_until(is_backfilled, 900)
     with connect(stack.settings, "owner", warehouse) as database:
         loads = database.execute(
             "select source, sum(rows_landed), count(distinct landed_on), count(*) from raw.loads"
@@ -176,30 +196,33 @@ def test_runs_side_by_side_double_nothing_and_lose_nothing(stack: Stack, pipelin
         assert all(at == live for _, _, at, live in loads)
         for source, landed, _, _ in loads:
             assert database.execute(f"select count(*) from raw.{source}").fetchone() == (landed,)
-        assert database.execute("select count(*) from pg_locks where not granted").fetchone() == (0,)
+        query = "select count(*) from pg_locks where not granted"
+        assert database.execute(query).fetchone() == (0,)
     assert "deadlock detected" not in Layout(stack.root).log("postgres").read_text()
     assert contents(stack, warehouse) == contents(stack, built_by_hand(stack, "one_by_one", days))
 
 
 @pytest.mark.long
-def test_a_backfill_of_a_week_ends_as_day_by_day(stack: Stack, api: AirflowApi) -> None:
+def test_a_backfill_of_a_week_gives_the_rows_of_daily_builds(stack: Stack, api: AirflowApi) -> None:
     days = [FOUNDED + timedelta(days=n) for n in range(7)]
     done = stack.local(
-        "backfill", "--from", str(days[0]), "--to", str(days[-1]), environment={"WAREHOUSE_DB": "backfilled"}
+        *("backfill", "--from", str(days[0]), "--to", str(days[-1])),
+        environment={"WAREHOUSE_DB": "backfilled"},
     )
     assert all(f"{day}: success" in done.stdout for day in days)
-    assert contents(stack, "backfilled") == contents(stack, built_by_hand(stack, "day_by_day", days))
+    day_by_day = built_by_hand(stack, "day_by_day", days)
+    assert contents(stack, "backfilled") == contents(stack, day_by_day)
 
 
 def built_by_hand(stack: Stack, warehouse: str, days: list[date]) -> str:
-    """A warehouse in which each day was landed and built by the command line, one after the other."""
+    """Land and build each day by the command line, in order. Returns the warehouse."""
     for day in days:
         for command in ("data_gen.generate", "data_gen.land"):
             stack.run("-m", command, "--day", str(day), environment={"WAREHOUSE_DB": warehouse})
         build = (
             "-m",
             "saas_analytics",
-                "dbt",
+            "dbt",
             "--quiet",
             "build",
             "--exclude-resource-type",

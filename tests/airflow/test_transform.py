@@ -1,4 +1,4 @@
-"""The one way in which dbt runs here, without Airflow: what it leaves when it is stopped or killed, what it keeps."""
+"""The one way in which dbt runs here, without Airflow: stops, kills, records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUN = ("run", "--full-refresh", "--select", MODEL)
 
 
 def start(settings: Settings, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """dbt on one model that needs nothing landed, or as the arguments say."""
+    """Start dbt on one model that needs no landed data, or with other arguments."""
     return subprocess.Popen(
         [sys.executable, "-m", "saas_analytics", "dbt", *(arguments or RUN)],
         cwd=PROJECT_ROOT,
@@ -37,7 +37,10 @@ def start(settings: Settings, *arguments: str, **environment: str) -> subprocess
 
 
 def sessions(server: psycopg.Connection) -> list[int]:
-    query = "select pid from pg_stat_activity where datname = current_database() and application_name = %s"
+    query = (
+        "select pid from pg_stat_activity"
+        " where datname = current_database() and application_name = %s"
+    )
     return [pid for (pid,) in server.execute(query, [APPLICATION_NAME])]
 
 
@@ -45,11 +48,14 @@ def wait_for_a_session_that_waits(server: psycopg.Connection) -> None:
     query = """
         select exists (
             select from pg_stat_activity
-            where datname = current_database() and application_name = %s and wait_event_type = 'Lock'
+            where datname = current_database() and application_name = %s
+            and wait_event_type = 'Lock'
         )
     """
     wait_until(
-        lambda: server.execute(query, [APPLICATION_NAME]).fetchone() == (True,), 240, "dbt never came to the lock"
+        lambda: server.execute(query, [APPLICATION_NAME]).fetchone() == (True,),
+        240,
+        "dbt never came to the lock",
     )
 
 
@@ -61,7 +67,7 @@ def wait_for_a_session_that_waits(server: psycopg.Connection) -> None:
         pytest.param(signal.SIGKILL, id="kill"),
     ],
 )
-def test_a_dbt_that_is_ended_leaves_no_session_to_the_next(warehouse: Settings, number: signal.Signals) -> None:
+def test_a_stopped_dbt_leaves_no_session(warehouse: Settings, number: signal.Signals) -> None:
     first = start(warehouse, PIPELINE_RUN_ID="the run")
     assert first.communicate(timeout=patience(240))[0].count("Completed successfully") == 1
     with (
@@ -69,29 +75,34 @@ def test_a_dbt_that_is_ended_leaves_no_session_to_the_next(warehouse: Settings, 
         psycopg.connect(warehouse.dsn("owner")) as blocker,
     ):
         assert sessions(server) == []
-        # Its next build has the model's table in its way, and finds it locked.
-        blocker.execute("lock table staging.base_orders, change_feed.base_orders in access exclusive mode")
+        # The second dbt has to replace the model's table, and waits for this lock.
+        blocker.execute(
+            "lock table staging.base_orders, change_feed.base_orders in access exclusive mode"
+        )
         second = start(warehouse, PIPELINE_RUN_ID="the run")
         wait_for_a_session_that_waits(server)
         second.send_signal(number)
         second.communicate(timeout=patience(60))
-        assert second.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[number]
+        codes = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}
+        assert second.returncode == codes[number]
         if number != signal.SIGKILL:
             assert sessions(server) == []
         third = start(warehouse, PIPELINE_RUN_ID="the run")
         if number == signal.SIGKILL:
-            # What the killed one left is ended, whether the server has missed its client by then or not.
+            # It ends the session of the killed one, even if the server has not noticed the kill.
             assert third.poll() is None
         blocker.rollback()
-        said = third.communicate(timeout=patience(240))[0]
-        assert third.returncode == 0, said
+        output = third.communicate(timeout=patience(240))[0]
+        assert third.returncode == 0, output
         assert sessions(server) == []
-        kept = server.execute("select node_id, status from quality.dbt_results where run_id = 'the run'").fetchall()
+        kept = server.execute(
+            "select node_id, status from quality.dbt_results where run_id = 'the run'"
+        ).fetchall()
     assert kept == [(f"model.saas_analytics.{MODEL}", "success")]
 
 
-def test_a_dbt_that_has_lost_the_lock_stops(warehouse: Settings) -> None:
-    """As after a restart of the server: dbt would go on by new sessions, and another one could begin beside it."""
+def test_a_dbt_that_loses_the_lock_stops(warehouse: Settings) -> None:
+    """As after a server restart: dbt would continue in new sessions, next to a second dbt."""
     prepare(warehouse)
     with (
         psycopg.connect(warehouse.dsn("owner")) as blocker,
@@ -101,42 +112,50 @@ def test_a_dbt_that_has_lost_the_lock_stops(warehouse: Settings) -> None:
         dbt = start(warehouse)
         wait_for_a_session_that_waits(server)
         lock = "application_name = 'transform lock' and datname = current_database()"
-        ended = server.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {lock}").fetchall()
+        ended = server.execute(
+            f"select pg_terminate_backend(pid) from pg_stat_activity where {lock}"
+        ).fetchall()
         assert ended == [(True,)]
         blocker.rollback()
-        said = dbt.communicate(timeout=patience(240))[0]
-    assert dbt.returncode == 1, said
-    assert f"The session that held the lock of warehouse {warehouse.database} has ended" in said
+        output = dbt.communicate(timeout=patience(240))[0]
+    assert dbt.returncode == 1, output
+    assert f"The session that held the lock of warehouse {warehouse.database} has ended" in output
 
 
-def test_what_a_dbt_from_the_command_line_found_is_kept_and_printed_without_what_is_personal(
+def test_results_of_the_command_line_are_stored_and_printed_without_personal_data(
     warehouse: Settings,
 ) -> None:
-    """One test that fails, and one that ends with an error in which PostgreSQL quotes a value."""
+    """One test fails, and one ends with an error in which PostgreSQL quotes a value."""
     with psycopg.connect(warehouse.dsn("transformer")) as server:
         server.execute(
-            "create view marts.rejected_rows as select date '2026-01-05' as landed_on, source, 'r' as rule,"
+            "create view marts.rejected_rows as"
+            " select date '2026-01-05' as landed_on, source, 'r' as rule,"
             " name::bigint as rejected_rows"
             " from (values ('users', 'Ann Lee'), ('users', 'Ann Lee')) as v (source, name)"
         )
         server.execute(
-            "create view marts.unknown_members as select date '2026-01-05' as fact_date, 'fact_orders' as fact,"
-            " 'user' as dimension, 1 as facts, full_name from (values ('Ann Lee'), ('Ann Lee')) as v (full_name)"
+            "create view marts.unknown_members as select date '2026-01-05' as fact_date,"
+            " 'fact_orders' as fact, 'user' as dimension, 1 as facts, full_name"
+            " from (values ('Ann Lee'), ('Ann Lee')) as v (full_name)"
         )
-    dbt = start(warehouse, "test", "--select", "rejected_rows,test_type:data", "unknown_members,test_type:data")
-    said = dbt.communicate(timeout=patience(240))[0]
-    assert dbt.returncode == 1, said
-    assert "invalid input syntax for type bigint: ***" in said
-    assert "Ann Lee" not in said
+    tests = ("rejected_rows,test_type:data", "unknown_members,test_type:data")
+    dbt = start(warehouse, "test", "--select", *tests)
+    output = dbt.communicate(timeout=patience(240))[0]
+    assert dbt.returncode == 1, output
+    assert "invalid input syntax for type bigint: ***" in output
+    assert "Ann Lee" not in output
     with psycopg.connect(warehouse.dsn("transformer")) as server:
         kept = server.execute(
-            "select results.status, results.message, failing.rows from quality.dbt_results as results"
-            " left join quality.failing_rows as failing using (run_id, node_id) where results.status <> 'pass'"
+            "select results.status, results.message, failing.rows"
+            " from quality.dbt_results as results"
+            " left join quality.failing_rows as failing using (run_id, node_id)"
+            " where results.status <> 'pass'"
         ).fetchall()
     assert {status for status, _, _ in kept} == {"fail", "error"}
     assert "Ann Lee" not in str(kept)
     (found,) = [rows for status, _, rows in kept if status == "fail"]
-    assert (found[0]["_rule"], found[0]["dimension"]) == ("fact_date, fact, dimension comes once", "user")
+    assert found[0]["_rule"] == "fact_date, fact, dimension comes once"
+    assert found[0]["dimension"] == "user"
 
 
 def test_a_source_that_cannot_be_measured_is_not_fresh(
@@ -144,18 +163,22 @@ def test_a_source_that_cannot_be_measured_is_not_fresh(
 ) -> None:
     prepare(warehouse)
     with psycopg.connect(warehouse.dsn("owner")) as server:
-        # What the run's hook reads before, it may.
+        # The run's hook may read these columns.
         server.execute("revoke select on raw.loads from transformer")
         server.execute("grant select (load_id, source, superseded_by) on raw.loads to transformer")
     for key, value in warehouse.environment().items():
         monkeypatch.setenv(key, value)
     assert main(["freshness"]) == 1
-    said = capsys.readouterr().err
-    assert f"dbt could not measure how fresh the sources of warehouse {warehouse.database} are:" in said
-    assert "\nsource.saas_analytics.raw.orders: " in said and "permission denied for table loads" in said
+    output = capsys.readouterr().err
+    of_warehouse = f"the sources of warehouse {warehouse.database}"
+    assert f"dbt could not measure how fresh {of_warehouse} are:" in output
+    assert "\nsource.saas_analytics.raw.orders: " in output
+    assert "permission denied for table loads" in output
 
 
-def test_a_build_is_known_by_what_it_was_made_from(warehouse: Settings, new_warehouse: Callable[[], Settings]) -> None:
+def test_a_build_is_identified_by_its_inputs(
+    warehouse: Settings, new_warehouse: Callable[[], Settings]
+) -> None:
     before = fingerprint(warehouse)
     assert fingerprint(replace(warehouse, database=new_warehouse().database)) != before
     assert built_by(warehouse, before) is None
@@ -163,8 +186,9 @@ def test_a_build_is_known_by_what_it_was_made_from(warehouse: Settings, new_ware
     assert built_by(warehouse, before) is not None
     with psycopg.connect(warehouse.dsn("owner")) as server:
         server.execute(
-            "insert into raw.loads (source, landed_on, delivered_on, origin, files, content_sha256, started_at) "
-            "values ('events', '2026-01-01', '2026-01-01', 'zone', '[]', 'x', now())"
+            "insert into raw.loads"
+            " (source, landed_on, delivered_on, origin, files, content_sha256, started_at)"
+            " values ('events', '2026-01-01', '2026-01-01', 'zone', '[]', 'x', now())"
         )
     assert built_by(warehouse, fingerprint(warehouse)) is None
     assert built_by(warehouse, before) is not None

@@ -1,7 +1,7 @@
-"""`make bench`: what the main steps cost, each beside something to compare it with in the same run.
+"""`make bench`: the cost of the main steps, each against a baseline in the same run.
 
-Machines differ and are busy, so what counts are the ratios. Nothing here passes or fails, but the detection of
-anomalies, which is the same on every machine: it ends with 1 unless it is better than what stands beside it.
+Machines differ and are busy, so the ratios count. Only the detection of anomalies can fail, because
+its result is the same on every machine: the exit code is 1 unless it is better than its baseline.
 
     python -m tests.bench [generator] [landing] [building] [orchestration] [anomalies] [dashboards]
 """
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "parts", nargs="*", choices=(*PARTS, []), help="what to measure (default: all)"
     )
-    results = Table("what", "measured", "beside", "ratio")
+    results = Table("what", "measured", "against", "ratio")
     try:
         for part in parser.parse_args(argv).parts or PARTS:
             print(f"{part} ...", file=sys.stderr, flush=True)

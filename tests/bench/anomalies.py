@@ -1,8 +1,9 @@
-"""How well anomalies are found: faults in days that are otherwise clean, beside a plain z-score of 14 days.
+"""How well anomalies are found, against a plain z-score of 14 days: faults in otherwise clean days.
 
-Both get the same figures of the same days, measured from the files that the faults were put into. The method's limits
-were chosen with the companies of TUNING; what is printed is of the others. It must be better in precision and recall.
-`python -m tests.bench.anomalies` prints the same for the companies of TUNING, and for each kind of fault.
+Both methods get the same figures of the same days, measured from the files with the faults. The
+limits of this project's method were chosen with the companies of TUNING; the benchmark uses the
+others. The method must be better in both precision and recall. `python -m tests.bench.anomalies`
+prints the same for the companies of TUNING, and for each kind of fault.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ DAYS = 110
 FIRST_JUDGED = 45
 PLANS = 3  # plans of faults for each company
 SCALE = Fraction(1)
-# An order counts with its items only, so the figures of both show what is wrong with one.
+# An order counts only with its items, so a fault in one shows in the figures of both.
 _TOGETHER = {"orders": {"orders", "order_items"}, "order_items": {"orders", "order_items"}}
 
 
@@ -55,7 +56,7 @@ _TOGETHER = {"orders": {"orders", "order_items"}, "order_items": {"orders", "ord
 class Score:
     """What a method found in all plans of all companies."""
 
-    right: int = 0  # sources on a day that were told and had a fault
+    right: int = 0  # sources on a day that were reported and had a fault
     wrong: int = 0
     found: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
@@ -75,38 +76,42 @@ class Score:
 
 
 def measure() -> Iterator[tuple[str, str, str, str]]:
-    """What was measured, the result, what stands beside it, and the ratio. SystemExit where the z-score is as good."""
+    """What was measured, the result, what it is compared with, and the ratio.
+
+    Raises SystemExit where the z-score is as good.
+    """
     ours, plain = scores(TESTING)
     what = f"{ours.faults.total()} faults in {len(TESTING) * PLANS} x {DAYS - FIRST_JUDGED} days"
-    beside = "z-score of 14 days"
+    against = "z-score of 14 days"
     for name in ("precision", "recall"):
         one, other = getattr(ours, name), getattr(plain, name)
         yield (
             f"anomalies: {name}, {what}",
             f"{one:.1%}",
-            f"{beside}: {other:.1%}",
+            f"{against}: {other:.1%}",
             f"{one / max(other, 1e-9):.2f}x",
         )
-    yield "anomalies: days to detection", f"{ours.delay:.2f}", f"{beside}: {plain.delay:.2f}", ""
+    yield "anomalies: days to detection", f"{ours.delay:.2f}", f"{against}: {plain.delay:.2f}", ""
     if ours.precision <= plain.precision or ours.recall <= plain.recall:
         raise SystemExit(
-            "The detection of anomalies is not better than the z-score in both precision and recall."
+            "The detection of anomalies is not better than the z-score in both precision and "
+            "recall."
         )
 
 
 def by_history(history: History, day: date, special: list[SpecialDay]) -> set[str]:
-    """The sources that this project's method tells."""
+    """The sources that this project's method reports."""
     return {subject(anomaly.metric) for anomaly in judge(history, day, special)}
 
 
 def by_z_score(history: History, day: date, special: list[SpecialDay]) -> set[str]:
-    """The sources of which a figure lies more than 3 standard deviations from the mean of the 14 days before."""
-    told = set()
+    """The sources with a figure more than 3 standard deviations from the mean of 14 days."""
+    reported = set()
     for metric, values in history.items():
         past = np.array([values.get(day - timedelta(days=back), math.nan) for back in range(1, 15)])
         if abs(values.get(day, math.nan) - past.mean()) > 3 * past.std():
-            told.add(subject(metric))
-    return told
+            reported.add(subject(metric))
+    return reported
 
 
 def scores(companies: tuple[tuple[int, date], ...]) -> tuple[Score, Score]:
@@ -122,7 +127,7 @@ def scores(companies: tuple[tuple[int, date], ...]) -> tuple[Score, Score]:
                 faults = plan(days[FIRST_JUDGED], DAYS - FIRST_JUDGED, 1000 * seed + number)
                 faulty = Path(place) / f"faulty{number}"
                 inject(zone, faulty, faults)
-                # As they are measured at the end of each day, and as they are known later, when late files have come.
+                # The figures at the end of each day, and later, when late files have landed.
                 then = _changed(clean, faulty, faults)
                 later = _changed(clean, faulty, [fault for fault in faults if fault.kind != "late"])
                 special = [
@@ -145,14 +150,14 @@ def _count(
     faults: list[Fault],
     days: list[date],
 ) -> None:
-    told: dict[date, set[str]] = {}
+    reported: dict[date, set[str]] = {}
     for day in days:
         known = {metric: {**values, day: math.nan} for metric, values in later.items()}
         for metric, values in known.items():
             values.pop(day)
             if day in then[metric]:
                 values[day] = then[metric][day]
-        told[day] = method(known, day, special)
+        reported[day] = method(known, day, special)
     real = [fault for fault in faults if fault.kind != "holiday"]
     at_fault: dict[date, set[str]] = defaultdict(set)
     for fault in real:
@@ -161,20 +166,22 @@ def _count(
         at = [fault.first + timedelta(days=after) for after in range(fault.days)]
         for day in at:
             at_fault[day] |= subjects
-        hits = [after for after, day in enumerate(at) if day in told and told[day] & subjects]
+        hits = [
+            after for after, day in enumerate(at) if day in reported and reported[day] & subjects
+        ]
         if hits:
             score.found[fault.kind] += 1
             score.delays.append(hits[0])
-    for day, sources in told.items():
+    for day, sources in reported.items():
         score.right += len(sources & at_fault[day])
         score.wrong += len(sources - at_fault[day])
 
 
 def generate_clean(zone: Path, seed: int, days: list[date], scale: Fraction = SCALE) -> None:
     """The days of a company without defects in single rows and files."""
-    before, dirt, rest = DEFAULT_RULES.read_text(encoding="utf-8").partition("\ndirt:\n")
+    before, key, rest = DEFAULT_RULES.read_text(encoding="utf-8").partition("\ndefects:\n")
     clean = re.sub(r"(?m)^( +(?!skew_sessions)\w+: )[\d.]+", r"\g<1>0", rest)
-    company = Company(rules_from(before + dirt + clean).founded_on(days[0]), seed, scale)
+    company = Company(rules_from(before + key + clean).founded_on(days[0]), seed, scale)
     for day in days:
         write_day(company, day, zone)
 
@@ -188,7 +195,7 @@ def _figures(zone: Path, days: list[date]) -> History:
 
 
 def _changed(clean: History, faulty: Path, faults: list[Fault]) -> History:
-    """The figures with those of the days that have a fault measured again."""
+    """The figures, measured again for the days with a fault."""
     history = {metric: dict(values) for metric, values in clean.items()}
     for day in sorted({f.first + timedelta(days=after) for f in faults for after in range(f.days)}):
         for values in history.values():
@@ -199,7 +206,7 @@ def _changed(clean: History, faulty: Path, faults: list[Fault]) -> History:
 
 
 def figures_of_day(zone: Path, day: date, sources: list[str]) -> dict[str, float]:
-    """What saas_analytics.quality.daily_metrics measures in the warehouse, from the files of a day."""
+    """The measures of saas_analytics.quality.daily_metrics, from the files of a day."""
     figures: dict[str, float] = {}
     tables = {source: _read(zone, source, day) for source in sources}
     for source, table in tables.items():
@@ -242,7 +249,7 @@ def _read(zone: Path, source: str, day: date) -> pl.DataFrame:
 
 
 def _kpis(tables: dict[str, pl.DataFrame]) -> dict[str, float]:
-    """Net revenue is without refunds here, which are those of other days' orders."""
+    """The KPIs. Net revenue has no refunds here, as those are for orders of other days."""
     events = tables["events"].unique("event_id")
     orders = tables["orders"].unique("order_id").filter(pl.col("status") != "cancelled")
     items = (
@@ -269,7 +276,8 @@ def _kpis(tables: dict[str, pl.DataFrame]) -> dict[str, float]:
 if __name__ == "__main__":
     for name, score in zip(("this project", "z-score"), scores(TUNING), strict=True):
         print(
-            f"{name}: precision {score.precision:.1%}, recall {score.recall:.1%}, days {score.delay:.2f}"
+            f"{name}: precision {score.precision:.1%}, recall {score.recall:.1%}, "
+            f"days {score.delay:.2f}"
         )
         for kind, number in sorted(score.faults.items()):
             print(f"  {kind:12} {score.found[kind]:3d} of {number}")

@@ -1,7 +1,8 @@
-"""What building the models costs: one more day after a short and a long history, beside a full refresh; and queries.
+"""The cost of building one more day, after a short and a long history, against a full refresh.
 
-The default is small. BENCH_DAYS and BENCH_SCALE make it as large as the promise is, 180 days of 200,000 events, which
-takes hours and some 100 GB.
+The queries of dashboards are measured too. The default is small. With BENCH_DAYS and BENCH_SCALE it
+reaches the size that the project promises, 180 days of 200,000 events; that takes hours and some
+100 GB.
 """
 
 from __future__ import annotations
@@ -27,48 +28,56 @@ from tests.server import drop_database, running_server
 FOUNDED = date(2026, 1, 1)
 DAYS = int(os.environ.get("BENCH_DAYS", "60"))
 SCALE = float(os.environ.get("BENCH_SCALE", "2"))
-# The short history: the days just before the others, so that both histories end with the same days. These are built
-# after the one and the other by turns, as a machine is not always as fast. A day more is built before those that are
-# measured: a history that was built as a whole leaves little in memory of what days need.
+# The days of the short history. Both histories end with the same days, which are built in turns on
+# one and the other, because the speed of a machine varies. One more day is built before the
+# measured ones: a history that was built as a whole leaves little in memory for the next days.
 SHORT = max(DAYS // 6, 4)
 WARMING = 1
 MEASURED = 3
 
-# What a dashboard asks: the newest figures of a mart.
+# The queries of dashboards: the newest figures of each mart.
 QUERIES = {
     "fact_daily_events": "select * from core.fact_daily_events order by event_date desc limit 90",
     "active_users": "select * from marts.active_users order by date_day desc limit 90",
-    "growth_accounting": "select * from marts.growth_accounting where grain = 'week' order by period_start",
-    "retention_cohorts": "select * from marts.retention_cohorts where retention_type = 'first_time' and grain = 'week'",
+    "growth_accounting": "select * from marts.growth_accounting"
+    " where grain = 'week' order by period_start",
+    "retention_cohorts": "select * from marts.retention_cohorts"
+    " where retention_type = 'first_time' and grain = 'week'",
     "feature_engagement": "select * from marts.feature_engagement order by week_start",
     "funnel_conversion": "select funnel_id, step_number, sum(users) from marts.funnel_conversion"
     " where dimension = 'total' group by 1, 2",
     "mrr_movements": "select * from marts.mrr_movements order by month_start",
-    "sales_summary": "select * from marts.sales_summary where grain = 'day' order by period_start desc limit 90",
+    "sales_summary": "select * from marts.sales_summary"
+    " where grain = 'day' order by period_start desc limit 90",
     "channel_performance": "select * from marts.channel_performance order by month_start",
-    "customer_summary": "select rfm_segment, count(*), sum(net_revenue) from marts.customer_summary group by 1",
+    "customer_summary": "select rfm_segment, count(*), sum(net_revenue)"
+    " from marts.customer_summary group by 1",
     "product_performance": "select * from marts.product_performance where month_start ="
     " (select max(month_start) from marts.product_performance) order by net_sales desc limit 20",
     "product_affinity": "select * from marts.product_affinity order by lift desc limit 20",
-    "order_fulfilment": "select * from marts.order_fulfilment where grain = 'month' order by period_start",
+    "order_fulfilment": "select * from marts.order_fulfilment"
+    " where grain = 'month' order by period_start",
     "payment_methods": "select * from marts.payment_methods order by month_start",
     "geography_sales": "select * from marts.geography_sales order by month_start",
-    "usage_by_segment": "select event_date, country, sum(active_users) from marts.usage_by_segment"
+    "usage_by_segment": "select event_date, country, sum(active_users)"
+    " from marts.usage_by_segment"
     " where event_date > (select max(event_date) - 90 from marts.usage_by_segment) group by 1, 2",
     "mrr": "select sum(mrr), count(*) filter (where mrr > 0) from marts.mrr where month_start ="
     " (select max(month_start) from marts.mrr)",
-    "payment_reconciliation": "select status, currency, count(*), sum(difference) from marts.payment_reconciliation"
-    " where status <> 'paid' group by 1, 2",
-    "product_returns": "select reason, sum(returns), sum(refund_amount) from marts.product_returns where month_start ="
+    "payment_reconciliation": "select status, currency, count(*), sum(difference)"
+    " from marts.payment_reconciliation where status <> 'paid' group by 1, 2",
+    "product_returns": "select reason, sum(returns), sum(refund_amount)"
+    " from marts.product_returns where month_start ="
     " (select max(month_start) from marts.product_returns) group by 1",
     "complete_periods": "select grain, max(period_start) from marts.complete_periods group by 1",
-    "rejected_rows": "select source, rule, sum(rejected_rows) from marts.rejected_rows group by 1, 2",
+    "rejected_rows": "select source, rule, sum(rejected_rows)"
+    " from marts.rejected_rows group by 1, 2",
 }
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a build took: seconds of wall time, of dbt's own CPU, and of the CPU of PostgreSQL (vacuums in it too)."""
+    """The seconds of a build: wall time, CPU of dbt, CPU of PostgreSQL including vacuums."""
 
     wall: float
     dbt_cpu: float
@@ -84,7 +93,7 @@ def _median(costs: list[Cost]) -> Cost:
 
 
 def measure() -> list[tuple[str, str, str, str]]:
-    """What was measured, the result, what stands beside it, and the ratio."""
+    """Rows of: what was measured, the result, the baseline, and the ratio."""
     with tempfile.TemporaryDirectory(prefix="bench-building-") as place, running_server() as server:
         zone = Path(place) / "raw"
         short = replace(
@@ -97,7 +106,7 @@ def measure() -> list[tuple[str, str, str, str]]:
         long = replace(short, database="long")
         _run(short, "data_gen/generate.py", "--day", str(FOUNDED), "--days", str(DAYS))
         after_few, after_many = _days_after([(short, SHORT), (long, DAYS - WARMING - MEASURED)])
-        _tell_growth(_seconds_by_node(short), _seconds_by_node(long))
+        _print_growth(_seconds_by_node(short), _seconds_by_node(long))
         few_tested, many_tested = _test(short), _test(long)
         drop_database(server, short.database)
         slowest = max((_milliseconds(long, query), name) for name, query in QUERIES.items())
@@ -113,7 +122,7 @@ def measure() -> list[tuple[str, str, str, str]]:
         _compared(day, after_many.wall, "full refresh", full.wall),
         _compared("its CPU, PostgreSQL's and dbt's", after_many.cpu, "full refresh", full.cpu),
         _compared(
-            "the same without what nothing landed costs",
+            "the same less a build of nothing",
             after_many.wall - nothing.wall,
             "full refresh",
             full.wall - nothing.wall,
@@ -131,18 +140,21 @@ def measure() -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _compared(what: str, seconds: float, beside: str, of_these: float) -> tuple[str, str, str, str]:
-    return what, f"{seconds:.1f} s", f"{beside}: {of_these:.1f} s", f"{seconds / of_these:.3f}x"
+def _compared(
+    what: str, seconds: float, baseline: str, of_baseline: float
+) -> tuple[str, str, str, str]:
+    ratio = f"{seconds / of_baseline:.3f}x"
+    return what, f"{seconds:.1f} s", f"{baseline}: {of_baseline:.1f} s", ratio
 
 
 def _days_after(histories: list[tuple[Settings, int]]) -> list[Cost]:
-    """The median cost of the last days, each landed and built after a history of so many days before them."""
+    """The median cost of one of the last days, landed and built after each of these histories."""
     first = DAYS - WARMING - MEASURED
     for settings, days in histories:
         ensure_warehouse(settings)
         _land(settings, first - days, days)
         _build(settings)
-        _settle(settings)
+        _finish_maintenance(settings)
     costs: list[list[Cost]] = [[] for _ in histories]
     for position in range(first, DAYS):
         for (settings, _), costs_of_days in zip(histories, costs, strict=True):
@@ -151,24 +163,30 @@ def _days_after(histories: list[tuple[Settings, int]]) -> list[Cost]:
     return [_median(costs_of_days[WARMING:]) for costs_of_days in costs]
 
 
-def _settle(settings: Settings) -> None:
-    """Does at once what PostgreSQL still has to do for a history that came at once: it is no cost of the next days."""
+def _finish_maintenance(settings: Settings) -> None:
+    """Do PostgreSQL's maintenance for the history now: it is not a cost of the next days."""
     with psycopg.connect(settings.admin_dsn(settings.database), autocommit=True) as connection:
         connection.execute("vacuum (analyze)")
         connection.execute("checkpoint")
 
 
 def _seconds_by_node(settings: Settings) -> dict[str, float]:
-    """What each node took in the measured builds: the median."""
-    newest = "select run_id from quality.dbt_results group by run_id order by max(finished_at) desc limit %s"
+    """The median seconds of each node in the measured builds."""
+    newest = """
+        select run_id from quality.dbt_results
+        group by run_id order by max(finished_at) desc limit %s
+    """
     seconds = "percentile_cont(0.5) within group (order by seconds)"
     with psycopg.connect(settings.dsn("owner")) as connection:
-        query = f"select node_id, {seconds} from quality.dbt_results where run_id in ({newest}) group by node_id"
+        query = f"""
+            select node_id, {seconds} from quality.dbt_results
+            where run_id in ({newest}) group by node_id
+        """
         return dict(connection.execute(query, [MEASURED]).fetchall())
 
 
-def _tell_growth(after_few: dict[str, float], after_many: dict[str, float], most: int = 8) -> None:
-    """The nodes that grow most with the history."""
+def _print_growth(after_few: dict[str, float], after_many: dict[str, float], most: int = 8) -> None:
+    """Print the nodes whose time grows most with the history."""
     grown = sorted(after_many, key=lambda node: after_few.get(node, 0.0) - after_many[node])[:most]
     for node in grown:
         few, many = after_few.get(node, 0.0), after_many[node]
@@ -184,12 +202,12 @@ def _land(settings: Settings, position: int, days: int) -> None:
 
 
 def _build(settings: Settings, *options: str) -> Cost:
-    """All models, without the tests; dbt's start included."""
+    """Build all models without the tests. The start of dbt is included."""
     return _dbt(settings, "build", "--resource-type", "model", "--resource-type", "seed", *options)
 
 
 def _test(settings: Settings) -> Cost:
-    """All tests of the data, some of which read all of it."""
+    """Run all data tests, some of which read everything."""
     return _dbt(settings, "test", "--exclude-resource-type", "unit_test")
 
 
@@ -200,18 +218,17 @@ def _dbt(settings: Settings, *command: str) -> Cost:
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     dbt = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     cost = Cost(wall, dbt, _server_cpu(settings) - server_before)
-    told = f"{command[0]} of {settings.database}" + (
-        ", a full refresh" if "--full-refresh" in command else ""
-    )
+    what = f"{command[0]} of {settings.database}"
+    what += ", a full refresh" if "--full-refresh" in command else ""
     print(
-        f"  {told}: {wall:.1f} s, CPU {dbt:.1f} s of dbt, {cost.server_cpu:.1f} s of PostgreSQL",
+        f"  {what}: {wall:.1f} s, CPU {dbt:.1f} s of dbt, {cost.server_cpu:.1f} s of PostgreSQL",
         file=sys.stderr,
     )
     return cost
 
 
 def _server_cpu(settings: Settings) -> float:
-    """Seconds of CPU that all processes of the server have used, those that have ended included."""
+    """The CPU seconds of all processes of the server, including those that have ended."""
     with psycopg.connect(settings.dsn("owner")) as connection:
         server = psutil.Process(connection.info.backend_pid).parent()
         assert server
@@ -222,7 +239,7 @@ def _server_cpu(settings: Settings) -> float:
 
 
 def _milliseconds(settings: Settings, query: str) -> float:
-    """Wall time of a query, the median of 5, on tables that are in memory."""
+    """The median wall time of 5 runs of a query, on tables that are in memory."""
     times = []
     with psycopg.connect(settings.dsn("owner")) as connection:
         for _ in range(6):
@@ -233,7 +250,7 @@ def _milliseconds(settings: Settings, query: str) -> float:
 
 
 def _events_a_day(settings: Settings) -> float:
-    """Of the days that were measured: the company grows, so days long ago had fewer."""
+    """The mean of the measured days: the company grows, so earlier days had fewer events."""
     query = "select count(*) from core.fact_events where event_date >= %s"
     with psycopg.connect(settings.dsn("owner")) as connection:
         row = connection.execute(query, [FOUNDED + timedelta(days=DAYS - MEASURED)]).fetchone()

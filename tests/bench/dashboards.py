@@ -1,8 +1,9 @@
 """How long a dashboard takes to open in headless Chromium: the first time, and again.
 
-First: a browser that has nothing of Superset but its login, and answers that are not kept. Warm: the same page three
-times more, each after the time before has come to rest. A dashboard is open when the last chart on the screen is drawn;
-the medians of three browsers count. DASHBOARD_DAYS and BENCH_SCALE make the history longer or the company larger.
+First: a browser with nothing of Superset but its login, and an empty cache of answers. Warm: the
+same page three more times, each when the previous one has no open requests. A dashboard is open
+when the last chart on the screen is drawn; the medians of three browsers count. DASHBOARD_DAYS and
+BENCH_SCALE make the history longer or the company larger.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ TIMES = 3
 
 
 def measure() -> list[tuple[str, str, str, str]]:
-    """What was measured, the result, what stands beside it, and the ratio."""
+    """Rows of: what was measured, the result, the baseline, and the ratio."""
     if find_chromium() is None:
         return [("dashboards", "not measured", "no Chromium here: apt-get install chromium", "")]
     with (
@@ -52,7 +53,7 @@ def measure() -> list[tuple[str, str, str, str]]:
 
 
 def opening_times(superset: Superset) -> list[tuple[str, str, str, str]]:
-    """A row for the slowest dashboard the first time, and one for the slowest again."""
+    """One row for the slowest first load of a dashboard, and one for the slowest warm load."""
     first: dict[str, list[float]] = {slug: [] for slug in ASSETS.dashboards}
     warm: dict[str, list[float]] = {slug: [] for slug in ASSETS.dashboards}
     for slug in [*ASSETS.dashboards] * TIMES:
@@ -66,7 +67,7 @@ def opening_times(superset: Superset) -> list[tuple[str, str, str, str]]:
                 times[slug].append(time.monotonic() - started)
                 if failed := troubles(page):
                     raise SystemExit(
-                        f"{slug} was not measured, as charts of it are not drawn: {failed}"
+                        f"{slug} was not measured, because charts are not drawn: {failed}"
                     )
     for slug in ASSETS.dashboards:
         print(

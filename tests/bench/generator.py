@@ -1,4 +1,4 @@
-"""What the generator costs: rows per CPU second beside Faker, memory, and a day after a year beside the first day."""
+"""What the generator costs: rows per CPU second against Faker, memory, and a day after a year."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ Measured = tuple[float, float, int, int]
 
 
 def measure() -> list[tuple[str, str, str, str]]:
-    """What, measured, beside, ratio. A CPU second is user and system of the whole process, start and imports too."""
+    """What, measured, compared with, ratio.
+
+    A CPU second is user and system of the whole process, with its start and imports.
+    """
     faker_rows = 4000
     started = time.process_time()
     naive_events(faker_rows)
     naive = faker_rows / (time.process_time() - started)
     with tempfile.TemporaryDirectory(prefix="generator-bench-") as modules:
-        run(
-            OLD, "0.01", modules
-        )  # compiles the modules: what is measured is any run but the very first
+        run(OLD, "0.01", modules)  # compiles the modules, which only the first run has to do
         year = median_of(OLD, "12", modules)
         first = median_of(YOUNG, equal_scale(year[3], modules), modules)
         million = median_of(OLD, "28", modules)
@@ -56,7 +57,8 @@ def measure() -> list[tuple[str, str, str, str]]:
 def rows_per_second(day: Measured, naive: float) -> tuple[str, str, str, str]:
     cpu, _, rows, events = day
     return (
-        f"rows per CPU second, all sources, dirt and answer key: {rows:,} rows, {events:,} events (target: 500,000)",
+        "rows per CPU second, all sources, defects and ground truth: "
+        f"{rows:,} rows, {events:,} events (target: 500,000)",
         f"{rows / cpu:,.0f}",
         f"Faker, row by row: {naive:,.0f}",
         f"{rows / cpu / naive:.0f}x",
@@ -75,8 +77,10 @@ def median_of(founded: date, scale: str, modules: str, times: int = 3) -> Measur
 
 
 def run(founded: date, scale: str, modules: str) -> Measured:
-    """CPU seconds, peak megabytes, rows of all files, and events, of the command line in a process of its own. Python
-    keeps its compiled modules in the folder `modules`."""
+    """CPU seconds, peak megabytes, rows of all files, and events, of a run in its own process.
+
+    Python keeps its compiled modules in the directory `modules`.
+    """
     with tempfile.TemporaryDirectory(prefix="generator-bench-") as place:
         command = [
             sys.executable,
@@ -110,7 +114,7 @@ def run(founded: date, scale: str, modules: str) -> Measured:
 
 
 def naive_events(rows: int) -> list[dict[str, str]]:
-    """Events as one writes them first: Faker for each value of each row."""
+    """Events made the obvious way: Faker for each value of each row."""
     from faker import Faker
 
     faker = Faker()

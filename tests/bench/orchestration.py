@@ -1,7 +1,8 @@
-"""What Airflow adds to dbt: the pipeline, with a mirror for each model, beside its commands by hand and beside Cosmos.
+"""The cost that Airflow adds to dbt: the pipeline against its commands by hand and against Cosmos.
 
-All run on the same stack and the same data, in turn, after a first run of each that is not counted. Cosmos is
-astronomer-cosmos' watcher mode with this project's dbt, where it is installed: `uv sync --group bench`.
+The pipeline has a mirror for each model. All run in turn on the same stack and the same data, after
+a first run of each that is not counted. Cosmos is astronomer-cosmos' watcher mode with this
+project's dbt, if it is installed: `uv sync --group bench`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from saas_analytics.stack.environment import shell_environment
 from tests.conftest import Stack, new_stack
 
 DAY = datetime.now(UTC).date() - timedelta(days=1)
-# The steps of the pipeline, as they are typed by hand.
+# The steps of the pipeline as commands.
 BY_HAND = (
     ("data_gen/generate.py", "--day", str(DAY)),
     ("data_gen/land.py", "--day", str(DAY)),
@@ -37,7 +38,7 @@ BY_HAND = (
     ("-m", "saas_analytics", "publish", "--day", str(DAY)),
 )
 COSMOS = "cosmos_watcher"
-# Airflow reads no file without the words airflow and DAG in it: the second line is for that.
+# Airflow only reads files with the words airflow and DAG: the second line has them.
 _COSMOS_DAG = """
 # A DAG of Airflow.
 from cosmos import DbtDag, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
@@ -58,12 +59,14 @@ cosmos_watcher = DbtDag(
         env_vars=dbt_environment(SETTINGS),
         install_dbt_deps=False,
     ),
-    profile_config=ProfileConfig("warehouse", "warehouse", profiles_yml_filepath=DBT / "profiles.yml"),
+    profile_config=ProfileConfig(
+        "warehouse", "warehouse", profiles_yml_filepath=DBT / "profiles.yml"
+    ),
     execution_config=ExecutionConfig(execution_mode=ExecutionMode.WATCHER),
     render_config=RenderConfig(load_method=LoadMode.DBT_MANIFEST),
 )
 """
-# Processor seconds that the DAG files take after Airflow itself is read, as in the processes of the dag-processor.
+# Prints the processor seconds of reading the DAG files after Airflow, as in the dag-processor.
 _IMPORT = """
 import pathlib, runpy, sys, time
 import airflow.sdk
@@ -77,14 +80,14 @@ print(time.process_time() - begun)
 
 @dataclass(slots=True)
 class Cost:
-    """Seconds, of wall time and of all processors."""
+    """Seconds of wall time, and of all processors."""
 
     wall: float = 0.0
     cpu: float = 0.0
 
 
 def measure(times: int = 3, idle_seconds: int = 60) -> list[tuple[str, str, str, str]]:
-    """What was measured, the result, what stands beside it, and the ratio."""
+    """Rows of: what was measured, the result, the baseline, and the ratio."""
     with new_stack() as stack:
         layout = Layout(stack.root)
         api = AirflowApi(
@@ -93,15 +96,10 @@ def measure(times: int = 3, idle_seconds: int = 60) -> list[tuple[str, str, str,
         _in_airflow(api, layout)
         _by_hand(stack, layout)
         rounds = [(_in_airflow(api, layout), _by_hand(stack, layout)) for _ in range(times)]
-        imports = float(
-            stack.run("-c", _IMPORT, environment=shell_environment(stack.settings)).stdout.split()[
-                -1
-            ]
-        )
+        imported = stack.run("-c", _IMPORT, environment=shell_environment(stack.settings))
+        imports = float(imported.stdout.split()[-1])
         idle = _cpu(layout)
-        time.sleep(
-            idle_seconds
-        )  # nothing is waited for: what the stack does in this time is what is measured
+        time.sleep(idle_seconds)  # the work of the stack in this time is measured
         idle_share = (_cpu(layout) - idle) / idle_seconds
         whole, build = ([part[index] for part, _ in rounds] for index in (0, 1))
         hand, dbt = ([part[index] for _, part in rounds] for index in (0, 1))
@@ -123,10 +121,10 @@ def measure(times: int = 3, idle_seconds: int = 60) -> list[tuple[str, str, str,
 
 
 def _row(
-    what: str, measured: list[Cost], beside: str, other: list[Cost], kind: str
+    what: str, measured: list[Cost], baseline: str, other: list[Cost], kind: str
 ) -> tuple[str, str, str, str]:
     ours, theirs = (median(getattr(cost, kind) for cost in costs) for costs in (measured, other))
-    return what, f"{ours:.1f} s", f"{beside}: {theirs:.1f} s", f"{ours / theirs:.2f}x"
+    return what, f"{ours:.1f} s", f"{baseline}: {theirs:.1f} s", f"{ours / theirs:.2f}x"
 
 
 def _in_airflow(api: AirflowApi, layout: Layout) -> tuple[Cost, Cost]:
@@ -142,9 +140,9 @@ def _in_airflow(api: AirflowApi, layout: Layout) -> tuple[Cost, Cost]:
 def _in_cosmos(
     stack: Stack, api: AirflowApi, layout: Layout, times: int, dbt: list[Cost]
 ) -> list[tuple[str, str, str, str]]:
-    """What runs of the same dbt project cost by Cosmos' watcher, a task for each model; the first is not counted.
+    """The cost of the same dbt project with Cosmos' watcher, a task for each model.
 
-    What it cannot do here is told, and takes nothing from what was measured before.
+    The first run is not counted. A failure of Cosmos is reported, and the other results stay.
     """
     if not find_spec("cosmos"):
         return [("cosmos, watcher mode", "not installed: `make bench` does", "", "")]
@@ -162,7 +160,7 @@ def _in_cosmos(
             if number:
                 (succeeded if is_good else failed).append(cost)
             if not is_good:
-                _tell_failed_tasks(api, run_id)
+                _print_failed_tasks(api, run_id)
     except AirflowApiError as error:
         print(f"Cosmos was not measured further: {error}", file=sys.stderr)
     rows = []
@@ -194,7 +192,7 @@ def _wait_for_cosmos(api: AirflowApi) -> None:
         Event().wait(1)
 
 
-def _tell_failed_tasks(api: AirflowApi, run_id: str) -> None:
+def _print_failed_tasks(api: AirflowApi, run_id: str) -> None:
     for task in api.tasks(COSMOS, run_id):
         if task.state == "failed":
             log = api.task_log(COSMOS, run_id, task)[-20:]
@@ -202,7 +200,7 @@ def _tell_failed_tasks(api: AirflowApi, run_id: str) -> None:
 
 
 def _by_hand(stack: Stack, layout: Layout) -> tuple[Cost, Cost]:
-    """The same commands one after another, and dbt alone."""
+    """The cost of the same commands one after another, and of dbt alone."""
     build = Cost()
     with _costs(layout) as whole:
         for command in BY_HAND:
@@ -215,22 +213,21 @@ def _by_hand(stack: Stack, layout: Layout) -> tuple[Cost, Cost]:
 
 @contextmanager
 def _costs(layout: Layout) -> Iterator[Cost]:
-    """The costs of what happens inside: of the stack's programs, and of the commands that this process starts."""
+    """The cost of the block, in the stack's programs and in commands of this process."""
     cost, wall, cpu = Cost(), time.perf_counter(), _cpu(layout)
     yield cost
     cost.wall, cost.cpu = time.perf_counter() - wall, _cpu(layout) - cpu
 
 
 def _cpu(layout: Layout) -> float:
-    """Seconds of all processors that the stack's programs and this process's children have used."""
+    """The processor seconds of the stack's programs and of this process's children."""
     used = os.times().children_user + os.times().children_system
     for program in supervision.programs(layout):
         process = psutil.Process(program.pid)
         for each in (process, *process.children(recursive=True)):
             try:
-                used += sum(
-                    each.cpu_times()[:4]
-                )  # its own, and those of its children that have ended
+                # Its own, and those of its ended children.
+                used += sum(each.cpu_times()[:4])
             except psutil.NoSuchProcess:
                 continue
     return used

@@ -1,6 +1,6 @@
-"""The stack in containers for real: what it may do, the same marts as without, and what it survives.
+"""The real stack in containers: its permissions, its marts, and the failures that it survives.
 
-`make test-compose` runs these, in their order: they share one stack.
+`make test-compose` runs these tests in their order: they share one stack.
 """
 
 from __future__ import annotations
@@ -40,15 +40,14 @@ SERVICES = (
     *("superset", "docs"),
 )
 DAYS = 4  # landed by hand; the pipeline runs for the day after them
-# Numbers of loads follow the order in which threads finish.
+# The numbers of loads depend on the order in which threads finish.
 LOAD = frozenset({"_load_id"})
-urlopen = urllib.request.build_opener(
-    urllib.request.ProxyHandler({})
-).open  # no proxy stands before this machine
+# Without a proxy: the addresses are this machine's.
+urlopen = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def inspected(stack: Stack) -> dict[str, dict[str, Any]]:
-    """What the engine says of each container of the stack, by service."""
+    """What the engine reports about each container of the stack, by service."""
     label = f"label=com.docker.compose.project={project_name(stack.root)}"
     listed = subprocess.run(
         ["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True
@@ -73,7 +72,7 @@ def mart_rows(stack: Stack) -> int:
 
 
 def wait_for(stack: Stack, service: str, other_than: str) -> None:
-    """Until the service has another process than `other_than` and every container is healthy."""
+    """Wait until the service has restarted since `other_than` and every container is healthy."""
     deadline = time.monotonic() + 300
     while True:
         states = {
@@ -106,7 +105,7 @@ def test_every_container_is_confined(containers: Stack) -> None:
         assert not any(mount["Source"] == "/var/run/docker.sock" for mount in entry["Mounts"]), name
 
 
-def test_what_runs_in_a_container_is_not_root_and_writes_only_where_it_must(
+def test_a_container_does_not_run_as_root_and_writes_only_where_it_must(
     containers: Stack,
 ) -> None:
     for name, entry in inspected(containers).items():
@@ -115,15 +114,15 @@ def test_what_runs_in_a_container_is_not_root_and_writes_only_where_it_must(
         script = (
             "id -u; touch /app/x /x /usr/x 2>/dev/null && echo written; grep CapEff /proc/1/status"
         )
-        said = subprocess.run(
+        printed = subprocess.run(
             ["docker", "exec", entry["Id"], "sh", "-c", script], capture_output=True, text=True
         ).stdout
-        lines = said.split()
+        lines = printed.split()
         assert int(lines[0]) > 0, name
         assert "written" not in lines and lines[-1] == "0000000000000000", name
 
 
-def test_nothing_is_published_but_on_this_machine(containers: Stack) -> None:
+def test_ports_are_published_on_this_machine_only(containers: Stack) -> None:
     settings = containers.settings
     published = {
         name: [
@@ -157,10 +156,10 @@ def test_only_what_needs_the_database_reaches_it(containers: Stack) -> None:
 
 def test_no_secret_is_in_the_image(containers: Stack) -> None:
     image = inspected(containers)["airflow-scheduler"]["Image"]
-    told = subprocess.run(
+    description = subprocess.run(
         ["docker", "history", "--no-trunc", image], capture_output=True, text=True
     ).stdout
-    told += subprocess.run(
+    description += subprocess.run(
         ["docker", "image", "inspect", image], capture_output=True, text=True
     ).stdout
     files = [
@@ -176,9 +175,8 @@ def test_no_secret_is_in_the_image(containers: Stack) -> None:
     ]
     listed = subprocess.run(files, capture_output=True, text=True).stdout.split()
     values = containers.settings.environment().items()
-    assert not any(
-        value in told for key, value in values if key.endswith(("_PASSWORD", "_KEY", "_SECRET"))
-    )
+    secrets = [value for key, value in values if key.endswith(("_PASSWORD", "_KEY", "_SECRET"))]
+    assert secrets and not any(secret in description for secret in secrets)
     assert ".env.template" in listed and ".env" not in listed and ".git" not in listed
 
 
@@ -193,7 +191,7 @@ def test_the_marts_are_those_of_a_stack_without_containers(
     last = first + timedelta(days=DAYS)
     assert "success" in containers.local("trigger", "--day", str(last)).stdout
 
-    # The same days of the same seed, made, landed and built without containers.
+    # The same days with the same seed, generated, landed and built without containers.
     days = ("--day", str(first), "--days", str(DAYS + 1))
     containers.run("data_gen/generate.py", *days, "--out", str(warehouse.landing_zone))
     land_days(warehouse, *(first + timedelta(days=number) for number in range(DAYS + 1)))
@@ -212,24 +210,26 @@ def test_the_marts_are_those_of_a_stack_without_containers(
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "printed"),
     [
         pytest.param(("status",), "airflow-triggerer", id="status"),
-        pytest.param(("status",), "newest landed day", id="what is in the warehouse"),
+        pytest.param(("status",), "newest landed day", id="contents of the warehouse"),
         pytest.param(
             ("psql", "--sql", "select count(*) as n from marts.mrr"), "(1 row)", id="psql"
         ),
         pytest.param(("env",), "export WAREHOUSE_PORT", id="env"),
-        pytest.param(("doctor",), "are well", id="doctor"),
+        pytest.param(("doctor",), "are healthy", id="doctor"),
         pytest.param(("kpis",), "The newest KPIs", id="kpis"),
         pytest.param(("dbt-test",), "ERROR=0", id="dbt-test"),
     ],
 )
-def test_the_commands_mean_the_same(containers: Stack, command: tuple[str, ...], said: str) -> None:
-    assert said in containers.local(*command).stdout
+def test_the_commands_work_as_without_containers(
+    containers: Stack, command: tuple[str, ...], printed: str
+) -> None:
+    assert printed in containers.local(*command).stdout
 
 
-def test_the_site_that_is_built_is_served(containers: Stack) -> None:
+def test_the_built_site_is_served(containers: Stack) -> None:
     address = f"http://127.0.0.1:{containers.settings.docs_port}"
     assert f"Served at {address}" in containers.local("docs").stdout
     with urlopen(f"{address}/metric-examples.html") as answer:
@@ -256,7 +256,7 @@ def test_down_and_up_keep_the_data(containers: Stack) -> None:
         ).stdout.split()
         == []
     )
-    # As ./deploy.sh says of a password that is weak: the server, which has its data, gets the new one.
+    # The fix that ./deploy.sh gives for a weak password: the existing server gets the new one.
     set_value(containers.root, "WAREHOUSE_ADMIN_PASSWORD", "")
     containers.local("dashboards")
     assert mart_rows(containers) == before
@@ -277,7 +277,8 @@ def test_a_killed_container_comes_back_and_the_next_run_is_green(
     containers: Stack, service: str
 ) -> None:
     before = inspected(containers)[service]
-    # `docker kill` would count as a wish that it stays down. The first process is the engine's, its child the program.
+    # After `docker kill` the container would stay down. Its first process is the engine's init, and
+    # the child of that is the program.
     script = "kill -9 $(cat /proc/1/task/1/children)"
     subprocess.run(["docker", "exec", before["Id"], "sh", "-c", script], check=False)
 
@@ -288,16 +289,14 @@ def test_a_killed_container_comes_back_and_the_next_run_is_green(
 
 
 @pytest.fixture
-def database_elsewhere(containers: Stack, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The settings of a stack whose PostgreSQL is one that no stack started, and that only TLS reaches."""
-    gateway = [
-        "--format",
-        "{{(index .IPAM.Config 0).Gateway}}",
-    ]  # an address of this machine that containers reach
-    asked = subprocess.run(
+def external_database(containers: Stack, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The settings of a stack with an external PostgreSQL that needs TLS."""
+    # The gateway is an address of this machine that containers reach.
+    gateway = ["--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    inspected_network = subprocess.run(
         ["docker", "network", "inspect", "bridge", *gateway], capture_output=True, text=True
     )
-    address = asked.stdout.strip()
+    address = inspected_network.stdout.strip()
     pem = certificate(tmp_path, address)
     with running_server() as server, tls_front(pem, server.port, address) as port:
         yield {
@@ -310,23 +309,24 @@ def database_elsewhere(containers: Stack, tmp_path: Path) -> Iterator[dict[str, 
 
 
 @pytest.mark.long
-def test_a_second_checkout_goes_to_production_beside_the_first(
-    containers: Stack, database_elsewhere: dict[str, str]
+def test_a_second_checkout_goes_to_production_next_to_the_first(
+    containers: Stack, external_database: dict[str, str]
 ) -> None:
     first = inspected(containers)
     with copy_of_project("docker") as other:
         try:
             set_value(other.root, "AIRFLOW_AUTH_MANAGER", "there.is.none")
-            told = other.local("up", check=False)
+            refused = other.local("up", check=False)
             assert (
-                told.returncode == 1 and f"docker logs {project_name(other.root)}" in told.stderr
-            ), told.stderr
-            assert "airflow-api-server" in told.stderr and "there.is.none" in told.stderr
+                refused.returncode == 1
+                and f"docker logs {project_name(other.root)}" in refused.stderr
+            ), refused.stderr
+            assert "airflow-api-server" in refused.stderr and "there.is.none" in refused.stderr
             assert project_name(other.root) != project_name(containers.root)
             assert {other.settings.port, other.settings.airflow_port}.isdisjoint(
                 {containers.settings.port, containers.settings.airflow_port}
             )
-            other.local("clean", "--yes")  # its volumes, and the image that was built for it
+            other.local("clean", "--yes")  # its volumes and its image
 
             for key, value in {
                 "AIRFLOW_AUTH_MANAGER": "fab",
@@ -334,7 +334,7 @@ def test_a_second_checkout_goes_to_production_beside_the_first(
                 "SUPERSET_IMAGE": first["superset"]["Image"],
                 "STACK_URL": "https://analytics.example.com",
                 "SUPERSET_BEHIND_PROXY": "on",
-                **database_elsewhere,
+                **external_database,
             }.items():
                 set_value(other.root, key, value)
             deployed = subprocess.run(
@@ -348,7 +348,7 @@ def test_a_second_checkout_goes_to_production_beside_the_first(
             assert set(inspected(other)) == set(first) - {"postgres", *SET_UP}
             assert "success" in other.local("trigger", "--day", str(founded(other))).stdout
             with urlopen(f"http://127.0.0.1:{other.settings.airflow_port}/auth/login") as page:
-                assert b"csrf_token" in page.read()  # the form of Airflow's FAB auth manager
+                assert b"csrf_token" in page.read()  # the form of the FAB auth manager
         finally:
             other.local("clean", "--yes", check=False)
     assert not inspected_names(other)
@@ -358,7 +358,7 @@ def test_a_second_checkout_goes_to_production_beside_the_first(
 
 
 def inspected_names(stack: Stack) -> list[str]:
-    """Everything that the engine still has of the stack: containers, volumes, networks."""
+    """The ids of the stack's containers, volumes and networks that the engine still has."""
     label = f"label=com.docker.compose.project={project_name(stack.root)}"
     kinds = (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
     return [

@@ -52,8 +52,8 @@ def zone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     zone = place / "raw"
     rules = yaml.safe_load((PROJECT_ROOT / "data_gen/rules.yaml").read_text())
     for group, rates in MORE_DIRT.items():
-        rules["dirt"][group].update(rates)
-    rules["dirt"]["redelivered"] = 0.1
+        rules["defects"][group].update(rates)
+    rules["defects"]["redelivered"] = 0.1
     path = place / "rules.yaml"
     path.write_text(yaml.safe_dump(rules))
     days = ("--day", str(FIRST), "--days", str(DAYS), "--scale", "0.05", "--seed", "7")

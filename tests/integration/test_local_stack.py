@@ -1,6 +1,7 @@
-"""The embedded stack for real: up, what it tells, what it survives, down, and up again with its data.
+"""The real embedded stack: its start, its output, the failures that it survives, and its end.
 
-The tests are in the order of a stack's life and share one; the long tests in tests/airflow kill the scheduler.
+The tests share one stack and run in the order of its life. The long tests in tests/airflow kill the
+scheduler.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from saas_analytics.settings import load_settings, read_dotenv
 from saas_analytics.stack import supervision
 from saas_analytics.stack.airflow import airflow_environment
 from saas_analytics.stack.dotenv import ensure_dotenv, set_value
-from saas_analytics.stack.embedded import stray_processes
-from saas_analytics.stack.processes import marked
+from saas_analytics.stack.processes import marked, stack_processes
 from saas_analytics.warehouse import connect
 from tests.conftest import Stack, copy_of_project
 from tests.waiting import patience, wait_until
@@ -37,7 +37,7 @@ def test_status_shows_every_process_and_where_to_go(stack: Stack) -> None:
     shown = stack.local("status").stdout
     assert all(f"{program} " in shown for program in ALWAYS_ON)
     assert f"http://127.0.0.1:{stack.settings.airflow_port}" in shown
-    assert "AIRFLOW_ADMIN_PASSWORD in .env" in shown  # what is no terminal gets no password
+    assert "AIRFLOW_ADMIN_PASSWORD in .env" in shown  # only a terminal gets passwords
 
 
 def test_doctor_finds_a_healthy_stack(stack: Stack) -> None:
@@ -50,7 +50,8 @@ def test_env_is_for_a_shell(stack: Stack) -> None:
     printed = stack.local("env").stdout
     assert all(line.startswith("export ") for line in printed.splitlines())
     assert stack.settings.secret("WAREHOUSE_ADMIN_PASSWORD") not in printed
-    script = f'eval {shlex.quote(printed)}; python -c "import psycopg; print(psycopg.connect().info.user)"; command -v dbt'
+    program = "import psycopg; print(psycopg.connect().info.user)"
+    script = f'eval {shlex.quote(printed)}; python -c "{program}"; command -v dbt'
     done = subprocess.run(
         ["bash", "-c", script], env={"PATH": os.defpath}, capture_output=True, text=True
     )
@@ -89,7 +90,7 @@ def test_no_secret_is_on_a_command_line_or_open_to_others(stack: Stack) -> None:
 
 
 def test_it_listens_on_this_machine_only(stack: Stack) -> None:
-    ours = {process.pid for process in stray_processes(Layout(stack.root))}
+    ours = {process.pid for process in stack_processes(Layout(stack.root))}
     listening = [
         c
         for c in psutil.net_connections("inet")
@@ -122,7 +123,7 @@ def test_a_killed_postgres_comes_back_with_its_data(stack: Stack) -> None:
     stack.local("up")  # waits until Airflow is healthy again
 
 
-def test_what_runs_without_its_supervisor_is_found_and_ended(stack: Stack) -> None:
+def test_orphans_of_a_killed_supervisor_are_found_and_ended(stack: Stack) -> None:
     layout = Layout(stack.root)
     supervisor = supervision.supervisord_process(layout)
     assert supervisor is not None
@@ -133,7 +134,7 @@ def test_what_runs_without_its_supervisor_is_found_and_ended(stack: Stack) -> No
     assert found.returncode == 1
     assert "without their supervisor" in found.stdout
     stack.local("down")
-    assert stray_processes(layout) == []
+    assert stack_processes(layout) == []
 
 
 def test_a_taken_port_is_left_to_its_owner(stack: Stack) -> None:
@@ -145,11 +146,11 @@ def test_a_taken_port_is_left_to_its_owner(stack: Stack) -> None:
         refused = stack.local("up", check=False, environment={"WAREHOUSE_PORT": str(taken)})
         assert refused.returncode == 1
         assert f"the environment asks for it: WAREHOUSE_PORT={taken}" in refused.stderr
-        said = stack.local("up").stdout
-    assert f"Port {taken} is taken by" in said
-    assert f"moves to port {stack.settings.port}" in said
+        printed = stack.local("up").stdout
+    assert f"Port {taken} is taken by" in printed
+    assert f"moves to port {stack.settings.port}" in printed
     assert stack.settings.port != taken
-    # It was down before: its data are there.
+    # It was down before, and has its data.
     with connect(stack.settings, "owner") as warehouse:
         assert warehouse.execute("select n from public.kept").fetchone() == (42,)
 
@@ -167,10 +168,10 @@ def test_two_stacks_that_start_at_once_share_no_port(stack: Stack) -> None:
         assert ports(other) == ports(stack)
         try:
             with ThreadPoolExecutor(2) as pool:
-                said = [
+                printed = [
                     done.stdout for done in pool.map(lambda one: one.local("up"), (stack, other))
                 ]
-            assert sum("Another stack is starting" in text for text in said) == 1
+            assert sum("Another stack is starting" in text for text in printed) == 1
             taken = [
                 port_of for one in (stack, other) for port_of in ports(one)[:2] + ports(one)[3:]
             ]
@@ -179,7 +180,7 @@ def test_two_stacks_that_start_at_once_share_no_port(stack: Stack) -> None:
             other.local("down", check=False)
 
 
-def test_clean_asks_and_a_stack_that_is_not_there_is_named(stack: Stack) -> None:
+def test_clean_asks_and_an_unknown_stack_is_named(stack: Stack) -> None:
     asked = stack.local("clean", check=False)
     assert asked.returncode == 1
     assert str(stack.root / ".local") in asked.stdout
@@ -189,7 +190,7 @@ def test_clean_asks_and_a_stack_that_is_not_there_is_named(stack: Stack) -> None
     assert "STACK=podman" in refused.stderr
 
 
-def test_airflow_gets_no_superuser(tmp_path: Path) -> None:
+def test_airflow_gets_no_superuser_password(tmp_path: Path) -> None:
     ensure_dotenv(tmp_path)
     environment = airflow_environment(load_settings(tmp_path, env={}))
     assert "WAREHOUSE_ADMIN_PASSWORD" not in environment
@@ -217,6 +218,6 @@ def test_down_leaves_nothing_running_and_says_that_the_data_are_kept(stack: Stac
     layout = Layout(stack.root)
     assert "the data are kept" in stack.local("down").stdout
     assert marked(stack.root) == []
-    assert stray_processes(layout) == []
+    assert stack_processes(layout) == []
     assert "Nothing was running" in stack.local("down").stdout
     assert "not running" in stack.local("status", check=False).stdout

@@ -1,4 +1,4 @@
-"""The dashboards as their files say, and what their charts ask of Superset's API."""
+"""The dashboards as their files define them, and the queries of their charts to Superset's API."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Assets:
-    """Each kind of asset, by the path of its file without the ending."""
+    """Each kind of asset, by the path of its file without the suffix."""
 
     dashboards: dict[str, Document]
     charts: dict[str, Document]
     datasets: dict[str, Document]
 
     def dashboard_of(self, chart: str) -> Document:
-        """The dashboard in whose folder the chart lies."""
+        """The dashboard of a chart, by the chart's folder."""
         return self.dashboards[chart.partition("/")[0]]
 
     def dataset_of(self, chart: str) -> Document:
@@ -61,7 +61,7 @@ def filters_of(chart: str) -> list[Document]:
 
 
 def metrics_of(params: Document) -> list[str]:
-    """Names of the metrics that a chart shows; none where it shows rows."""
+    """The names of the metrics of a chart; empty if it shows rows."""
     return params.get("metrics") or ([params["metric"]] if "metric" in params else [])
 
 
@@ -70,7 +70,7 @@ def part_is_chart(part: Any) -> bool:
 
 
 def query_of(params: Document) -> Document:
-    """The query of a chart, made of its settings as Superset's own front end makes it."""
+    """The query of a chart, built from its settings as Superset's front end builds it."""
     if params.get("query_mode") == "raw":
         order = [
             [column, False] for column in (entry.split('"')[1] for entry in params["order_by_cols"])

@@ -11,11 +11,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHART = ".dashboard-component-chart-holder"
 DRAWN = "canvas, table, svg.datamap, .header-line"
-# Every chart on the screen has its picture, and none waits for data.
+# Every chart on the screen is drawn, and none waits for data.
 _ALL_DRAWN = f"""
     () => {{
         const charts = [...document.querySelectorAll("{CHART}")].filter(
-            (chart) => chart.getClientRects().length > 0 && chart.getBoundingClientRect().top < window.innerHeight
+            (chart) => chart.getClientRects().length > 0
+                && chart.getBoundingClientRect().top < window.innerHeight
         );
         return charts.length > 0 && charts.every(
             (chart) => !chart.querySelector(".loading, [data-test=loading-indicator]")
@@ -23,7 +24,7 @@ _ALL_DRAWN = f"""
         );
     }}
 """
-# Root may not have Chromium's sandbox; all that it loads is this machine's own Superset.
+# Chromium has no sandbox for root. It only loads this machine's own Superset.
 _ROOTS = "--no-sandbox"
 
 
@@ -37,7 +38,7 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A browser that is steered by a program; for such a one Superset draws all charts at once."""
+    """A browser under a program's control, for which Superset draws all charts at once."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=find_chromium(), args=[_ROOTS])
         try:
@@ -48,8 +49,9 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def persons_page(height: int = 1000) -> Iterator[Page]:
-    """A page of a browser as a person has it: Superset draws the charts near the screen, and a profile on disk keeps
-    compiled scripts. The profile is new, and goes with the block.
+    """A page in a person's browser, for which Superset draws only the charts near the screen.
+
+    A profile on disk keeps compiled scripts. It is new, and is removed after the block.
     """
     arguments = [_ROOTS, "--disable-blink-features=AutomationControlled"]
     with (
@@ -83,22 +85,23 @@ def open_dashboard(page: Page, url: str, slug: str) -> None:
 
 
 def open_tabs(page: Page) -> None:
-    """Open each tab of the dashboard that is open; a browser that is steered keeps the charts of the others."""
+    """Open each tab of the open dashboard.
+
+    A browser under a program's control keeps the charts of the other tabs.
+    """
     for tab in page.locator(".dashboard-component-tabs [role=tab]").all():
-        tab.evaluate(
-            "tab => tab.click()"
-        )  # wherever it is: the page moves while its charts are drawn
+        # A click that does not depend on the position: the page moves while charts are drawn.
+        tab.evaluate("tab => tab.click()")
         expect(tab).to_have_attribute("aria-selected", "true")
         page.wait_for_selector(f".ant-tabs-tabpane-active {CHART}")
         _wait_until_drawn(page)
 
 
 def troubles(page: Page) -> list[str]:
-    """What each chart says that has no picture, as it failed or has no rows."""
+    """The message of each chart that failed or has no rows."""
     return page.locator(f"{CHART} :is(.ant-alert, .ant-empty, [role=alert])").all_inner_texts()
 
 
 def _wait_until_drawn(page: Page) -> None:
-    page.wait_for_function(
-        _ALL_DRAWN, timeout=120_000, polling=50
-    )  # at each frame the asking would slow the drawing
+    # Polling at each frame would slow the drawing.
+    page.wait_for_function(_ALL_DRAWN, timeout=120_000, polling=50)

@@ -1,6 +1,6 @@
-"""A real Superset on a real PostgreSQL with a small company's marts, once for all tests of this folder.
+"""A real Superset on a real PostgreSQL with a small company's marts, shared by all tests here.
 
-They cost some minutes, so they run by `make test-dashboards` and not with the others.
+The tests take minutes, so only `make test-dashboards` runs them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from saas_analytics.stack.superset import DIRECTORY, answers, superset_environme
 from saas_analytics.warehouse import ensure_warehouse
 from tests.superset.assets import ASSETS, Document
 
-DAYS = 75  # more than two months, so that what goes by month has more than one
+DAYS = 75  # more than two months, so that monthly charts have several points
 STATEMENT_TIMEOUT_MS = 3_000
 
 
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class Superset:
-    """A running Superset and the settings by which it was started."""
+    """A running Superset and its settings."""
 
     settings: Settings
 
@@ -69,19 +69,19 @@ class Superset:
         return client
 
     def browser_client(self, user: str) -> httpx.Client:
-        """A client with the session of a browser, which the old part of Superset asks for."""
+        """A client with the session of a browser, which the older part of Superset needs."""
         client = httpx.Client(
             base_url=self.url, timeout=60, trust_env=False, headers={"Referer": self.url}
         )
         token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', client.get("/login/").text)
-        assert token is not None, "the page of the login has no csrf_token"
+        assert token is not None, "the login page has no csrf_token"
         form = {"username": user, "password": self.password(user), "csrf_token": token[1]}
         assert client.post("/login/", data=form).status_code == 302
         client.headers["X-CSRFToken"] = answer(client.get("/api/v1/security/csrf_token/"))["result"]
         return client
 
     def run(self, *command: str) -> str:
-        """Run a program of Superset's environment, which must succeed; returns what it wrote to stdout."""
+        """Run a program of Superset's environment, which must succeed. Returns its stdout."""
         users = {f"SUPERSET_{user}_PASSWORD": self.password(user) for user in ("ADMIN", "VIEWER")}
         done = subprocess.run(
             [str(DIRECTORY / ".venv/bin" / command[0]), *command[1:]],
@@ -98,10 +98,11 @@ class Superset:
         return done.stdout
 
     def inside(self, script: str) -> Any:
-        """Run Python in Superset's application, with bootstrap.py imported; returns what it puts into `result`."""
+        """Run Python in Superset's application after `import bootstrap`. Returns its `result`."""
         lines = (
             "import json, os, bootstrap",
-            "os.environ['SUPERSET_CONFIG_PATH'] = str(bootstrap.ASSETS.parent / 'superset_config.py')",
+            "config = bootstrap.ASSETS.parent / 'superset_config.py'",
+            "os.environ['SUPERSET_CONFIG_PATH'] = str(config)",
             "from superset.app import create_app",
             "with create_app().app_context():",
             "    exec(compile(os.environ['SCRIPT'], 'test', 'exec'))",
@@ -112,7 +113,7 @@ class Superset:
 
 
 def answer(response: httpx.Response) -> Any:
-    """The JSON of a response that must be a success."""
+    """The JSON of a response, which must be a success."""
     assert response.status_code == 200, (
         f"{response.request.url}: {response.status_code} {response.text[:500]}"
     )
@@ -120,7 +121,7 @@ def answer(response: httpx.Response) -> Any:
 
 
 def ask(client: httpx.Client, source: int, query: Document, form: Document) -> list[Document]:
-    """Rows of a query on the data set with the number `source`; `form` says which chart or filter wants them."""
+    """The rows of a query on the data set with the id `source`, asked by the chart in `form`."""
     body = {"datasource": {"id": source, "type": "table"}, "form_data": form, "queries": [query]}
     result = answer(client.post("/api/v1/chart/data", json=body))["result"][0]
     assert result["error"] is None
@@ -130,12 +131,12 @@ def ask(client: httpx.Client, source: int, query: Document, form: Document) -> l
 
 @pytest.fixture(scope="session")
 def marts(postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A warehouse with its models, up to yesterday. Some tests of the data have run, as there is a chart of them."""
+    """A warehouse with its models up to yesterday, and results of data tests for their charts."""
     place = tmp_path_factory.mktemp("superset")
     first = datetime.now(UTC).date() - timedelta(days=DAYS)
     settings = replace(
         postgres,
-        root=place,  # Superset's files do not lie among those of the developer's stack
+        root=place,  # not the project: Superset's files must not mix with the developer's
         database="dashboards",
         landing_zone=place / "raw",
         company_scale=0.05,
@@ -147,7 +148,7 @@ def marts(postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Setti
 
 
 def build_history(settings: Settings, days: int) -> None:
-    """Land so many days of the synthetic company from its first one, and build every model."""
+    """Land the first `days` days of the synthetic company, and build every model."""
     days_of = ["--day", str(settings.company_founded), "--days", str(days)]
     models = ["--quiet", "build", "--resource-type", "model", "--resource-type", "seed"]
     tests = ["--quiet", "test", "--select", "marts.growth,test_type:data"]
@@ -178,7 +179,7 @@ def superset(marts: Settings) -> Iterator[Superset]:
 
 @contextmanager
 def running_superset(settings: Settings) -> Iterator[Superset]:
-    """Superset with the dashboards of this checkout on the warehouse of `settings`; it ends with the block."""
+    """A Superset with the dashboards of this checkout on the warehouse of `settings`."""
     (settings.root / ".local/superset").mkdir(parents=True, exist_ok=True)
     superset = Superset(settings)
     superset.run("python", "bootstrap.py")
@@ -227,7 +228,7 @@ def owner(marts: Settings) -> Iterator[psycopg.Connection]:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Superset's numbers: of charts and data sets by their uuid, of dashboards by their name."""
+    """Superset's ids: of charts and data sets by uuid, of dashboards by slug."""
 
     charts: dict[str, int]
     datasets: dict[str, int]

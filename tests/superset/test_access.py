@@ -1,4 +1,4 @@
-"""Who may do what: nothing without a login, dashboards alone for viewers, and marts alone for Superset itself."""
+"""Permissions: nothing without a login, only dashboards for viewers, only marts for Superset."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOR_NO_VIEWER = (
 @pytest.mark.parametrize(
     "path", (*FOR_NO_VIEWER, "/api/v1/dashboard/", "/api/v1/dashboard/revenue", "/api/v1/chart/")
 )
-def test_nobody_comes_in_without_a_login(superset: Superset, path: str) -> None:
+def test_nobody_gets_in_without_a_login(superset: Superset, path: str) -> None:
     with httpx.Client(base_url=superset.url, trust_env=False) as nobody:
         assert nobody.get(path).status_code == 401
         assert nobody.get("/superset/dashboard/revenue/").headers["Location"].startswith("/login/")
@@ -48,7 +48,7 @@ def test_a_viewer_sees_nothing_else(viewer: httpx.Client, admin: httpx.Client, p
         if f"{{{kind}}}" in path:
             path = path.format(**{kind: answer(admin.get(f"/api/v1/{kind}/"))["result"][0]["id"]})
     assert viewer.get(path).status_code == 403
-    assert admin.get(path).status_code == 200  # it is there
+    assert admin.get(path).status_code == 200  # it exists
 
 
 def test_a_viewer_has_no_sql(viewer: httpx.Client, admin: httpx.Client) -> None:
@@ -69,11 +69,11 @@ def test_a_viewer_changes_nothing(viewer: httpx.Client, admin: httpx.Client) -> 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart as a browser asks for it: the table of RFM segments, or the map."""
+    """A chart as a browser requests it: the table of RFM segments, or the map."""
 
     form: Document
     source: int
-    elsewhere: int  # a dashboard that does not have it
+    elsewhere: int  # a dashboard without it
 
 
 def chart_of(numbers: Numbers, name: str) -> Chart:
@@ -99,7 +99,10 @@ def ask(
     form: Document | None = None,
     **asked: str,
 ) -> int:
-    """Status of the answer to a chart's own query and form, with what is changed in them; `asked` is beside them."""
+    """The status of the answer to a chart's query and form, with these changes.
+
+    `asked` are further fields of the request.
+    """
     body: Document = {
         "datasource": {"id": chart.source, "type": "table"},
         "queries": [{**query_of(chart.form), **(query or {})}],
@@ -112,7 +115,7 @@ def ask(
 def draw(
     client: httpx.Client, chart: Chart, form: Document | None = None, asked: str = "json"
 ) -> int:
-    """The same for a chart that the server draws up, `asked` for as what."""
+    """The same for a chart of the older API; `asked` is the kind of result."""
     data = {
         "form_data": json.dumps(
             {**chart.form, "datasource": f"{chart.source}__table", **(form or {})}
@@ -137,7 +140,7 @@ LAYER: Document = {
     "showMarkers": False,
 }
 
-# Changes of the chart's query and its form that leave it what it is.
+# Changes of the chart's query and form that stay within the chart.
 WITHIN: list[tuple[Document, Document]] = [
     ({}, {}),
     ({"columns": []}, {}),
@@ -146,14 +149,14 @@ WITHIN: list[tuple[Document, Document]] = [
     ({"filters": [NOT_NULL, COUNTRY]}, {}),
     ({"columns": [{**AXIS, "sqlExpression": "rfm_segment", "label": "rfm_segment"}]}, {}),
 ]
-# And those that reach behind it.
+# Changes that go beyond it.
 BEYOND: dict[str, tuple[Document, Document]] = {
     "rows": ({"columns": ["customer_id"], "metrics": []}, {}),
     "a column that no chart shows": ({"columns": ["rfm_segment", "customer_id"]}, {}),
     "SQL for a column": ({"columns": [NAME], "metrics": []}, {}),
     "SQL for an axis": ({"columns": [AXIS]}, {}),
     "SQL for a metric": ({"metrics": [LONGEST_NAME]}, {}),
-    "a metric that is another chart's": ({"metrics": ["healthy_share"]}, {}),
+    "a metric of another chart": ({"metrics": ["healthy_share"]}, {}),
     "an order by another metric": ({"orderby": [["healthy_share", True]]}, {}),
     "an order by SQL": ({"orderby": [[LONGEST_NAME, True]]}, {}),
     "a limit by SQL": (
@@ -190,20 +193,20 @@ def test_a_viewer_sees_charts(viewer: httpx.Client, segments: Chart, geography: 
     assert draw(viewer, geography) == 200
 
 
-def test_superset_keeps_who_opened_a_dashboard_and_not_each_answer_of_a_chart(
+def test_superset_logs_who_opened_a_dashboard_and_not_each_answer_of_a_chart(
     viewer: httpx.Client, admin: httpx.Client, segments: Chart, geography: Chart
 ) -> None:
-    def kept() -> int:
+    def logged() -> int:
         return int(answer(admin.get("/api/v1/log/?q=(page_size:1)"))["count"])
 
-    before = kept()
+    before = logged()
     assert ask(viewer, segments) == draw(viewer, geography) == 200
-    assert kept() == before
+    assert logged() == before
     assert viewer.get("/superset/dashboard/revenue/").status_code == 200
-    assert kept() == before + 1
+    assert logged() == before + 1
 
 
-def test_a_viewer_sees_charts_on_their_dashboard_alone(
+def test_a_viewer_sees_charts_only_on_their_dashboard(
     viewer: httpx.Client, segments: Chart, geography: Chart
 ) -> None:
     for nowhere in ({"dashboardId": None}, {"dashboardId": segments.elsewhere}):
@@ -217,8 +220,8 @@ def test_a_viewer_sees_charts_and_not_what_is_behind_them(
 ) -> None:
     query, form = BEYOND[what]
     assert ask(viewer, segments, query, form) == 403
-    if what != "annotations":  # of which there are none to be had
-        assert ask(admin, segments, query, form) == 200  # it is a question that Superset answers
+    if what != "annotations":  # there are none
+        assert ask(admin, segments, query, form) == 200  # Superset can answer the query
 
 
 def test_a_viewer_does_not_drill_by_a_column(viewer: httpx.Client, segments: Chart) -> None:
@@ -283,7 +286,7 @@ def test_a_viewer_sees_the_map_as_it_is_saved(
     assert draw(viewer, geography, form) == 403
 
 
-# What Superset's own login on the warehouse may not read or do, and what PostgreSQL says.
+# Statements that Superset's login on the warehouse may not run, and the message.
 REFUSED = {
     "select * from raw.loads": "permission denied for schema raw",
     "select * from staging.stg_rejects": "permission denied for schema staging",
@@ -297,7 +300,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("sql", REFUSED)
-def test_superset_reads_marts_alone(admin: httpx.Client, sql: str) -> None:
+def test_superset_reads_only_marts(admin: httpx.Client, sql: str) -> None:
     response = admin.post(
         "/api/v1/sqllab/execute/", json={"database_id": warehouse_id(admin), "sql": sql}
     )
@@ -328,16 +331,16 @@ def test_a_query_that_takes_too_long_is_ended(admin: httpx.Client) -> None:
     assert time.monotonic() - started < STATEMENT_TIMEOUT_MS / 1000 + 20
 
 
-def test_the_browser_is_told_to_call_nobody_outside(superset: Superset) -> None:
+def test_the_browser_may_not_contact_other_servers(superset: Superset) -> None:
     policy = httpx.get(f"{superset.url}/login/", trust_env=False).headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "http" not in policy and "unsafe-eval" not in policy and "*" not in policy
 
 
 def test_secrets_are_in_no_answer_and_no_asset(superset: Superset, admin: httpx.Client) -> None:
-    told = answer(admin.get(f"/api/v1/database/{warehouse_id(admin)}/connection"))
+    connection = answer(admin.get(f"/api/v1/database/{warehouse_id(admin)}/connection"))
     for key in ("WAREHOUSE_REPORTER_PASSWORD", "SUPERSET_SECRET_KEY", "SUPERSET_DB_PASSWORD"):
-        assert superset.settings.secret(key) not in str(told)
+        assert superset.settings.secret(key) not in str(connection)
 
 
 def warehouse_id(admin: httpx.Client) -> int:

@@ -1,4 +1,4 @@
-"""Each dashboard in a browser: every chart is drawn, nothing is in error, and nothing leaves this machine."""
+"""Each dashboard in a browser: every chart is drawn, without errors or requests to others."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ if find_chromium() is None:
 @pytest.fixture(scope="module")
 def page(superset: Superset) -> Iterator[Page]:
     with browser() as chromium:
-        page = chromium.new_page(
-            viewport={"width": 1600, "height": 3200}
-        )  # as high as a dashboard: what is on the screen is waited for
+        # As high as a dashboard: the tests wait for the charts on the screen.
+        page = chromium.new_page(viewport={"width": 1600, "height": 3200})
         log_in(page, superset.url, "viewer", superset.password("viewer"))
         yield page
 
@@ -62,7 +61,7 @@ def test_every_chart_of_a_dashboard_is_drawn(
 
     page.on("request", on_request)
     page.on("requestfailed", lambda request: failed.append(request))
-    # A viewer's browser offers Superset the colours that it gave to labels, and is told that it may not keep them.
+    # A viewer's browser sends the colours of its labels, and Superset refuses to store them.
     page.on(
         "pageerror", lambda error: errors.append(str(error)) if str(error) != "Response" else None
     )
@@ -75,7 +74,7 @@ def test_every_chart_of_a_dashboard_is_drawn(
     assert page.locator(CHART).count() == count
     assert page.locator(CHART).filter(has=page.locator(DRAWN)).count() == count
     assert troubles(page) == []
-    # Superset asks for one picture of its makers' statistics, which the policy does not let the browser fetch.
+    # Superset's pages have a tracking pixel, which the policy keeps the browser from loading.
     assert errors == []
     assert set(map(id, left)) <= set(map(id, failed)), [request.url for request in left]
     assert all("csp" in (request.failure or "").lower() for request in left), [
@@ -84,14 +83,14 @@ def test_every_chart_of_a_dashboard_is_drawn(
 
 
 def test_charts_are_drawn_once(superset: Superset, page: Page) -> None:
-    """Without animation: what Superset's pages are told of their theme."""
+    """Without animation, as the theme in Superset's pages says."""
     open_dashboard(page, superset.url, "revenue")
     themes = page.evaluate(
         "JSON.parse(document.querySelector('#app').dataset.bootstrap).common.theme"
     )
     for which in ("default", "dark"):
         assert themes[which]["echartsOptionsOverrides"] == {"animation": False}
-        assert themes[which]["token"]["colorPrimary"]  # the rest is Superset's own
+        assert themes[which]["token"]["colorPrimary"]  # the rest comes from Superset
 
 
 def test_a_filter_that_is_set_narrows_the_charts(

@@ -1,4 +1,4 @@
-"""The six dashboards: every chart has rows, its numbers are those of the marts, and an import can be repeated."""
+"""The six dashboards: charts have rows and the numbers of the marts; imports can be repeated."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from tests.superset.assets import ASSETS, Document, filters_of, metrics_of, part
 from tests.superset.conftest import Numbers, Superset, answer, ask
 from tests.superset.test_metrics import JUST_NOW, as_in_json
 
-# Where a small company may have nothing to show: every order may have been paid as it should.
+# Charts without rows in a small company: every order may have been paid correctly.
 MAY_BE_EMPTY = {"revenue/differences"}
 
 
 def rows_of(
     client: httpx.Client, numbers: Numbers, chart: str, narrowed: Document | None = None
 ) -> list[dict[str, Any]]:
-    """What Superset answers to a chart of a dashboard, whose filters add `narrowed` (`filters`, `time_range`)."""
+    """Superset's answer to a chart of a dashboard.
+
+    `narrowed` are the filters of the dashboard (`filters`, `time_range`).
+    """
     asset = ASSETS.charts[chart]
     source = numbers.datasets[asset["dataset_uuid"]]
     dashboard = numbers.dashboards[ASSETS.dashboard_of(chart)["slug"]]
     form = {**asset["params"], "dashboardId": dashboard, "slice_id": numbers.charts[asset["uuid"]]}
-    if asset["viz_type"] == "world_map":  # one of the old charts, which the server draws up
+    if asset["viz_type"] == "world_map":  # a chart of the older API
         form |= {"datasource": f"{source}__table", "extra_form_data": narrowed or {}}
         data = {"form_data": json.dumps(form)}
         drawn = answer(client.post("/superset/explore_json/", data=data))["data"] or []
@@ -52,7 +55,7 @@ def test_a_chart_has_rows(viewer: httpx.Client, numbers: Numbers, chart: str) ->
 
 
 def nothing_fits(narrowed: Document) -> Document:
-    """What a filter of a dashboard adds to its charts when it is set to what nothing fits."""
+    """The part that a filter of a dashboard adds to queries if no row has its value."""
     if narrowed["filterType"] == "filter_time":
         return {"time_range": "1990-01-01 : 1990-02-01"}
     return {"filters": [{"col": column_of(narrowed), "op": "IN", "val": ["nothing of ours"]}]}
@@ -66,14 +69,14 @@ def column_of(select: Document) -> str:
     ("chart", "number"),
     [(chart, number) for chart in ASSETS.charts for number in range(len(filters_of(chart)))],
 )
-def test_every_filter_of_a_chart_takes_hold(
+def test_every_filter_of_a_chart_has_an_effect(
     viewer: httpx.Client, numbers: Numbers, chart: str, number: int
 ) -> None:
     rows = rows_of(viewer, numbers, chart, nothing_fits(filters_of(chart)[number]))
     assert not any(
         row.get(metric) for row in rows for metric in metrics_of(ASSETS.charts[chart]["params"])
     )
-    assert len(rows) <= 1  # one number over no rows is a row
+    assert len(rows) <= 1  # a total of no rows is still a row
 
 
 SELECTS = [
@@ -103,41 +106,47 @@ def test_a_viewer_is_offered_the_values_of_a_filter(
         {"columns": [column], "orderby": [[column, True]]},
         form,
     )
-    there = owner.execute(
+    present = owner.execute(
         f"select distinct {column} from ({query_of_dataset(dataset)}) as everything"
     ).fetchall()
-    assert {row[column] for row in offered} == {value for (value,) in there}
-    assert len(there) > 1
+    assert {row[column] for row in offered} == {value for (value,) in present}
+    assert len(present) > 1
 
 
 def query_of_dataset(dataset: Document) -> str:
     return str(dataset.get("sql") or f"select * from {dataset['schema']}.{dataset['table_name']}")
 
 
-# Charts, and the query on the marts that gives the same numbers: one row for each of the chart's, in any order.
+# Charts, and queries on the marts with the same numbers: one row for each of a chart, in any order.
 SAME_NUMBERS = {
     "product-usage/dau": "select date_day, dau from marts.active_users",
     "product-usage/stickiness": "select date_day, dau::numeric / mau from marts.active_users",
     "product-usage/users_by_country": """
-        select country, sum(active_users)::numeric / (select max(date_day) - min(date_day) + 1 from marts.active_users)
+        select country, sum(active_users)::numeric
+            / (select max(date_day) - min(date_day) + 1 from marts.active_users)
         from marts.usage_by_segment group by 1
     """,
     "growth-and-retention/quick_ratio_now": """
         select period_start, (new_users + resurrected_users)::numeric / nullif(churned_users, 0)
         from marts.growth_accounting
-        where grain = 'week' and period_start + 7 <= (select max(date_day) + 1 from marts.active_users)
+        where grain = 'week'
+            and period_start + 7 <= (select max(date_day) + 1 from marts.active_users)
     """,
     "growth-and-retention/retention_curve": """
         select period_index, sum(retained_users)::numeric / sum(cohort_users)
         from marts.retention_cohorts
         where grain = 'week' and retention_type = 'first_time' and period_index > 0
-            and cohort_start + 7 * (period_index + 1) <= (select max(date_day) + 1 from marts.active_users)
+            and cohort_start + 7 * (period_index + 1)
+                <= (select max(date_day) + 1 from marts.active_users)
         group by 1
     """,
     "revenue/mrr_now": "select month_start, sum(mrr) from marts.mrr group by 1",
     "revenue/mrr_waterfall": """
         select step, sum(amount) from (
-            select array_position(array['new', 'reactivation', 'expansion', 'contraction', 'churn'], movement) as step,
+            select
+                array_position(
+                    array['new', 'reactivation', 'expansion', 'contraction', 'churn'], movement
+                ) as step,
                 amount
             from marts.mrr_movements where movement <> 'none'
             union all
@@ -150,7 +159,8 @@ SAME_NUMBERS = {
     """,
     "revenue/differences": """
         select status, currency, count(*), sum(difference)
-        from marts.payment_reconciliation where status in ('underpaid', 'overpaid', 'unpaid', 'overrefunded')
+        from marts.payment_reconciliation
+        where status in ('underpaid', 'overpaid', 'unpaid', 'overrefunded')
         group by 1, 2
     """,
     "funnel-and-attribution/funnel_purchase": """
@@ -163,13 +173,15 @@ SAME_NUMBERS = {
         from marts.channel_performance where model = 'linear' group by 1
     """,
     "customers-and-products/rfm_treemap": """
-        select rfm_segment, count(*) from marts.customer_summary where rfm_segment is not null group by 1
+        select rfm_segment, count(*) from marts.customer_summary
+        where rfm_segment is not null group by 1
     """,
     "customers-and-products/customer_revenue": """
         select sum(net_revenue) from marts.sales_summary where grain = 'month'
     """,
     "operations-and-data-quality/countries": """
-        select country_name, sum(net_revenue), sum(orders), sum(gross_revenue - discounts) / nullif(sum(orders), 0)
+        select country_name, sum(net_revenue), sum(orders),
+            sum(gross_revenue - discounts) / nullif(sum(orders), 0)
         from marts.geography_sales group by 1
     """,
     "operations-and-data-quality/rejects_now": """
@@ -198,7 +210,7 @@ def test_a_chart_has_the_numbers_of_the_marts(
 
 
 def rounded(rows: list[Any]) -> list[tuple[Decimal | None, ...]]:
-    """In an order of their own, to six digits behind the point: numbers come as JSON."""
+    """Sorted, with six decimals: JSON does not keep all digits."""
     values = [tuple(None if v is None else round(Decimal(str(v)), 6) for v in row) for row in rows]
     return sorted(values, key=lambda row: [(v is None, v or 0) for v in row])
 
@@ -225,16 +237,14 @@ def sql_of(chart: str) -> tuple[str, list[Any]]:
     ]
     rules = [rule for rule in params["adhoc_filters"] if rule["operator"] != "TEMPORAL_RANGE"]
     conditions = [
-        f"{rule['subject']} {OPERATORS[rule['operator']] if 'comparator' in rule else 'is not null'}"
+        f"{rule['subject']} "
+        + (OPERATORS[rule["operator"]] if "comparator" in rule else "is not null")
         for rule in rules
     ]
     query = f"select {', '.join(shown)} from ({query_of_dataset(dataset)}) as everything"
     query += f" where {' and '.join(conditions)}" if conditions else ""
-    query += (
-        f" group by {', '.join(str(number + 1) for number in range(len(columns)))}"
-        if columns
-        else ""
-    )
+    positions = ", ".join(str(number + 1) for number in range(len(columns)))
+    query += f" group by {positions}" if columns else ""
     query += (
         f" order by {len(columns) + 1} desc limit {params.get('row_limit') or 'all'}"
         if metrics_of(params)
@@ -247,7 +257,7 @@ def sql_of(chart: str) -> tuple[str, list[Any]]:
 def test_a_chart_has_the_numbers_that_its_settings_ask_for(
     viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection, chart: str
 ) -> None:
-    """How a chart adds up the metrics of its data set, which test_metrics holds to the columns of the marts."""
+    """How a chart aggregates the metrics of its data set; test_metrics checks the metrics."""
     query, values = sql_of(chart)
     cursor = owner.execute(query, values or None)
     names = [column.name for column in cursor.description or []]
@@ -260,7 +270,7 @@ def test_a_chart_has_the_numbers_that_its_settings_ask_for(
 
 
 def as_number(value: Any) -> Any:
-    """Numbers and days as Superset's JSON has them; text as it is."""
+    """Numbers and days as in Superset's JSON; text unchanged."""
     given = as_in_json(value)
     return float(given) if isinstance(given, int | Decimal) else given
 
@@ -324,12 +334,11 @@ def test_a_click_on_a_chart_empties_no_other(
 def test_a_data_set_knows_its_columns(owner: psycopg.Connection, name: str) -> None:
     dataset = ASSETS.datasets[name]
     cursor = owner.execute(f"select * from ({query_of_dataset(dataset)}) as everything limit 0")
-    there = {column.name for column in cursor.description or []}
+    present = {column.name for column in cursor.description or []}
     known = {column["column_name"] for column in dataset["columns"]}
-    assert known <= there
-    assert there - known == (
-        {"name"} if name == "customer_summary" else set()
-    )  # of customers no names are shown
+    assert known <= present
+    # The names of customers are not shown.
+    assert present - known == ({"name"} if name == "customer_summary" else set())
 
 
 STATE = """
@@ -342,7 +351,8 @@ from superset.models.core import Database
 def state():
     rows = {}
     for model in (Database, SqlaTable, TableColumn, SqlMetric, Slice, Dashboard):
-        columns = [c for c in model.__table__.columns if c.name not in ("changed_on", "last_saved_at", "created_on")]
+        moments = ("changed_on", "last_saved_at", "created_on")
+        columns = [c for c in model.__table__.columns if c.name not in moments]
         rows[model.__name__] = sorted(map(repr, db.session.query(*columns).all()))
     pairs = (dashboard_slices.c.dashboard_id, dashboard_slices.c.slice_id)
     rows["on dashboards"] = sorted(map(repr, db.session.query(*pairs).all()))
@@ -351,7 +361,7 @@ def state():
 """
 
 
-def test_an_import_changes_nothing_that_is_there_and_removes_what_is_gone(
+def test_an_import_changes_nothing_that_exists_and_removes_what_is_gone(
     superset: Superset, tmp_path: Path
 ) -> None:
     fewer = tmp_path / "assets"
@@ -373,7 +383,8 @@ def test_an_import_changes_nothing_that_is_there_and_removes_what_is_gone(
     result = superset.inside(f"""{STATE}
 from pathlib import Path
 admin = bootstrap.ensure_users()
-all_of_it, fewer = bootstrap.read_assets(bootstrap.ASSETS), bootstrap.read_assets(Path({str(fewer)!r}))
+all_of_it = bootstrap.read_assets(bootstrap.ASSETS)
+fewer = bootstrap.read_assets(Path({str(fewer)!r}))
 before = state()
 again = bootstrap.import_assets(all_of_it, admin)
 after = state()

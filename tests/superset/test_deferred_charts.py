@@ -1,4 +1,7 @@
-"""What a person's browser asks for; Playwright has one browser at a time, so this is not in test_browser.py."""
+"""The requests of a person's browser.
+
+Playwright has one browser at a time, so this is not in test_browser.py.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ from tests.superset.conftest import Superset
 @pytest.mark.skipif(
     find_chromium() is None, reason="there is no Chromium on this machine: apt-get install chromium"
 )
-def test_a_persons_browser_asks_for_the_rows_of_a_chart_when_it_comes_near(
+def test_a_persons_browser_loads_the_rows_of_a_chart_when_it_comes_near(
     superset: Superset,
 ) -> None:
-    """Far below the screen, and in a tab that is closed, nothing is asked for; then there are pictures."""
+    """Charts far below the screen or in a closed tab load nothing; later they are drawn."""
     asked: list[str] = []
     with persons_page(height=350) as page:
         log_in(page, superset.url, "viewer", superset.password("viewer"))

@@ -1,4 +1,4 @@
-"""What every metric of every data set must be, written from the columns of the marts and not from the metric."""
+"""The value of every metric of every data set, computed from the columns of the marts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.superset.assets import ASSETS, Document
 from tests.superset.conftest import Numbers, ask
 
 NEWEST = "(select max(date_day) from marts.active_users)"
-# Of each data set queries whose rows are columns of it and then every metric: at the grain of the mart, where the mart
-# has the figure itself, and above, where rows are added up.
+# For each data set, queries whose columns are some of its columns and then every metric: at the
+# grain of the mart, which has the figure itself, and above it, where rows are aggregated.
 EXPECTED: dict[str, list[str]] = {
     "active_users": [
         "select date_day, dau, wau, mau, stickiness from marts.active_users",
@@ -25,7 +25,10 @@ EXPECTED: dict[str, list[str]] = {
         """,
     ],
     "channel_performance": [
-        "select month_start, channel, model, conversions, revenue, spend, cpa, roas from marts.channel_performance",
+        """
+        select month_start, channel, model, conversions, revenue, spend, cpa, roas
+        from marts.channel_performance
+        """,
         """
         select model, sum(conversions) as conversions, sum(revenue) as revenue, sum(spend) as spend,
             sum(spend) / sum(conversions) as cpa, sum(revenue) / sum(spend) as roas
@@ -35,22 +38,31 @@ EXPECTED: dict[str, list[str]] = {
     "customer_summary": [
         """
         select plan, count(customer_id) as customers, sum(net_sales - refunds) as net_revenue,
-            sum(health_score) / count(*) as average_health, avg((health_band = 'healthy')::int) as healthy_share,
-            sum(recency_days)::numeric / count(recency_days) as average_recency, avg(orders) as orders_per_customer
+            sum(health_score) / count(*) as average_health,
+            avg((health_band = 'healthy')::int) as healthy_share,
+            sum(recency_days)::numeric / count(recency_days) as average_recency,
+            avg(orders) as orders_per_customer
         from marts.customer_summary group by 1
         """
     ],
     "feature_engagement": [
-        "select week_start, feature, adoption_rate, adopters, new_users, events_per_user from marts.feature_engagement",
         """
-        select feature, sum(users)::numeric / sum(active_users) as adoption_rate, sum(new_users) as adopters,
+        select week_start, feature, adoption_rate, adopters, new_users, events_per_user
+        from marts.feature_engagement
+        """,
+        """
+        select feature, sum(users)::numeric / sum(active_users) as adoption_rate,
+            sum(new_users) as adopters,
             sum(new_users) as new_users, sum(events)::numeric / sum(users) as events_per_user
         from marts.feature_engagement group by 1
         """,
     ],
     "funnel_by_segment": [
         """
-        with last as (select funnel_id, max(step_number) as step_number from marts.funnel_conversion group by 1)
+        with last as (
+            select funnel_id, max(step_number) as step_number
+            from marts.funnel_conversion group by 1
+        )
         select steps.funnel_id, dimension, sum(users) as users,
             sum(users) filter (where steps.step_number = 1) as entries,
             sum(users) filter (where steps.step_number = last.step_number)::numeric
@@ -72,16 +84,19 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "growth_accounting": [
         f"""
-        select grain, period_start, active_users, new_users, retained_users, resurrected_users, churned_users,
+        select grain, period_start, active_users, new_users, retained_users, resurrected_users,
+            churned_users,
             -churned_users as lost_users, quick_ratio
-        from marts.growth_accounting where period_start + cast('1 ' || grain as interval) <= {NEWEST} + 1
+        from marts.growth_accounting
+        where period_start + cast('1 ' || grain as interval) <= {NEWEST} + 1
         """,
         f"""
         select grain, sum(active_users) as active_users, sum(new_users) as new_users,
             sum(retained_users) as retained_users, sum(resurrected_users) as resurrected_users,
             sum(churned_users) as churned_users, -sum(churned_users) as lost_users,
             sum(active_users - retained_users)::numeric / sum(churned_users) as quick_ratio
-        from marts.growth_accounting where period_start + cast('1 ' || grain as interval) <= {NEWEST} + 1 group by 1
+        from marts.growth_accounting
+        where period_start + cast('1 ' || grain as interval) <= {NEWEST} + 1 group by 1
         """,
     ],
     "landed_rows": [
@@ -92,53 +107,66 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "mrr_by_customer": [
         """
-        select month_start, sum(mrr) as mrr, count(distinct customer_id) filter (where mrr > 0) as paying_customers,
+        select month_start, sum(mrr) as mrr,
+            count(distinct customer_id) filter (where mrr > 0) as paying_customers,
             avg(mrr) filter (where mrr > 0) as mrr_per_customer
         from marts.mrr group by 1
         """
     ],
     "mrr_movements": [
         """
-        select month_start, movement, amount, customers, fx_change, closing_mrr from marts.mrr_movements
+        select month_start, movement, amount, customers, fx_change, closing_mrr
+        from marts.mrr_movements
         """,
         """
-        select month_start, sum(closing_mrr - opening_mrr - fx_change) as amount, sum(customers) as customers,
+        select month_start, sum(closing_mrr - opening_mrr - fx_change) as amount,
+            sum(customers) as customers,
             sum(fx_change) as fx_change,
-            (select sum(mrr) from marts.mrr where mrr.month_start = movements.month_start) as closing_mrr
+            (select sum(mrr) from marts.mrr where mrr.month_start = movements.month_start)
+                as closing_mrr
         from marts.mrr_movements as movements group by 1
         """,
     ],
     "mrr_steps": [
-        "select month_start, sum(closing_mrr - opening_mrr) as amount from marts.mrr_movements group by 1"
+        """
+        select month_start, sum(closing_mrr - opening_mrr) as amount
+        from marts.mrr_movements group by 1
+        """
     ],
     "order_fulfilment": [
         """
-        select grain, period_start, carrier, orders, delivered, in_transit, not_shipped, lost, late, on_time_rate
+        select grain, period_start, carrier, orders, delivered, in_transit, not_shipped, lost, late,
+            on_time_rate
         from marts.order_fulfilment
         """,
         """
-        select grain, carrier, sum(orders) as orders, sum(delivered) as delivered, sum(in_transit) as in_transit,
-            sum(orders - in_transit - delivered - lost) as not_shipped, sum(lost) as lost, sum(late) as late,
+        select grain, carrier, sum(orders) as orders, sum(delivered) as delivered,
+            sum(in_transit) as in_transit,
+            sum(orders - in_transit - delivered - lost) as not_shipped, sum(lost) as lost,
+            sum(late) as late,
             sum(on_time_rate * decided) / nullif(sum(decided), 0) as on_time_rate
         from marts.order_fulfilment group by 1, 2
         """,
     ],
     "payment_methods": [
         """
-        select month_start, method, payments, failed, failure_rate, retry_success_rate, charged, net_revenue
+        select month_start, method, payments, failed, failure_rate, retry_success_rate, charged,
+            net_revenue
         from marts.payment_methods
         """,
         """
         select method, sum(succeeded + failed) as payments, sum(failed) as failed,
             sum(failure_rate * payments) / nullif(sum(payments), 0) as failure_rate,
-            sum(retry_success_rate * failed_orders) / nullif(sum(failed_orders), 0) as retry_success_rate,
+            sum(retry_success_rate * failed_orders) / nullif(sum(failed_orders), 0)
+                as retry_success_rate,
             sum(charged) as charged, sum(net_sales - refunds) as net_revenue
         from marts.payment_methods group by 1
         """,
     ],
     "payment_reconciliation": [
         """
-        select currency, count(order_id) as orders, sum(order_total) as order_total, sum(charged) as charged,
+        select currency, count(order_id) as orders, sum(order_total) as order_total,
+            sum(charged) as charged,
             sum(refunded) as refunded, sum(difference) as difference,
             1 - avg((status like 'un%' or status like 'over%')::int) as settled_share
         from marts.payment_reconciliation group by 1
@@ -147,14 +175,16 @@ EXPECTED: dict[str, list[str]] = {
     "product_affinity": ["select count(*) as pairs from marts.product_affinity"],
     "product_performance": [
         """
-        select month_start, product_id, net_sales, units, margin, return_rate, turnover, 1 as products
+        select month_start, product_id, net_sales, units, margin, return_rate, turnover,
+            1 as products
         from marts.product_performance
         """,
         """
         select category, sum(net_sales) as net_sales, sum(units) as units,
             sum(gross_profit) / nullif(sum(net_sales), 0) as margin,
             sum(units_returned)::numeric / nullif(sum(units), 0) as return_rate,
-            sum(turnover * (opening_value + closing_value)) / nullif(sum(opening_value + closing_value), 0) as turnover,
+            sum(turnover * (opening_value + closing_value))
+                / nullif(sum(opening_value + closing_value), 0) as turnover,
             count(distinct product_id) as products
         from marts.product_performance group by 1
         """,
@@ -185,17 +215,20 @@ EXPECTED: dict[str, list[str]] = {
         select retention_type, grain, period_index, sum(cohort_users) as cohort_users,
             sum(retention_rate * cohort_users) / nullif(sum(cohort_users), 0) as retention_rate
         from marts.retention_cohorts
-        where cohort_start + (period_index + 1) * cast('1 ' || grain as interval) <= {NEWEST} + 1 group by 1, 2, 3
+        where cohort_start + (period_index + 1) * cast('1 ' || grain as interval) <= {NEWEST} + 1
+        group by 1, 2, 3
         """,
     ],
     "sales_summary": [
         """
-        select grain, period_start, orders, gross_revenue, -discounts as discounts, -refunds as refunds, net_revenue,
+        select grain, period_start, orders, gross_revenue, -discounts as discounts,
+            -refunds as refunds, net_revenue,
             gross_profit, average_order_value
         from marts.sales_summary
         """,
         """
-        select grain, sum(orders) as orders, sum(gross_revenue) as gross_revenue, -sum(discounts) as discounts,
+        select grain, sum(orders) as orders, sum(gross_revenue) as gross_revenue,
+            -sum(discounts) as discounts,
             -sum(refunds) as refunds, sum(gross_revenue - discounts - refunds) as net_revenue,
             sum(net_revenue - cost) as gross_profit,
             sum(net_revenue + refunds) / sum(valued_orders) as average_order_value
@@ -212,14 +245,17 @@ EXPECTED: dict[str, list[str]] = {
         """
         select run_id, count(*) as tests, 1 as runs,
             count(*) - count(*) filter (where status in ('pass', 'skipped')) as not_passed,
-            avg((status = 'pass')::int) filter (where status <> 'skipped') as pass_rate, avg(seconds) as seconds
-        from quality.dbt_results where split_part(node_id, '.', 1) in ('test', 'unit_test') group by 1
+            avg((status = 'pass')::int) filter (where status <> 'skipped') as pass_rate,
+            avg(seconds) as seconds
+        from quality.dbt_results where split_part(node_id, '.', 1) in ('test', 'unit_test')
+        group by 1
         """
     ],
     "usage_by_segment": [
         f"""
         select country, plan, sum(active_users) as active_user_days,
-            sum(active_users)::numeric / ({NEWEST} - (select min(date_day) from marts.active_users) + 1)
+            sum(active_users)::numeric
+                / ({NEWEST} - (select min(date_day) from marts.active_users) + 1)
             as daily_average,
             sum(events) as events, sum(events)::numeric / sum(active_users) as events_per_user_day,
             sum(sessions)::numeric / sum(active_users) as sessions_per_user_day
@@ -227,8 +263,8 @@ EXPECTED: dict[str, list[str]] = {
         """
     ],
 }
-ROUNDED = 6e-5  # marts have ratios to four digits
-JUST_NOW = 0.2  # hours that pass between the two questions, and the rounding of the view
+ROUNDED = 6e-5  # marts round ratios to four digits
+JUST_NOW = 0.2  # hours between the two queries, and the rounding of the view
 CASES = [(name, number) for name, queries in EXPECTED.items() for number in range(len(queries))]
 
 
@@ -237,7 +273,7 @@ def test_every_data_set_has_an_expectation() -> None:
 
 
 @pytest.mark.parametrize(("name", "number"), CASES)
-def test_every_metric_is_what_the_columns_of_its_mart_say(
+def test_every_metric_agrees_with_the_columns_of_its_mart(
     admin: httpx.Client, numbers: Numbers, owner: psycopg.Connection, name: str, number: int
 ) -> None:
     dataset = ASSETS.datasets[name]
@@ -275,16 +311,18 @@ def number_of(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-# What a small company's data do not tell apart: rows, and what a metric must make of them.
+# Cases that a small company's data may lack: rows, and the value of a metric over them.
 EXAMPLES: dict[tuple[str, str], tuple[str, float]] = {
-    # Two of three orders on their way are late already, so 3 of 7 are in time, and not 3 of 5 or 3 of 6.
+    # Two of three orders in transit are late already, so 3 of 7 are on time, not 3 of 5 or 3 of 6.
     ("order_fulfilment", "on_time_rate"): (
         "select 4 as delivered, 1 as lost, 3 as in_transit, 3 as on_time, 3 as late, 7 as decided",
         3 / 7,
     ),
-    # The stock of the second product has not been counted, so nothing is known of how its cost turned over.
+    # The stock of the second product was not counted, so its turnover is unknown.
     ("product_performance", "turnover"): (
-        "select 60 as cost, 20 as opening_value, 40 as closing_value union all select 100, null, null",
+        """
+        select 60 as cost, 20 as opening_value, 40 as closing_value union all select 100, null, null
+        """,
         2,
     ),
     ("test_runs", "not_passed"): (

@@ -1,4 +1,4 @@
-"""What containers are told, and what commands find of them, where no engine is needed to see it."""
+"""The environment of containers, and what commands see of them; no Docker engine is needed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from saas_analytics.settings import PROJECT_ROOT, read_dotenv
 from saas_analytics.stack import compose as compose_module
 from saas_analytics.stack import containers as stack
 from saas_analytics.stack import superset
+from saas_analytics.stack.addresses import excludes_loopback, external_database
 from saas_analytics.stack.compose import Container, compose
 from saas_analytics.stack.dotenv import ensure_dotenv, keep_project_name, set_value
-from saas_analytics.stack.production import database_elsewhere, reaches_only_itself
 
 SERVICES = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
 
@@ -46,8 +46,8 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment that Compose gets; a program that prints its own stands in for it."""
+def passed(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of Compose, printed by a program that replaces it."""
     set_value(root, "WAREHOUSE_OWNER_PASSWORD", "a$HOME-b$$c")
     monkeypatch.setattr(compose_module, "compose_program", lambda: ("env", "-0"))
     monkeypatch.setenv("COMPANY_SCALE", "3.5")
@@ -56,15 +56,13 @@ def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
-def test_what_stands_in_the_dotenv_is_given_as_it_is(told: dict[str, str]) -> None:
-    assert told["WAREHOUSE_OWNER_PASSWORD"] == "a$HOME-b$$c"
-    assert (told["COMPANY_SCALE"], told["COMPANY_SEED"]) == (
-        "3.5",
-        "42",
-    )  # the environment wins unless it is empty
+def test_the_values_of_the_dotenv_are_passed_unchanged(passed: dict[str, str]) -> None:
+    assert passed["WAREHOUSE_OWNER_PASSWORD"] == "a$HOME-b$$c"
+    # The environment wins unless it is empty.
+    assert (passed["COMPANY_SCALE"], passed["COMPANY_SEED"]) == ("3.5", "42")
 
 
-def test_containers_go_to_the_database_that_was_checked(
+def test_containers_use_the_database_that_was_checked(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compose_module, "compose_program", lambda: ("printenv",))
@@ -76,12 +74,11 @@ def test_containers_go_to_the_database_that_was_checked(
 
     assert host(WAREHOUSE_CONTAINER_HOST="db.example.com") == "postgres"
     assert host(WAREHOUSE_HOST="10.1.2.3") == "10.1.2.3"
-    assert (
-        host(WAREHOUSE_ADDRESS="10.1.2.3") == "postgres"
-    )  # where PostgreSQL of this stack is published
+    # The address on which this stack publishes its PostgreSQL.
+    assert host(WAREHOUSE_ADDRESS="10.1.2.3") == "postgres"
 
 
-def test_an_authority_is_where_libpq_looks_if_one_was_given(
+def test_a_given_certificate_authority_is_where_libpq_looks(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compose_module, "compose_program", lambda: ("printenv",))
@@ -123,7 +120,7 @@ def test_a_setting_publishes_the_ports_on_another_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "address", "elsewhere"),
+    ("host", "address", "external"),
     [
         ("127.0.0.1", "127.0.0.1", None),
         ("127.0.0.1", "10.1.2.3", None),
@@ -132,13 +129,13 @@ def test_a_setting_publishes_the_ports_on_another_address() -> None:
         ("db.example.com", "0.0.0.0", "db.example.com"),
     ],
 )
-def test_where_the_database_is(host: str, address: str, elsewhere: str | None) -> None:
-    assert database_elsewhere({"WAREHOUSE_HOST": host, "WAREHOUSE_ADDRESS": address}) == elsewhere
+def test_where_the_database_is(host: str, address: str, external: str | None) -> None:
+    assert external_database({"WAREHOUSE_HOST": host, "WAREHOUSE_ADDRESS": address}) == external
 
 
-def test_what_is_published_for_all_is_there_for_this_machine() -> None:
-    assert reaches_only_itself("10.1.2.3")
-    assert not any(map(reaches_only_itself, ("127.0.0.1", "localhost", "0.0.0.0", "::")))
+def test_a_port_that_is_published_for_all_is_there_for_this_machine() -> None:
+    assert excludes_loopback("10.1.2.3")
+    assert not any(map(excludes_loopback, ("127.0.0.1", "localhost", "0.0.0.0", "::")))
 
 
 def test_a_new_dotenv_finds_the_volumes_of_the_one_that_was_lost(root: Path) -> None:
@@ -150,7 +147,7 @@ def test_a_new_dotenv_finds_the_volumes_of_the_one_that_was_lost(root: Path) -> 
     assert read_dotenv(root / ".env")["COMPOSE_PROJECT_NAME"] == name
 
 
-def test_a_landing_zone_is_what_is_laid_out_as_one(tmp_path: Path) -> None:
+def test_only_the_parts_of_a_landing_zone_belong_to_it(tmp_path: Path) -> None:
     ours = (
         "events/dt=2026-01-01",
         "_redelivered/on=2026-01-02/events/dt=2026-01-01",
@@ -163,7 +160,7 @@ def test_a_landing_zone_is_what_is_laid_out_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "health", "exit_code", "restarts", "well"),
+    ("state", "health", "exit_code", "restarts", "healthy"),
     [
         ("running", "healthy", 0, True, True),
         ("running", "starting", 0, True, False),
@@ -175,17 +172,20 @@ def test_a_landing_zone_is_what_is_laid_out_as_one(tmp_path: Path) -> None:
         ("restarting", "", 1, True, False),
     ],
 )
-def test_a_container_is_well(
-    state: str, health: str, exit_code: int, restarts: bool, well: bool
+def test_a_container_is_healthy(
+    state: str, health: str, exit_code: int, restarts: bool, healthy: bool
 ) -> None:
-    assert Container("name", "service", state, health, exit_code, restarts, "").is_well is well
+    container = Container("name", "service", state, health, exit_code, restarts, "")
+    assert container.is_healthy is healthy
 
 
 def test_a_terminal_shows_passwords_and_a_log_does_not(root: Path) -> None:
     script = (
         "from pathlib import Path; from saas_analytics.settings import load_settings;"
-        "from saas_analytics.stack.status import print_addresses; from saas_analytics.stack.superset import *;"
-        f"settings = load_settings(Path({str(root)!r})); print_addresses(settings); print(superset_login(settings))"
+        "from saas_analytics.stack.status import print_addresses;"
+        "from saas_analytics.stack.superset import *;"
+        f"settings = load_settings(Path({str(root)!r}));"
+        "print_addresses(settings); print(superset_login(settings))"
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "TERM": "xterm"}
     command = [sys.executable, "-c", script]
@@ -207,7 +207,7 @@ def test_a_terminal_shows_passwords_and_a_log_does_not(root: Path) -> None:
     ("health", "times_restarted", "failing"),
     [("starting", 5, ""), ("starting", 8, "airflow-scheduler"), ("healthy", 8, ""), ("", 0, "")],
 )
-def test_a_container_fails_that_has_ended_three_times_since(
+def test_a_container_fails_after_three_more_restarts(
     root: Path, monkeypatch: pytest.MonkeyPatch, health: str, times_restarted: int, failing: str
 ) -> None:
     one = Container("one", "airflow-scheduler", "running", health, 1, True, "", times_restarted)
@@ -219,7 +219,7 @@ def test_a_container_fails_that_has_ended_three_times_since(
     ("made", "made_again"),
     [pytest.param(None, True, id="missing"), pytest.param(2, True, id="older"), (4, False)],
 )
-def test_the_environment_of_the_dashboards_is_made_where_it_is_not_that_of_its_lock(
+def test_the_environment_of_the_dashboards_is_created_if_its_lock_file_is_newer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: int | None, made_again: bool
 ) -> None:
     project = tmp_path / "infrastructure/superset"
@@ -232,13 +232,13 @@ def test_the_environment_of_the_dashboards_is_made_where_it_is_not_that_of_its_l
         (project / name).touch()
         os.utime(project / name, (moment, moment))
     script = tmp_path / "infrastructure/setup.sh"
-    script.write_text(f'echo "$1" > {tmp_path}/told; exit 3\n')
+    script.write_text(f'echo "$1" > {tmp_path}/called; exit 3\n')
     monkeypatch.setattr(superset, "PROJECT_ROOT", tmp_path)
     monkeypatch.setattr(superset, "DIRECTORY", project)
     if made_again:
-        with pytest.raises(StackError, match="could not be made"):
+        with pytest.raises(StackError, match="could not be created"):
             superset._make_environment()
-        assert (tmp_path / "told").read_text() == "infrastructure/superset\n"
+        assert (tmp_path / "called").read_text() == "infrastructure/superset\n"
     else:
         superset._make_environment()
-        assert not (tmp_path / "told").exists()
+        assert not (tmp_path / "called").exists()

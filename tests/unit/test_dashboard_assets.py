@@ -1,4 +1,4 @@
-"""The files of the dashboards fit together and fit the models; nothing here needs Superset."""
+"""The files of the dashboards agree with each other and with the models; no Superset is needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saas_analytics.settings import PROJECT_ROOT
 from tests.bench.building import QUERIES
 from tests.superset.assets import ASSETS, Document, charts_of, filters_of, metrics_of
 
-# Its rows are of one dimension each: a filter for another would leave none.
+# Each of its rows is of one dimension: a filter for another dimension would match none.
 OF_ONE_DIMENSION = "funnel_by_segment"
 
 
@@ -26,17 +26,16 @@ def test_every_dashboard_is_an_exposure_with_an_owner() -> None:
         charts = (chart for chart in ASSETS.charts if chart.startswith(folder))
         read = {table for chart in charts for table in tables_of(ASSETS.dataset_of(chart))}
         named = {text.split("'")[1] for text in entry["depends_on"]}
-        assert named == read - {"landed_rows", "test_runs", "source_freshness"}, entry[
-            "name"
-        ]  # not models
+        # These are not models.
+        assert named == read - {"landed_rows", "test_runs", "source_freshness"}, entry["name"]
 
 
-def test_the_bench_asks_every_mart_of_a_dashboard() -> None:
+def test_the_bench_queries_every_mart_of_a_dashboard() -> None:
     asked = set(re.findall(r"\bmarts\.(\w+)", " ".join(QUERIES.values())))
     assert {
         table for chart in ASSETS.charts for table in tables_of(ASSETS.dataset_of(chart))
     } - asked == {
-        # no models, and read by the bench of the dashboards
+        # not models; the bench of the dashboards reads them
         "landed_rows",
         "test_runs",
         "source_freshness",
@@ -70,7 +69,7 @@ def test_every_chart_lies_on_the_dashboard_of_its_folder() -> None:
 
 
 def test_amounts_of_orders_are_added_within_a_currency() -> None:
-    """payment_reconciliation has the currency of each order, and not the reporting currency."""
+    """payment_reconciliation has the currency of each order, not the reporting currency."""
     for name, chart in ASSETS.charts.items():
         shown = {"order_total", "charged", "refunded", "difference"} & set(
             metrics_of(chart["params"])

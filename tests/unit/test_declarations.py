@@ -1,4 +1,4 @@
-"""What every model of core and marts and every dashboard declares, read from dbt's manifest: it needs no warehouse."""
+"""The declarations of core, marts and dashboards in dbt's manifest; no warehouse is needed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def manifest(project_manifest: Path) -> dict[str, Any]:
 
 
 def models(manifest: dict[str, Any], layer: str) -> dict[str, Node]:
-    """The models of a layer by name; there are some, so that no test passes for want of them."""
+    """The models of a layer by name. There are some, so no test passes without checking any."""
     found = {
         node["name"]: node
         for node in manifest["nodes"].values()
@@ -37,7 +37,7 @@ def models(manifest: dict[str, Any], layer: str) -> dict[str, Node]:
 
 
 @pytest.mark.parametrize(("layer", "access"), [("core", "protected"), ("marts", "public")])
-def test_models_say_whose_they_are_and_keep_a_contract(
+def test_models_have_an_owner_and_an_enforced_contract(
     manifest: dict[str, Any], layer: str, access: str
 ) -> None:
     groups = {group["name"] for group in manifest["groups"].values()}
@@ -58,8 +58,8 @@ def test_models_say_whose_they_are_and_keep_a_contract(
 
 
 @pytest.mark.parametrize("layer", ["core", "marts"])
-def test_a_key_names_the_rows_of_every_model(manifest: dict[str, Any], layer: str) -> None:
-    """It is tested in all rows, or the database keeps it; a warning does not hold it."""
+def test_every_model_has_a_tested_key(manifest: dict[str, Any], layer: str) -> None:
+    """A test checks it in all rows, or the database enforces it; a warning is not enough."""
     held = {
         test["attached_node"]
         for test in manifest["nodes"].values()
@@ -75,7 +75,7 @@ def test_a_key_names_the_rows_of_every_model(manifest: dict[str, Any], layer: st
 
 
 def test_a_mart_is_in_the_group_of_its_folder(manifest: dict[str, Any]) -> None:
-    """The group is whom to ask. What tells of the platform itself, and not of the company, is the platform's."""
+    """The group says whom to ask. Marts about the platform itself belong to the platform."""
     groups = {name: node["group"] for name, node in models(manifest, "marts").items()}
     folders = {name: node["fqn"][2] for name, node in models(manifest, "marts").items()}
     assert groups == {
@@ -87,7 +87,7 @@ def test_every_group_has_an_owner(manifest: dict[str, Any]) -> None:
     assert all(group["owner"]["name"] for group in manifest["groups"].values())
 
 
-def test_a_dashboard_has_an_owner_and_reads_marts_alone(manifest: dict[str, Any]) -> None:
+def test_a_dashboard_has_an_owner_and_reads_only_marts(manifest: dict[str, Any]) -> None:
     marts = {node["unique_id"] for node in models(manifest, "marts").values()}
     exposures = manifest["exposures"].values()
     assert exposures
@@ -97,8 +97,8 @@ def test_a_dashboard_has_an_owner_and_reads_marts_alone(manifest: dict[str, Any]
         assert set(exposure["depends_on"]["nodes"]) <= marts, exposure["name"]
 
 
-def test_an_exact_model_has_an_index_on_its_unit(manifest: dict[str, Any]) -> None:
-    """And where it looks units up, its upstreams have: without one, each lookup would cost a walk through the table."""
+def test_an_exact_model_has_an_index_on_its_rebuild_key(manifest: dict[str, Any]) -> None:
+    """With index_lookup its upstreams have one: otherwise each lookup would read the table."""
     nodes = {
         node["name"]: node
         for node in manifest["nodes"].values()
@@ -134,14 +134,14 @@ def test_an_exact_model_has_an_index_on_its_unit(manifest: dict[str, Any]) -> No
 def test_every_metric_of_the_documentation_agrees_with_its_model_and_its_unit_test(
     manifest: dict[str, Any],
 ) -> None:
-    """The page raises where one does not; `make docs` writes it."""
+    """Building the page, as `make docs` does, raises an error if one does not."""
     read = metrics.read_metrics(PROJECT_ROOT / "docs/metrics.yml")
     text = metrics.page(Project(manifest, catalog={}, contracts={}), read)["metric-examples.md"]
     assert text.count("\n### ") == len(read)
 
 
-def test_rejected_rows_are_named_by_their_key(manifest: dict[str, Any]) -> None:
-    """But for the moments in it."""
+def test_rejected_rows_are_identified_by_their_key(manifest: dict[str, Any]) -> None:
+    """The columns with moments are not part of it."""
     macro = manifest["macros"]["macro.saas_analytics.landed_sources"]["macro_sql"]
     (listed,) = re.findall(r"return\((.*)\) }}", macro, re.DOTALL)
     keys = {

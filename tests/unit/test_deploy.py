@@ -1,4 +1,4 @@
-"""./deploy.sh prod: every setting that is not fit for production is refused, with its mend, and all of them at once."""
+"""./deploy.sh prod refuses every setting that is not fit for production, with its fix, at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ELSEWHERE = {
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A project with the `.env` that `make up` makes: its secrets are random."""
+    """A project with the `.env` of `make up`: its secrets are random."""
     ensure_dotenv(tmp_path)
     (tmp_path / "ca.pem").touch()
     return tmp_path
@@ -42,7 +42,7 @@ def root(tmp_path: Path) -> Path:
 
 def refused(root: Path, **changes: str) -> list[str]:
     found = reasons({**settings_of(root), **FIT, **changes}, root)
-    assert all(reason.mend for reason in found)
+    assert all(reason.fix for reason in found)
     return [reason.what for reason in found]
 
 
@@ -50,7 +50,7 @@ def refused(root: Path, **changes: str) -> list[str]:
     "changes",
     [
         pytest.param({"SUPERSET_BEHIND_PROXY": "off"}, id="no proxy and no port for others"),
-        pytest.param({}, id="as up makes it, with pinned images and users"),
+        pytest.param({}, id="the .env of make up, with pinned images and users"),
         pytest.param(
             {"STACK_IMAGE": DIGEST, "POSTGRES_IMAGE": DIGEST}, id="images of this machine"
         ),
@@ -139,7 +139,7 @@ def test_two_uses_of_one_secret_are_refused(root: Path) -> None:
     assert found == "AIRFLOW_ADMIN_PASSWORD is the same as WAREHOUSE_LOADER_PASSWORD."
 
 
-def test_secrets_that_are_made_are_fit(tmp_path: Path) -> None:
+def test_generated_secrets_are_fit(tmp_path: Path) -> None:
     for number in range(20):
         made = tmp_path / str(number)
         made.mkdir()
@@ -147,7 +147,7 @@ def test_secrets_that_are_made_are_fit(tmp_path: Path) -> None:
         assert refused(made) == []
 
 
-def test_the_command_tells_all_reasons_at_once_and_starts_nothing(tmp_path: Path) -> None:
+def test_the_command_reports_all_reasons_at_once_and_starts_nothing(tmp_path: Path) -> None:
     project = copy_of_project(tmp_path)
     done = deploy(project, "prod", STACK_ADDRESS="0.0.0.0", AIRFLOW_ADMIN_PASSWORD="admin")
     assert done.returncode == 1
@@ -182,7 +182,7 @@ def test_a_check_writes_nothing(tmp_path: Path) -> None:
     assert deploy(project, "dev", "--check").returncode == 2
 
 
-def test_the_command_wants_to_know_what_for(tmp_path: Path) -> None:
+def test_the_command_needs_a_known_target(tmp_path: Path) -> None:
     done = deploy(copy_of_project(tmp_path), "staging")
     assert done.returncode == 2
     assert "dev" in done.stderr and "prod" in done.stderr

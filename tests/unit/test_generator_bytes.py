@@ -45,7 +45,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for day in DAYS:
         write_day(one, day, out)
     found = digests(out)
-    assert len(found) >= (2 * 14 + 1) * len(DAYS)  # each with its manifest, and the answer key
+    assert len(found) >= (2 * 14 + 1) * len(DAYS)  # each with its manifest, and the ground truth
     return found
 
 
@@ -72,7 +72,7 @@ def test_chunk_size(expected: dict[str, str], tmp_path: Path, chunk_rows: int) -
 
 
 def test_row_groups_do_not_depend_on_chunks(tmp_path: Path) -> None:
-    """A Parquet file with several row groups: they have the same rows however many arrive at once."""
+    """The row groups of a Parquet file have the same rows for every size of chunks."""
     rules = load_rules().founded_on(FOUNDED)
     for name, chunk_rows in (("small", 20_000), ("large", 1 << 20)):
         write_day(Company(rules, 42, exact_scale("120")), FOUNDED, tmp_path / name, chunk_rows)
@@ -122,7 +122,6 @@ def test_processor_without_its_features(expected: dict[str, str], tmp_path: Path
     core = importlib.import_module(
         "numpy._core._multiarray_umath"
     )  # numpy has no public name for this
-
     features = [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
     if not features:
         pytest.skip("numpy uses no features of this processor that could be switched off")
@@ -159,7 +158,7 @@ def test_what_the_bytes_do_depend_on(
 
 
 def test_no_float_is_in_the_columns() -> None:
-    """Floating-point results may differ in their last bit between processors; drawn values are integers only."""
+    """All draws are integers: the last bit of a float may differ between processors."""
     one = company()
     for part in (
         one.hours.edges,

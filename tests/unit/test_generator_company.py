@@ -1,8 +1,7 @@
-"""How the synthetic company behaves: statistics of 90 days with their bounds, and what must hold for every row."""
+"""How the synthetic company behaves: statistics of 90 days, and what holds for every row."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,8 +17,8 @@ from data_gen.company.growth import day_number
 from data_gen.company.lives import ActorDays
 from data_gen.company.making import day_tables
 from data_gen.company.payments import earlier_orders_paid, payment_rows, payments_of
-from data_gen.company.reading import Share
 from data_gen.company.rules import Rules, load_rules
+from tests.generator_rules import changed
 
 FOUNDED = date(2026, 1, 1)
 DAYS = [FOUNDED + timedelta(days=n) for n in range(90)]
@@ -50,7 +49,7 @@ def landed(rules: Rules) -> Frames:
 
 @pytest.fixture(scope="module")
 def known(landed: Frames) -> Frames:
-    """The same without landing days; of orders the first version, as they were placed."""
+    """The same without landing days. Orders are in their first version, as they were placed."""
     frames = {source: frame.drop("landed") for source, frame in landed.items()}
     versions = frames["orders"]
     return frames | {
@@ -65,7 +64,7 @@ def daily(known: Frames) -> pl.DataFrame:
     active = known["events"].select("user_id", day=pl.col("event_timestamp").dt.date()).unique()
     return active.filter(
         pl.col("day") < DAYS[-8]
-    )  # later ones may be incomplete: late rows have not come yet
+    )  # later days may be incomplete, as late rows have not landed
 
 
 KEYS = {
@@ -110,7 +109,7 @@ def test_share_and_delay_of_late_rows(
     if source == "orders":
         rows = rows.filter(pl.col("updated_at") == pl.col("ordered_at"))
     assert figure(rows["delay"].min()) == 0 and 7 <= figure(rows["delay"].max()) <= 90
-    # They come in clusters, as a user's or customer's day is late as a whole.
+    # They come in clusters, as the whole day of a user or customer is late.
     share = figure((rows["delay"].is_between(1, 7)).mean())
     assert 0.3 * float(rules.delivery.late_share) < share < 2.5 * float(rules.delivery.late_share)
     tail = figure((rows["delay"] > 7).mean())
@@ -202,7 +201,7 @@ def test_users_come_only_while_they_live(known: Frames) -> None:
     events = (
         known["events"].select("user_id", "event_timestamp").join(lives, on="user_id", how="left")
     )
-    # A user without a row yet: its row is late. There are few of them.
+    # A few users have no row so far, as their row is late.
     unknown = events.filter(pl.col("born").is_null())["user_id"].n_unique()
     assert unknown < 0.02 * events["user_id"].n_unique()
     seen = events.drop_nulls("born")
@@ -339,9 +338,9 @@ def test_payments_add_up_to_their_orders(known: Frames, rules: Rules) -> None:
     )
     old = orders.filter(
         pl.col("ordered_at").dt.date() < DAYS[-37]
-    )  # the others' payments may not have come yet
-    settled = old.filter(pl.col("status") == "placed").join(sums, on="order_id", how="left")
-    assert len(settled) > 500
+    )  # the payments of the others may not have landed
+    paid_orders = old.filter(pl.col("status") == "placed").join(sums, on="order_id", how="left")
+    assert len(paid_orders) > 500
     rates = {name: float(country.tax_rate) for name, country in rules.countries.items()}
     taxed = orders.with_columns(
         net=(pl.col("total") - pl.col("tax_amount")).cast(pl.Float64),
@@ -350,16 +349,16 @@ def test_payments_add_up_to_their_orders(known: Frames, rules: Rules) -> None:
     assert (
         figure(taxed.min()) > -0.010001 and figure(taxed.max()) < 0.000001
     )  # rounded down to the cent
-    assert settled["charged"].null_count() < 5  # they are in the tail of what comes late
-    settled = settled.drop_nulls("charged")
-    assert (settled["charged"] == settled["total"]).all()
-    assert (settled["refunded"] <= settled["charged"]).all()
-    assert 0.02 < figure((settled["parts"] == 2).mean()) < 0.09
-    assert 0.01 < figure((settled["refunded"] > 0).mean()) < 0.05
-    assert 0.05 < figure((settled["days"] > 1).mean()) < 0.2
+    assert paid_orders["charged"].null_count() < 5  # they are in the tail of late rows
+    paid_orders = paid_orders.drop_nulls("charged")
+    assert (paid_orders["charged"] == paid_orders["total"]).all()
+    assert (paid_orders["refunded"] <= paid_orders["charged"]).all()
+    assert 0.02 < figure((paid_orders["parts"] == 2).mean()) < 0.09
+    assert 0.01 < figure((paid_orders["refunded"] > 0).mean()) < 0.05
+    assert 0.05 < figure((paid_orders["days"] > 1).mean()) < 0.2
     cancelled = old.filter(pl.col("status") == "cancelled")
     assert len(cancelled) > 10 and cancelled.join(sums, on="order_id").is_empty()
-    # Failed attempts: of the same amount, on the same day, before the one that succeeds.
+    # Failed attempts have the amount and the day of the payment that succeeds after them.
     failed = every.filter(pl.col("status") == "failed").join(
         paid.filter(pl.col("kind") == "charge").unique("order_id", keep="first"),
         on="order_id",
@@ -374,12 +373,12 @@ def test_payments_add_up_to_their_orders(known: Frames, rules: Rules) -> None:
 
 
 def test_payments_come_once_where_everything_is_put_off(rules: Rules) -> None:
-    """Most orders are paid later, refunded and late at once, so that every way to a payment's day is taken."""
+    """Most orders are paid later, refunded and late, which covers every way to a payment's day."""
     often = Decimal("0.7")
-    rules = replace(
+    rules = changed(
         rules,
-        payments=replace(rules.payments, later_share=Share(often), refund_share=Share(often)),
-        delivery=replace(rules.delivery, late_share=Share(often)),
+        payments=changed(rules.payments, later_share=often, refund_share=often),
+        delivery=changed(rules.delivery, late_share=often),
     )
     company = Company(rules, 42, exact_scale(SCALE))
     paid, due = [], []
@@ -531,8 +530,14 @@ def test_parcels_are_shipped_and_arrive_late_or_never(
         .agg("status")
     )
     assert set(states["status"].list.join(">")) <= {
-        "placed", "placed>shipped", "placed>shipped>completed", "cancelled", "shipped", "shipped>completed", "completed"
-    }  # fmt: skip
+        "placed",
+        "placed>shipped",
+        "placed>shipped>completed",
+        "cancelled",
+        "shipped",
+        "shipped>completed",
+        "completed",
+    }
 
 
 def test_refunded_goods_come_back(known: Frames) -> None:

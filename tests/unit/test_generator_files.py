@@ -1,4 +1,4 @@
-"""The files: their forms, their names, that they appear whole or not at all, and the command line that makes them."""
+"""The files: their formats and names, that they appear whole or not at all, and the command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -28,10 +27,9 @@ from data_gen import generate
 from data_gen.company import files, writers
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.making import day_tables, write_day
-from data_gen.company.reading import Share
-from data_gen.company.rule_sections import DirtyFileRules, DirtyRowRules
-from data_gen.company.rules import DEFAULT_RULES, Rules, load_rules
+from data_gen.company.rules import DEFAULT_RULES, load_rules
 from data_gen.company.schemas import SOURCES
+from tests.generator_rules import changed, without_defects
 from tests.waiting import patience
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +39,7 @@ DAY = FOUNDED + timedelta(days=70)
 
 @pytest.fixture(scope="module")
 def company() -> Company:
-    return Company(without_dirt(), 42, exact_scale("0.3"))
+    return Company(without_defects(load_rules().founded_on(FOUNDED)), 42, exact_scale("0.3"))
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +54,6 @@ def tables(company: Company) -> dict[str, pa.Table]:
     return day_tables(company.rules, company.seed, "0.3", DAY)
 
 
-def without_dirt() -> Rules:
-    rules = load_rules().founded_on(FOUNDED)
-    nothing = Share(Decimal(0))
-    rows, files = (
-        dict.fromkeys(vars(part), nothing) for part in (rules.dirt.rows, rules.dirt.files)
-    )
-    clean = replace(
-        rules.dirt,
-        rows=DirtyRowRules(**rows),
-        files=DirtyFileRules(**files),
-        redelivered=nothing,
-        skew=nothing,
-    )
-    return replace(rules, dirt=clean)
-
-
 OF_PRODUCTS = ("products", "inventory", "fx_rates", "ad_spend", "defects", "kpis")
 
 
@@ -80,7 +62,7 @@ def path(zone: Path, source: str, day: date = DAY) -> Path:
 
 
 def plain(value: Any) -> Any:
-    """A value as a file of text has it."""
+    """A value as a text file has it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if hasattr(value, "tzinfo"):
@@ -229,9 +211,7 @@ def test_a_manifest_says_what_the_file_is(
         assert manifest["schema_version"] == contract["version"]
         assert manifest["rules_hash"] == company.made_from["rules_hash"]
         assert (manifest["seed"], manifest["scale"]) == (42, "3/10")
-    other = Company(
-        replace(company.rules, funnel={"purchase": Share(Decimal(1))}), 42, company.scale
-    )
+    other = Company(changed(company.rules, funnel={"purchase": Decimal(1)}), 42, company.scale)
     assert other.made_from["rules_hash"] != company.made_from["rules_hash"]
 
 
@@ -248,7 +228,7 @@ def test_what_a_killed_process_left_behind_goes(company: Company, tmp_path: Path
     assert {p.name for p in folder.iterdir()} == {"users.csv", "_manifest.json"}
 
 
-# Clears away what others left behind, until its input ends.
+# Removes abandoned temporary files until its input ends.
 CLEARING = """
 import sys, threading
 from pathlib import Path
@@ -262,7 +242,7 @@ while not done:
 
 
 def test_a_file_that_is_just_made_is_not_taken_for_abandoned(tmp_path: Path) -> None:
-    """Two that make the same day look for what others left behind while these begin."""
+    """A process removes abandoned files while another one creates its own."""
     target = tmp_path / "users.csv"
     with start(["-c", CLEARING, str(target)], stdin=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == "ready\n"
@@ -411,7 +391,7 @@ def test_the_rules_file_is_the_default() -> None:
 
 # -- processes ---------------------------------------------------------------------------------
 
-# Makes a day and kills itself, as `kill -9` does, when a method of its files is called the n-th time.
+# Makes a day and kills itself, as `kill -9` does, at the n-th call of a method of its files.
 KILLED = """
 import os, signal, sys
 from data_gen import generate
@@ -481,7 +461,7 @@ def test_two_at_once(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    """Files cannot grow beyond some size here, of which the system tells as it tells of a full disk."""
+    """A limit on the size of files, which the system reports like a full disk."""
 
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -500,7 +480,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     ) as process:
         os.close(end)
         shown = b""
-        with suppress(OSError):  # the terminal's way to say that nobody writes to it any more
+        with suppress(OSError):  # raised when the process has closed the terminal
             while some := os.read(terminal, 1 << 16):
                 shown += some
         assert process.wait(60) == 0
@@ -511,10 +491,10 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate.main(["--help"]) == 0
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     options = (("day", "YYYY-MM-DD"), ("days", "N"), ("scale", "X"), ("seed", "S"), ("out", "DIR"))
     for option, metavar in (*options, ("rules", "FILE")):
-        assert re.search(rf"--{option} +{metavar}", told), option
+        assert re.search(rf"--{option} +{metavar}", shown), option
 
 
 def test_a_wrong_key_of_the_rules_is_named(
@@ -526,19 +506,21 @@ def test_a_wrong_key_of_the_rules_is_named(
     )
     assert generate.main(arguments(tmp_path / "raw", "0.01", "--rules", str(rules))) == 2
     assert (
-        "dirt.skew_session: is not a known key; did you mean 'skew_sessions'?"
+        "defects.skew_session: is not a known key; did you mean 'skew_sessions'?"
         in capsys.readouterr().err
     )
     assert not (tmp_path / "raw").exists()
 
 
-# Runs the command line and says what it took. (getrusage would know the memory of the process that started this one.)
+# Runs the command line and prints what it used. (The peak of getrusage includes the memory of the
+# process that started this one.)
 OBSERVED = """
 import sys
 from pathlib import Path
 from data_gen import generate
 generate.main(sys.argv[1:])
-[peak] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+status = Path("/proc/self/status").read_text().splitlines()
+[peak] = [line for line in status if line.startswith("VmHWM")]
 print("megabytes", int(peak.split()[1]) // 1024)
 print("slow", sorted({"pandas", "polars", "faker", "rich"} & set(sys.modules)))
 """
@@ -548,11 +530,11 @@ print("slow", sorted({"pandas", "polars", "faker", "rich"} & set(sys.modules)))
     ("days", "scale", "events"), [(1, "95", 1_000_000), (30, "0.01", 1)], ids=["large", "many"]
 )
 def test_memory_and_what_is_loaded(tmp_path: Path, days: int, scale: str, events: int) -> None:
-    """A million events at once in less than 400 MB; no library that takes longer to load than a day takes to make."""
+    """A million events need less than 400 MB. Libraries that are slow to import are not loaded."""
     with start(["-c", OBSERVED, *arguments(tmp_path, scale, "--days", str(days))]) as process:
-        told, errors = process.communicate(timeout=patience(300))
+        printed, errors = process.communicate(timeout=patience(300))
     assert (process.returncode, errors) == (0, "")
-    lines = {words[0]: words[1:] for words in map(str.split, told.splitlines())}
+    lines = {words[0]: words[1:] for words in map(str.split, printed.splitlines())}
     assert int(lines["events"][1].replace(",", "")) >= events
     assert int(lines["megabytes"][0]) < 400
     assert lines["slow"] == ["[]"]

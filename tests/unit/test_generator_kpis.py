@@ -1,6 +1,7 @@
-"""The answer key's figures: the true ones are those of the clean rows, the recoverable ones those of the cleaned files.
+"""The figures of the ground truth: true ones from clean rows, recoverable ones from cleaned files.
 
-Cleaning is written here a second time, row by row, as docs/reference/synthetic-company.md describes it.
+Cleaning is implemented here a second time, row by row, as
+docs/reference/synthetic-company.md describes it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
@@ -20,17 +21,16 @@ import pytest
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.making import day_tables, write_day
 from data_gen.company.quantiles import Curve
-from data_gen.company.reading import Share
-from data_gen.company.rule_sections import DirtyFileRules, DirtyRowRules
 from data_gen.company.rules import load_rules
 from data_gen.company.schemas import SOURCES
 from data_gen.company.writers import plain
 from tests.generator_reading import Row, file_of, read
+from tests.generator_rules import changed, file_defects, row_defects
 
 FOUNDED = date(2026, 1, 1)
 DAYS = [FOUNDED + timedelta(days=n) for n in range(50)]
 SCALE = "0.12"
-SEED = 7  # on some days the file's first row breaks off at its end, and would have been withdrawn
+SEED = 7  # on some days the first row, which breaks off at the end, would have been withdrawn
 CURRENCIES = {"USD", "EUR", "GBP", "JPY"}
 LOOKALIKES = str.maketrans("аеорсхуі", "aeopcxyi")  # noqa: RUF001
 READ = ("events", "orders", "order_items", "payments", "subscriptions")
@@ -60,46 +60,40 @@ def zone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def company() -> Company:
     rules = load_rules().founded_on(FOUNDED)
-    shares = dict.fromkeys(vars(rules.dirt.rows), Share(Decimal("0.01")))
-    rows = DirtyRowRules(**shares | {"withdrawn_row": Share(Decimal("0.3"))})
-    shares = dict.fromkeys(vars(rules.dirt.files), Share(Decimal("0.04")))
-    files = DirtyFileRules(**shares | {"truncated_last_line": Share(Decimal("0.25"))})
-    dirt = replace(
-        rules.dirt,
-        rows=rows,
-        files=files,
-        redelivered=Share(Decimal("0.25")),
-        skew=Share(Decimal("0.1")),
+    defects = changed(
+        rules.defects,
+        rows=row_defects(Decimal("0.01"), withdrawn_row=Decimal("0.3")),
+        files=file_defects(Decimal("0.04"), truncated_last_line=Decimal("0.25")),
+        redelivered=Decimal("0.25"),
+        skew=Decimal("0.1"),
     )
-    delivery = replace(
-        rules.delivery, late_share=Share(Decimal("0.04")), tail_share=Share(Decimal("0.01"))
-    )
+    delivery = changed(rules.delivery, late_share=Decimal("0.04"), tail_share=Decimal("0.01"))
     # Short subscriptions that start again soon, so that all movements occur.
-    subscriptions = replace(
+    subscriptions = changed(
         rules.subscriptions,
         months=Curve.through([(Decimal(0), 1), (Decimal(100), 3)]),
-        reactivated_share=Share(Decimal("0.7")),
+        reactivated_share=Decimal("0.7"),
         reactivated_after_days=Curve.through([(Decimal(0), 1), (Decimal(100), 9)]),
-        trial_share=Share(Decimal("0.3")),
-        upgrade_share=Share(Decimal("0.5")),
-        downgrade_share=Share(Decimal("0.4")),
+        trial_share=Decimal("0.3"),
+        upgrade_share=Decimal("0.5"),
+        downgrade_share=Decimal("0.4"),
         plan_change_after_months=Curve.through([(Decimal(0), 1), (Decimal(100), 1)]),
-        past_due_share=Share(Decimal("0.2")),
-        several_share=Share(Decimal("0.3")),
+        past_due_share=Decimal("0.2"),
+        several_share=Decimal("0.3"),
     )
-    # Many refunds, soon after their orders: of those that are not, or only half, known.
-    payments = replace(
+    # Many refunds soon after their orders, some of which are not, or only partly, known.
+    payments = changed(
         rules.payments,
-        refund_share=Share(Decimal("0.5")),
+        refund_share=Decimal("0.5"),
         refund_days=Curve.through([(Decimal(0), 1), (Decimal(100), 25)]),
     )
-    made = replace(
-        rules, dirt=dirt, delivery=delivery, subscriptions=subscriptions, payments=payments
+    made = changed(
+        rules, defects=defects, delivery=delivery, subscriptions=subscriptions, payments=payments
     )
     return Company(made, SEED, exact_scale(SCALE))
 
 
-# -- cleaning ------------------------------------------------------------------------------------------------
+# -- cleaning ----------------------------------------------------------------------------------
 
 
 def day_of(text: str | None, landed: date) -> date | None:
@@ -135,7 +129,7 @@ def usable(source: str, landed: Landed) -> bool:
 
 
 def cleaned(zone: Path, source: str, until: date) -> list[Landed]:
-    """One row per key, of what has landed until a day, with all deliveries that have come again."""
+    """One row per key of the rows that have landed by a day, from the latest deliveries."""
     latest: dict[tuple[str, ...], Landed] = {}
     for day in (d for d in DAYS if d <= until):
         path = file_of(zone, source, day)
@@ -160,7 +154,7 @@ def usable_rows(source: str, path: Path, day: date) -> list[tuple[tuple[str, ...
     ]
 
 
-# -- figures -------------------------------------------------------------------------------------------------
+# -- figures -----------------------------------------------------------------------------------
 
 
 def figures_of(rows: dict[str, list[Row]]) -> Figures:
@@ -239,8 +233,8 @@ def movements(rows: list[Row]) -> Figures:
     return found
 
 
-def read_answers(zone: Path) -> list[Row]:
-    """All answers, by landing day."""
+def read_truth(zone: Path) -> list[Row]:
+    """All figures of the ground truth, by landing day."""
     rows = [
         row
         for day in DAYS
@@ -249,8 +243,8 @@ def read_answers(zone: Path) -> list[Row]:
     return sorted(rows, key=lambda row: row["as_of_landing_day"])
 
 
-def answers(rows: list[Row], kind: str, until: date) -> Figures:
-    """What the answer key says is known by the end of a landing day."""
+def known_figures(rows: list[Row], kind: str, until: date) -> Figures:
+    """The figures that are known by the end of a landing day, by the ground truth."""
     return {
         (row["metric"], row["day"]): row["value"]
         for row in rows
@@ -270,12 +264,12 @@ def differences(
 
 def test_recoverable_figures_are_those_of_the_cleaned_files(zone: Path) -> None:
     """By the end of every fourth landing day, of all days until then. LONG=1: of every day."""
-    keys = read_answers(zone)
+    keys = read_truth(zone)
     for until in DAYS if "LONG" in os.environ else [*DAYS[:-1:4], DAYS[-1]]:
         found = figures_of(
             {source: [landed.row for landed in cleaned(zone, source, until)] for source in READ}
         )
-        wanted = answers(keys, "recoverable", until)
+        wanted = known_figures(keys, "recoverable", until)
         assert len(wanted) >= 26 * (until - FOUNDED).days
         assert differences(found, wanted, until) == [], until
 
@@ -283,10 +277,10 @@ def test_recoverable_figures_are_those_of_the_cleaned_files(zone: Path) -> None:
 def test_true_figures_are_those_of_the_clean_rows(zone: Path) -> None:
     """Of the days for which all late rows have come."""
     rules = company().rules
-    nothing = replace(rules.delivery, late_share=Share(Decimal(0)), tail_share=Share(Decimal(0)))
+    nothing = changed(rules.delivery, late_share=Decimal(0), tail_share=Decimal(0))
     rows: dict[str, list[Row]] = defaultdict(list)
     for day in DAYS:
-        for source, table in day_tables(replace(rules, delivery=nothing), SEED, SCALE, day).items():
+        for source, table in day_tables(changed(rules, delivery=nothing), SEED, SCALE, day).items():
             columns = [plain(column.combine_chunks()).to_pylist() for column in table.columns]
             rows[source] += [
                 dict(zip(table.schema.names, values, strict=True))
@@ -297,13 +291,14 @@ def test_true_figures_are_those_of_the_clean_rows(zone: Path) -> None:
         {(r["subscription_id"], r["period_start"]): r for r in rows["subscriptions"]}.values()
     )
     assert (
-        differences(figures_of(rows), answers(read_answers(zone), "true", DAYS[-1]), DAYS[-1]) == []
+        differences(figures_of(rows), known_figures(read_truth(zone), "true", DAYS[-1]), DAYS[-1])
+        == []
     )
 
 
 def test_true_and_recoverable_differ_and_come_together(zone: Path) -> None:
-    keys = read_answers(zone)
-    true, late = answers(keys, "true", DAYS[-1]), answers(keys, "recoverable", DAYS[-1])
+    keys = read_truth(zone)
+    true, late = known_figures(keys, "true", DAYS[-1]), known_figures(keys, "recoverable", DAYS[-1])
     for metric in (
         "dau",
         "total_events",
@@ -312,9 +307,10 @@ def test_true_and_recoverable_differ_and_come_together(zone: Path) -> None:
         "net_revenue",
         "active_users_7",
     ):
-        old = DAYS[:30]  # of the others, much has not come yet
+        old = DAYS[:30]  # much of the later days has not landed
         at_once = sum(
-            abs(true[metric, day] - answers(keys, "recoverable", day)[metric, day]) for day in old
+            abs(true[metric, day] - known_figures(keys, "recoverable", day)[metric, day])
+            for day in old
         )
         in_the_end = sum(abs(true[metric, day] - late[metric, day]) for day in old)
         assert 0 <= in_the_end < at_once, metric

@@ -1,4 +1,4 @@
-"""The parts that everything else stands on: hashing, integer tables, growth, and rows that are put off."""
+"""The base of everything else: hashing, integer tables, growth, and rows that are put off."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_users_join_customers_that_exist(company: Company) -> None:
 
 @pytest.mark.parametrize("of_customers", [False, True])
 def test_putting_off_is_the_same_seen_from_both_sides(company: Company, of_customers: bool) -> None:
-    """Asked for each actor and day, and listed by the day on which it comes: the same."""
+    """Delays by actor and day agree with the lists of actors by landing day."""
     rule = PutOff(company, "test", Decimal("0.03"), company.rules.delivery.late_days, of_customers)
     last = company.founded + 60
     users = {d: company.growth.users_by(d) for d in range(company.founded, last)}

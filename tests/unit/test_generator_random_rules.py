@@ -1,4 +1,4 @@
-"""Random rules: valid ones never crash nor break the manifest; of invalid ones the error names the key."""
+"""Random rules: valid ones never crash or break a manifest; errors of invalid ones name the key."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import copy
 import hashlib
 import json
 import tempfile
-from dataclasses import fields, is_dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,15 +18,24 @@ from hypothesis import strategies as st
 
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.making import write_day
-from data_gen.company.quantiles import Curve
-from data_gen.company.reading import Cents, CurveOfMoney, Rate, RulesError, Share
+from data_gen.company.reading import RulesError
+from data_gen.company.rule_sections import Section
+from data_gen.company.rule_values import (
+    Cents,
+    MoneyPoints,
+    Points,
+    Rate,
+    Share,
+    ValueKind,
+    Whole,
+)
 from data_gen.company.rules import DEFAULT_RULES, Rules, rules_from
 from tests.generator_reading import read
 
 FOUNDED = date(2026, 1, 1)
 DEFAULT: dict[str, Any] = yaml.safe_load(DEFAULT_RULES.read_text(encoding="utf-8"))
 SCALE = "0.01"
-# What only makes more work, or is bound by another key.
+# Larger values only make more work, or are bound by another key.
 MOST = {
     "growth.signups_at_start": 800,
     "growth.signups_at_plateau": 800,
@@ -36,8 +44,8 @@ MOST = {
     "users.sessions_per_1000_days": 6000,
     "subscriptions.upgrade_share": 0.5,
     "subscriptions.downgrade_share": 0.5,
-    "dirt.rows": 0.05,
-    "dirt.files": 0.1,
+    "defects.rows": 0.05,
+    "defects.files": 0.1,
     "orders.items": 12,
     "products.count": 400,
     "customers.users_each": 50,
@@ -65,19 +73,13 @@ def values_of(kind: Any, default: Any, path: str = "") -> st.SearchStrategy[Any]
     """Valid values for a key of the rules."""
     if path in FIXED:
         return st.just(default)
-    low, high = 0, 60
-    if get_origin(kind) is Annotated:
-        kind, limits = get_args(kind)
-        low, high = limits.low, min(limits.high, max(limits.low + 60, 400))
-    high = most(path, high)
-    if is_dataclass(kind) and kind is not Curve:
-        hints = get_type_hints(kind, include_extras=True)
+    if isinstance(kind, type) and issubclass(kind, Section):
         inner = (f"{path}.{{}}" if path else "{}").format
         return st.fixed_dictionaries(
             {
-                f.name: values_of(hints[f.name], default.get(f.name), inner(f.name))
-                for f in fields(kind)
-                if f.name in default
+                name: values_of(kind_of(kind, name), default[name], inner(name))
+                for name in kind.model_fields
+                if name in default
             }
         )
     if get_origin(kind) is dict:
@@ -85,21 +87,36 @@ def values_of(kind: Any, default: Any, path: str = "") -> st.SearchStrategy[Any]
         return st.fixed_dictionaries(
             {name: values_of(item, value, f"{path}.{name}") for name, value in default.items()}
         )
-    if kind is int:
-        return st.integers(low, int(high))
-    if kind is Share:
+    if kind == Share:
         return st.integers(0, int(most(path, 1) * 1000)).map(lambda n: n / 1000)
-    if kind is Cents:
+    if kind == Cents:
         return st.integers(0, 30_000).map(lambda n: n / 100)
-    if kind is Rate:
+    if kind == Rate:
         return st.integers(1, 5_000_000).map(lambda n: n / 10**6)
-    if kind is Curve:
-        return curves(st.integers(low, int(high)))
-    if kind is CurveOfMoney:
+    limits = limits_of(kind)
+    if limits is None:
+        return st.just(default)
+    low, high = limits.low, min(limits.high, max(limits.low + 60, 400))
+    if isinstance(limits, MoneyPoints):
         return curves(st.integers(max(low, 1), 90_000)).map(
             lambda points: [[at, cents / 100] for at, cents in points]
         )
-    return st.just(default)
+    numbers = st.integers(low, int(most(path, high)))
+    return numbers if isinstance(limits, Whole) else curves(numbers)
+
+
+def kind_of(section: type[Section], name: str) -> Any:
+    """The type of a key as it is written in the section."""
+    field = section.model_fields[name]
+    kinds = [metadata for metadata in field.metadata if isinstance(metadata, ValueKind)]
+    return Annotated[field.annotation, kinds[0]] if kinds else field.annotation
+
+
+def limits_of(kind: Any) -> Whole | Points | None:
+    """The bounds of a number or a curve."""
+    if get_origin(kind) is not Annotated:
+        return None
+    return next((limit for limit in get_args(kind)[1:] if isinstance(limit, Whole | Points)), None)
 
 
 def curves(values: st.SearchStrategy[int]) -> st.SearchStrategy[list[list[int]]]:
@@ -188,12 +205,12 @@ def test_random_invalid_values_are_named(leaf: tuple[Any, ...], wrong: Any) -> N
     for key in leaf[:-1]:
         parent = parent[key]
     if isinstance(parent[leaf[-1]], str) and isinstance(wrong, str):
-        wrong = -1  # one text is as good as another where texts are free
+        wrong = -1  # any text is valid where texts are free
     parent[leaf[-1]] = wrong
     if wrong == -1 and leaf[-1] == "utc_offset":
         return  # west of Greenwich
     if wrong is None and leaf[-1] in ("weight", "released", "properties", "referrer"):
-        return  # may be left out
+        return  # is optional
     if wrong == [] and leaf[-1] in ("launch_days", "outage_days"):
         return  # none
     with pytest.raises(RulesError) as caught:
@@ -218,7 +235,7 @@ def test_keys_that_are_missing_or_unknown_are_named(leaf: tuple[Any, ...], other
         rules_from(yaml.safe_dump(document, sort_keys=False))
     except RulesError as error:
         assert str(leaf[-1]) in str(error) or ".".join(map(str, leaf[:-1])) in str(error)
-    else:  # only where names are free, or the key may be left out
+    else:  # only where names are free, or the key is optional
         assert leaf[-1] in ("weight", "released", "properties", "referrer") or leaf[0] in (
             "users", "customers", "returns", "shipments", "payments", "events", "countries", "fx",
         )  # fmt: skip

@@ -1,14 +1,25 @@
-"""rules.yaml: what is wrong in it ends in an error that names the key."""
+"""rules.yaml: an error names the file, the key and the problem. Its JSON Schema is up to date."""
 
 from __future__ import annotations
 
+import json
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from data_gen.company.reading import RulesError
-from data_gen.company.rules import DEFAULT_RULES, load_rules, rules_from
+from data_gen.company.rules import (
+    DEFAULT_RULES,
+    hashed_text,
+    load_rules,
+    rules_from,
+    schema_text,
+)
 
 TEXT = DEFAULT_RULES.read_text(encoding="utf-8")
 
@@ -26,7 +37,7 @@ def test_shipped_rules_are_valid_and_exact() -> None:
 
 
 def test_every_key_is_explained() -> None:
-    """Each key of a section has a comment in its line or in the one below; tables are explained at their head."""
+    """Each key has a comment in its line, above it or below it. Tables have one at their head."""
     tables = ("countries", "events", "funnel")
     lines = TEXT.splitlines()
     section, missing = "", []
@@ -131,8 +142,8 @@ def test_every_key_is_explained() -> None:
             "more than",
         ),
         ("always_share: 0.6", "always_share: 0", "products.always_share", "no product"),
-        ("exact_duplicate: 0.004", "exact_duplicate: 0.994", "dirt.rows", "more than 1"),
-        ("crlf: 0.01", "clrf: 0.01", "dirt.files.clrf", "did you mean 'crlf'"),
+        ("exact_duplicate: 0.004", "exact_duplicate: 0.994", "defects.rows", "more than 1"),
+        ("crlf: 0.01", "clrf: 0.01", "defects.files.clrf", "did you mean 'crlf'"),
         ("holidays: [01-26, ", "holidays: [02-30, ", "countries.IN.holidays", "MM-DD"),
         ("outage_hours: [9, 12]", "outage_hours: [12, 9]", "rhythm.outage_hours", "before"),
         ("GBP: 1.27, ", "", "fx.rates.GBP", "is missing"),
@@ -150,6 +161,7 @@ def test_every_key_is_explained() -> None:
             "at least one",
         ),
         ("growth:", "groth:", "groth", "did you mean 'growth'"),
+        ("\ndefects:\n", "\ndirt:\n", "dirt", "is now named 'defects'"),
         ("  launch_days: 14 ", "  launch_users: 14 ", "", "twice"),
         ("role: 45", "role: [45", "", "YAML"),
     ],
@@ -171,3 +183,84 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     for text in ("", "[]", "17"):
         with pytest.raises(RulesError, match="the file: must be a mapping"):
             rules_from(text)
+
+
+def test_a_message_names_the_file_and_every_wrong_key(tmp_path: Path) -> None:
+    file = tmp_path / "ours.yaml"
+    text = with_change("launch_users: 1000", "launch_user: 1000")
+    text = text.replace("active_share: 0.62", "active_share: 2")
+    file.write_text(text.replace("utc_offset: 9,", "utc_offset: 90,"), encoding="utf-8")
+    with pytest.raises(RulesError) as caught:
+        load_rules(file)
+    assert str(caught.value) == (
+        f"{file}: growth.launch_user: is not a known key; did you mean 'launch_users'? "
+        "(also wrong: countries.JP.utc_offset, users.active_share)"
+    )
+
+
+def test_a_key_in_a_list_is_named_with_its_place() -> None:
+    text = with_change("{device: tablet, platform: ios, weight: 6}", "{device: tablet, weight: 6}")
+    with pytest.raises(RulesError, match=r"sessions\.devices\[3\]\.platform: is missing"):
+        rules_from(text)
+
+
+def test_rules_hash_is_that_of_the_values() -> None:
+    """A renamed model or key, or another version of pydantic, must not change the manifests."""
+    rules = load_rules()
+    assert rules_from(TEXT.replace("# ", "# Another comment. ")).digest() == rules.digest()
+    assert rules_from(with_change("skew: 0.03", "skew: 0.04")).digest() != rules.digest()
+    text = hashed_text(rules)
+    assert text.startswith(
+        "Rules(company=CompanyRules(founded=datetime.date(2023, 1, 1)), "
+        "growth=GrowthRules(launch_users=1000, launch_days=14, signups_at_start=24, "
+    )
+    for part in (
+        "countries={'US': CountryRules(weight=40, currency='USD', tax_rate=Decimal('0.07'), ",
+        "devices=(DeviceRules(device='desktop', platform='web', weight=55), DeviceRules(",
+        "EventRules(kind='signup', weight=None, released=None, properties={'method': ('email', ",
+        "campaigns=('awareness',))",
+        ", dirt=DirtRules(rows=DirtyRowRules(exact_duplicate=Decimal('0.004'), ",
+        ", files=DirtyFileRules(byte_order_mark=Decimal('0.01'), ",
+        "redelivered_after_days=Curve([1, 1, ",
+    ):
+        assert part in text
+
+
+# -- JSON Schema -------------------------------------------------------------------------------
+
+
+def test_the_schema_is_that_of_the_models() -> None:
+    schema = DEFAULT_RULES.with_name("rules.schema.json")
+    assert schema.read_text(encoding="utf-8") == schema_text(), (
+        f"python -m data_gen.company.rules > {schema.relative_to(DEFAULT_RULES.parents[1])}"
+    )
+    assert TEXT.startswith(f"# yaml-language-server: $schema={schema.name}\n")
+
+
+def as_json(text: str) -> Any:
+    """YAML as an editor checks it: days are texts."""
+
+    def day(value: Any) -> str:
+        assert isinstance(value, date) and not isinstance(value, datetime)
+        return value.isoformat()
+
+    return json.loads(json.dumps(yaml.safe_load(text), default=day))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("launch_users: 1000", "launch_user: 1000"),
+        ("launch_users: 1000", "launch_users: many"),
+        ("active_share: 0.62", "active_share: 1.2"),
+        ("items: [[0, 1], [45, 2]", "items: [[0, 0], [45, 2]"),
+        ("weekdays: [108, ", "weekdays: ["),
+        ("page_view: {kind: engagement, weight", "page_view: {kind: fun, weight"),
+        ("changes: {country: 20, role: 45,", "changes: {country: 20, rolle: 45,"),
+        ("campaigns: [awareness]", "campaigns: []"),
+    ],
+)
+def test_the_schema_accepts_the_rules_and_rejects_wrong_ones(old: str, new: str) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(schema_text()))
+    assert validator.is_valid(as_json(TEXT))
+    assert not validator.is_valid(as_json(with_change(old, new)))

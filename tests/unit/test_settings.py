@@ -1,4 +1,4 @@
-"""Settings: what wins over what, and what is said of each mistake."""
+"""Settings: their precedence, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def edit(root: Path, old: str, new: str) -> None:
 
 
 def test_a_new_dotenv_has_every_key_and_is_private(tmp_path: Path) -> None:
-    (said,) = ensure_dotenv(tmp_path)
+    (note,) = ensure_dotenv(tmp_path)
 
     path = tmp_path / ".env"
-    assert str(path) in said
+    assert str(path) in note
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert set(read_dotenv(path)) == set(KEYS)
     settings = load_settings(tmp_path, env={})
@@ -64,12 +64,12 @@ def test_defaults_are_of_their_kind() -> None:
             assert setting.kind.show(value) == setting.default
 
 
-def test_what_containers_get_is_what_the_table_says() -> None:
+def test_containers_get_the_settings_that_the_table_says() -> None:
     """Compose gives its containers each setting that Airflow's programs or tasks need."""
     services = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text("utf-8"))
     given = services["x-airflow"]["environment"]
     reaching = {key for key, setting in SETTINGS.items() if setting.reach != "commands"}
-    # A container has these by a mount, or under libpq's own name.
+    # A container has these through a mount, or under libpq's own name.
     otherwise = {"LANDING_ZONE", "WAREHOUSE_SSLMODE", "WAREHOUSE_SSLROOTCERT"}
     assert set(given) == reaching - otherwise | {"PGSSLMODE"}
     for key, text in given.items():
@@ -78,7 +78,7 @@ def test_what_containers_get_is_what_the_table_says() -> None:
             assert default == f"-{DEFAULTS[key]}", key
 
 
-def test_tasks_get_no_secret_that_is_not_theirs(root: Path) -> None:
+def test_tasks_get_only_their_own_secrets(root: Path) -> None:
     given = load_settings(root, env={}).task_environment()
     roles = ("OWNER", "LOADER", "TRANSFORMER", "REPORTER")
     theirs = {f"WAREHOUSE_{role}_PASSWORD" for role in roles}
@@ -95,7 +95,7 @@ def test_two_stacks_have_different_secrets(tmp_path: Path) -> None:
     )
 
 
-def test_making_it_again_changes_nothing(root: Path) -> None:
+def test_completing_it_again_changes_nothing(root: Path) -> None:
     before = (root / ".env").read_bytes()
     assert ensure_dotenv(root) == []
     assert (root / ".env").read_bytes() == before
@@ -112,11 +112,11 @@ def test_an_old_dotenv_is_completed_and_keeps_what_it_has(root: Path) -> None:
     path.write_text("\n".join([*kept, "MY_OWN=kept"]))
     path.chmod(0o644)
 
-    said = " ".join(ensure_dotenv(root))
+    notes = " ".join(ensure_dotenv(root))
 
     after = read_dotenv(path)
-    assert "AIRFLOW_JWT_SECRET, COMPANY_SEED" in said
-    assert "600" in said
+    assert "AIRFLOW_JWT_SECRET, COMPANY_SEED" in notes
+    assert "600" in notes
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert set(after) == {*KEYS, "MY_OWN"}
     assert {key: after[key] for key in before if key != "AIRFLOW_JWT_SECRET"} == {
@@ -136,7 +136,7 @@ def test_the_environment_wins_unless_it_is_empty(root: Path) -> None:
     assert load_settings(root, env={"WAREHOUSE_DB": ""}).database == "analytics"
 
 
-def test_settings_pass_on_whole(root: Path) -> None:
+def test_a_child_process_gets_every_setting(root: Path) -> None:
     settings = load_settings(
         root, env={"WAREHOUSE_DB": "other", "COMPANY_SCALE": "0.5", "SYNTHETIC_COMPANY": "off"}
     )
@@ -168,7 +168,7 @@ def test_no_dotenv_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("hunter2", "line 1: neither KEY=value, with quotes that match, nor a # comment"),
         ('A="open', "line 1: neither KEY=value, with quotes that match, nor a # comment"),
@@ -177,12 +177,12 @@ def test_no_dotenv_says_what_to_do(tmp_path: Path) -> None:
         ("A=\udcff", "line 1: not UTF-8"),
     ],
 )
-def test_a_malformed_line_is_named_and_not_shown(tmp_path: Path, line: str, said: str) -> None:
+def test_a_malformed_line_is_named_and_not_shown(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / ".env"
     path.write_bytes(line.encode("utf-8", "surrogateescape"))
     with pytest.raises(SettingsError) as error:
         load_settings(tmp_path, env={})
-    assert f"{path}, {said}" in str(error.value)
+    assert f"{path}, {message}" in str(error.value)
     assert "hunter2" not in str(error.value)
 
 
@@ -203,7 +203,7 @@ def test_a_malformed_line_is_named_and_not_shown(tmp_path: Path, line: str, said
         ("PIPELINE_DEADLINE_MINUTES", "two hours"),
     ],
 )
-def test_a_wrong_value_is_named_with_where_it_stands(root: Path, key: str, value: str) -> None:
+def test_a_wrong_value_is_named_with_its_origin(root: Path, key: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{key}={value} in the environment is not"):
         load_settings(root, env={key: value})
     set_value(root, key, value)

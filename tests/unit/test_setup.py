@@ -1,4 +1,4 @@
-"""The script that makes the environment, with a uv that only says what it was asked for."""
+"""The script that creates the environment, with a uv that only records its arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ mkdir -p .venv
 
 
 @pytest.mark.parametrize(("value", "compiled"), [("1", True), ("", False), (None, False)])
-def test_modules_are_compiled_at_once_where_commands_may_not_keep_what_they_compile(
+def test_modules_are_compiled_at_once_if_python_may_not_store_bytecode(
     tmp_path: Path, value: str | None, compiled: bool
 ) -> None:
     script, uv, asked = tmp_path / SCRIPT, tmp_path / "bin/uv", tmp_path / "asked"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from saas_analytics.pipeline.lineage import PARENT, tell_lineage
+from saas_analytics.pipeline.lineage import PARENT, emit_lineage
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.receivers import hook
 from tests.warehouse.conftest import Build, land_days
@@ -39,7 +39,7 @@ def test_raw_is_connected_to_the_marts_in_a_file_and_at_a_server(
     monkeypatch.setenv(PARENT, f"saas_analytics/saas_analytics_pipeline.dbt_build/{RUN}")
     settings, target = replace(warehouse, root=tmp_path), os.environ["DBT_TARGET_PATH"]
 
-    tell_lineage(settings, target)
+    emit_lineage(settings, target)
     lines = (tmp_path / ".local/logs/lineage/events.jsonl").read_text().splitlines()
     events = [event for event in map(json.loads, lines) if event["eventType"] == "COMPLETE"]
     assert {event["run"]["facets"]["parent"]["run"]["runId"] for event in events} == {RUN}
@@ -73,15 +73,15 @@ def test_raw_is_connected_to_the_marts_in_a_file_and_at_a_server(
     }
 
     with hook() as server:
-        tell_lineage(
+        emit_lineage(
             replace(settings, lineage_url=f"http://127.0.0.1:{server.server_port}"), target
         )
     assert len(server.got) == len(lines)
     capsys.readouterr()
-    tell_lineage(
+    emit_lineage(
         replace(settings, lineage_url=f"http://127.0.0.1:{server.server_port}"), target
     )  # it is down now
-    assert "The lineage of this dbt run could not be told" in capsys.readouterr().err
+    assert "The lineage of this dbt run could not be emitted" in capsys.readouterr().err
 
 
 def edges(events: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

@@ -1,4 +1,7 @@
-"""One dbt process for a whole project in Airflow, with each model visible in the grid. README.md says how to use it."""
+"""One dbt process for a whole project in Airflow, with every model visible in the grid.
+
+README.md says how to use it.
+"""
 
 from dbt_mirrors.errors import RETRY_POLICY, BuildFailed, ProjectBroken, TestsFailed
 from dbt_mirrors.operators import DbtBuild, DbtMirror, mirror_models

@@ -1,4 +1,4 @@
-"""How a build can fail, and which failure is worth another try."""
+"""How a build can fail, and which failures are worth a retry."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
 
 class BuildFailed(Exception):
-    """dbt ended with failed nodes, or did not get to its end."""
+    """Nodes failed, or dbt stopped before the end of the build."""
 
 
 class TestsFailed(BuildFailed):
-    """Tests found rows that should not be there. They will find them again."""
+    """Tests found bad rows. A retry would find the same ones."""
 
 
 class ProjectBroken(BuildFailed):
@@ -19,7 +19,15 @@ class ProjectBroken(BuildFailed):
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
-        RetryRule(exception=TestsFailed, action=RetryAction.FAIL, reason="Data that failed a test fail it again"),
-        RetryRule(exception=ProjectBroken, action=RetryAction.FAIL, reason="A project does not mend itself"),
+        RetryRule(
+            exception=TestsFailed,
+            action=RetryAction.FAIL,
+            reason="The same data would fail the same test again",
+        ),
+        RetryRule(
+            exception=ProjectBroken,
+            action=RetryAction.FAIL,
+            reason="A retry cannot fix the project",
+        ),
     ]
 )

@@ -1,4 +1,4 @@
-"""What of a dbt project is shown in Airflow: read from dbt's manifest.json."""
+"""The part of a dbt project that Airflow shows, read from dbt's manifest.json."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Nodes that dbt builds, and that others can depend on.
+# Nodes that dbt builds and that other nodes can depend on.
 _BUILT = ("model", "seed", "snapshot")
-SOURCES = "sources"  # the mirror of the tests that look at sources alone
+SOURCES = "sources"  # the mirror of tests that use only sources
 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """One task of the grid: a model with its tests, or all models of a folder with theirs."""
+    """One task in the grid: a model with its tests, or all models of a folder with theirs."""
 
-    name: str  # unique in the project: the key of its results
+    name: str  # unique in the project; the key of its results
     label: str
-    folder: str  # the first folder under models/; empty where there is none
+    folder: str  # the first folder under models/, or empty
     nodes: tuple[str, ...]  # unique ids
     upstream: frozenset[str]  # names of mirrors
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The nodes of a project that a build runs, and their mirrors. Unit tests are none of them: see operators.py."""
+    """The nodes of a project that a build runs, and their mirrors. It has no unit tests."""
 
     mirrors: tuple[Mirror, ...]
-    selectors: Mapping[str, str]  # unique id: what selects it
-    tested: Mapping[str, frozenset[str]]  # test: the models, seeds and snapshots that it looks at
+    selectors: Mapping[str, str]  # by unique id: the argument that selects the node
+    tested: Mapping[str, frozenset[str]]  # by test: the models, seeds and snapshots that it uses
 
     def __contains__(self, node: str) -> bool:
         return node in self.selectors
 
 
-def known_graph(manifest: Path, *, at_most: int) -> Graph | None:
-    """The graph of a manifest that dbt may be writing at this moment, or may have left half written; None where there
-    has never been a whole one.
+def cached_graph(manifest: Path, *, at_most: int) -> Graph | None:
+    """The graph of the last complete manifest; None if there has never been one.
 
-    A small file beside the manifest keeps the graph of the last whole one, by the time of that.
+    dbt may be writing the manifest at this moment, or may have left it incomplete. So a small file
+    next to it caches the graph, with the modification time of the manifest.
     """
-    kept = manifest.with_name(f"dbt_mirrors.2.{at_most}.json")
-    kept_time = kept.stat().st_mtime_ns if kept.exists() else None
+    cache = manifest.with_name(f"dbt_mirrors.2.{at_most}.json")
+    cache_time = cache.stat().st_mtime_ns if cache.exists() else None
     try:
         manifest_time = manifest.stat().st_mtime_ns
-        if manifest_time != kept_time:
+        if manifest_time != cache_time:
             graph = read_graph(manifest, at_most=at_most)
-            _keep(kept, graph, manifest_time)
+            _write_cache(cache, graph, manifest_time)
             return graph
     except (FileNotFoundError, json.JSONDecodeError):
-        if kept_time is None:
+        if cache_time is None:
             return None
-    content = json.loads(kept.read_bytes())
+    content = json.loads(cache.read_bytes())
     return Graph(
         mirrors=tuple(
             Mirror(m["name"], m["label"], m["folder"], tuple(m["nodes"]), frozenset(m["upstream"]))
@@ -67,24 +67,30 @@ def known_graph(manifest: Path, *, at_most: int) -> Graph | None:
     )
 
 
-def _keep(path: Path, graph: Graph, time: int) -> None:
+def _write_cache(path: Path, graph: Graph, time: int) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         unfinished.write_text(json.dumps(asdict(graph), default=sorted))
         os.utime(unfinished, ns=(time, time))
         unfinished.replace(path)
     except PermissionError:
-        return  # who may only read the target path reads the manifest every time
+        return  # without write access the manifest is read every time
 
 
 def read_graph(manifest: Path, *, at_most: int = 200) -> Graph:
-    """The graph of the project of a manifest. With more than `at_most` models, a mirror stands for a folder of them."""
+    """The graph of a manifest. With more than `at_most` models, a mirror stands for a folder."""
     content = json.loads(manifest.read_bytes())
     nodes: dict[str, dict[str, Any]] = {
-        key: node for key, node in content["nodes"].items() if node["resource_type"] in (*_BUILT, "test")
+        key: node
+        for key, node in content["nodes"].items()
+        if node["resource_type"] in (*_BUILT, "test")
     }
     parents = _parents(nodes)
-    built = [key for key, node in nodes.items() if node["resource_type"] in _BUILT and not _ephemeral(node)]
+    built = [
+        key
+        for key, node in nodes.items()
+        if node["resource_type"] in _BUILT and not _ephemeral(node)
+    ]
     folder_of = {key: "/".join(nodes[key]["fqn"][1:-1]) or nodes[key]["fqn"][0] for key in built}
     by_folder = len(built) > at_most
     name_of = folder_of if by_folder else {key: key for key in built}
@@ -96,7 +102,8 @@ def read_graph(manifest: Path, *, at_most: int = 200) -> Graph:
     for key, node in nodes.items():
         if node["resource_type"] == "test":
             tested[key] = parents[key]
-            members[name_of[_owner(node, parents[key], parents)] if parents[key] else SOURCES].append(key)
+            name = name_of[_owner(node, parents[key], parents)] if parents[key] else SOURCES
+            members[name].append(key)
     upstream: dict[str, set[str]] = {name: set() for name in members}
     for key in built:
         upstream[name_of[key]] |= {name_of[parent] for parent in parents[key]} - {name_of[key]}
@@ -112,7 +119,11 @@ def read_graph(manifest: Path, *, at_most: int = 200) -> Graph:
     ]
     return Graph(
         mirrors=tuple(_without_cycles(mirrors)),
-        selectors={key: "fqn:" + ".".join(node["fqn"]) for key, node in nodes.items() if not _ephemeral(node)},
+        selectors={
+            key: "fqn:" + ".".join(node["fqn"])
+            for key, node in nodes.items()
+            if not _ephemeral(node)
+        },
         tested=tested,
     )
 
@@ -127,12 +138,15 @@ def _top_folder(node: Mapping[str, Any]) -> str:
 
 
 def _parents(nodes: Mapping[str, dict[str, Any]]) -> dict[str, frozenset[str]]:
-    """What each node depends on among the nodes that are built; an ephemeral model stands for its own parents."""
+    """The built nodes that each node depends on.
+
+    An ephemeral model is not built, so its own parents take its place.
+    """
 
     @cache
     def of(key: str) -> frozenset[str]:
         found: set[str] = set()
-        for parent in nodes[key]["depends_on"].get("nodes", ()):  # a seed depends on macros alone
+        for parent in nodes[key]["depends_on"].get("nodes", ()):  # a seed has none
             if parent in nodes:
                 found |= of(parent) if _ephemeral(nodes[parent]) else {parent}
         return frozenset(found)
@@ -140,8 +154,10 @@ def _parents(nodes: Mapping[str, dict[str, Any]]) -> dict[str, frozenset[str]]:
     return {key: of(key) for key in nodes}
 
 
-def _owner(test: Mapping[str, Any], tested: frozenset[str], parents: Mapping[str, frozenset[str]]) -> str:
-    """The model in whose mirror a test is shown: that of its definition, otherwise the last one that it looks at."""
+def _owner(
+    test: Mapping[str, Any], tested: frozenset[str], parents: Mapping[str, frozenset[str]]
+) -> str:
+    """The model whose mirror shows a test: the one it is defined at, or else the last it uses."""
     attached = test.get("attached_node")
     if attached in tested:
         return str(attached)
@@ -154,7 +170,7 @@ def _owner(test: Mapping[str, Any], tested: frozenset[str], parents: Mapping[str
 
 
 def _without_cycles(mirrors: Iterable[Mirror]) -> list[Mirror]:
-    """Folders may depend on each other, tasks may not: an edge that would close a circle is left out."""
+    """Folders may depend on each other, tasks may not: drop each edge that would close a cycle."""
     kept: dict[str, set[str]] = {}
     result = []
     for mirror in mirrors:

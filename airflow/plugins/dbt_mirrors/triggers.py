@@ -1,4 +1,7 @@
-"""Mirrors as they live in the triggerer: one poller for a build, and a trigger for each mirror that waits for it."""
+"""The triggerer's part of the mirrors.
+
+Each build has one poller, and each mirror that waits for the build has a trigger.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +24,20 @@ from asgiref.sync import sync_to_async
 
 from dbt_mirrors.progress import TERMINAL, XCOM_KEY, Snapshot, ending
 
-# Seconds. Mirrors that end together cost little more than one: after them the dag-processor looks once into the DAG's
-# file for their callbacks, though they have none.
+# Seconds. Mirrors that end together cost little more than one: the dag-processor reads the DAG's
+# file once for their callbacks, though they have none.
 _PAUSE = 2.0
 _LONGEST_PAUSE = 10.0
-_LOOKS_FOR_A_STATE = 3  # the state of a build that runs is asked for at every third look
-_NOT_BEGUN = (None, "scheduled", "queued")
-_SHARE = 0.1  # of the time that looking may take on a busy machine
+_POLLS_PER_STATE = 3  # the state of a running build is queried at every third poll
+_NOT_STARTED = (None, "scheduled", "queued")
+_SHARE = 0.1  # of the time that polling may take on a busy machine
 
 
 class MirrorTrigger(BaseTrigger):  # type: ignore[misc]
-    """Waits until it is known how the nodes of one mirror ended, and ends the task so."""
+    """Waits for the nodes of one mirror, and ends the task as they ended."""
 
     def __init__(self, build: str, mirror: str) -> None:
-        """`build` is the task of dbt in the same run, `mirror` a name of `dbt_mirrors.graph.Mirror`."""
+        """`build` is the dbt task of the same run, `mirror` the name of a `graph.Mirror`."""
         super().__init__()
         self.build = build
         self.mirror = mirror
@@ -56,33 +59,36 @@ class MirrorTrigger(BaseTrigger):  # type: ignore[misc]
             case "skipped":
                 yield TaskSkippedEvent()
             case "rerun":
-                await self._follow_those_before(task)
+                await self._wait_for_upstream(task)
                 yield TriggerEvent({"mirror": self.mirror})
 
-    async def _follow_those_before(self, task: Any) -> None:
-        """Wait for the tasks upstream: what was cleared together is built again in the order of the models."""
-        before = task.task.get_flat_relative_ids(upstream=True)
+    async def _wait_for_upstream(self, task: Any) -> None:
+        """Wait for the tasks upstream, so that mirrors cleared together run in model order."""
+        upstream = task.task.get_flat_relative_ids(upstream=True)
         failures = 0
         while True:
             try:
                 states = await sync_to_async(_states)(task.dag_id, task.run_id)
-                if all(states.get(one, "removed") in TERMINAL for one in before):
+                if all(states.get(task_id, "removed") in TERMINAL for task_id in upstream):
                     return
                 failures = 0
             except Exception as error:
                 failures += 1
-                print(f"dbt_mirrors: no answer about what is before {self.mirror}, try {failures}: {error!r}")
+                print(
+                    f"dbt_mirrors: no answer about the tasks upstream of {self.mirror}, "
+                    f"try {failures}: {error!r}"
+                )
             await asyncio.sleep(min(_LONGEST_PAUSE, _PAUSE * 2**failures))
 
 
 def _states(dag_id: str, run_id: str, tasks: list[str] | None = None) -> dict[str, str | None]:
-    """The state of each task of a run, or of some of them."""
+    """The state of each task of a run, or of some tasks, by task id."""
     found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=tasks, run_ids=[run_id])
     return found.get(run_id) or {}
 
 
 class _Poller:
-    """Looks at one build for all of its mirrors in this process."""
+    """Polls one build for all of its mirrors in this process."""
 
     _pollers: ClassVar[dict[tuple[str, ...], _Poller]] = {}
 
@@ -98,11 +104,12 @@ class _Poller:
     @classmethod
     @asynccontextmanager
     async def of(cls, *build: str) -> AsyncIterator[_Poller]:
-        """The poller of a build (DAG, run, task), which lives as long as a mirror uses it."""
+        """The poller of a build (DAG, run, task). It lives as long as a mirror uses it."""
         poller = cls._pollers.get(build) or cls._pollers.setdefault(build, cls(*build))
         poller._users += 1
         if poller._polling is None:
-            poller._polling = asyncio.create_task(poller._poll(), name=f"dbt_mirrors poller {build}")
+            name = f"dbt_mirrors poller {build}"
+            poller._polling = asyncio.create_task(poller._poll(), name=name)
         try:
             yield poller
         finally:
@@ -121,30 +128,35 @@ class _Poller:
                 await self._changed.wait()
 
     async def _poll(self) -> None:
-        failures = looks = 0
+        failures = polls = 0
         while True:
             started = time.monotonic()
             try:
-                snapshot = await sync_to_async(self._look)(looks % _LOOKS_FOR_A_STATE == 0)
-                failures, looks = 0, looks + 1
+                snapshot = await sync_to_async(self._fetch)(polls % _POLLS_PER_STATE == 0)
+                failures, polls = 0, polls + 1
                 if snapshot != self._snapshot:
                     async with self._changed:
                         self._snapshot = snapshot
                         self._changed.notify_all()
                 pause = min(_LONGEST_PAUSE, max(_PAUSE, (time.monotonic() - started) / _SHARE))
-            except Exception as error:  # of the API or the database: the mirrors wait until it answers again
+            except Exception as error:  # the API or the database is down; the mirrors wait for it
                 failures += 1
                 pause = min(_LONGEST_PAUSE, _PAUSE * 2**failures)
-                print(f"dbt_mirrors: no answer about {self._build} of {self._run_id}, try {failures}: {error!r}")
+                print(
+                    f"dbt_mirrors: no answer about {self._build} of {self._run_id}, "
+                    f"try {failures}: {error!r}"
+                )
             await asyncio.sleep(pause)
 
-    def _look(self, ask_for_state: bool) -> Snapshot:
-        before = self._snapshot
-        if before and before.state == "running" and not ask_for_state and not (before.told or {}).get("is_last"):
-            return Snapshot("running", self._told())
-        # The state first: what is told when the build is over is then all that there will be.
+    def _fetch(self, query_state: bool) -> Snapshot:
+        last = self._snapshot or Snapshot(None, None)
+        if last.state == "running" and not query_state and not (last.report or {}).get("is_last"):
+            return Snapshot("running", self._report())
+        # The state comes first: a report that is read after the end of the build is the last one.
         state = _states(self._dag_id, self._run_id, [self._build]).get(self._build)
-        return Snapshot(state, None if state in _NOT_BEGUN else self._told())
+        return Snapshot(state, None if state in _NOT_STARTED else self._report())
 
-    def _told(self) -> Any:
-        return XCom.get_one(key=XCOM_KEY, dag_id=self._dag_id, run_id=self._run_id, task_id=self._build)
+    def _report(self) -> Any:
+        return XCom.get_one(
+            key=XCOM_KEY, dag_id=self._dag_id, run_id=self._run_id, task_id=self._build
+        )

@@ -5,6 +5,11 @@
     cast(round({{ amount }} * {{ rate }}, 4) as numeric(38, 4))
 {%- endmacro %}
 
+{#- The currency of an amount: one that names none is in the reporting currency. -#}
+{% macro own_or_reporting_currency(currency) -%}
+    coalesce({{ currency }}, '{{ var("reporting_currency") }}')
+{%- endmacro %}
+
 {#-
   The part of `total` that falls to a row, in proportion to its `weight` among the rows of `partition_by`. The running total is
   rounded and not each part, so the parts always sum to the total. The weights are positive; `order_by` names a row.

@@ -1,3 +1,8 @@
+{#- One count divided by another, to four decimals; NULL where the other is 0. -#}
+{% macro ratio(part, whole) -%}
+    cast(cast({{ part }} as numeric(18, 4)) / nullif({{ whole }}, 0) as numeric(18, 4))
+{%- endmacro %}
+
 {#- The median of a group: the middle value, or the mean of the two in the middle. NULLs do not count. -#}
 {% macro median(expression) -%}{{ adapter.dispatch("median")(expression) }}{%- endmacro %}
 {% macro postgres__median(expression) -%}

@@ -1,18 +1,5 @@
 {{ config(rebuild_key=['date_day'], indexes=[{'columns': ['date_day'], 'unique': true}]) }}
 
-{#- The calendar grows with the landed days: affected are the days that it lacks or has too many. -#}
-{% call affected_when() %}
-    select spine.date_day
-    from {{ ref('landed_span') }} as span
-    cross join lateral ({{ days_between('span.first_day', 'span.last_day') }}) as spine
-    where spine.date_day not in (select date_day from {{ this }})
-    union all
-    select held.date_day
-    from {{ this }} as held
-    cross join {{ ref('landed_span') }} as span
-    where held.date_day < span.first_day or held.date_day > span.last_day or span.first_day is null
-{% endcall %}
-
 with days as (
     select spine.date_day
     from {{ ref('landed_span') }} as span
@@ -30,3 +17,17 @@ select
     {{ period_of('quarter', 'date_day') }} as quarter_start
 from days
 where {{ affected('date_day') }}
+
+-- What a change upstream affects: the landed days that the calendar lacks, and those that it has
+-- too many.
+{% call affected_when() %}
+    select spine.date_day
+    from {{ ref('landed_span') }} as span
+    cross join lateral ({{ days_between('span.first_day', 'span.last_day') }}) as spine
+    where spine.date_day not in (select date_day from {{ this }})
+    union all
+    select held.date_day
+    from {{ this }} as held
+    cross join {{ ref('landed_span') }} as span
+    where held.date_day < span.first_day or held.date_day > span.last_day or span.first_day is null
+{% endcall %}

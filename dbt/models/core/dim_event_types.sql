@@ -1,7 +1,5 @@
 {{ config(rebuild_key=['event_type'], indexes=[{'columns': ['event_type'], 'unique': true}]) }}
 
-{{ affected_by('int_event_type_days', ['event_type']) }}
-
 select
     event_type,
     case
@@ -14,3 +12,6 @@ select
 from {{ ref('int_event_type_days') }}
 where {{ affected('event_type') }}
 group by event_type
+
+-- What a change upstream affects.
+{{ affected_by('int_event_type_days', ['event_type']) }}

@@ -1,16 +1,18 @@
 {{ config(rebuild_key=['plan_id'], indexes=[{'columns': ['plan_id'], 'unique': true}]) }}
 
--- A plan is looked up when it is new, or when a period comes or goes that is, or was, its first.
-{% call affected_when() %}
-    select changes.plan_id
-    from {{ changes('fact_subscription_periods') }}
-    left join {{ this }} as held on changes.plan_id = held.plan_id
-    where changes.plan_id is not null and (held.plan_id is null or changes.period_start <= held.first_period_start)
-{% endcall %}
-
 select
     plan_id,
     min(period_start) as first_period_start
 from {{ ref('fact_subscription_periods') }}
 where plan_id is not null and {{ affected('plan_id') }}
 group by plan_id
+
+-- What a change upstream affects: a new plan, and one whose first period comes or goes.
+{% call affected_when() %}
+    select changes.plan_id
+    from {{ changes('fact_subscription_periods') }}
+    left join {{ this }} as held on changes.plan_id = held.plan_id
+    where
+        changes.plan_id is not null
+        and (held.plan_id is null or changes.period_start <= held.first_period_start)
+{% endcall %}

@@ -5,21 +5,10 @@
     )
 }}
 
-{{ affected_by('stg_ad_spend', ['spend_date', 'channel', 'campaign']) }}
-
-{% call affected_when() %}
-    select spending.spend_date, spending.channel, spending.campaign
-    from {{ changes('int_exchange_rates') }}
-    inner join {{ ref('stg_ad_spend') }} as spending
-        on
-            changes.currency = coalesce(spending.currency, '{{ var("reporting_currency") }}')
-            and {{ valid_at('changes', 'spending.spend_date') }}
-{% endcall %}
-
 with spending as (
     select
         *,
-        coalesce(currency, '{{ var("reporting_currency") }}') as spend_currency
+        {{ own_or_reporting_currency('currency') }} as spend_currency
     from {{ ref('stg_ad_spend') }}
     where {{ affected('spend_date', 'channel', 'campaign') }}
 )
@@ -36,4 +25,10 @@ select
     spending.impressions
 from spending
 left join {{ ref('int_exchange_rates') }} as rates
-    on spending.spend_currency = rates.currency and {{ valid_at('rates', 'spending.spend_date') }}
+    on
+        spending.spend_currency = rates.currency
+        and {{ valid_at('rates', 'spending.spend_date') }}
+
+-- What a change upstream affects.
+{{ affected_by('stg_ad_spend', ['spend_date', 'channel', 'campaign']) }}
+{{ affected_by_rates(ref('stg_ad_spend'), 'spend_date', ['spend_date', 'channel', 'campaign']) }}

@@ -1,7 +1,5 @@
 {{ config(rebuild_key=['event_date'], indexes=[{'columns': ['event_date'], 'unique': true}]) }}
 
-{{ affected_by('int_user_days', ['event_date']) }}
-
 {% set features = var("features") %}
 
 with daily as (
@@ -22,10 +20,13 @@ select
     event_date,
     cast(total_events as integer) as total_events,
     cast(daily_active_users as integer) as daily_active_users,
-    cast(cast(total_events as numeric(18, 4)) / daily_active_users as numeric(18, 4)) as events_per_user,
+    {{ ratio('total_events', 'daily_active_users') }} as events_per_user,
     cast(signup_events as integer) as signup_events,
     cast({{ features | join(" + ") }} as integer) as feature_usage_events,
     {%- for feature in features %}
     cast({{ feature }} as integer) as {{ feature }}{% if not loop.last %},{% endif %}
     {%- endfor %}
 from daily
+
+-- What a change upstream affects.
+{{ affected_by('int_user_days', ['event_date']) }}

@@ -10,26 +10,9 @@
     )
 }}
 
-{{ affected_by('stg_events', ['event_date', 'event_id']) }}
-
--- A late version of a user moves the events of its time to itself. Events that are new are affected already.
-{% call affected_when() %}
-    select events.event_date, events.event_id
-    from {{ changes('dim_users') }}
-    inner join {{ this }} as events
-        on
-            changes.user_id = events.user_id
-            and events.event_date >= {{ day_of('changes.valid_from') }}  -- for the index, and to leave out older partitions
-            and {{ valid_at('changes', 'events.event_timestamp') }}
-{% endcall %}
-
 with events as (
     select * from {{ ref('stg_events') }}
     where {{ affected('event_date', 'event_id') }}
-),
-
-users as (
-    select * from {{ ref('dim_users') }}
 )
 
 select
@@ -48,5 +31,18 @@ select
     events.event_timestamp,
     events.received_at
 from events
-left join users
+left join {{ ref('dim_users') }} as users
     on events.user_id = users.user_id and {{ valid_at('users', 'events.event_timestamp') }}
+
+-- What a change upstream affects. A late version of a user affects the events of its time; new
+-- events are affected already. The day is compared for the index, and to skip older partitions.
+{{ affected_by('stg_events', ['event_date', 'event_id']) }}
+{% call affected_when() %}
+    select events.event_date, events.event_id
+    from {{ changes('dim_users') }}
+    inner join {{ this }} as events
+        on
+            changes.user_id = events.user_id
+            and events.event_date >= {{ day_of('changes.valid_from') }}
+            and {{ valid_at('changes', 'events.event_timestamp') }}
+{% endcall %}

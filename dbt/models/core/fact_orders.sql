@@ -10,35 +10,10 @@
     )
 }}
 
-{{ affected_by('stg_orders', ['order_id']) }}
-{{ affected_by('fact_order_items', ['order_id']) }}
-
-{% call affected_when() %}
-    select orders.order_id
-    from {{ changes('dim_users') }}
-    inner join {{ ref('stg_orders') }} as orders
-        on changes.user_id = orders.user_id and {{ valid_at('changes', 'orders.ordered_at') }}
-{% endcall %}
-
-{% call affected_when() %}
-    select orders.order_id
-    from {{ changes('dim_customers') }}
-    inner join {{ ref('stg_orders') }} as orders
-        on changes.customer_id = orders.customer_id and {{ valid_at('changes', 'orders.ordered_at') }}
-{% endcall %}
-
-{% call affected_when() %}
-    select orders.order_id
-    from {{ changes('int_exchange_rates') }}
-    inner join {{ ref('stg_orders') }} as orders
-        on changes.currency = orders.currency and {{ valid_at('changes', 'orders.order_date') }}
-    where {{ within_changed('int_exchange_rates', 'orders.order_date') }}
-{% endcall %}
-
 with orders as (
     select
         *,
-        coalesce(currency, '{{ var("reporting_currency") }}') as order_currency
+        {{ own_or_reporting_currency('currency') }} as order_currency
     from {{ ref('stg_orders') }}
     where {{ affected('order_id') }}
 ),
@@ -58,6 +33,7 @@ items as (
     group by order_id
 ),
 
+-- Without a rate an order has no value; without items it has nothing to convert.
 amounts as (
     select
         orders.*,
@@ -65,7 +41,6 @@ amounts as (
         coalesce(items.units, 0) as units,
         coalesce(items.gross_amount, 0) as gross_amount,
         orders.discount_amount + coalesce(items.discount_amount, 0) as total_discount_amount,
-        -- What has no rate has no value in the reporting currency; an order without items has none to convert.
         case when items.order_id is null then 0 else items.gross_revenue end as gross_revenue,
         case when items.order_id is null then 0 else items.discounts end as discounts,
         coalesce(items.cost, 0) as cost
@@ -83,7 +58,7 @@ select
     amounts.order_currency as currency,
     rates.rate as exchange_rate,
     amounts.shipping_country,
-    amounts.items > 0 and {{ is_not_cancelled('amounts.status') }} as is_sale,
+    amounts.items > 0 and not coalesce(statuses.is_cancelled, false) as is_sale,
     cast(amounts.items as integer) as items,
     cast(amounts.units as bigint) as units,
     cast(amounts.gross_amount as numeric(38, 4)) as gross_amount,
@@ -93,7 +68,8 @@ select
     cast(amounts.shipping_amount as numeric(38, 4)) as shipping_amount,
     cast(amounts.tax_amount as numeric(38, 4)) as tax_amount,
     cast(
-        amounts.gross_amount - amounts.total_discount_amount + amounts.shipping_amount + amounts.tax_amount
+        amounts.gross_amount - amounts.total_discount_amount
+        + amounts.shipping_amount + amounts.tax_amount
         as numeric(38, 4)
     ) as total_amount,
     cast(amounts.gross_revenue as numeric(38, 4)) as gross_revenue,
@@ -103,9 +79,21 @@ select
     amounts.order_date,
     amounts.ordered_at
 from amounts
+left join {{ ref('order_statuses') }} as statuses on amounts.status = statuses.status
 left join {{ ref('dim_customers') }} as customers
-    on amounts.customer_id = customers.customer_id and {{ valid_at('customers', 'amounts.ordered_at') }}
+    on
+        amounts.customer_id = customers.customer_id
+        and {{ valid_at('customers', 'amounts.ordered_at') }}
 left join {{ ref('dim_users') }} as users
     on amounts.user_id = users.user_id and {{ valid_at('users', 'amounts.ordered_at') }}
 left join {{ ref('int_exchange_rates') }} as rates
     on amounts.order_currency = rates.currency and {{ valid_at('rates', 'amounts.order_date') }}
+
+-- What a change upstream affects.
+{{ affected_by('stg_orders', ['order_id']) }}
+{{ affected_by('fact_order_items', ['order_id']) }}
+{{ affected_by_versions('dim_users', ref('stg_orders'), 'user_id', 'ordered_at', ['order_id']) }}
+{{ affected_by_versions(
+    'dim_customers', ref('stg_orders'), 'customer_id', 'ordered_at', ['order_id']
+) }}
+{{ affected_by_rates(ref('stg_orders'), 'order_date', ['order_id']) }}

@@ -12,31 +12,6 @@
     )
 }}
 
-{{ affected_by('stg_payments', ['payment_id']) }}
-
-{% call affected_when() %}
-    select payments.payment_id
-    from {{ changes('dim_customers') }}
-    inner join {{ ref('stg_payments') }} as payments
-        on changes.customer_id = payments.customer_id and {{ valid_at('changes', 'payments.paid_at') }}
-{% endcall %}
-
--- What of a refund is for goods depends on its order.
-{% call affected_when() %}
-    select payments.payment_id
-    from {{ changes('fact_orders') }}
-    inner join {{ ref('stg_payments') }} as payments on changes.order_id = payments.order_id
-    where payments.kind = 'refund'
-{% endcall %}
-
-{% call affected_when() %}
-    select payments.payment_id
-    from {{ changes('int_exchange_rates') }}
-    inner join {{ ref('stg_payments') }} as payments
-        on changes.currency = payments.currency and {{ valid_at('changes', 'payments.paid_date') }}
-    where {{ within_changed('int_exchange_rates', 'payments.paid_date') }}
-{% endcall %}
-
 with payments as (
     select
         *,
@@ -45,14 +20,20 @@ with payments as (
     where {{ affected('payment_id') }}
 ),
 
+-- A refund gives back goods, shipping and tax in the proportion of the order's charge, to the cent.
 goods as (
     select
         payments.*,
-        -- A refund gives back goods, shipping and tax in the proportion in which the order was charged; to the cent.
         case
-            when payments.kind = 'refund' and payments.is_settled and orders.is_sale and orders.total_amount > 0
+            when
+                payments.kind = 'refund'
+                and payments.is_settled
+                and orders.is_sale
+                and orders.total_amount > 0
                 then round(
-                    payments.amount * least(greatest(orders.net_amount, 0), orders.total_amount) / orders.total_amount,
+                    payments.amount
+                    * least(greatest(orders.net_amount, 0), orders.total_amount)
+                    / orders.total_amount,
                     2
                 )
         end as goods_amount
@@ -82,3 +63,16 @@ left join {{ ref('dim_customers') }} as customers
     on goods.customer_id = customers.customer_id and {{ valid_at('customers', 'goods.paid_at') }}
 left join {{ ref('int_exchange_rates') }} as rates
     on goods.currency = rates.currency and {{ valid_at('rates', 'goods.paid_date') }}
+
+-- What a change upstream affects. The goods of a refund depend on its order.
+{{ affected_by('stg_payments', ['payment_id']) }}
+{{ affected_by_versions(
+    'dim_customers', ref('stg_payments'), 'customer_id', 'paid_at', ['payment_id']
+) }}
+{{ affected_by_rates(ref('stg_payments'), 'paid_date', ['payment_id']) }}
+{% call affected_when() %}
+    select payments.payment_id
+    from {{ changes('fact_orders') }}
+    inner join {{ ref('stg_payments') }} as payments on changes.order_id = payments.order_id
+    where payments.kind = 'refund'
+{% endcall %}

@@ -11,37 +11,6 @@
     )
 }}
 
-{{ affected_by('stg_returns', ['return_id']) }}
-
--- A return that landed before its order line gets the line's product, customer and order when it comes.
-{% call affected_when() %}
-    select returns.return_id
-    from {{ changes('fact_order_items') }}
-    inner join {{ ref('stg_returns') }} as returns on changes.order_item_id = returns.order_item_id
-{% endcall %}
-
--- A return whose currency is another one by now is affected by its order line.
-{% call affected_when() %}
-    select held.return_id
-    from {{ changes('int_exchange_rates') }}
-    inner join {{ this }} as held
-        on changes.currency = held.currency and {{ valid_at('changes', 'held.returned_date') }}
-    where {{ within_changed('int_exchange_rates', 'held.returned_date') }}
-{% endcall %}
-
-with returns as (
-    select * from {{ ref('stg_returns') }}
-    where {{ affected('return_id') }}
-),
-
-items as (
-    select * from {{ ref('fact_order_items') }}
-),
-
-rates as (
-    select * from {{ ref('int_exchange_rates') }}
-)
-
 select
     returns.return_id,
     returns.order_item_id,
@@ -59,6 +28,20 @@ select
     {{ in_reporting_currency('returns.refund_amount', 'rates.rate') }} as refund_revenue,
     returns.returned_date,
     returns.returned_at
-from returns
-left join items on returns.order_item_id = items.order_item_id
-left join rates on items.currency = rates.currency and {{ valid_at('rates', 'returns.returned_date') }}
+from {{ ref('stg_returns') }} as returns
+left join {{ ref('fact_order_items') }} as items
+    on returns.order_item_id = items.order_item_id
+left join {{ ref('int_exchange_rates') }} as rates
+    on items.currency = rates.currency and {{ valid_at('rates', 'returns.returned_date') }}
+where {{ affected('returns.return_id') }}
+
+-- What a change upstream affects. A return that landed before its order line gets its product,
+-- customer and order with the line; a line affects the return whose currency changes with it.
+{{ affected_by('stg_returns', ['return_id']) }}
+{{ affected_by_rates(this, 'returned_date', ['return_id']) }}
+{% call affected_when() %}
+    select returns.return_id
+    from {{ changes('fact_order_items') }}
+    inner join {{ ref('stg_returns') }} as returns
+        on changes.order_item_id = returns.order_item_id
+{% endcall %}

@@ -12,24 +12,6 @@
     )
 }}
 
-{{ affected_by('stg_sessions', ['session_id']) }}
-
--- A late version of a user may belong to another customer.
-{% call affected_when() %}
-    select sessions.session_id
-    from {{ changes('dim_users') }}
-    inner join {{ ref('stg_sessions') }} as sessions
-        on changes.user_id = sessions.user_id and {{ valid_at('changes', 'sessions.started_at') }}
-{% endcall %}
-
--- The customer may be that of the user, which this table knows and staging does not.
-{% call affected_when() %}
-    select held.session_id
-    from {{ changes('dim_customers') }}
-    inner join {{ this }} as held
-        on changes.customer_id = held.customer_id and {{ valid_at('changes', 'held.started_at') }}
-{% endcall %}
-
 with sessions as (
     select
         sessions.*,
@@ -39,6 +21,24 @@ with sessions as (
     left join {{ ref('dim_users') }} as users
         on sessions.user_id = users.user_id and {{ valid_at('users', 'sessions.started_at') }}
     where {{ affected('sessions.session_id') }}
+),
+
+-- The first rule whose conditions all hold gives the channel.
+first_rules as (
+    select
+        sessions.session_id,
+        min(rules.priority) as priority
+    from sessions
+    inner join {{ ref('channel_rules') }} as rules
+        on
+            (rules.source is null or sessions.utm_source = rules.source)
+            and (rules.medium is null or sessions.utm_medium = rules.medium)
+            and (rules.referrer is null or lower(sessions.referrer) like rules.referrer)
+            and (
+                not rules.is_untagged
+                or (sessions.utm_source is null and sessions.utm_medium is null)
+            )
+    group by sessions.session_id
 )
 
 select
@@ -48,7 +48,7 @@ select
     sessions.known_customer_id as customer_id,
     coalesce(customers.customer_sk, {{ unknown_key() }}) as customer_sk,
     sessions.anonymous_id,
-    {{ channel_of('sessions.utm_source', 'sessions.utm_medium', 'sessions.referrer') }} as channel,
+    coalesce(rules.channel, 'other') as channel,
     sessions.utm_campaign as campaign,
     sessions.utm_source,
     sessions.utm_medium,
@@ -58,5 +58,17 @@ select
     sessions.session_date,
     sessions.started_at
 from sessions
+left join first_rules on sessions.session_id = first_rules.session_id
+left join {{ ref('channel_rules') }} as rules on first_rules.priority = rules.priority
 left join {{ ref('dim_customers') }} as customers
-    on sessions.known_customer_id = customers.customer_id and {{ valid_at('customers', 'sessions.started_at') }}
+    on
+        sessions.known_customer_id = customers.customer_id
+        and {{ valid_at('customers', 'sessions.started_at') }}
+
+-- What a change upstream affects. A late version of a user may belong to another customer. The
+-- customer may be that of the user, which this table knows and staging does not.
+{{ affected_by('stg_sessions', ['session_id']) }}
+{{ affected_by_versions(
+    'dim_users', ref('stg_sessions'), 'user_id', 'started_at', ['session_id']
+) }}
+{{ affected_by_versions('dim_customers', this, 'customer_id', 'started_at', ['session_id']) }}

@@ -12,43 +12,12 @@
     )
 }}
 
-{{ affected_by('stg_shipments', ['shipment_id']) }}
-
--- A shipment that landed before its order gets the order's customer and times when it comes.
-{% call affected_when() %}
-    select shipments.shipment_id
-    from {{ changes('fact_orders') }}
-    inner join {{ ref('stg_shipments') }} as shipments on changes.order_id = shipments.order_id
-{% endcall %}
-
--- What has not arrived becomes late, and later lost, as days pass; and is so no more where "today" is an earlier day.
-{% for state, other_state, since in [
-    ('held.is_late', 'not held.is_late', 'late_from'),
-    ("held.status = 'lost'", "held.status = 'in_transit'", 'lost_from'),
-] %}
-{% call affected_when() %}
-    select held.shipment_id
-    from {{ this }} as held
-    inner join {{ ref('as_of') }} as today on held.{{ since }} <= today.as_of
-    where {{ other_state }}
-    union all
-    select held.shipment_id
-    from {{ this }} as held
-    inner join {{ ref('as_of') }} as today on held.{{ since }} > today.as_of
-    where {{ state }}
-{% endcall %}
-{% endfor %}
-
 with shipments as (
     select
         *,
         {{ stated_moment('promised_at') }} as promised_until
     from {{ ref('stg_shipments') }}
     where {{ affected('shipment_id') }}
-),
-
-orders as (
-    select * from {{ ref('fact_orders') }}
 ),
 
 dated as (
@@ -59,16 +28,18 @@ dated as (
         orders.order_date,
         orders.ordered_at,
         case
-            when shipments.delivered_at is null then {{ plus_days(day_of('shipments.promised_until'), 1) }}
+            when shipments.delivered_at is null
+                then {{ plus_days(day_of('shipments.promised_until'), 1) }}
         end as late_from,
         case
             when shipments.delivered_at is null and shipments.shipped_at is not null
                 then {{ plus_days(
-                    day_of('coalesce(shipments.promised_until, shipments.shipped_at)'), var('lost_after_days') + 1
+                    day_of('coalesce(shipments.promised_until, shipments.shipped_at)'),
+                    var('lost_after_days') + 1
                 ) }}
         end as lost_from
     from shipments
-    left join orders on shipments.order_id = orders.order_id
+    left join {{ ref('fact_orders') }} as orders on shipments.order_id = orders.order_id
 )
 
 select
@@ -87,7 +58,9 @@ select
     dated.promised_at,
     dated.delivered_at,
     coalesce(
-        {{ stated_moment('dated.delivered_at') }} > dated.promised_until, dated.late_from <= today.as_of, false
+        {{ stated_moment('dated.delivered_at') }} > dated.promised_until,
+        dated.late_from <= today.as_of,
+        false
     ) as is_late,
     dated.late_from,
     dated.lost_from,
@@ -97,3 +70,29 @@ select
     {{ day_of('dated.shipped_at') }} as shipped_date
 from dated
 cross join {{ ref('as_of') }} as today
+
+-- What a change upstream affects. A shipment that landed before its order gets the customer and the
+-- times of the order with it. As days pass, what has not arrived becomes late, and then lost; where
+-- "today" becomes an earlier day, it no longer is.
+{{ affected_by('stg_shipments', ['shipment_id']) }}
+{% call affected_when() %}
+    select shipments.shipment_id
+    from {{ changes('fact_orders') }}
+    inner join {{ ref('stg_shipments') }} as shipments on changes.order_id = shipments.order_id
+{% endcall %}
+{% for state, other_state, since in [
+    ('held.is_late', 'not held.is_late', 'late_from'),
+    ("held.status = 'lost'", "held.status = 'in_transit'", 'lost_from'),
+] %}
+{% call affected_when() %}
+    select held.shipment_id
+    from {{ this }} as held
+    inner join {{ ref('as_of') }} as today on held.{{ since }} <= today.as_of
+    where {{ other_state }}
+    union all
+    select held.shipment_id
+    from {{ this }} as held
+    inner join {{ ref('as_of') }} as today on held.{{ since }} > today.as_of
+    where {{ state }}
+{% endcall %}
+{% endfor %}

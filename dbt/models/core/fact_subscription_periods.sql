@@ -1,7 +1,9 @@
 {{
     config(
         rebuild_key=['subscription_id'],
-        change_log=['subscription_id', 'customer_id', 'plan_id', 'period_start', 'paid_from', 'period_end'],
+        change_log=[
+            'subscription_id', 'customer_id', 'plan_id', 'period_start', 'paid_from', 'period_end'
+        ],
         indexes=[
             {'columns': ['subscription_id', 'period_start'], 'unique': true},
             {'columns': ['customer_id', 'paid_from']},
@@ -13,52 +15,47 @@
     )
 }}
 
--- A period may end where the next one begins, so a subscription is rebuilt as a whole. It has few periods.
-{{ affected_by('stg_subscriptions', ['subscription_id']) }}
-
-{% call affected_when() %}
-    select periods.subscription_id
-    from {{ changes('dim_customers') }}
-    inner join {{ ref('stg_subscriptions') }} as periods
-        on changes.customer_id = periods.customer_id and {{ valid_at('changes', stated_moment('periods.period_start')) }}
-{% endcall %}
-
 with staged as (
     select
         *,
         {{ stated_day('period_start') }} as start_day,
+        {{ plus_days(stated_day('trial_end'), 1) }} as day_after_trial,
         row_number() over (
-            partition by subscription_id, {{ stated_day('period_start') }} order by updated_at desc, period_start desc
+            partition by subscription_id, {{ stated_day('period_start') }}
+            order by updated_at desc, period_start desc
         ) as newness
     from {{ ref('stg_subscriptions') }}
     where {{ affected('subscription_id') }}
 ),
 
--- A period is named by its first day. Two that begin on the same day are one, told twice: the newer one counts.
+-- A period is named by its first day; of two that begin on the same day the newer one counts. What
+-- has ended did so when the source said so, however far it was billed: by the clock of the days
+-- that it states, or a period would lose its last day where clocks are behind. least() skips NULLs.
 periods as (
     select
-        *,
-        -- What has ended did so when the source said so, however far it was billed: by the clock of the days that it
-        -- states, or a period that was over would lose its last day where clocks are behind. least() leaves NULLs out.
+        staged.*,
+        coalesce(statuses.is_paying, false) as is_paying,
         least(
-            {{ plus_days(stated_day('period_end'), 1) }},
-            case when {{ has_ended('status') }} then {{ stated_day('updated_at') }} end
+            {{ plus_days(stated_day('staged.period_end'), 1) }},
+            case when statuses.has_ended then {{ stated_day('staged.updated_at') }} end
         ) as stated_end,
-        lead(start_day) over (partition by subscription_id order by start_day) as next_start
+        lead(staged.start_day) over (
+            partition by staged.subscription_id order by staged.start_day
+        ) as next_start
     from staged
-    where newness = 1
+    left join {{ ref('subscription_statuses') }} as statuses
+        on coalesce(staged.status, 'active') = statuses.status
+    where staged.newness = 1
 ),
 
--- Half-open: the first day after the period. A period ends where the next one of its subscription begins.
+-- Half-open: up to the day after the period, or to where the next one of its subscription begins.
 windows as (
     select
         *,
+        coalesce(stated_end, next_start) is not null as ends,
         greatest(least(stated_end, next_start), start_day) as end_day,
         {{ stated_moment('period_start') }} as started_at,
-        case
-            when {{ is_paying_status('status') }}
-                then greatest(start_day, {{ plus_days(stated_day('trial_end'), 1) }})
-        end as first_paid_day
+        case when is_paying then greatest(start_day, day_after_trial) end as first_paid_day
     from periods
 )
 
@@ -66,13 +63,13 @@ select
     windows.subscription_id,
     windows.start_day as period_start,
     -- greatest() of a missing end would be the start.
-    case when coalesce(windows.stated_end, windows.next_start) is not null then windows.end_day end as period_end,
+    case when windows.ends then windows.end_day end as period_end,
     case
-        when coalesce(windows.stated_end, windows.next_start) is null or windows.first_paid_day < windows.end_day
+        when not windows.ends or windows.first_paid_day < windows.end_day
             then windows.first_paid_day
     end as paid_from,
     coalesce(windows.status, '') = 'trialing'
-    or coalesce({{ plus_days(stated_day('windows.trial_end'), 1) }} > windows.start_day, false) as has_trial,
+    or coalesce(windows.day_after_trial > windows.start_day, false) as has_trial,
     windows.customer_id,
     coalesce(customers.customer_sk, {{ unknown_key() }}) as customer_sk,
     windows.plan_id,
@@ -82,4 +79,18 @@ select
     windows.started_at
 from windows
 left join {{ ref('dim_customers') }} as customers
-    on windows.customer_id = customers.customer_id and {{ valid_at('customers', 'windows.started_at') }}
+    on
+        windows.customer_id = customers.customer_id
+        and {{ valid_at('customers', 'windows.started_at') }}
+
+-- What a change upstream affects. A period may end where the next one begins, so a subscription
+-- is rebuilt as a whole. It has few periods.
+{{ affected_by('stg_subscriptions', ['subscription_id']) }}
+{% call affected_when() %}
+    select periods.subscription_id
+    from {{ changes('dim_customers') }}
+    inner join {{ ref('stg_subscriptions') }} as periods
+        on
+            changes.customer_id = periods.customer_id
+            and {{ valid_at('changes', stated_moment('periods.period_start')) }}
+{% endcall %}

@@ -1,7 +1,6 @@
-"""Tests of what Airflow does with a dbt project, which need no particular project: theirs has nine small models.
+"""Tests of Airflow with a small dbt project, in place of the real one, which tests/airflow uses.
 
-They are those that the pipeline's other tasks and the tests themselves ask for. tests/airflow has the tests of what the
-real project gives in Airflow.
+Its models are those that the pipeline's other tasks and the tests themselves need.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ KEPT = ("groups.yml", "staging/_staging__sources.yml")  # of the real project's 
 
 
 def use_small_project(root: Path) -> None:
-    """Put the small models in the place of those of the copy's dbt project, whose macros and settings stay."""
+    """Replace the models of the copy's dbt project by the small ones. Macros and settings stay."""
     dbt = root / "dbt"
     kept = {name: (dbt / "models" / name).read_text() for name in KEPT}
     for folder in ("models", "seeds"):
         shutil.rmtree(dbt / folder)
     shutil.copytree(MODELS, dbt / "models")
-    for test in (dbt / "tests").glob("*.sql"):  # the generic ones stay: what raw holds is tested by them
+    # The generic tests stay, because the tests of raw use them.
+    for test in (dbt / "tests").glob("*.sql"):
         test.unlink()
     for name, text in kept.items():
         (dbt / "models" / name).write_text(text)
@@ -33,6 +33,6 @@ def use_small_project(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """A stack of the small project that is up."""
+    """A running stack of the small project."""
     with new_stack(use_small_project) as stack:
         yield stack

@@ -1,4 +1,4 @@
-"""What becomes of a run in which something fails: tried again, stopped, cleared, killed. In a real Airflow."""
+"""Runs in which something fails, in a real Airflow: retried, stopped, cleared, killed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HANGS = "perform pg_sleep(600); return 1;"
 FAILS_ITS_TEST = "return 2;"
 
 
-def test_a_model_that_fails_twice_ends_in_a_green_run_that_built_the_others_once(
+def test_a_run_whose_model_fails_twice_succeeds_and_builds_the_others_once(
     pipeline: Pipeline, probe: Probe
 ) -> None:
     probe(FAILS_TWICE)
@@ -35,7 +35,7 @@ def test_a_model_that_fails_twice_ends_in_a_green_run_that_built_the_others_once
     assert "after_probe" not in first
     assert second == {"probe"}
     assert third == {"probe", "after_probe"}
-    # No mirror told of a failure that a retry mended.
+    # No mirror shows a failure that a retry fixed.
     assert set(pipeline.mirrors(run_id).values()) == {"success"}
     with connect(pipeline.stack.settings, "owner") as warehouse:
         kept = warehouse.execute(
@@ -48,11 +48,11 @@ def test_a_model_that_fails_twice_ends_in_a_green_run_that_built_the_others_once
     assert {status for status, _ in kept} == {"success", "pass"}
 
 
-def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_it(
+def test_a_failed_test_fails_the_run_at_once_and_clearing_its_mirror_fixes_it(
     pipeline: Pipeline, probe: Probe, api: AirflowApi
 ) -> None:
     probe(FAILS_ITS_TEST)
-    told = len(pipeline.stack.told)
+    before = len(pipeline.stack.alerts)
     run_id = pipeline.start()
     assert not pipeline.finish(run_id)
     build = pipeline.task(run_id, "dbt_build")
@@ -62,79 +62,88 @@ def test_a_failed_test_ends_in_a_red_run_at_once_and_clearing_its_mirror_mends_i
     assert (mirrors.pop("probe"), mirrors.pop("after_probe")) == ("failed", "skipped")
     assert set(mirrors.values()) == {"success"}
     with connect(pipeline.stack.settings, "reporter") as warehouse:
-        assert warehouse.execute("select count(*) > 0 from marts.active_users").fetchone() == (True,)
+        query = "select count(*) > 0 from marts.active_users"
+        assert warehouse.execute(query).fetchone() == (True,)
 
-    (alert,) = pipeline.stack.told[told:]  # one for one cause: publish did not run for the same reason
+    # One cause, one alert: publish did not run for the same reason.
+    (alert,) = pipeline.stack.alerts[before:]
     assert alert.startswith("*Failed: saas_analytics_pipeline.dbt_build*")
     day, link = run_id.split("__")[1], f"/dbt-nodes/{PIPELINE}/"
     for part in (f"Day {day}, run {run_id}", "test probe_is_one: fail", "\n  n: 2\n", link):
         assert part in alert
 
-    mend(pipeline)
+    fix(pipeline)
     clear(api, run_id, ["marts.probe", "marts.after_probe"])
-    # To the end of the run, which stays red: where a run is about to end, Airflow's clear reads that it runs, and does
-    # not start it again.
+    # Wait for the end of the run, which stays red. If a run is about to end, Airflow's clear still
+    # reads it as running, and does not start it again.
     assert not pipeline.finish(run_id)
     mirrors = pipeline.mirrors(run_id)
     assert (mirrors["probe"], mirrors["after_probe"]) == ("success", "success")
     with connect(pipeline.stack.settings, "owner") as warehouse:
         assert warehouse.execute("select n from marts.after_probe").fetchone() == (1,)
         built = (
-            "select node_id from quality.dbt_results where run_id = %s and node_id like '%%probe' order by finished_at"
+            "select node_id from quality.dbt_results"
+            " where run_id = %s and node_id like '%%probe' order by finished_at"
         )
-        nodes = [node.rpartition(".")[2] for (node,) in warehouse.execute(built, [f"{PIPELINE}/{run_id}"])]
-    assert nodes[-1] == "after_probe"  # cleared together, in the order of the models
-    # Cleared with what follows it, the build goes on where it failed, and its mirrors follow it again.
+        rows = warehouse.execute(built, [f"{PIPELINE}/{run_id}"])
+        nodes = [node.rpartition(".")[2] for (node,) in rows]
+    assert nodes[-1] == "after_probe"  # cleared together, they run in the order of the models
+    # Cleared with its downstream tasks, the build resumes, and its mirrors follow it again.
     clear(api, run_id, ["dbt_build"], downstream=True)
     assert pipeline.finish(run_id)
     assert pipeline.started_nodes(run_id, 2) == {"probe", "after_probe"}
     assert set(pipeline.mirrors(run_id).values()) == {"success"}
-    wait_until(lambda: len(pipeline.stack.told) == told + 2, 30)
-    assert pipeline.stack.told[-1].startswith("*Well again: saas_analytics_pipeline.dbt_build*")
+    wait_until(lambda: len(pipeline.stack.alerts) == before + 2, 30)
+    assert pipeline.stack.alerts[-1].startswith("*Resolved: saas_analytics_pipeline.dbt_build*")
 
 
-def test_a_run_that_is_late_is_told_and_its_end_though_nothing_of_it_is_left_to_tell(
+def test_a_late_run_and_its_end_are_reported_although_its_process_was_killed(
     pipeline: Pipeline, probe: Probe
 ) -> None:
-    """Its deadline, hours away, is moved to now; the try that goes on is made its last, and its process is killed."""
-    pipeline.ended_run()  # without models, the quality report fails too
+    """Its deadline is moved from hours ahead to now. The running try becomes the last one."""
+    pipeline.ended_run()  # without models, the quality report would fail too
     probe(HANGS)
-    told = len(pipeline.stack.told)
+    before = len(pipeline.stack.alerts)
     run_id = pipeline.start()
     with psycopg.connect(pipeline.stack.settings.admin_dsn("analytics"), autocommit=True) as server:
         wait_until(lambda: hanging(server) is not None, 300)
     with psycopg.connect(pipeline.stack.settings.admin_dsn("airflow")) as metadata:
         of_run = "dagrun_id = (select id from dag_run where run_id = %s)"
-        moved = metadata.execute(f"update deadline set deadline_time = now() where {of_run}", [run_id]).rowcount
+        now = f"update deadline set deadline_time = now() where {of_run}"
+        moved = metadata.execute(now, [run_id]).rowcount
         last = "update task_instance set max_tries = 0 where run_id = %s and task_id = 'dbt_build'"
         assert (moved, metadata.execute(last, [run_id]).rowcount) == (1, 1)
-    wait_until(lambda: len(pipeline.stack.told) > told, 120)
-    assert pipeline.stack.told[told].startswith("*Failed: saas_analytics_pipeline is late*")
-    assert run_id in pipeline.stack.told[told]
-    mend(pipeline)
+    wait_until(lambda: len(pipeline.stack.alerts) > before, 120)
+    assert pipeline.stack.alerts[before].startswith("*Failed: saas_analytics_pipeline is late*")
+    assert run_id in pipeline.stack.alerts[before]
+    fix(pipeline)
     scheduler = scheduler_of(pipeline)
-    wait_until(lambda: len(processes_of_tasks(scheduler)) == 1, 60)  # that of the deadline has ended too
+    # The process of the deadline has to end first.
+    wait_until(lambda: len(processes_of_tasks(scheduler)) == 1, 60)
     processes_of_tasks(scheduler)[0].kill()
     assert not pipeline.finish(run_id)
-    wait_until(lambda: len(pipeline.stack.told) == told + 3, 120)
-    ended, failed = sorted(pipeline.stack.told[told + 1 :], reverse=True)
-    assert ended.startswith("*Well again: saas_analytics_pipeline is late*")
+    wait_until(lambda: len(pipeline.stack.alerts) == before + 3, 120)
+    ended, failed = sorted(pipeline.stack.alerts[before + 1 :], reverse=True)
+    assert ended.startswith("*Resolved: saas_analytics_pipeline is late*")
     assert failed.startswith("*Failed: saas_analytics_pipeline.dbt_build*")
-    # Airflow calls the task's callback in the dag-processor, or only the DAG's, which knows of no try.
-    assert re.search(f"run {re.escape(run_id)}, task dbt_build(, try 1)?: its process ended", failed), failed
+    # Airflow calls the task's callback in the dag-processor, or only the DAG's, which has no try.
+    expected = f"run {re.escape(run_id)}, task dbt_build(, try 1)?: its process ended"
+    assert re.search(expected, failed), failed
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("victim", ["task", "backend", "scheduler"])
-def test_a_run_whose_dbt_is_killed_in_a_model_ends_by_itself(pipeline: Pipeline, probe: Probe, victim: str) -> None:
+def test_a_run_whose_dbt_is_killed_in_a_model_succeeds(
+    pipeline: Pipeline, probe: Probe, victim: str
+) -> None:
     probe(HANGS)
     run_id = pipeline.start()
     with psycopg.connect(pipeline.stack.settings.admin_dsn("analytics"), autocommit=True) as server:
         wait_until(lambda: hanging(server) is not None, 300)
         backend = hanging(server)
         assert backend is not None
-        mend(pipeline)
-        # Those that a mirror has told of are kept.
+        fix(pipeline)
+        # Models with a green mirror are not built again.
         wait_until(lambda: len(green(pipeline, run_id)) >= 5, 240)
         built = green(pipeline, run_id)
         if victim == "backend":
@@ -157,14 +166,16 @@ def green(pipeline: Pipeline, run_id: str) -> set[str]:
     return {name for name, state in pipeline.mirrors(run_id).items() if state == "success"}
 
 
-def mend(pipeline: Pipeline) -> None:
-    """From here on the probe does what it should."""
+def fix(pipeline: Pipeline) -> None:
+    """Make the probe succeed from here on."""
     with connect(pipeline.stack.settings, "owner") as warehouse:
-        warehouse.execute("create or replace function public.probe() returns int language sql as 'select 1'")
+        warehouse.execute(
+            "create or replace function public.probe() returns int language sql as 'select 1'"
+        )
 
 
 def hanging(server: psycopg.Connection) -> int | None:
-    """The session of dbt that is in the long call of the probe."""
+    """The pid of the dbt session that is in the long call of the probe, or None."""
     row = server.execute(
         """
         select pid from pg_stat_activity
@@ -177,11 +188,13 @@ def hanging(server: psycopg.Connection) -> int | None:
 
 def scheduler_of(pipeline: Pipeline) -> psutil.Process:
     programs = supervision.programs(Layout(pipeline.stack.root))
-    return psutil.Process(next(program.pid for program in programs if program.name == "airflow-scheduler"))
+    return psutil.Process(
+        next(program.pid for program in programs if program.name == "airflow-scheduler")
+    )
 
 
 def processes_of_tasks(scheduler: psutil.Process) -> list[psutil.Process]:
-    """The processes in which tasks run, such as dbt: those that the workers of the scheduler have forked."""
+    """The processes of running tasks, such as dbt. The workers of the scheduler fork them."""
     return [process for worker in scheduler.children() for process in worker.children()]
 
 

@@ -1,12 +1,13 @@
 {{ config(rebuild_key=['month_start'], indexes=[{'columns': ['month_start'], 'unique': true}]) }}
 
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
-{% endcall %}
-
 select
     month_start,
     cast(count(distinct order_id) as integer) as orders
 from {{ ref('int_baskets') }}
 where {{ within_affected('month', 'order_date') }}
 group by month_start
+
+-- What a change upstream affects.
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
+{% endcall %}

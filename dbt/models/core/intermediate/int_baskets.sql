@@ -1,4 +1,7 @@
-{#- What was bought together. The order's date is in every grouping, so a filter on it reaches the facts' index. -#}
+{#-
+  What was bought together. The order's date is in every grouping, so that a filter on it reaches the
+  index of the facts.
+-#}
 {{ config(materialized='view') }}
 
 with order_products as (

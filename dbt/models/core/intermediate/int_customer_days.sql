@@ -5,27 +5,6 @@
     )
 }}
 
-{% call affected_when() %}
-    select changes.event_date, members.customer_id
-    from {{ changes('int_user_days') }}
-    inner join {{ ref('int_user_customers') }} as members
-        on changes.user_id = members.user_id and {{ valid_at('members', 'changes.event_date') }}
-{% endcall %}
-
--- A user who comes or goes takes along the days of its window, also those that it has lost in the meantime. The two are
--- joined each by itself, for the index on the days.
-{% call affected_when() %}
-    select days.event_date, members.customer_id
-    from (select * from {{ changes('int_user_customers') }}) as members
-    inner join {{ ref('int_user_days') }} as days
-        on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
-    union
-    select days.event_date, members.customer_id
-    from (select * from {{ changes('int_user_customers') }}) as members
-    inner join (select * from {{ changes('int_user_days') }}) as days
-        on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
-{% endcall %}
-
 select
     days.event_date,
     members.customer_id,
@@ -39,3 +18,24 @@ inner join {{ ref('int_user_customers') }} as members
     on days.user_id = members.user_id and {{ valid_at('members', 'days.event_date') }}
 where {{ affected('days.event_date', 'members.customer_id') }}
 group by days.event_date, members.customer_id
+
+-- What a change upstream affects.
+{% call affected_when() %}
+    select changes.event_date, members.customer_id
+    from {{ changes('int_user_days') }}
+    inner join {{ ref('int_user_customers') }} as members
+        on changes.user_id = members.user_id and {{ valid_at('members', 'changes.event_date') }}
+{% endcall %}
+-- A user who joins or leaves a customer takes along the days of the window, also those that are gone
+-- since. Each of the two is joined by itself, for the index on the days.
+{% call affected_when() %}
+    select days.event_date, members.customer_id
+    from (select * from {{ changes('int_user_customers') }}) as members
+    inner join {{ ref('int_user_days') }} as days
+        on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
+    union
+    select days.event_date, members.customer_id
+    from (select * from {{ changes('int_user_customers') }}) as members
+    inner join (select * from {{ changes('int_user_days') }}) as days
+        on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
+{% endcall %}

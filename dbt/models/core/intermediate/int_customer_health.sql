@@ -1,54 +1,10 @@
 {{ config(rebuild_key=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
-{% set features = var("features") %}
-{% set is_recent = "days.event_date > " ~ plus_days("today.as_of", -30) %}
-
--- "Today" moves everybody's windows: whatever changes, all are made anew, from the customers' days of the last three
--- months and never from events or payments.
-{% call affected_when() %}
-    select everybody.customer_id
-    from (
-        select customer_id from {{ ref('dim_customers') }}
-        union
-        select customer_id from {{ ref('int_customer_orders') }}
-        union
-        select customer_id from {{ this }}
-    ) as everybody
-    where
-        exists (select 1 from {{ changes('dim_customers') }})
-        or exists (select 1 from {{ changes('int_customer_orders') }})
-        or exists (select 1 from {{ changes('int_customer_days') }})
-        or exists (select 1 from {{ changes('int_customer_payments') }})
-        or exists (
-            select 1
-            from {{ this }} as held
-            cross join {{ ref('as_of') }} as today
-            where held.as_of <> today.as_of
-        )
-{% endcall %}
-
 with customers as (
     select customer_id from {{ ref('dim_customers') }}
     where is_current and customer_id <> ''
     union
     select customer_id from {{ ref('int_customer_orders') }}
-),
-
-uses as (
-    select
-        days.customer_id,
-        {% for feature in features -%}
-        sum(case when {{ is_recent }} then days.{{ feature }} end) as {{ feature }},
-        {% endfor -%}
-        sum(case when {{ is_recent }} then days.events else 0 end) as events,
-        sum(case when {{ is_recent }} then 0 else days.events end) as events_before,
-        max(days.event_date) as last_event_date
-    from {{ ref('int_customer_days') }} as days
-    cross join {{ ref('as_of') }} as today
-    where
-        days.event_date > (select {{ plus_days('as_of', -60) }} from {{ ref('as_of') }})
-        and days.event_date <= (select as_of from {{ ref('as_of') }})
-    group by days.customer_id
 ),
 
 payments as (
@@ -63,39 +19,43 @@ payments as (
     group by customer_id
 ),
 
+-- greatest() skips NULLs.
 counted as (
     select
         customers.customer_id,
         today.as_of,
         coalesce(uses.events, 0) as events,
         coalesce(uses.events_before, 0) as events_before,
-        {% for feature in features -%}
-        case when uses.{{ feature }} > 0 then 1 else 0 end {{ "+" if not loop.last else "as features_used" }}
-        {%- if loop.last %},{% endif %}
-        {% endfor -%}
+        coalesce(uses.features_used, 0) as features_used,
         coalesce(payments.attempts, 0) as attempts,
         coalesce(payments.failed_attempts, 0) as failed_attempts,
-        -- greatest() leaves NULLs out.
-        {{ days_from('greatest(uses.last_event_date, sales.last_order_date)', 'today.as_of') }} as inactive_days
+        {{ days_from('greatest(uses.last_event_date, sales.last_order_date)', 'today.as_of') }}
+            as inactive_days
     from customers
     cross join {{ ref('as_of') }} as today
-    left join uses on customers.customer_id = uses.customer_id
+    left join {{ ref('int_customer_usage') }} as uses on customers.customer_id = uses.customer_id
     left join payments on customers.customer_id = payments.customer_id
-    left join {{ ref('int_customer_orders') }} as sales on customers.customer_id = sales.customer_id
+    left join {{ ref('int_customer_orders') }} as sales
+        on customers.customer_id = sales.customer_id
 ),
 
+-- 25 points for each of four signs of health.
 points as (
     select
         *,
-        case
-            when events_before > 0 then cast(25.0 * least(events, events_before) / events_before as numeric(5, 2))
+        cast(case
+            when events_before > 0 then 25.0 * least(events, events_before) / events_before
             when events > 0 then 25
             else 0
-        end as usage_points,
-        cast(coalesce(25.0 * (60 - least(greatest(inactive_days, 0), 60)) / 60, 0) as numeric(5, 2)) as recency_points,
-        cast(coalesce(25.0 * (attempts - failed_attempts) / nullif(attempts, 0), 25) as numeric(5, 2))
-            as payment_points,
-        cast(25.0 * features_used / {{ features | length }} as numeric(5, 2)) as feature_points
+        end as numeric(5, 2)) as usage_points,
+        cast(
+            coalesce(25.0 * (60 - least(greatest(inactive_days, 0), 60)) / 60, 0) as numeric(5, 2)
+        ) as recency_points,
+        cast(
+            coalesce(25.0 * (attempts - failed_attempts) / nullif(attempts, 0), 25)
+            as numeric(5, 2)
+        ) as payment_points,
+        cast(25.0 * features_used / {{ var("features") | length }} as numeric(5, 2)) as feature_points
     from counted
 )
 
@@ -107,10 +67,31 @@ select
     cast(features_used as integer) as features_used,
     cast(attempts as integer) as payment_attempts,
     cast(failed_attempts as integer) as failed_payments,
-    cast(usage_points as numeric(5, 2)) as usage_points,
+    usage_points,
     recency_points,
     payment_points,
     feature_points,
-    cast(usage_points + recency_points + payment_points + feature_points as numeric(5, 2)) as health_score
+    cast(
+        usage_points + recency_points + payment_points + feature_points as numeric(5, 2)
+    ) as health_score
 from points
 where {{ affected('customer_id') }}
+
+-- What a change upstream affects: everybody, whose windows "today" moves. They are counted from the
+-- customers' days of the last three months and never from events or payments.
+{% call affected_when() %}
+    select everybody.customer_id
+    from (
+        select customer_id from {{ ref('dim_customers') }}
+        union
+        select customer_id from {{ ref('int_customer_orders') }}
+        union
+        select customer_id from {{ this }}
+    ) as everybody
+    where
+        {{ today_has_moved() }}
+        or exists (select 1 from {{ changes('dim_customers') }})
+        or exists (select 1 from {{ changes('int_customer_orders') }})
+        or exists (select 1 from {{ changes('int_customer_days') }})
+        or exists (select 1 from {{ changes('int_customer_payments') }})
+{% endcall %}

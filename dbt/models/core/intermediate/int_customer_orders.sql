@@ -1,21 +1,13 @@
 {{ config(rebuild_key=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
-{{ affected_by('fact_orders', ['customer_id']) }}
-
--- What is paid back counts for the customer of the order.
-{% call affected_when() %}
-    select orders.customer_id
-    from {{ changes('fact_payments') }}
-    inner join {{ ref('fact_orders') }} as orders on changes.order_id = orders.order_id
-{% endcall %}
-
 with sales as (
     select
         customer_id,
         count(*) as orders,
         count(net_sales) as valued_orders,
         sum(units) as units,
-        sum(net_sales) as net_sales,
+        -- Without a rate an order has no value in the reporting currency.
+        coalesce(sum(net_sales), 0) as net_sales,
         min(order_date) as first_order_date,
         max(order_date) as last_order_date,
         min(ordered_at) as first_order_at,
@@ -40,13 +32,20 @@ select
     cast(sales.orders as integer) as orders,
     cast(sales.valued_orders as integer) as valued_orders,
     cast(sales.units as bigint) as units,
-    -- What is in a currency without a rate has no value in the reporting currency.
-    cast(coalesce(sales.net_sales, 0) as numeric(38, 4)) as net_sales,
+    cast(sales.net_sales as numeric(38, 4)) as net_sales,
     cast(coalesce(refunds.refunds, 0) as numeric(38, 4)) as refunds,
-    cast(coalesce(sales.net_sales, 0) - coalesce(refunds.refunds, 0) as numeric(38, 4)) as net_revenue,
+    cast(sales.net_sales - coalesce(refunds.refunds, 0) as numeric(38, 4)) as net_revenue,
     sales.first_order_date,
     sales.last_order_date,
     sales.first_order_at,
     sales.last_order_at
 from sales
 left join refunds on sales.customer_id = refunds.customer_id
+
+-- What a change upstream affects: the customer of the order, also where it is paid back.
+{{ affected_by('fact_orders', ['customer_id']) }}
+{% call affected_when() %}
+    select orders.customer_id
+    from {{ changes('fact_payments') }}
+    inner join {{ ref('fact_orders') }} as orders on changes.order_id = orders.order_id
+{% endcall %}

@@ -6,16 +6,7 @@
     )
 }}
 
-{{ affected_by('fact_payments', ['paid_date']) }}
-
--- A payment without a customer is its order's customer's.
-{% call affected_when() %}
-    select payments.paid_date
-    from {{ changes('fact_orders') }}
-    inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
-    where payments.customer_id is null
-{% endcall %}
-
+-- A payment without a customer is one of its order's customer.
 with charges as (
     select
         payments.paid_date,
@@ -34,3 +25,12 @@ select
 from charges
 where customer_id is not null
 group by paid_date, customer_id
+
+-- What a change upstream affects.
+{{ affected_by('fact_payments', ['paid_date']) }}
+{% call affected_when() %}
+    select payments.paid_date
+    from {{ changes('fact_orders') }}
+    inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
+    where payments.customer_id is null
+{% endcall %}

@@ -1,31 +1,18 @@
 {{ config(rebuild_key=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
--- Scores compare everybody with everybody, and recency is another one each day: whatever changes, all are made anew,
--- from one row per customer and never from orders.
-{% call affected_when() %}
-    select everybody.customer_id
-    from (
-        select customer_id from {{ ref('int_customer_orders') }}
-        union
-        select customer_id from {{ this }}
-    ) as everybody
-    where
-        exists (select 1 from {{ changes('int_customer_orders') }})
-        or exists (
-            select 1
-            from {{ this }} as held
-            cross join {{ ref('as_of') }} as today
-            where held.as_of <> today.as_of
-        )
-{% endcall %}
+{% set scored = {
+    'recency_days': 'recency',
+    'orders': 'frequency',
+    'net_revenue': 'monetary',
+} %}
 
+-- An order can be a day ahead of today, by a wrong clock.
 with customers as (
     select
         today.as_of,
         sales.customer_id,
         sales.orders,
         sales.net_revenue,
-        -- An order can be a day ahead of today, by a clock that is wrong.
         greatest({{ days_from('sales.last_order_date', 'today.as_of') }}, 0) as recency_days
     from {{ ref('int_customer_orders') }} as sales
     cross join {{ ref('as_of') }} as today
@@ -33,22 +20,20 @@ with customers as (
 
 placed as (
     select
-        recency_days,
-        orders,
-        net_revenue,
-        count(*) over () as customers,
-        row_number() over (order by recency_days) as recency_place,
-        row_number() over (order by orders) as frequency_place,
-        row_number() over (order by net_revenue) as monetary_place
+        {% for value, name in scored.items() -%}
+        {{ value }},
+        row_number() over (order by {{ value }}) as {{ name }}_place,
+        {% endfor -%}
+        count(*) over () as customers
     from customers
 ),
 
 cutoffs as (
     select
+        {% for value, name in scored.items() -%}
         {% for fifth in range(1, 5) -%}
-        {{ quantile_at_fifth('recency_days', 'recency_place', 'customers', fifth) }} as recency_{{ fifth }},
-        {{ quantile_at_fifth('orders', 'frequency_place', 'customers', fifth) }} as frequency_{{ fifth }},
-        {{ quantile_at_fifth('net_revenue', 'monetary_place', 'customers', fifth) }} as monetary_{{ fifth }},
+        {{ quantile_at_fifth(value, name ~ '_place', 'customers', fifth) }} as {{ name }}_{{ fifth }},
+        {% endfor -%}
         {% endfor -%}
         count(*) as customers
     from placed
@@ -90,3 +75,17 @@ select
 from scores
 left join matches on scores.customer_id = matches.customer_id and matches.place = 1
 where {{ affected('scores.customer_id') }}
+
+-- What a change upstream affects: everybody, as scores compare all customers and recency is another
+-- one each day. They are rebuilt from one row for each customer and never from orders.
+{% call affected_when() %}
+    select everybody.customer_id
+    from (
+        select customer_id from {{ ref('int_customer_orders') }}
+        union
+        select customer_id from {{ this }}
+    ) as everybody
+    where
+        {{ today_has_moved() }}
+        or exists (select 1 from {{ changes('int_customer_orders') }})
+{% endcall %}

@@ -6,15 +6,25 @@
     )
 }}
 
--- A type that may have come to a day.
+select distinct
+    event_date,
+    event_type
+from {{ ref('fact_events') }}
+where
+    {{ affected('event_date', 'event_type') }}
+    and {{ when_affected('event_date in (select event_date from affected)') }}
+
+-- What a change upstream affects: a type that may be new on a day.
 {% call affected_when() %}
     select changes.event_date, changes.event_type
     from {{ changes('fact_events') }}
-    where (changes.event_date, changes.event_type) not in (select held.event_date, held.event_type from {{ this }} as held)
+    where
+        (changes.event_date, changes.event_type) not in (
+            select held.event_date, held.event_type from {{ this }} as held
+        )
 {% endcall %}
-
--- A type of which nothing may be left on a day: somebody who had an event of it changed, and has none now. Whether
--- another has one is for the definition to find; to ask that for every type would cost a reading of every changed day.
+-- A type that may have left a day: somebody who had an event of it changed, and has none now. The
+-- definition finds whether another has one; asked here of every type, it would read every changed day.
 {% call affected_when() %}
     select chosen.event_date, chosen.event_type
     from (
@@ -30,14 +40,6 @@
             and chosen.event_date = events.event_date
             and chosen.event_type = events.event_type
         limit 1
-    ) as left_over on true
-    where left_over.is_there is null
+    ) as remaining on true
+    where remaining.is_there is null
 {% endcall %}
-
-select distinct
-    event_date,
-    event_type
-from {{ ref('fact_events') }}
-where
-    {{ affected('event_date', 'event_type') }}
-    and {{ when_affected('event_date in (select event_date from affected)') }}

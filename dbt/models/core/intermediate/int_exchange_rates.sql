@@ -9,45 +9,20 @@
 {% set reporting_currency = var("reporting_currency") %}
 {% set beginning = "cast('0001-01-01' as date)" %}
 
--- A currency has few rates beside what is converted by them, so all of its rates are one unit.
-{{ affected_by('stg_fx_rates', ['currency']) }}
-
--- The reporting currency's rate is in those of all others; the dollar has one though nobody quotes it.
-{% call affected_when() %}
-    select others.currency
-    from (
-        select rates.currency from {{ ref('stg_fx_rates') }} as rates
-        union distinct
-        select 'USD'
-    ) as others
-    where exists (select 1 from {{ changes('stg_fx_rates') }} where changes.currency = '{{ reporting_currency }}')
-{% endcall %}
-
-with given as (
+-- The first known rate of a currency holds before its day as well.
+with quoted as (
     select
         currency,
-        rate_date,
-        usd_rate,
-        row_number() over (partition by currency order by rate_date) as rate_number
+        case
+            when row_number() over (partition by currency order by rate_date) = 1
+                then {{ beginning }}
+            else rate_date
+        end as rate_date,
+        usd_rate
     from {{ ref('stg_fx_rates') }}
-    where currency <> 'USD' and ({{ affected('currency') }} or currency = '{{ reporting_currency }}')
-),
-
--- Before the first known rate of a currency, that rate holds.
-quoted as (
-    select
-        currency,
-        rate_date,
-        usd_rate
-    from given
-    where rate_number > 1
-    union all
-    select
-        currency,
-        {{ beginning }} as rate_date,
-        usd_rate
-    from given
-    where rate_number = 1
+    where
+        currency <> 'USD'
+        and ({{ affected('currency') }} or currency = '{{ reporting_currency }}')
     union all
     select
         'USD' as currency,
@@ -83,11 +58,12 @@ numbered as (
         days.rate_date,
         quoted.usd_rate,
         reporting.usd_rate as reporting_usd_rate,
-        count(quoted.usd_rate) over (partition by days.currency order by days.rate_date) as rate_number,
-        count(reporting.usd_rate) over (partition by days.currency order by days.rate_date) as reporting_rate_number
+        count(quoted.usd_rate) over by_day as rate_number,
+        count(reporting.usd_rate) over by_day as reporting_rate_number
     from days
     left join quoted on days.currency = quoted.currency and days.rate_date = quoted.rate_date
     left join reporting on days.rate_date = reporting.rate_date
+    window by_day as (partition by days.currency order by days.rate_date)
 ),
 
 -- On each of those days, the last rate that is known of both.
@@ -96,7 +72,9 @@ known as (
         currency,
         rate_date,
         max(usd_rate) over (partition by currency, rate_number) as usd_rate,
-        max(reporting_usd_rate) over (partition by currency, reporting_rate_number) as reporting_usd_rate
+        max(reporting_usd_rate) over (
+            partition by currency, reporting_rate_number
+        ) as reporting_usd_rate
     from numbered
 )
 
@@ -117,3 +95,21 @@ select
     cast(null as date) as valid_to,
     cast(1 as numeric(18, 8)) as rate
 where {{ affected("'" ~ reporting_currency ~ "'") }}
+
+-- What a change upstream affects: all rates of the currency, which are few. The rate of the reporting
+-- currency is in those of all others, the dollar's among them though nobody quotes it.
+{{ affected_by('stg_fx_rates', ['currency']) }}
+{% call affected_when() %}
+    select others.currency
+    from (
+        select rates.currency from {{ ref('stg_fx_rates') }} as rates
+        union distinct
+        select 'USD'
+    ) as others
+    where
+        exists (
+            select 1
+            from {{ changes('stg_fx_rates') }}
+            where changes.currency = '{{ reporting_currency }}'
+        )
+{% endcall %}

@@ -6,20 +6,6 @@
     )
 }}
 
--- A use before the first one known, or the day of the first one itself, which may have gone. Later uses decide nothing.
-{% for feature in var("features") %}
-{% call affected_when() %}
-    select changes.user_id, '{{ feature }}'
-    from {{ changes('int_user_days') }}
-    left join {{ ref('int_user_days') }} as days
-        on changes.event_date = days.event_date and changes.user_id = days.user_id
-    left join {{ this }} as held on changes.user_id = held.user_id and held.feature = '{{ feature }}'
-    where
-        changes.event_date = held.first_date
-        or (days.{{ feature }} > 0 and (held.first_date is null or changes.event_date < held.first_date))
-{% endcall %}
-{% endfor %}
-
 {% for feature in var("features") -%}
 select
     user_id,
@@ -29,4 +15,21 @@ from {{ ref('int_user_days') }}
 where {{ feature }} > 0 and {{ affected('user_id', "'" ~ feature ~ "'") }}
 group by user_id
 {{ "union all" if not loop.last }}
+{% endfor %}
+
+-- What a change upstream affects: a use before the first one known, or the day of the first one
+-- itself, which may have gone. Later uses decide nothing.
+{% for feature in var("features") %}
+{% call affected_when() %}
+    select changes.user_id, '{{ feature }}'
+    from {{ changes('int_user_days') }}
+    left join {{ ref('int_user_days') }} as days
+        on changes.event_date = days.event_date and changes.user_id = days.user_id
+    left join {{ this }} as held
+        on changes.user_id = held.user_id and held.feature = '{{ feature }}'
+    where
+        changes.event_date = held.first_date
+        or (days.{{ feature }} > 0 and held.first_date is null)
+        or (days.{{ feature }} > 0 and changes.event_date < held.first_date)
+{% endcall %}
 {% endfor %}

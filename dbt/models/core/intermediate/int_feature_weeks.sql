@@ -6,21 +6,6 @@
     )
 }}
 
-{% call affected_when() %}
-    select {{ period_of('week', 'changes.event_date') }}
-    from {{ changes('int_user_days') }}
-{% endcall %}
-
-{% call affected_when() %}
-    select {{ period_of('week', 'changes.first_date') }}
-    from {{ changes('int_feature_adoption') }}
-{% endcall %}
-
--- Today moved: the days that the calendar gained count now, and those that it lost no longer do.
-{% call affected_when() %}
-    select {{ period_of('week', 'changes.date_day') }} from {{ changes('dim_date') }}
-{% endcall %}
-
 {#- As in int_user_periods, so that a week has no more users of a feature than active ones. -#}
 {% set until_today = last_day() %}
 
@@ -73,3 +58,13 @@ select
     cast(coalesce(adoptions.new_users, 0) as integer) as new_users
 from uses
 left join adoptions on uses.week_start = adoptions.week_start and uses.feature = adoptions.feature
+
+-- What a change upstream affects. Where today moves, the days that the calendar gained count now,
+-- and those that it lost no longer do.
+{% call affected_when() %}
+    select {{ period_of('week', 'changes.event_date') }} from {{ changes('int_user_days') }}
+    union
+    select {{ period_of('week', 'changes.first_date') }} from {{ changes('int_feature_adoption') }}
+    union
+    select {{ period_of('week', 'changes.date_day') }} from {{ changes('dim_date') }}
+{% endcall %}

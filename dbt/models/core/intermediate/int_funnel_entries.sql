@@ -9,38 +9,7 @@
     )
 }}
 
-{#- In days, and one more as a day may have 23 hours, where clocks are changed. -#}
-{% set longest_window_back = "-(select max(longest.window_days) + 1 from " ~ ref('int_funnel_steps') ~ " as longest)" %}
-
--- An event with which a funnel may begin: its day.
-{% call affected_when() %}
-    select steps.funnel_id, changes.user_id, changes.event_date
-    from {{ changes('int_funnel_events') }}
-    inner join {{ ref('int_funnel_steps') }} as steps on changes.event_type = steps.event_type
-    where steps.step_number = 1 or steps.mode = 'any'
-{% endcall %}
-
--- Any other step, and in a strict funnel any event: the entries of the user in whose window it lies.
-{% call affected_when() %}
-    select held.funnel_id, held.user_id, held.entry_date
-    from {{ changes('int_funnel_events') }}
-    inner join {{ this }} as held on changes.user_id = held.user_id and held.step_number = 1
-    inner join {{ ref('int_funnel_steps') }} as steps
-        on
-            held.funnel_id = steps.funnel_id
-            and (changes.event_type = steps.event_type or (steps.mode = 'strict' and not changes.is_milestone))
-    where
-        held.entry_date <= changes.event_date
-        -- The longest window besides, for the index: it is known before the funnel is.
-        and held.entry_date >= {{ plus_days('changes.event_date', longest_window_back) }}
-        and held.entry_date >= {{ day_of(plus_seconds('changes.event_timestamp', '-86400 * steps.window_days')) }}
-{% endcall %}
-
-{% call affected_when() %}
-    select held.funnel_id, held.user_id, held.entry_date
-    from {{ changes('int_user_plans') }}
-    inner join {{ this }} as held on changes.user_id = held.user_id and {{ valid_at('changes', 'held.entered_at') }}
-{% endcall %}
+{% set steps, events = ref('int_funnel_steps'), ref('int_funnel_events') %}
 
 with starts as (
     select
@@ -48,30 +17,35 @@ with starts as (
         steps.funnel_id,
         steps.mode,
         {{ plus_seconds('events.event_timestamp', '86400 * steps.window_days') }} as window_end
-    from {{ ref('int_funnel_events') }} as events
-    inner join {{ ref('int_funnel_steps') }} as steps on events.event_type = steps.event_type
+    from {{ events }} as events
+    inner join {{ steps }} as steps on events.event_type = steps.event_type
     where
         (steps.step_number = 1 or (steps.mode = 'any' and steps.repetition = 1))
         and {{ affected('steps.funnel_id', 'events.user_id', 'events.event_date') }}
-        and {{ when_affected('(events.user_id, events.event_date) in (select user_id, entry_date from affected)') }}
+        and {{ when_affected(
+            '(events.user_id, events.event_date) in (select user_id, entry_date from affected)'
+        ) }}
 ),
 
-{{ funnel_steps_reached(ref('int_funnel_steps'), ref('int_funnel_events'), var("funnel_steps")) }},
+{{ funnel_steps_reached(steps, events, var("funnel_steps")) }},
 
 attempts as (
     select
         *,
         max(step_number) over (partition by funnel_id, user_id, event_id) as steps_reached,
-        lag(reached_at) over (partition by funnel_id, user_id, event_id order by step_number) as previous_at
+        lag(reached_at) over (
+            partition by funnel_id, user_id, event_id order by step_number
+        ) as previous_at
     from reached
 ),
 
--- A user enters a funnel once a day: with the attempt that goes furthest, and of those with the first.
+-- A user enters a funnel once a day: with the attempt that goes furthest, or the first of several.
 ranked as (
     select
         *,
         dense_rank() over (
-            partition by funnel_id, user_id, event_date order by steps_reached desc, event_timestamp asc, event_id asc
+            partition by funnel_id, user_id, event_date
+            order by steps_reached desc, event_timestamp asc, event_id asc
         ) as position
     from attempts
 )
@@ -90,3 +64,36 @@ from ranked
 left join {{ ref('int_user_plans') }} as plans
     on ranked.user_id = plans.user_id and {{ valid_at('plans', 'ranked.event_timestamp') }}
 where ranked.position = 1
+
+-- What a change upstream affects: of an event with which a funnel may begin, its day.
+{{ affected_by_versions(
+    'int_user_plans', this, 'user_id', 'entered_at', ['funnel_id', 'user_id', 'entry_date']
+) }}
+{% call affected_when() %}
+    select steps.funnel_id, changes.user_id, changes.event_date
+    from {{ changes('int_funnel_events') }}
+    inner join {{ steps }} as steps on changes.event_type = steps.event_type
+    where steps.step_number = 1 or steps.mode = 'any'
+{% endcall %}
+-- Of any other step, and in a strict funnel of any event: the entries of the user in whose window it
+-- lies. The longest window serves the index, as it is known before the funnel is: in days, and one
+-- more, because a day may have 23 hours where clocks change.
+{% set longest_window = "(select max(longest.window_days) + 1 from " ~ steps ~ " as longest)" %}
+{% call affected_when() %}
+    select held.funnel_id, held.user_id, held.entry_date
+    from {{ changes('int_funnel_events') }}
+    inner join {{ this }} as held on changes.user_id = held.user_id and held.step_number = 1
+    inner join {{ steps }} as steps
+        on
+            held.funnel_id = steps.funnel_id
+            and (
+                changes.event_type = steps.event_type
+                or (steps.mode = 'strict' and not changes.is_milestone)
+            )
+    where
+        held.entry_date <= changes.event_date
+        and held.entry_date >= {{ plus_days('changes.event_date', '-' ~ longest_window) }}
+        and held.entry_date >= {{ day_of(
+            plus_seconds('changes.event_timestamp', '-86400 * steps.window_days')
+        ) }}
+{% endcall %}

@@ -1,32 +1,39 @@
 {{
     config(
         rebuild_key=['event_date', 'user_id'],
-        index_lookup={'fact_events': ['user_id', 'event_date'], 'int_user_milestones': ['user_id']},
+        index_lookup={
+            'fact_events': ['user_id', 'event_date'],
+            'int_activations': ['user_id'],
+            'int_account_milestones': ['user_id'],
+        },
         change_log=['user_id', 'event_type', 'is_milestone', 'event_date', 'event_timestamp'],
-        indexes=[{'columns': ['user_id', 'event_timestamp']}, {'columns': ['user_id', 'event_date']}],
+        indexes=[
+            {'columns': ['user_id', 'event_timestamp']},
+            {'columns': ['user_id', 'event_date']},
+        ],
     )
 }}
 
-{% set is_a_step = "event_type in (select steps.event_type from " ~ ref('int_funnel_steps') ~ " as steps)" %}
-
--- In a strict funnel every other event is one that comes between. A milestone is no event of the user, and never does.
+{#-
+  In a strict funnel every other event lies between two steps. A milestone is not an event of the
+  user, and never does.
+-#}
+{% set steps = ref('int_funnel_steps') %}
+{% set is_a_step = "event_type in (select steps.event_type from " ~ steps ~ " as steps)" %}
 {% set may_count = is_a_step
-    ~ " or exists (select 1 from " ~ ref('int_funnel_steps') ~ " as steps where steps.mode = 'strict')" %}
-{% set sources = {'fact_events': may_count, 'int_user_milestones': is_a_step} %}
-
-{% call affected_when() %}
-    select changes.event_date, changes.user_id
-    from {{ changes('fact_events') }}
-    where {{ may_count }}
-{% endcall %}
-{{ affected_by('int_user_milestones', ['event_date', 'user_id']) }}
+    ~ " or exists (select 1 from " ~ steps ~ " as steps where steps.mode = 'strict')" %}
+{% set sources = {
+    'fact_events': may_count,
+    'int_activations': is_a_step,
+    'int_account_milestones': is_a_step,
+} %}
 
 {% for source, condition in sources.items() -%}
 select
     event_id,
     user_id,
     event_type,
-    {{ 'true' if source == 'int_user_milestones' else 'false' }} as is_milestone,
+    {{ 'false' if source == 'fact_events' else 'true' }} as is_milestone,
     device,
     country,
     event_date,
@@ -37,3 +44,12 @@ where
     and ({{ condition }})
 {{ "union all" if not loop.last }}
 {% endfor %}
+
+-- What a change upstream affects.
+{{ affected_by('int_activations', ['event_date', 'user_id']) }}
+{{ affected_by('int_account_milestones', ['event_date', 'user_id']) }}
+{% call affected_when() %}
+    select changes.event_date, changes.user_id
+    from {{ changes('fact_events') }}
+    where {{ may_count }}
+{% endcall %}

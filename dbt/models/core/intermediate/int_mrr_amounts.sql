@@ -8,59 +8,61 @@
     )
 }}
 
--- A period counts in the months that it overlaps, at most. On which day they are valued may have moved since.
-{% call affected_when() %}
-    select changes.customer_id, months.month_start
-    from {{ changes('fact_subscription_periods') }}
-    inner join {{ ref('int_month_ends') }} as months
-        on
-            changes.paid_from < {{ plus_periods('month', 'months.month_start', 1) }}
-            and (changes.period_end > months.month_start or changes.period_end is null)
-{% endcall %}
-
--- A month that is new: whoever pays on the day on which it is valued.
-{% call affected_when() %}
-    select periods.customer_id, months.month_start
-    from {{ ref('int_month_ends') }} as months
-    inner join {{ ref('fact_subscription_periods') }} as periods
-        on months.valued_on >= periods.paid_from and (months.valued_on < periods.period_end or periods.period_end is null)
-    where
-        months.month_start in (select changes.month_start from {{ changes('int_month_ends') }})
-        and not exists (select 1 from {{ this }} as held where held.month_start = months.month_start)
-{% endcall %}
-
--- A month that is valued on another day, as today has moved: whoever began or ceased to pay between the two days.
-{% call affected_when() %}
-    select periods.customer_id, moved.month_start
-    from (
-        select changes.month_start, min(changes.valued_on) as first_day, max(changes.valued_on) as last_day
-        from {{ changes('int_month_ends') }}
-        group by changes.month_start
-    ) as moved
-    inner join {{ ref('fact_subscription_periods') }} as periods
-        on
-            (periods.paid_from > moved.first_day and periods.paid_from <= moved.last_day)
-            or (periods.period_end > moved.first_day and periods.period_end <= moved.last_day)
-{% endcall %}
-
--- A month that is gone.
-{% call affected_when() %}
-    select held.customer_id, held.month_start
-    from {{ changes('int_month_ends') }}
-    inner join {{ this }} as held on changes.month_start = held.month_start
-    where changes.month_start not in (select months.month_start from {{ ref('int_month_ends') }} as months)
-{% endcall %}
+{% set months = ref('int_month_ends') %}
+{% set periods = ref('fact_subscription_periods') %}
 
 select
     periods.customer_id,
     months.month_start,
     periods.currency,
     cast(sum(periods.monthly_amount) as numeric(38, 4)) as amount
-from {{ ref('fact_subscription_periods') }} as periods
-inner join {{ ref('int_month_ends') }} as months
-    on periods.paid_from <= months.valued_on and (periods.period_end > months.valued_on or periods.period_end is null)
+from {{ periods }} as periods
+inner join {{ months }} as months
+    on
+        periods.paid_from <= months.valued_on
+        and (periods.period_end > months.valued_on or periods.period_end is null)
 where
     periods.monthly_amount > 0
     and {{ affected('periods.customer_id', 'months.month_start') }}
     and {{ when_affected("periods.customer_id in (select customer_id from affected)") }}
 group by periods.customer_id, months.month_start, periods.currency
+
+-- What a change upstream affects. A period counts at most in the months that it overlaps; the days
+-- on which these are valued may have moved since.
+{% call affected_when() %}
+    select changes.customer_id, months.month_start
+    from {{ changes('fact_subscription_periods') }}
+    inner join {{ months }} as months
+        on
+            changes.paid_from < {{ plus_periods('month', 'months.month_start', 1) }}
+            and (changes.period_end > months.month_start or changes.period_end is null)
+{% endcall %}
+-- A new month: whoever pays on the day on which it is valued.
+{% call affected_when() %}
+    select periods.customer_id, months.month_start
+    from {{ months }} as months
+    inner join {{ periods }} as periods
+        on
+            months.valued_on >= periods.paid_from
+            and (months.valued_on < periods.period_end or periods.period_end is null)
+    where
+        months.month_start in (select changes.month_start from {{ changes('int_month_ends') }})
+        and not exists (select 1 from {{ this }} as held where held.month_start = months.month_start)
+{% endcall %}
+-- A month that is valued on another day, as today has moved: whoever began or ceased to pay between.
+{% call affected_when() %}
+    select periods.customer_id, moved.month_start
+    from (
+        select
+            changes.month_start,
+            min(changes.valued_on) as first_day,
+            max(changes.valued_on) as last_day
+        from {{ changes('int_month_ends') }}
+        group by changes.month_start
+    ) as moved
+    inner join {{ periods }} as periods
+        on
+            (periods.paid_from > moved.first_day and periods.paid_from <= moved.last_day)
+            or (periods.period_end > moved.first_day and periods.period_end <= moved.last_day)
+{% endcall %}
+{{ affected_by_lost_months() }}

@@ -6,42 +6,31 @@
     )
 }}
 
-{{ affected_by('fact_orders', ['order_id']) }}
-{% call affected_when() %}
-    select changes.order_id
-    from {{ changes('fact_payments') }}
-    where changes.order_id is not null
-{% endcall %}
-
-with orders as (
-    select
-        order_id,
-        order_date,
-        net_sales
-    from {{ ref('fact_orders') }}
-    where is_sale and {{ affected('order_id') }}
-),
-
-charges as (
+with charges as (
     select
         order_id,
         coalesce(method, 'unknown') as method,
         sum(reporting_amount) as charged
     from {{ ref('fact_payments') }}
-    where kind = 'charge' and is_settled and reporting_amount > 0 and {{ affected('order_id') }}
+    where
+        kind = 'charge'
+        and is_settled
+        and reporting_amount > 0
+        and {{ affected('order_id') }}
     group by order_id, coalesce(method, 'unknown')
 ),
 
+-- The one part of an order that nothing has settled is the whole of it.
 settlements as (
     select
         orders.order_id,
         orders.order_date,
         orders.net_sales,
         coalesce(charges.method, 'unpaid') as method,
-        -- The one part of an order that nothing has settled is the whole of it.
         coalesce(charges.charged, 1) as charged
-    from orders
+    from {{ ref('fact_orders') }} as orders
     left join charges on orders.order_id = charges.order_id
+    where orders.is_sale and {{ affected('orders.order_id') }}
 )
 
 select
@@ -50,3 +39,11 @@ select
     order_date,
     {{ share_of('net_sales', 'charged', 'order_id', 'method') }} as net_sales
 from settlements
+
+-- What a change upstream affects.
+{{ affected_by('fact_orders', ['order_id']) }}
+{% call affected_when() %}
+    select changes.order_id
+    from {{ changes('fact_payments') }}
+    where changes.order_id is not null
+{% endcall %}

@@ -9,11 +9,6 @@
     )
 }}
 
--- A month is counted anew as a whole: one more product makes pairs with all the others of its order.
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
-{% endcall %}
-
 with baskets as (
     select *
     from {{ ref('int_baskets') }}
@@ -29,3 +24,9 @@ from baskets
 inner join baskets as others
     on baskets.order_id = others.order_id and baskets.product_id <= others.product_id
 group by baskets.month_start, baskets.product_id, others.product_id
+
+-- What a change upstream affects: the whole month, as one more product makes pairs with all others of
+-- its order.
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
+{% endcall %}

@@ -8,8 +8,6 @@
     )
 }}
 
-{{ affected_by('int_product_pair_months', ['product_id', 'other_product_id']) }}
-
 select
     product_id,
     other_product_id,
@@ -17,3 +15,6 @@ select
 from {{ ref('int_product_pair_months') }}
 where {{ affected('product_id', 'other_product_id') }}
 group by product_id, other_product_id
+
+-- What a change upstream affects.
+{{ affected_by('int_product_pair_months', ['product_id', 'other_product_id']) }}

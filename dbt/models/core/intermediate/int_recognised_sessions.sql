@@ -2,32 +2,14 @@
     config(
         rebuild_key=['session_id'],
         change_log=['session_id', 'customer_id', 'started_at'],
-        indexes=[{'columns': ['session_id'], 'unique': true}, {'columns': ['customer_id', 'started_at']}],
+        indexes=[
+            {'columns': ['session_id'], 'unique': true},
+            {'columns': ['customer_id', 'started_at']},
+        ],
     )
 }}
 
-{{ affected_by('fact_sessions', ['session_id']) }}
-
--- Who is known in a browser tells who its unknown visitors were.
-{% call affected_when() %}
-    select visits.session_id
-    from {{ changes('fact_sessions') }}
-    inner join {{ ref('fact_sessions') }} as visits
-        on changes.anonymous_id = visits.anonymous_id and visits.customer_id is null
-    where
-        changes.customer_id is not null
-        -- A visit between the two was nearer to the unknown one than this one, before and after.
-        and not exists (
-            select 1
-            from {{ ref('fact_sessions') }} as nearer
-            where
-                changes.anonymous_id = nearer.anonymous_id
-                and nearer.customer_id is not null
-                and nearer.started_at > least(changes.started_at, visits.started_at)
-                and nearer.started_at < greatest(changes.started_at, visits.started_at)
-        )
-{% endcall %}
-
+-- A user without a customer is not the customer who comes next.
 with visits as (
     select
         visits.*,
@@ -52,8 +34,10 @@ with visits as (
             limit 1
         ) as last_customer_id
     from {{ ref('fact_sessions') }} as visits
-    -- A user without a customer is somebody else than the customer who comes next.
-    where visits.customer_id is null and visits.user_id is null and {{ affected('visits.session_id') }}
+    where
+        visits.customer_id is null
+        and visits.user_id is null
+        and {{ affected('visits.session_id') }}
 )
 
 select
@@ -64,3 +48,24 @@ select
     started_at
 from visits
 where coalesce(next_customer_id, last_customer_id) is not null
+
+-- What a change upstream affects. A known customer in a browser identifies its unknown visitors,
+-- unless a visit between the two was nearer to the unknown one, before or after.
+{{ affected_by('fact_sessions', ['session_id']) }}
+{% call affected_when() %}
+    select visits.session_id
+    from {{ changes('fact_sessions') }}
+    inner join {{ ref('fact_sessions') }} as visits
+        on changes.anonymous_id = visits.anonymous_id and visits.customer_id is null
+    where
+        changes.customer_id is not null
+        and not exists (
+            select 1
+            from {{ ref('fact_sessions') }} as nearer
+            where
+                changes.anonymous_id = nearer.anonymous_id
+                and nearer.customer_id is not null
+                and nearer.started_at > least(changes.started_at, visits.started_at)
+                and nearer.started_at < greatest(changes.started_at, visits.started_at)
+        )
+{% endcall %}

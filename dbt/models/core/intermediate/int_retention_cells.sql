@@ -1,4 +1,4 @@
-{#- Every cohort with every period in which it can be looked at by "today", as far as retention_periods goes. -#}
+{#- Every cohort with each of its periods that has begun by "today", as far as retention_periods goes. -#}
 {{ config(materialized='view') }}
 
 with

@@ -8,8 +8,6 @@
     )
 }}
 
-{{ affected_by('fact_subscription_periods', ['subscription_id']) }}
-
 with periods as (
     select * from {{ ref('fact_subscription_periods') }}
     where paid_from is not null and monthly_amount > 0 and {{ affected('subscription_id') }}
@@ -46,11 +44,14 @@ daily_changes as (
 balances as (
     select
         *,
-        sum(amount_change) over (partition by subscription_id, currency order by movement_date) as monthly_amount,
+        sum(amount_change) over (
+            partition by subscription_id, currency order by movement_date
+        ) as monthly_amount,
         min(movement_date) over (partition by subscription_id, currency) as first_date
     from daily_changes
 )
 
+-- The next period at the same price is not a movement.
 select
     subscription_id,
     currency,
@@ -66,5 +67,7 @@ select
         else 'contraction'
     end as movement
 from balances
--- The next period at the same price is none.
 where amount_change <> 0
+
+-- What a change upstream affects.
+{{ affected_by('fact_subscription_periods', ['subscription_id']) }}

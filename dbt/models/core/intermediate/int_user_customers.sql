@@ -2,11 +2,12 @@
     config(
         rebuild_key=['user_id'],
         change_log=['user_id', 'customer_id', 'valid_from', 'valid_to'],
-        indexes=[{'columns': ['user_id', 'valid_from'], 'unique': true}, {'columns': ['customer_id']}],
+        indexes=[
+            {'columns': ['user_id', 'valid_from'], 'unique': true},
+            {'columns': ['customer_id']},
+        ],
     )
 }}
-
-{{ affected_by('dim_users', ['user_id']) }}
 
 with versions as (
     select
@@ -18,22 +19,23 @@ with versions as (
     where {{ affected('user_id') }}
 ),
 
--- The last version of a day stands for the day; those before it on the same day begin and end on it.
+-- The last version of a day stands for the day; earlier ones begin and end on it.
 days as (
     select
         *,
-        lag(customer_id) over (partition by user_id order by valid_from) as previous_customer_id,
-        lag(valid_to) over (partition by user_id order by valid_from) as previous_valid_to
+        lag(customer_id) over (partition by user_id order by valid_from) = customer_id
+        and lag(valid_to) over (partition by user_id order by valid_from) = valid_from as goes_on
     from versions
     where valid_from < valid_to or valid_to is null
 ),
 
--- A new version of the user at the same customer goes on with its window, so that it changes nothing here.
+-- A new version of the user at the same customer goes on with its window, and changes nothing here.
 numbered as (
     select
         *,
-        sum(case when previous_customer_id = customer_id and previous_valid_to = valid_from then 0 else 1 end)
-            over (partition by user_id order by valid_from) as window_number
+        sum(case when goes_on then 0 else 1 end) over (
+            partition by user_id order by valid_from
+        ) as window_number
     from days
 )
 
@@ -45,3 +47,6 @@ select
 from numbered
 where customer_id is not null
 group by user_id, customer_id, window_number
+
+-- What a change upstream affects.
+{{ affected_by('dim_users', ['user_id']) }}

@@ -8,36 +8,7 @@
 
 {% set grains = ["day", "week", "month"] %}
 
--- A day of activity decides about its own period and, for who comes back, about the next one.
-{% for grain in grains %}
-{% call affected_when() %}
-    select '{{ grain }}', {{ period_of(grain, 'changes.event_date') }}, changes.user_id
-    from {{ changes('int_user_days') }}
-    union
-    select '{{ grain }}', {{ plus_periods(grain, period_of(grain, 'changes.event_date'), 1) }}, changes.user_id
-    from {{ changes('int_user_days') }}
-{% endcall %}
-
--- Another first day makes another period the new one.
-{% call affected_when() %}
-    select '{{ grain }}', {{ period_of(grain, 'changes.first_date') }}, changes.user_id
-    from {{ changes('int_first_activity') }}
-{% endcall %}
-
--- Today moved: the days that the calendar gained count now, and those that it lost no longer do.
-{% call affected_when() %}
-    select '{{ grain }}', {{ period_of(grain, 'days.event_date') }}, days.user_id
-    from {{ changes('dim_date') }}
-    inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
-    where {{ within_changed('dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day') }}
-    union
-    select '{{ grain }}', {{ plus_periods(grain, period_of(grain, 'days.event_date'), 1) }}, days.user_id
-    from {{ changes('dim_date') }}
-    inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
-    where {{ within_changed('dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day') }}
-{% endcall %}
-{% endfor %}
-
+-- What is dated ahead of today would count in a week that has begun, and in no day.
 with
 {% for grain in grains -%}
 {{ grain }}_activity as (
@@ -48,11 +19,11 @@ with
         sum(days.returning_events) > 0 as is_returning
     from {{ ref('int_user_days') }} as days
     where
-        -- What is dated ahead of today would count in a week that has begun, and in no day.
         days.event_date <= {{ last_day() }}
         and {{ within_affected_periods(grain, 'days.event_date', earlier=1) }}
         and {{ when_affected(
-            "exists (select 1 from affected where affected.grain = '" ~ grain ~ "' and affected.user_id = days.user_id"
+            "exists (select 1 from affected where affected.grain = '" ~ grain ~ "'"
+            ~ " and affected.user_id = days.user_id"
             ~ " and days.event_date >= " ~ plus_periods(grain, 'affected.period_start', -1)
             ~ " and days.event_date < " ~ plus_periods(grain, 'affected.period_start', 1) ~ ")"
         ) }}
@@ -67,8 +38,10 @@ with
         case
             when activity.period_start = {{ period_of(grain, 'users.first_date') }} then 'new'
             when
-                lag(activity.period_start) over (partition by activity.user_id order by activity.period_start)
-                = {{ plus_periods(grain, 'activity.period_start', -1) }}
+                {{ plus_periods(grain, 'activity.period_start', -1) }}
+                = lag(activity.period_start) over (
+                    partition by activity.user_id order by activity.period_start
+                )
                 then 'retained'
             else 'resurrected'
         end as status,
@@ -93,3 +66,33 @@ select
     is_returning
 from all_periods
 where {{ affected('grain', 'period_start', 'user_id') }}
+
+-- What a change upstream affects. A day of activity decides about its own period and, for who comes
+-- back, about the next one. Another first day makes another period the new one.
+{% for grain in grains %}
+{% for later in [0, 1] %}
+{% call affected_when() %}
+    select
+        '{{ grain }}',
+        {{ plus_periods(grain, period_of(grain, 'changes.event_date'), later) }},
+        changes.user_id
+    from {{ changes('int_user_days') }}
+{% endcall %}
+-- Where today moves, the days that the calendar gained count now, and those that it lost do not.
+{% call affected_when() %}
+    select
+        '{{ grain }}',
+        {{ plus_periods(grain, period_of(grain, 'days.event_date'), later) }},
+        days.user_id
+    from {{ changes('dim_date') }}
+    inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
+    where {{ within_changed(
+        'dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day'
+    ) }}
+{% endcall %}
+{% endfor %}
+{% call affected_when() %}
+    select '{{ grain }}', {{ period_of(grain, 'changes.first_date') }}, changes.user_id
+    from {{ changes('int_first_activity') }}
+{% endcall %}
+{% endfor %}

@@ -9,19 +9,21 @@
     )
 }}
 
--- A step between the touches and the days of a channel: a visit that comes late changes some conversions of a day, and
--- the others have a row for each channel here, where they have one for each touch there.
-{{ affected_by('attribution_touches', ['converted_on', 'conversion_id']) }}
-
+-- A step between the touches and the days of a channel. A late visit changes some conversions of a
+-- day; the others have a row for each channel here, where they have one for each touch there.
 select
     conversion_id,
     channel,
     converted_on,
     cast(count(session_id) as integer) as touches,
     {%- for model in attribution_models() %}
+    {%- set comma = "," if not loop.last else "" %}
     cast(sum({{ model }}_conversions) as numeric(38, 8)) as {{ model }}_conversions,
-    cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{% if not loop.last %},{% endif %}
+    cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{{ comma }}
     {%- endfor %}
 from {{ ref('attribution_touches') }}
 where {{ affected('converted_on', 'conversion_id') }}
 group by conversion_id, channel, converted_on
+
+-- What a change upstream affects.
+{{ affected_by('attribution_touches', ['converted_on', 'conversion_id']) }}

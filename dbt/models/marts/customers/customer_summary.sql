@@ -7,22 +7,18 @@
 
 {% set bands = var("health_bands") %}
 
-{{ affected_by('dim_customers', ['customer_id']) }}
-{{ affected_by('int_customer_orders', ['customer_id']) }}
-{{ affected_by('int_customer_scores', ['customer_id']) }}
-{{ affected_by('int_customer_health', ['customer_id']) }}
-{{ affected_by('fact_subscription_periods', ['customer_id']) }}
-
--- Of several subscriptions the one counts whose period began last, as in int_user_plans.
+-- Of several subscriptions, the one whose period began last counts, as in int_customer_plans.
 with periods as (
     select
         periods.customer_id,
         coalesce(periods.plan_id, 'unknown') as plan,
         row_number() over (
-            partition by periods.customer_id order by periods.period_start desc, periods.subscription_id desc
+            partition by periods.customer_id
+            order by periods.period_start desc, periods.subscription_id desc
         ) as position
     from {{ ref('fact_subscription_periods') }} as periods
-    inner join {{ ref('int_customer_health') }} as today on periods.customer_id = today.customer_id
+    inner join {{ ref('int_customer_health') }} as today
+        on periods.customer_id = today.customer_id
     where
         periods.period_start <= today.as_of
         and (periods.period_end > today.as_of or periods.period_end is null)
@@ -74,3 +70,10 @@ left join periods on health.customer_id = periods.customer_id and periods.positi
 left join {{ ref('int_customer_orders') }} as sales on health.customer_id = sales.customer_id
 left join {{ ref('int_customer_scores') }} as scores on health.customer_id = scores.customer_id
 where {{ affected('health.customer_id') }}
+
+-- What a change upstream affects.
+{{ affected_by('dim_customers', ['customer_id']) }}
+{{ affected_by('int_customer_orders', ['customer_id']) }}
+{{ affected_by('int_customer_scores', ['customer_id']) }}
+{{ affected_by('int_customer_health', ['customer_id']) }}
+{{ affected_by('fact_subscription_periods', ['customer_id']) }}

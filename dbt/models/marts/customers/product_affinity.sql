@@ -5,8 +5,64 @@
     )
 }}
 
--- The number of all orders is in every figure: whatever changes, all pairs are made anew, from counts per pair.
--- So the definition needs no affected(): it would only be one more join of everything with everything.
+-- What is rebuilt is always everything, so the definition has no affected(): it would only be one more
+-- join of all pairs with all pairs.
+with pairs as (
+    select
+        product_id,
+        other_product_id,
+        orders_together
+    from {{ ref('int_product_pairs') }}
+    where orders_together >= {{ var("affinity_min_orders") }}
+),
+
+-- A pair with itself: all orders of the product.
+products as (
+    select
+        product_id,
+        orders_together as orders
+    from pairs
+    where product_id = other_product_id
+),
+
+baskets as (
+    select sum(orders) as orders from {{ ref('int_basket_months') }}
+),
+
+both_ways as (
+    select * from pairs
+    where product_id <> other_product_id
+    union all
+    select
+        other_product_id as product_id,
+        product_id as other_product_id,
+        orders_together
+    from pairs
+    where product_id <> other_product_id
+)
+
+select
+    both_ways.product_id,
+    both_ways.other_product_id,
+    both_ways.orders_together,
+    products.orders as product_orders,
+    others.orders as other_product_orders,
+    cast(baskets.orders as integer) as all_orders,
+    cast(cast(both_ways.orders_together as numeric(18, 4)) / baskets.orders as numeric(18, 8))
+        as support,
+    cast(cast(both_ways.orders_together as numeric(18, 4)) / products.orders as numeric(18, 8))
+        as confidence,
+    cast(
+        cast(both_ways.orders_together as numeric(18, 4)) * baskets.orders
+        / (cast(products.orders as numeric(18, 4)) * others.orders) as numeric(18, 8)
+    ) as lift
+from both_ways
+inner join products on both_ways.product_id = products.product_id
+inner join products as others on both_ways.other_product_id = others.product_id
+cross join baskets
+
+-- What a change upstream affects: all pairs, as the number of all orders is in every figure. They are
+-- rebuilt from one count for each pair.
 {% call affected_when() %}
     select pairs.product_id, pairs.other_product_id
     from (
@@ -22,54 +78,3 @@
         exists (select 1 from {{ changes('int_product_pairs') }})
         or exists (select 1 from {{ changes('int_basket_months') }})
 {% endcall %}
-
-with pairs as (
-    select *
-    from {{ ref('int_product_pairs') }}
-    where orders_together >= {{ var("affinity_min_orders") }} and product_id < other_product_id
-),
-
--- A pair with itself: all orders of the product.
-products as (
-    select
-        product_id,
-        orders_together as orders
-    from {{ ref('int_product_pairs') }}
-    where orders_together >= {{ var("affinity_min_orders") }} and product_id = other_product_id
-),
-
-baskets as (
-    select sum(orders) as orders from {{ ref('int_basket_months') }}
-),
-
-both_ways as (
-    select
-        product_id,
-        other_product_id,
-        orders_together
-    from pairs
-    union all
-    select
-        other_product_id as product_id,
-        product_id as other_product_id,
-        orders_together
-    from pairs
-)
-
-select
-    both_ways.product_id,
-    both_ways.other_product_id,
-    both_ways.orders_together,
-    products.orders as product_orders,
-    others.orders as other_product_orders,
-    cast(baskets.orders as integer) as all_orders,
-    cast(cast(both_ways.orders_together as numeric(18, 4)) / baskets.orders as numeric(18, 8)) as support,
-    cast(cast(both_ways.orders_together as numeric(18, 4)) / products.orders as numeric(18, 8)) as confidence,
-    cast(
-        cast(both_ways.orders_together as numeric(18, 4)) * baskets.orders
-        / (cast(products.orders as numeric(18, 4)) * others.orders) as numeric(18, 8)
-    ) as lift
-from both_ways
-inner join products on both_ways.product_id = products.product_id
-inner join products as others on both_ways.other_product_id = others.product_id
-cross join baskets

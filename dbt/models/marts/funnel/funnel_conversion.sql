@@ -2,12 +2,15 @@
     config(
         rebuild_key=['funnel_id', 'entry_date'],
         indexes=[
-            {'columns': ['funnel_id', 'entry_date', 'dimension', 'dimension_value', 'step_number'], 'unique': true}
+            {
+                'columns': [
+                    'funnel_id', 'entry_date', 'dimension', 'dimension_value', 'step_number'
+                ],
+                'unique': true,
+            }
         ],
     )
 }}
-
-{{ affected_by('int_funnel_entries', ['funnel_id', 'entry_date']) }}
 
 {% set dimensions = ["total", "device", "country", "plan"] %}
 
@@ -41,12 +44,15 @@ cells as (
         entered.dimension_value,
         entered.entry_date,
         steps.step_number,
-        case when steps.mode = 'any' then 'any ' || steps.step_number else steps.event_type end as step_name,
+        case
+            when steps.mode = 'any' then 'any ' || steps.step_number else steps.event_type
+        end as step_name,
         coalesce(counted.users, 0) as users,
         entered.users as entered_users,
         coalesce(
             lag(counted.users) over (
-                partition by entered.funnel_id, entered.entry_date, entered.dimension, entered.dimension_value
+                partition by
+                    entered.funnel_id, entered.entry_date, entered.dimension, entered.dimension_value
                 order by steps.step_number
             ), 0
         ) as previous_users,
@@ -72,9 +78,11 @@ select
     step_number,
     step_name,
     cast(users as integer) as users,
-    cast(cast(users as numeric(18, 4)) / entered_users as numeric(18, 4)) as conversion_from_start,
-    case
-        when step_number > 1 then cast(cast(users as numeric(18, 4)) / nullif(previous_users, 0) as numeric(18, 4))
-    end as conversion_from_previous,
+    {{ ratio('users', 'entered_users') }} as conversion_from_start,
+    case when step_number > 1 then {{ ratio('users', 'previous_users') }} end
+        as conversion_from_previous,
     cast(median_seconds as numeric(18, 3)) as median_seconds_from_previous
 from cells
+
+-- What a change upstream affects.
+{{ affected_by('int_funnel_entries', ['funnel_id', 'entry_date']) }}

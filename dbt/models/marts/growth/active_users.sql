@@ -1,21 +1,10 @@
-{{ config(rebuild_key=['date_day'], compares_to=['int_activity_spine'], indexes=[{'columns': ['date_day'], 'unique': true}]) }}
-
--- A day of activity reaches the 29 days after it.
-{% call affected_when() %}
-    select spine.period_start
-    from {{ ref('int_activity_spine') }} as spine
-    inner join (select distinct changes.event_date from {{ changes('int_user_days') }}) as changes
-        on spine.period_start >= changes.event_date and spine.period_start <= {{ plus_days('changes.event_date', 29) }}
-    where spine.grain = 'day'
-{% endcall %}
-
--- Days that the spine gained or lost.
-{% call affected_when() %}
-    select coalesce(spine.period_start, held.date_day)
-    from (select period_start from {{ ref('int_activity_spine') }} where grain = 'day') as spine
-    full join {{ this }} as held on spine.period_start = held.date_day
-    where spine.period_start is null or held.date_day is null
-{% endcall %}
+{{
+    config(
+        rebuild_key=['date_day'],
+        compares_to=['int_activity_spine'],
+        indexes=[{'columns': ['date_day'], 'unique': true}],
+    )
+}}
 
 with activity as (
     select
@@ -29,8 +18,9 @@ with activity as (
     ) }}
 ),
 
--- Who is active on a day joins the windows of 7 and 30 days that end on it, and leaves them 7 and 30 days later, unless
--- active again before: then the later activity carries on. So a rolling count is a running sum of joins less leaves.
+-- Who is active on a day joins the windows of 7 and 30 days that end on it, and leaves them 7 and 30
+-- days later, unless active again before: then the later activity carries on. So a rolling count is a
+-- running sum of joins less leaves.
 moves as (
     select
         event_date as date_day,
@@ -38,20 +28,15 @@ moves as (
         1 as wau,
         1 as mau
     from activity
+    {% for days, wau, mau in [(7, -1, 0), (30, 0, -1)] -%}
     union all
     select
-        least(next_date, {{ plus_days('event_date', 7) }}) as date_day,
+        least(next_date, {{ plus_days('event_date', days) }}) as date_day,
         0 as dau,
-        -1 as wau,
-        0 as mau
+        {{ wau }} as wau,
+        {{ mau }} as mau
     from activity
-    union all
-    select
-        least(next_date, {{ plus_days('event_date', 30) }}) as date_day,
-        0 as dau,
-        0 as wau,
-        -1 as mau
-    from activity
+    {% endfor %}
 ),
 
 daily_moves as (
@@ -80,6 +65,19 @@ select
     cast(dau as integer) as dau,
     cast(wau as integer) as wau,
     cast(mau as integer) as mau,
-    cast(cast(dau as numeric(18, 4)) / nullif(mau, 0) as numeric(18, 4)) as stickiness
+    {{ ratio('dau', 'mau') }} as stickiness
 from counted
 where {{ affected('date_day') }}
+
+-- What a change upstream affects. A day of activity reaches the 29 days after it.
+{% set days = "(select period_start as date_day from " ~ ref('int_activity_spine')
+    ~ " where grain = 'day')" %}
+{{ affected_by_comparison(days, ['date_day']) }}
+{% call affected_when() %}
+    select days.date_day
+    from {{ days }} as days
+    inner join (select distinct changes.event_date from {{ changes('int_user_days') }}) as changes
+        on
+            days.date_day >= changes.event_date
+            and days.date_day <= {{ plus_days('changes.event_date', 29) }}
+{% endcall %}

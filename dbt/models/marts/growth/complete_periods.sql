@@ -1,8 +1,8 @@
-{#- A view: which periods are over changes with the newest day alone, and nothing is built on it. -#}
+{#- A view: which periods are over changes with the newest day alone, and no model reads it. -#}
 {% set grains = ["day", "week", "month"] %}
 
 with newest as (
-    select max(date_day) as date_day from {{ ref('active_users') }}
+    select {{ plus_days("max(date_day)", 1) }} as day_after from {{ ref('active_users') }}
 )
 
 {% for grain in grains -%}
@@ -10,7 +10,7 @@ select
     periods.grain,
     periods.period_start
 from {{ ref('growth_accounting') }} as periods
-inner join newest on {{ plus_periods(grain, "periods.period_start", 1) }} <= {{ plus_days("newest.date_day", 1) }}
+inner join newest on {{ plus_periods(grain, "periods.period_start", 1) }} <= newest.day_after
 where periods.grain = '{{ grain }}'
 {{ "union all" if not loop.last }}
 {% endfor %}

@@ -1,21 +1,9 @@
-{{ config(rebuild_key=['week_start', 'feature'], indexes=[{'columns': ['week_start', 'feature'], 'unique': true}]) }}
-
--- A week's first uses count in the adopters of every week from then on.
-{% call affected_when() %}
-    select weeks.period_start, changes.feature
-    from {{ changes('int_feature_weeks') }}
-    inner join {{ ref('growth_accounting') }} as weeks
-        on weeks.grain = 'week' and weeks.period_start >= changes.week_start
-{% endcall %}
-
--- A week whose active users changed, and one that began or is no more.
-{% for feature in var("features") %}
-{% call affected_when() %}
-    select changes.period_start, '{{ feature }}'
-    from {{ changes('growth_accounting') }}
-    where changes.grain = 'week'
-{% endcall %}
-{% endfor %}
+{{
+    config(
+        rebuild_key=['week_start', 'feature'],
+        indexes=[{'columns': ['week_start', 'feature'], 'unique': true}],
+    )
+}}
 
 with weeks as (
     {% for feature in var("features") -%}
@@ -29,7 +17,7 @@ with weeks as (
     {% endfor %}
 ),
 
--- Read whole: a row for a week and feature, so that the adopters of all weeks before can be added up.
+-- All weeks and features are read, which are few, to add up the adopters of all weeks before.
 counted as (
     select
         weeks.week_start,
@@ -38,7 +26,9 @@ counted as (
         coalesce(uses.users, 0) as users,
         coalesce(uses.events, 0) as events,
         coalesce(uses.new_users, 0) as new_users,
-        sum(coalesce(uses.new_users, 0)) over (partition by weeks.feature order by weeks.week_start) as adopters
+        sum(coalesce(uses.new_users, 0)) over (
+            partition by weeks.feature order by weeks.week_start
+        ) as adopters
     from weeks
     left join {{ ref('int_feature_weeks') }} as uses
         on weeks.week_start = uses.week_start and weeks.feature = uses.feature
@@ -50,10 +40,26 @@ select
     feature,
     cast(users as integer) as users,
     cast(events as integer) as events,
-    cast(cast(events as numeric(18, 4)) / nullif(users, 0) as numeric(18, 4)) as events_per_user,
+    {{ ratio('events', 'users') }} as events_per_user,
     cast(active_users as integer) as active_users,
-    cast(cast(users as numeric(18, 4)) / nullif(active_users, 0) as numeric(18, 4)) as adoption_rate,
+    {{ ratio('users', 'active_users') }} as adoption_rate,
     cast(new_users as integer) as new_users,
     cast(adopters as integer) as adopters
 from counted
 where {{ affected('week_start', 'feature') }}
+
+-- What a change upstream affects. First uses count in the adopters of every week from then on.
+{% call affected_when() %}
+    select weeks.period_start, changes.feature
+    from {{ changes('int_feature_weeks') }}
+    inner join {{ ref('growth_accounting') }} as weeks
+        on weeks.grain = 'week' and weeks.period_start >= changes.week_start
+{% endcall %}
+-- A week whose active users changed, and one that began or is gone.
+{% for feature in var("features") %}
+{% call affected_when() %}
+    select changes.period_start, '{{ feature }}'
+    from {{ changes('growth_accounting') }}
+    where changes.grain = 'week'
+{% endcall %}
+{% endfor %}

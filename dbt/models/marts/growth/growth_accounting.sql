@@ -8,23 +8,14 @@
 
 {% set grains = ["day", "week", "month"] %}
 
--- Who was active in a period counts there and, as churned or not, in the next.
-{{ affected_by('int_user_periods', ['grain', 'period_start']) }}
+-- The affected periods, and those before them.
+{% set reached = ["select grain, period_start from affected"] %}
 {% for grain in grains %}
-{% call affected_when() %}
-    select changes.grain, {{ plus_periods(grain, 'changes.period_start', 1) }}
-    from {{ changes('int_user_periods') }}
-    where changes.grain = '{{ grain }}'
-{% endcall %}
+{% do reached.append(
+    "select grain, " ~ plus_periods(grain, "period_start", -1)
+    ~ " from affected where grain = '" ~ grain ~ "'"
+) %}
 {% endfor %}
-
--- Periods that the spine gained or lost.
-{% call affected_when() %}
-    select coalesce(spine.grain, held.grain), coalesce(spine.period_start, held.period_start)
-    from {{ ref('int_activity_spine') }} as spine
-    full join {{ this }} as held on spine.grain = held.grain and spine.period_start = held.period_start
-    where spine.grain is null or held.grain is null
-{% endcall %}
 
 with counts as (
     select
@@ -35,12 +26,7 @@ with counts as (
         count(case when status = 'retained' then 1 end) as retained_users,
         count(case when status = 'resurrected' then 1 end) as resurrected_users
     from {{ ref('int_user_periods') }}
-    where {{ when_affected(
-        "(grain, period_start) in (select grain, period_start from affected"
-        ~ " union all select grain, " ~ plus_periods("day", "period_start", -1) ~ " from affected where grain = 'day'"
-        ~ " union all select grain, " ~ plus_periods("week", "period_start", -1) ~ " from affected where grain = 'week'"
-        ~ " union all select grain, " ~ plus_periods("month", "period_start", -1) ~ " from affected where grain = 'month')"
-    ) }}
+    where {{ when_affected("(grain, period_start) in (" ~ reached | join(" union all ") ~ ")") }}
     group by grain, period_start
 ),
 
@@ -54,7 +40,7 @@ periods as (
         coalesce(counts.resurrected_users, 0) as resurrected_users,
         coalesce(
             lag(counts.active_users) over (partition by spine.grain order by spine.period_start), 0
-        ) as previous_active_users
+        ) - coalesce(counts.retained_users, 0) as churned_users
     from {{ ref('int_activity_spine') }} as spine
     left join counts on spine.grain = counts.grain and spine.period_start = counts.period_start
 )
@@ -66,10 +52,19 @@ select
     cast(new_users as integer) as new_users,
     cast(retained_users as integer) as retained_users,
     cast(resurrected_users as integer) as resurrected_users,
-    cast(previous_active_users - retained_users as integer) as churned_users,
-    cast(
-        cast(new_users + resurrected_users as numeric(18, 4)) / nullif(previous_active_users - retained_users, 0)
-        as numeric(18, 4)
-    ) as quick_ratio
+    cast(churned_users as integer) as churned_users,
+    {{ ratio('new_users + resurrected_users', 'churned_users') }} as quick_ratio
 from periods
 where {{ affected('grain', 'period_start') }}
+
+-- What a change upstream affects. Who was active in a period counts there and, as churned or not, in
+-- the next one.
+{{ affected_by('int_user_periods', ['grain', 'period_start']) }}
+{{ affected_by_comparison(ref('int_activity_spine'), ['grain', 'period_start']) }}
+{% for grain in grains %}
+{% call affected_when() %}
+    select changes.grain, {{ plus_periods(grain, 'changes.period_start', 1) }}
+    from {{ changes('int_user_periods') }}
+    where changes.grain = '{{ grain }}'
+{% endcall %}
+{% endfor %}

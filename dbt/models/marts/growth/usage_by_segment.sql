@@ -1,27 +1,12 @@
-{{ config(rebuild_key=['event_date'], indexes=[{'columns': ['event_date', 'country', 'plan'], 'unique': true}]) }}
+{{
+    config(
+        rebuild_key=['event_date'],
+        indexes=[{'columns': ['event_date', 'country', 'plan'], 'unique': true}],
+    )
+}}
 
-{{ affected_by('int_user_days', ['event_date']) }}
-
--- Another version of a user, or another plan, moves the user's days of its time to another segment.
-{% for upstream in ['dim_users', 'int_user_plans'] %}
-{% call affected_when() %}
-    select days.event_date
-    from {{ changes(upstream) }}
-    inner join {{ ref('int_user_days') }} as days
-        on
-            changes.user_id = days.user_id
-            and days.event_date >= {{ day_of('changes.valid_from') }}
-            and (days.event_date <= {{ day_of('changes.valid_to') }} or changes.valid_to is null)
-{% endcall %}
-{% endfor %}
-
-with days as (
-    select * from {{ ref('int_user_days') }}
-    where {{ affected('event_date') }}
-),
-
--- Of several windows that a day lies in, the one counts that it ends in.
-users as (
+-- Of several windows that a day lies in, the one that it ends in counts.
+with users as (
     select
         user_id,
         country,
@@ -46,7 +31,23 @@ select
     cast(count(*) as integer) as active_users,
     cast(sum(days.events) as bigint) as events,
     cast(sum(days.sessions) as bigint) as sessions
-from days
+from {{ ref('int_user_days') }} as days
 left join users on days.user_id = users.user_id and {{ valid_at('users', 'days.event_date') }}
 left join plans on days.user_id = plans.user_id and {{ valid_at('plans', 'days.event_date') }}
-group by days.event_date, coalesce(users.country, 'unknown'), coalesce(plans.plan_id, 'none')
+where {{ affected('days.event_date') }}
+group by 1, 2, 3
+
+-- What a change upstream affects. Another version of a user, or another plan, moves the user's days
+-- of its time to another segment.
+{{ affected_by('int_user_days', ['event_date']) }}
+{% for upstream in ['dim_users', 'int_user_plans'] %}
+{% call affected_when() %}
+    select days.event_date
+    from {{ changes(upstream) }}
+    inner join {{ ref('int_user_days') }} as days
+        on
+            changes.user_id = days.user_id
+            and days.event_date >= {{ day_of('changes.valid_from') }}
+            and (days.event_date <= {{ day_of('changes.valid_to') }} or changes.valid_to is null)
+{% endcall %}
+{% endfor %}

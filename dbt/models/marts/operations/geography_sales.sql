@@ -5,20 +5,6 @@
     )
 }}
 
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ changes('fact_orders') }}
-    union
-    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
-{% endcall %}
-
--- A refund counts for the country of its order, in the month of the refund.
-{% call affected_when() %}
-    select {{ period_of('month', 'payments.paid_date') }}
-    from {{ changes('fact_orders') }}
-    inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
-    where payments.refunded_goods_amount is not null
-{% endcall %}
-
 with sales as (
     select
         {{ period_of('month', 'order_date') }} as month_start,
@@ -41,7 +27,9 @@ refunds as (
         sum(payments.refunded_goods_amount) as refunds
     from {{ ref('fact_payments') }} as payments
     inner join {{ ref('fact_orders') }} as orders on payments.order_id = orders.order_id
-    where payments.refunded_goods_amount is not null and {{ within_affected('month', 'payments.paid_date') }}
+    where
+        payments.refunded_goods_amount is not null
+        and {{ within_affected('month', 'payments.paid_date') }}
     group by 1, 2
 ),
 
@@ -57,20 +45,35 @@ figures as (
         coalesce(sales.discounts, 0) as discounts,
         coalesce(refunds.refunds, 0) as refunds
     from sales
-    full join refunds on sales.month_start = refunds.month_start and sales.country = refunds.country
+    full join refunds
+        on sales.month_start = refunds.month_start and sales.country = refunds.country
 )
 
 select
-    month_start,
-    country,
-    coalesce({{ country_name('country') }}, 'Unknown') as country_name,
-    cast(orders as integer) as orders,
-    cast(valued_orders as integer) as valued_orders,
-    cast(customers as integer) as customers,
-    cast(units as bigint) as units,
-    cast(gross_revenue as numeric(38, 4)) as gross_revenue,
-    cast(discounts as numeric(38, 4)) as discounts,
-    cast(refunds as numeric(38, 4)) as refunds,
-    cast(gross_revenue - discounts - refunds as numeric(38, 4)) as net_revenue
+    figures.month_start,
+    figures.country,
+    coalesce(countries.name, 'Unknown') as country_name,
+    cast(figures.orders as integer) as orders,
+    cast(figures.valued_orders as integer) as valued_orders,
+    cast(figures.customers as integer) as customers,
+    cast(figures.units as bigint) as units,
+    cast(figures.gross_revenue as numeric(38, 4)) as gross_revenue,
+    cast(figures.discounts as numeric(38, 4)) as discounts,
+    cast(figures.refunds as numeric(38, 4)) as refunds,
+    cast(figures.gross_revenue - figures.discounts - figures.refunds as numeric(38, 4))
+        as net_revenue
 from figures
-where {{ affected('month_start') }}
+left join {{ ref('countries') }} as countries on figures.country = countries.code
+where {{ affected('figures.month_start') }}
+
+-- What a change upstream affects. A refund counts for the country of its order, in its own month.
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('fact_orders') }}
+    union
+    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
+    union
+    select {{ period_of('month', 'payments.paid_date') }}
+    from {{ changes('fact_orders') }}
+    inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
+    where payments.refunded_goods_amount is not null
+{% endcall %}

@@ -5,103 +5,63 @@
     )
 }}
 
--- What is left at the end of a month is there at the beginning of the next.
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.stock_date') }}, changes.product_id
-    from {{ changes('fact_inventory_daily') }}
-    union
-    select {{ plus_periods('month', period_of('month', 'changes.stock_date'), 1) }}, changes.product_id
-    from {{ changes('fact_inventory_daily') }}
-    union
-    select {{ period_of('month', 'changes.order_date') }}, changes.product_id
-    from {{ changes('fact_order_items') }}
-{% endcall %}
-
-with levels as (
-    select
-        product_id,
-        {{ period_of('month', 'stock_date') }} as month_start,
-        on_hand,
-        received,
-        inventory_value,
-        row_number() over (
-            partition by product_id, {{ period_of('month', 'stock_date') }} order by stock_date
-        ) as position_from_start,
-        row_number() over (
-            partition by product_id, {{ period_of('month', 'stock_date') }} order by stock_date desc
-        ) as position_from_end
-    from {{ ref('fact_inventory_daily') }}
-    where {{ within_affected('month', 'stock_date', earlier=1) }}
-),
-
-months as (
-    select
-        product_id,
-        month_start,
-        count(*) as days_counted,
-        sum(received) as received,
-        max(case when position_from_start = 1 then on_hand end) as first_units,
-        max(case when position_from_start = 1 then inventory_value end) as first_value,
-        max(case when position_from_end = 1 then on_hand end) as closing_units,
-        max(case when position_from_end = 1 then inventory_value end) as closing_value
-    from levels
-    group by product_id, month_start
+with stocks as (
+    select * from {{ ref('int_stock_months') }}
+    where {{ within_affected('month', 'month_start', earlier=1) }}
 ),
 
 sold as (
     select
+        month_start,
         product_id,
-        {{ period_of('month', 'order_date') }} as month_start,
-        sum(quantity) as units_sold,
-        sum(cost) as cost_of_goods_sold
-    from {{ ref('fact_order_items') }}
-    where is_sale and {{ within_affected('month', 'order_date') }}
-    group by 1, 2
+        units,
+        cost
+    from {{ ref('int_product_sales') }}
+    where {{ affected('month_start', 'product_id') }}
 ),
 
 figures as (
     select
-        coalesce(months.month_start, sold.month_start) as month_start,
-        coalesce(months.product_id, sold.product_id) as product_id,
-        coalesce(months.days_counted, 0) as days_counted,
-        months.first_units,
-        months.first_value,
-        coalesce(months.received, 0) as received_units,
-        months.closing_units,
-        months.closing_value,
-        coalesce(sold.units_sold, 0) as units_sold,
-        coalesce(sold.cost_of_goods_sold, 0) as cost_of_goods_sold
-    from months
-    full join sold on months.product_id = sold.product_id and months.month_start = sold.month_start
+        coalesce(stocks.month_start, sold.month_start) as month_start,
+        coalesce(stocks.product_id, sold.product_id) as product_id,
+        coalesce(stocks.days_counted, 0) as days_counted,
+        stocks.first_units,
+        stocks.first_value,
+        coalesce(stocks.received_units, 0) as received_units,
+        stocks.closing_units,
+        stocks.closing_value,
+        coalesce(sold.units, 0) as units_sold,
+        coalesce(sold.cost, 0) as cost_of_goods_sold
+    from stocks
+    full join sold
+        on stocks.month_start = sold.month_start and stocks.product_id = sold.product_id
 ),
 
-followed as (
-    select
-        *,
-        coalesce(
-            lag(days_counted) over (partition by product_id order by month_start) > 0
-            and lag(month_start) over (partition by product_id order by month_start)
-            = {{ plus_periods('month', 'month_start', -1) }},
-            false
-        ) as is_counted_before,
-        lag(closing_units) over (partition by product_id order by month_start) as previous_units,
-        lag(closing_value) over (partition by product_id order by month_start) as previous_value
-    from figures
-),
-
--- A product that was not counted in the month before begins with its first count.
+-- A month opens with what the month before closed with, or with its own first count.
 opened as (
     select
-        *,
-        case when is_counted_before and days_counted > 0 then previous_units else first_units end as opening_units,
-        case when is_counted_before and days_counted > 0 then previous_value else first_value end as opening_value
-    from followed
+        figures.*,
+        case
+            when previous.product_id is null or figures.days_counted = 0 then figures.first_units
+            else previous.closing_units
+        end as opening_units,
+        case
+            when previous.product_id is null or figures.days_counted = 0 then figures.first_value
+            else previous.closing_value
+        end as opening_value
+    from figures
+    left join stocks as previous
+        on
+            figures.product_id = previous.product_id
+            and {{ plus_periods('month', 'figures.month_start', -1) }} = previous.month_start
+    where {{ affected('figures.month_start', 'figures.product_id') }}
 ),
 
 valued as (
     select
         *,
-        case when opening_value + closing_value > 0 then (opening_value + closing_value) / 2 end as average_value
+        case when opening_value + closing_value > 0 then (opening_value + closing_value) / 2 end
+            as average_value
     from opened
 )
 
@@ -117,6 +77,14 @@ select
     cast(closing_value as numeric(38, 4)) as closing_value,
     cast(cost_of_goods_sold as numeric(38, 4)) as cost_of_goods_sold,
     cast(cost_of_goods_sold / average_value as numeric(38, 4)) as turnover,
-    cast(days_counted * average_value / nullif(cost_of_goods_sold, 0) as numeric(38, 4)) as days_of_stock
+    cast(days_counted * average_value / nullif(cost_of_goods_sold, 0) as numeric(38, 4))
+        as days_of_stock
 from valued
-where {{ affected('month_start', 'product_id') }}
+
+-- What a change upstream affects. What a month closes with, the next one opens with.
+{{ affected_by('int_product_sales', ['month_start', 'product_id']) }}
+{{ affected_by('int_stock_months', ['month_start', 'product_id']) }}
+{% call affected_when() %}
+    select {{ plus_periods('month', 'changes.month_start', 1) }}, changes.product_id
+    from {{ changes('int_stock_months') }}
+{% endcall %}

@@ -5,15 +5,6 @@
     )
 }}
 
-{{ affected_by('int_payment_retries', ['month_start']) }}
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
-{% endcall %}
-
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_order_settlements') }}
-{% endcall %}
-
 with payments as (
     select
         *,
@@ -48,38 +39,31 @@ sales as (
     group by 1, 2
 ),
 
-methods as (
-    select
-        month_start,
-        method
-    from paid
-    union
-    select
-        month_start,
-        method
-    from sales
-),
-
 figures as (
     select
-        methods.month_start,
-        methods.method,
+        coalesce(paid.month_start, sales.month_start) as month_start,
+        coalesce(paid.method, sales.method) as method,
         coalesce(paid.payments, 0) as payments,
         coalesce(paid.succeeded, 0) as succeeded,
         coalesce(paid.failed, 0) as failed,
-        sum(paid.payments) over (partition by methods.month_start) as payments_of_month,
-        coalesce(retries.failed_orders, 0) as failed_orders,
-        coalesce(retries.recovered_orders, 0) as recovered_orders,
         coalesce(paid.charged, 0) as charged,
         coalesce(paid.refunded, 0) as refunded,
         coalesce(sales.orders, 0) as orders,
         coalesce(sales.net_sales, 0) as net_sales,
         coalesce(paid.refunds, 0) as refunds
-    from methods
-    left join paid on methods.month_start = paid.month_start and methods.method = paid.method
+    from paid
+    full join sales on paid.month_start = sales.month_start and paid.method = sales.method
+),
+
+compared as (
+    select
+        figures.*,
+        sum(figures.payments) over (partition by figures.month_start) as payments_of_month,
+        coalesce(retries.failed_orders, 0) as failed_orders,
+        coalesce(retries.recovered_orders, 0) as recovered_orders
+    from figures
     left join {{ ref('int_payment_retries') }} as retries
-        on methods.month_start = retries.month_start and methods.method = retries.method
-    left join sales on methods.month_start = sales.month_start and methods.method = sales.method
+        on figures.month_start = retries.month_start and figures.method = retries.method
 )
 
 select
@@ -88,16 +72,24 @@ select
     cast(payments as integer) as payments,
     cast(succeeded as integer) as succeeded,
     cast(failed as integer) as failed,
-    cast(cast(payments as numeric(18, 4)) / nullif(payments_of_month, 0) as numeric(18, 4)) as payment_share,
-    cast(cast(failed as numeric(18, 4)) / nullif(payments, 0) as numeric(18, 4)) as failure_rate,
+    {{ ratio('payments', 'payments_of_month') }} as payment_share,
+    {{ ratio('failed', 'payments') }} as failure_rate,
     cast(failed_orders as integer) as failed_orders,
     cast(recovered_orders as integer) as recovered_orders,
-    cast(cast(recovered_orders as numeric(18, 4)) / nullif(failed_orders, 0) as numeric(18, 4)) as retry_success_rate,
+    {{ ratio('recovered_orders', 'failed_orders') }} as retry_success_rate,
     cast(charged as numeric(38, 4)) as charged,
     cast(refunded as numeric(38, 4)) as refunded,
     cast(orders as integer) as orders,
     cast(net_sales as numeric(38, 4)) as net_sales,
     cast(refunds as numeric(38, 4)) as refunds,
     cast(net_sales - refunds as numeric(38, 4)) as net_revenue
-from figures
+from compared
 where {{ affected('month_start') }}
+
+-- What a change upstream affects.
+{{ affected_by('int_payment_retries', ['month_start']) }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
+    union
+    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_order_settlements') }}
+{% endcall %}

@@ -5,58 +5,42 @@
     )
 }}
 
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.returned_date') }}, coalesce(changes.product_id, '')
-    from {{ changes('fact_returns') }}
-    union
-    select {{ period_of('month', 'changes.order_date') }}, changes.product_id
-    from {{ changes('fact_order_items') }}
-{% endcall %}
-
+-- What came back of an order that is not known (yet) did come back. 'all' is the row of all reasons,
+-- so a reason of that name counts as unknown.
 with returns as (
     select
         {{ period_of('month', 'returned_date') }} as month_start,
         coalesce(product_id, '') as product_id,
-        -- 'all' is the row of all reasons, so a reason of that name is none.
         coalesce(nullif(reason, 'all'), 'unknown') as reason,
         quantity as units_returned,
         coalesce(refund_revenue, 0) as refund_amount
     from {{ ref('fact_returns') }}
-    -- What came back of an order that is not known (yet) did come back.
     where (is_sale or order_id is null) and {{ within_affected('month', 'returned_date') }}
 ),
 
 moves as (
+    {% for reason in ['reason', "'all'"] -%}
     select
         month_start,
         product_id,
-        reason,
+        {{ reason }} as reason,
         1 as returns,
         units_returned,
         0 as units_sold,
         refund_amount
     from returns
     union all
+    {% endfor -%}
     select
         month_start,
-        product_id,
-        'all' as reason,
-        1 as returns,
-        units_returned,
-        0 as units_sold,
-        refund_amount
-    from returns
-    union all
-    select
-        {{ period_of('month', 'order_date') }} as month_start,
         product_id,
         'all' as reason,
         0 as returns,
         0 as units_returned,
-        quantity as units_sold,
+        units as units_sold,
         0 as refund_amount
-    from {{ ref('fact_order_items') }}
-    where is_sale and {{ within_affected('month', 'order_date') }}
+    from {{ ref('int_product_sales') }}
+    where {{ affected('month_start', 'product_id') }}
 ),
 
 reasons as (
@@ -73,7 +57,7 @@ reasons as (
     group by month_start, product_id, reason
 ),
 
--- What was sold stands in the row of all reasons, and is what each reason is measured against.
+-- What was sold stands in the row of all reasons, and is what each reason is compared with.
 figures as (
     select
         month_start,
@@ -93,6 +77,13 @@ select
     cast(returns as integer) as returns,
     cast(units_returned as bigint) as units_returned,
     cast(units_sold as bigint) as units_sold,
-    cast(cast(units_returned as numeric(18, 4)) / nullif(units_sold, 0) as numeric(18, 4)) as return_rate,
+    {{ ratio('units_returned', 'units_sold') }} as return_rate,
     cast(refund_amount as numeric(38, 4)) as refund_amount
 from figures
+
+-- What a change upstream affects.
+{{ affected_by('int_product_sales', ['month_start', 'product_id']) }}
+{% call affected_when() %}
+    select {{ period_of('month', 'changes.returned_date') }}, coalesce(changes.product_id, '')
+    from {{ changes('fact_returns') }}
+{% endcall %}

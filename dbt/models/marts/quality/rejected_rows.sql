@@ -1,4 +1,4 @@
-{#- A view, as the rows of the day are counted in no time by the index on rejected rows that each base model has. -#}
+{#- A view: each base model has an index of its rejected rows, which are counted at once. -#}
 select
     landed_on,
     source,

@@ -1,5 +1,5 @@
 {#-
-  A view, as each fact has an index of these rows alone. They heal when the dimension arrives, and are gone from here then.
+  A view: each fact has an index of these rows alone. They leave it when their dimension row arrives.
 -#}
 {% for fact, key, member, day in references() %}
 select

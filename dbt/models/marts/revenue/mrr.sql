@@ -12,34 +12,6 @@
 {% set months = ref('int_month_ends') %}
 {% set amounts = ref('int_mrr_amounts') %}
 
-{{ affected_by('int_mrr_values', ['customer_id', 'month_start']) }}
-
--- Another amount in a month decides about all months after the one in which the customer paid before it: which of them
--- have a row, and what the change is called.
-{% call affected_when() %}
-    select changed.customer_id, months.month_start
-    from (
-        select
-            changes.customer_id,
-            changes.month_start,
-            (
-                select max(earlier.month_start) from {{ amounts }} as earlier
-                where changes.customer_id = earlier.customer_id and earlier.month_start < changes.month_start
-            ) as month_paid_before
-        from {{ changes('int_mrr_amounts') }}
-    ) as changed
-    inner join {{ months }} as months
-        on months.month_start >= coalesce({{ plus_periods('month', 'changed.month_paid_before', 1) }}, changed.month_start)
-{% endcall %}
-
--- A month that is gone.
-{% call affected_when() %}
-    select held.customer_id, held.month_start
-    from {{ changes('int_month_ends') }}
-    inner join {{ this }} as held on changes.month_start = held.month_start
-    where changes.month_start not in (select months.month_start from {{ months }} as months)
-{% endcall %}
-
 with lives as (
     select
         customer_id,
@@ -83,6 +55,35 @@ select
         when mrr_values.mrr < mrr_values.previous_mrr_now then 'contraction'
         else 'none'
     end as movement,
-    cast(coalesce(mrr_values.previous_mrr_now - mrr_values.previous_mrr, 0) as numeric(38, 4)) as fx_change
+    cast(
+        coalesce(mrr_values.previous_mrr_now - mrr_values.previous_mrr, 0) as numeric(38, 4)
+    ) as fx_change
 from spine
-left join mrr_values on spine.customer_id = mrr_values.customer_id and spine.month_start = mrr_values.month_start
+left join mrr_values
+    on spine.customer_id = mrr_values.customer_id and spine.month_start = mrr_values.month_start
+
+-- What a change upstream affects. Another amount in a month decides about all months after the one
+-- in which the customer paid before: which of them have a row, and what the change is called.
+{{ affected_by('int_mrr_values', ['customer_id', 'month_start']) }}
+{{ affected_by_lost_months() }}
+{% call affected_when() %}
+    select changed.customer_id, months.month_start
+    from (
+        select
+            changes.customer_id,
+            changes.month_start,
+            (
+                select max(earlier.month_start)
+                from {{ amounts }} as earlier
+                where
+                    changes.customer_id = earlier.customer_id
+                    and earlier.month_start < changes.month_start
+            ) as month_paid_before
+        from {{ changes('int_mrr_amounts') }}
+    ) as changed
+    inner join {{ months }} as months
+        on
+            months.month_start >= coalesce(
+                {{ plus_periods('month', 'changed.month_paid_before', 1) }}, changed.month_start
+            )
+{% endcall %}

@@ -1,6 +1,9 @@
-{{ config(rebuild_key=['month_start'], indexes=[{'columns': ['month_start', 'movement'], 'unique': true}]) }}
-
-{{ affected_by('mrr', ['month_start']) }}
+{{
+    config(
+        rebuild_key=['month_start'],
+        indexes=[{'columns': ['month_start', 'movement'], 'unique': true}],
+    )
+}}
 
 select
     month_start,
@@ -13,3 +16,6 @@ select
 from {{ ref('mrr') }}
 where {{ affected('month_start') }}
 group by month_start, movement
+
+-- What a change upstream affects.
+{{ affected_by('mrr', ['month_start']) }}

@@ -11,22 +11,6 @@
 
 {% set tolerance = var("payment_tolerance") %}
 
-{{ affected_by('fact_orders', ['order_id']) }}
-{% call affected_when() %}
-    select changes.order_id from {{ changes('fact_payments') }} where changes.order_id is not null
-{% endcall %}
-
--- What was paid in another currency than the order's follows the rate of the order's.
-{% call affected_when() %}
-    select orders.order_id
-    from {{ changes('int_exchange_rates') }}
-    inner join {{ ref('fact_payments') }} as payments
-        on payments.currency <> changes.currency and {{ valid_at('changes', 'payments.paid_date') }}
-    inner join {{ ref('fact_orders') }} as orders
-        on payments.order_id = orders.order_id and changes.currency = orders.currency
-    where {{ within_changed('int_exchange_rates', 'payments.paid_date') }}
-{% endcall %}
-
 with orders as (
     select * from {{ ref('fact_orders') }}
     where {{ affected('order_id') }}
@@ -63,12 +47,13 @@ figures as (
         orders.customer_id,
         orders.order_date,
         orders.currency,
-        {{ is_not_cancelled('orders.status') }} as is_due,
+        not coalesce(statuses.is_cancelled, false) as is_due,
         orders.total_amount as order_total,
         coalesce(paid.charged, 0) as charged,
         coalesce(paid.refunded, 0) as refunded,
         coalesce(paid.unconverted, 0) as unconverted
     from orders
+    left join {{ ref('order_statuses') }} as statuses on orders.status = statuses.status
     left join paid on orders.order_id = paid.order_id
 ),
 
@@ -91,6 +76,8 @@ compared as (
     from figures
 )
 
+-- difference: nothing is due for a cancelled order, so its charge has to go back, and no more than
+-- that may. What went back of too much is resolved; what went back beyond it is a refund of the order.
 select
     order_id,
     customer_id,
@@ -99,15 +86,27 @@ select
     cast(order_total as numeric(38, 4)) as order_total,
     cast(charged as numeric(38, 4)) as charged,
     cast(refunded as numeric(38, 4)) as refunded,
-    cast(
-        case
-            -- Nothing is due for a cancelled order: what was charged has to go back. No more than that may.
-            when not is_due or status = 'overrefunded' then charged - refunded
-            when status = 'refunded' then 0
-            when charged < order_total then charged - order_total
-            -- What went back of too much is settled. What went back beyond it is a refund of the order: nobody owes it.
-            else greatest(charged - refunded - order_total, 0)
-        end as numeric(38, 4)
-    ) as difference,
+    cast(case
+        when not is_due or status = 'overrefunded' then charged - refunded
+        when status = 'refunded' then 0
+        when charged < order_total then charged - order_total
+        else greatest(charged - refunded - order_total, 0)
+    end as numeric(38, 4)) as difference,
     status
 from compared
+
+-- What a change upstream affects. An amount paid in another currency than the order's follows the
+-- rate of the order's.
+{{ affected_by('fact_orders', ['order_id']) }}
+{% call affected_when() %}
+    select changes.order_id from {{ changes('fact_payments') }} where changes.order_id is not null
+{% endcall %}
+{% call affected_when() %}
+    select orders.order_id
+    from {{ changes('int_exchange_rates') }}
+    inner join {{ ref('fact_payments') }} as payments
+        on payments.currency <> changes.currency and {{ valid_at('changes', 'payments.paid_date') }}
+    inner join {{ ref('fact_orders') }} as orders
+        on payments.order_id = orders.order_id and changes.currency = orders.currency
+    where {{ within_changed('int_exchange_rates', 'payments.paid_date') }}
+{% endcall %}

@@ -7,21 +7,13 @@
 
 {% set grains = ["day", "month", "quarter"] %}
 
-{% for grain in grains %}
-{% call affected_when() %}
-    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_orders') }}
-    union
-    select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }} from {{ changes('fact_payments') }}
-{% endcall %}
-{% endfor %}
-
+-- An order in a currency without a rate has no value, and would make the average of others smaller.
 with
 {% for grain in grains -%}
 {{ grain }}_orders as (
     select
         {{ period_of(grain, 'order_date') }} as period_start,
         count(*) as orders,
-        -- An order in a currency without a rate has no value, and would make the others' average smaller.
         count(gross_revenue) as valued_orders,
         count(distinct customer_id) as customers,
         sum(units) as units,
@@ -79,6 +71,16 @@ select
     cast(gross_revenue - discounts - refunds as numeric(38, 4)) as net_revenue,
     cast(cost as numeric(38, 4)) as cost,
     cast(gross_revenue - discounts - refunds - cost as numeric(38, 4)) as gross_profit,
-    cast((gross_revenue - discounts) / nullif(valued_orders, 0) as numeric(38, 4)) as average_order_value
+    cast((gross_revenue - discounts) / nullif(valued_orders, 0) as numeric(38, 4))
+        as average_order_value
 from all_grains
 where {{ affected('grain', 'period_start') }}
+
+-- What a change upstream affects.
+{% for grain in grains %}
+{% call affected_when() %}
+    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_orders') }}
+    union
+    select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }} from {{ changes('fact_payments') }}
+{% endcall %}
+{% endfor %}

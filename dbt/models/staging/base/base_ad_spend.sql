@@ -19,24 +19,16 @@ with raw_rows as (
 
 typed as (
     select
-        {{ read_date('spend_date') }} as spend_date,
-        {{ tidy('channel') }} as channel,
-        {{ tidy('campaign') }} as campaign,
-        {{ read_decimal('spend') }} as spend,
-        {{ currency_code('currency') }} as currency,
-        {{ read_integer('clicks') }} as clicks,
-        {{ read_integer('impressions') }} as impressions,
-        spend_date as raw_spend_date,
-        spend as raw_spend,
-        currency as raw_currency,
-        clicks as raw_clicks,
-        impressions as raw_impressions,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ read_date('raw_spend_date') }} as spend_date,
+        {{ tidy('raw_channel') }} as channel,
+        {{ tidy('raw_campaign') }} as campaign,
+        {{ read_decimal('raw_spend') }} as spend,
+        currencies.code as currency,
+        {{ read_integer('raw_clicks') }} as clicks,
+        {{ read_integer('raw_impressions') }} as impressions
     from raw_rows
+    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 

@@ -19,23 +19,18 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('customer_id') }} as customer_id,
-        {{ read_timestamp('updated_at') }} as updated_at,
-        {{ one_line('name') }} as name,
-        {{ tidy('segment') }} as segment,
-        {{ tidy('industry') }} as industry,
-        {{ country_code('country') }} as country,
-        {{ read_timestamp('created_at') }} as created_at,
-        {{ read_boolean('is_deleted') }} as is_deleted,
-        updated_at as raw_updated_at,
-        created_at as raw_created_at,
-        is_deleted as raw_is_deleted,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_customer_id') }} as customer_id,
+        {{ read_timestamp('raw_updated_at') }} as updated_at,
+        {{ one_line('raw_name') }} as name,
+        {{ tidy('raw_segment') }} as segment,
+        {{ tidy('raw_industry') }} as industry,
+        countries.code as country,
+        {{ read_timestamp('raw_created_at') }} as created_at,
+        {{ read_boolean('raw_is_deleted') }} as is_deleted
     from raw_rows
+    left join {{ country_names() }} as countries
+        on {{ tidy('raw_rows.raw_country') }} = countries.name
     {{ evaluated_once() }}
 ),
 

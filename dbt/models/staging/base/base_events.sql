@@ -22,26 +22,22 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('event_id') }} as event_id,
-        {{ key_text('user_id') }} as user_id,
-        {{ key_text('session_id') }} as session_id,
-        {{ tidy('event_type') }} as event_type,
-        {{ read_timestamp('event_timestamp') }} as event_timestamp,
-        {{ read_timestamp('received_at') }} as received_at,
-        {{ tidy('device') }} as device,
-        {{ tidy('platform') }} as platform,
-        app_version,
-        {{ country_code('country') }} as country,
-        properties,
-        cast(properties as text) as raw_properties,
-        event_timestamp as raw_event_timestamp,
-        received_at as raw_received_at,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_event_id') }} as event_id,
+        {{ key_text('raw_user_id') }} as user_id,
+        {{ key_text('raw_session_id') }} as session_id,
+        {{ tidy('raw_event_type') }} as event_type,
+        {{ read_timestamp('raw_event_timestamp') }} as event_timestamp,
+        {{ read_timestamp('raw_received_at') }} as received_at,
+        {{ tidy('raw_device') }} as device,
+        {{ tidy('raw_platform') }} as platform,
+        raw_rows.raw_app_version as app_version,
+        countries.code as country,
+        raw_rows.raw_properties as properties,
+        cast(raw_rows.raw_properties as text) as properties_text
     from raw_rows
+    left join {{ country_names() }} as countries
+        on {{ tidy('raw_rows.raw_country') }} = countries.name
     {{ evaluated_once() }}
 ),
 
@@ -49,7 +45,7 @@ judged as (
     select
         *,
         {{ day_of('event_timestamp') }} as event_date,
-        {{ personal_data_in('raw_properties') }} as personal_data,
+        {{ personal_data_in('properties_text') }} as personal_data,
         case
             {{ reject_missing(['event_id', 'user_id', 'event_type']) }}
             {{ reject_too_long(['event_id', 'user_id', 'session_id', 'event_type']) }}
@@ -74,7 +70,7 @@ select
     country,
     case
         when personal_data is null then properties
-        else {{ without_personal_data('raw_properties') }}
+        else {{ without_personal_data('properties_text') }}
     end as properties,
     personal_data,
     event_date,

@@ -19,18 +19,12 @@ with raw_rows as (
 
 typed as (
     select
-        {{ read_date('rate_date') }} as rate_date,
-        {{ currency_code('currency') }} as currency,
-        {{ read_decimal('usd_rate', scale=8) }} as usd_rate,
-        rate_date as raw_rate_date,
-        currency as raw_currency,
-        usd_rate as raw_usd_rate,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ read_date('raw_rate_date') }} as rate_date,
+        currencies.code as currency,
+        {{ read_decimal('raw_usd_rate', scale=8) }} as usd_rate
     from raw_rows
+    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 

@@ -19,18 +19,11 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('product_id') }} as product_id,
-        {{ read_date('stock_date') }} as stock_date,
-        {{ read_integer('on_hand') }} as on_hand,
-        {{ read_integer('received') }} as received,
-        stock_date as raw_stock_date,
-        on_hand as raw_on_hand,
-        received as raw_received,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_product_id') }} as product_id,
+        {{ read_date('raw_stock_date') }} as stock_date,
+        {{ read_integer('raw_on_hand') }} as on_hand,
+        {{ read_integer('raw_received') }} as received
     from raw_rows
     {{ evaluated_once() }}
 ),

@@ -21,20 +21,13 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('order_item_id') }} as order_item_id,
-        {{ key_text('order_id') }} as order_id,
-        {{ key_text('product_id') }} as product_id,
-        {{ read_integer('quantity') }} as quantity,
-        {{ read_decimal('unit_price') }} as unit_price,
-        {{ read_decimal('discount_amount') }} as discount_amount,
-        quantity as raw_quantity,
-        unit_price as raw_unit_price,
-        discount_amount as raw_discount_amount,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_order_item_id') }} as order_item_id,
+        {{ key_text('raw_order_id') }} as order_id,
+        {{ key_text('raw_product_id') }} as product_id,
+        {{ read_integer('raw_quantity') }} as quantity,
+        {{ read_decimal('raw_unit_price') }} as unit_price,
+        {{ read_decimal('raw_discount_amount') }} as discount_amount
     from raw_rows
     {{ evaluated_once() }}
 ),

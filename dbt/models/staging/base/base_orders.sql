@@ -26,29 +26,22 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('order_id') }} as order_id,
-        {{ key_text('customer_id') }} as customer_id,
-        {{ key_text('user_id') }} as user_id,
-        {{ read_timestamp('ordered_at') }} as ordered_at,
-        {{ tidy('status') }} as status,
-        {{ currency_code('currency') }} as currency,
-        {{ country_code('shipping_country') }} as shipping_country,
-        {{ read_decimal('discount_amount') }} as discount_amount,
-        {{ read_decimal('shipping_amount') }} as shipping_amount,
-        {{ read_decimal('tax_amount') }} as tax_amount,
-        {{ read_timestamp('updated_at') }} as updated_at,
-        ordered_at as raw_ordered_at,
-        discount_amount as raw_discount_amount,
-        shipping_amount as raw_shipping_amount,
-        tax_amount as raw_tax_amount,
-        updated_at as raw_updated_at,
-        currency as raw_currency,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_order_id') }} as order_id,
+        {{ key_text('raw_customer_id') }} as customer_id,
+        {{ key_text('raw_user_id') }} as user_id,
+        {{ read_timestamp('raw_ordered_at') }} as ordered_at,
+        {{ tidy('raw_status') }} as status,
+        currencies.code as currency,
+        countries.code as shipping_country,
+        {{ read_decimal('raw_discount_amount') }} as discount_amount,
+        {{ read_decimal('raw_shipping_amount') }} as shipping_amount,
+        {{ read_decimal('raw_tax_amount') }} as tax_amount,
+        {{ read_timestamp('raw_updated_at') }} as updated_at
     from raw_rows
+    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
+    left join {{ country_names() }} as countries
+        on {{ tidy('raw_rows.raw_shipping_country') }} = countries.name
     {{ evaluated_once() }}
 ),
 

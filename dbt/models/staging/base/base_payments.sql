@@ -25,25 +25,19 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('payment_id') }} as payment_id,
-        {{ key_text('customer_id') }} as customer_id,
-        {{ key_text('order_id') }} as order_id,
-        {{ key_text('subscription_id') }} as subscription_id,
-        {{ tidy('kind') }} as kind,
-        {{ tidy('method') }} as method,
-        {{ tidy('status') }} as status,
-        {{ read_decimal('amount') }} as amount,
-        {{ currency_code('currency') }} as currency,
-        {{ read_timestamp('paid_at') }} as paid_at,
-        amount as raw_amount,
-        paid_at as raw_paid_at,
-        currency as raw_currency,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_payment_id') }} as payment_id,
+        {{ key_text('raw_customer_id') }} as customer_id,
+        {{ key_text('raw_order_id') }} as order_id,
+        {{ key_text('raw_subscription_id') }} as subscription_id,
+        {{ tidy('raw_kind') }} as kind,
+        {{ tidy('raw_method') }} as method,
+        {{ tidy('raw_status') }} as status,
+        {{ read_decimal('raw_amount') }} as amount,
+        currencies.code as currency,
+        {{ read_timestamp('raw_paid_at') }} as paid_at
     from raw_rows
+    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 

@@ -19,25 +19,17 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('product_id') }} as product_id,
-        {{ read_timestamp('updated_at') }} as updated_at,
-        {{ one_line('name') }} as name,
-        {{ tidy('category') }} as category,
-        {{ read_decimal('unit_price') }} as unit_price,
-        {{ read_decimal('unit_cost') }} as unit_cost,
-        {{ currency_code('currency') }} as currency,
-        {{ read_boolean('is_active') }} as is_active,
-        updated_at as raw_updated_at,
-        unit_price as raw_unit_price,
-        unit_cost as raw_unit_cost,
-        is_active as raw_is_active,
-        currency as raw_currency,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_product_id') }} as product_id,
+        {{ read_timestamp('raw_updated_at') }} as updated_at,
+        {{ one_line('raw_name') }} as name,
+        {{ tidy('raw_category') }} as category,
+        {{ read_decimal('raw_unit_price') }} as unit_price,
+        {{ read_decimal('raw_unit_cost') }} as unit_cost,
+        currencies.code as currency,
+        {{ read_boolean('raw_is_active') }} as is_active
     from raw_rows
+    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 

@@ -20,20 +20,13 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('return_id') }} as return_id,
-        {{ key_text('order_item_id') }} as order_item_id,
-        {{ read_timestamp('returned_at') }} as returned_at,
-        {{ read_integer('quantity') }} as quantity,
-        {{ tidy('reason') }} as reason,
-        {{ read_decimal('refund_amount') }} as refund_amount,
-        returned_at as raw_returned_at,
-        quantity as raw_quantity,
-        refund_amount as raw_refund_amount,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_return_id') }} as return_id,
+        {{ key_text('raw_order_item_id') }} as order_item_id,
+        {{ read_timestamp('raw_returned_at') }} as returned_at,
+        {{ read_integer('raw_quantity') }} as quantity,
+        {{ tidy('raw_reason') }} as reason,
+        {{ read_decimal('raw_refund_amount') }} as refund_amount
     from raw_rows
     {{ evaluated_once() }}
 ),

@@ -24,22 +24,17 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('session_id') }} as session_id,
-        {{ key_text('user_id') }} as user_id,
-        {{ key_text('customer_id') }} as customer_id,
-        {{ key_text('anonymous_id') }} as anonymous_id,
-        {{ read_timestamp('started_at') }} as started_at,
-        {{ tidy('utm_source') }} as utm_source,
-        {{ tidy('utm_medium') }} as utm_medium,
-        {{ tidy('utm_campaign') }} as utm_campaign,
-        referrer,
-        landing_page,
-        started_at as raw_started_at,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_session_id') }} as session_id,
+        {{ key_text('raw_user_id') }} as user_id,
+        {{ key_text('raw_customer_id') }} as customer_id,
+        {{ key_text('raw_anonymous_id') }} as anonymous_id,
+        {{ read_timestamp('raw_started_at') }} as started_at,
+        {{ tidy('raw_utm_source') }} as utm_source,
+        {{ tidy('raw_utm_medium') }} as utm_medium,
+        {{ tidy('raw_utm_campaign') }} as utm_campaign,
+        raw_rows.raw_referrer as referrer,
+        raw_rows.raw_landing_page as landing_page
     from raw_rows
     {{ evaluated_once() }}
 ),

@@ -21,22 +21,14 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('shipment_id') }} as shipment_id,
-        {{ key_text('order_id') }} as order_id,
-        {{ tidy('carrier') }} as carrier,
-        {{ read_timestamp('shipped_at') }} as shipped_at,
-        {{ read_timestamp('promised_at') }} as promised_at,
-        {{ read_timestamp('delivered_at') }} as delivered_at,
-        {{ read_timestamp('updated_at') }} as updated_at,
-        shipped_at as raw_shipped_at,
-        promised_at as raw_promised_at,
-        delivered_at as raw_delivered_at,
-        updated_at as raw_updated_at,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_shipment_id') }} as shipment_id,
+        {{ key_text('raw_order_id') }} as order_id,
+        {{ tidy('raw_carrier') }} as carrier,
+        {{ read_timestamp('raw_shipped_at') }} as shipped_at,
+        {{ read_timestamp('raw_promised_at') }} as promised_at,
+        {{ read_timestamp('raw_delivered_at') }} as delivered_at,
+        {{ read_timestamp('raw_updated_at') }} as updated_at
     from raw_rows
     {{ evaluated_once() }}
 ),

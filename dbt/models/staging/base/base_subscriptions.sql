@@ -24,28 +24,19 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('subscription_id') }} as subscription_id,
-        {{ key_text('customer_id') }} as customer_id,
-        {{ tidy('plan_id') }} as plan_id,
-        {{ tidy('status') }} as status,
-        {{ read_timestamp('period_start') }} as period_start,
-        {{ read_timestamp('period_end') }} as period_end,
-        {{ read_timestamp('trial_end') }} as trial_end,
-        {{ read_decimal('monthly_amount') }} as monthly_amount,
-        {{ currency_code('currency') }} as currency,
-        {{ read_timestamp('updated_at') }} as updated_at,
-        period_start as raw_period_start,
-        period_end as raw_period_end,
-        trial_end as raw_trial_end,
-        monthly_amount as raw_monthly_amount,
-        updated_at as raw_updated_at,
-        currency as raw_currency,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_subscription_id') }} as subscription_id,
+        {{ key_text('raw_customer_id') }} as customer_id,
+        {{ tidy('raw_plan_id') }} as plan_id,
+        {{ tidy('raw_status') }} as status,
+        {{ read_timestamp('raw_period_start') }} as period_start,
+        {{ read_timestamp('raw_period_end') }} as period_end,
+        {{ read_timestamp('raw_trial_end') }} as trial_end,
+        {{ read_decimal('raw_monthly_amount') }} as monthly_amount,
+        currencies.code as currency,
+        {{ read_timestamp('raw_updated_at') }} as updated_at
     from raw_rows
+    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 

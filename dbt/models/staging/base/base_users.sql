@@ -22,27 +22,21 @@ with raw_rows as (
 
 typed as (
     select
-        {{ key_text('user_id') }} as user_id,
-        {{ key_text('customer_id') }} as customer_id,
-        {{ read_timestamp('updated_at') }} as updated_at,
-        lower(email) as email,
-        {{ one_line('full_name') }} as full_name,
-        phone,
-        {{ country_code('country') }} as country,
-        {{ tidy('role') }} as role,
-        {{ read_timestamp('signed_up_at') }} as signed_up_at,
-        {{ read_boolean('marketing_opt_in') }} as marketing_opt_in,
-        {{ read_boolean('is_deleted') }} as is_deleted,
-        updated_at as raw_updated_at,
-        signed_up_at as raw_signed_up_at,
-        marketing_opt_in as raw_marketing_opt_in,
-        is_deleted as raw_is_deleted,
-        _original,
-        _landed_on,
-        _file,
-        _line,
-        _load_id
+        raw_rows.*,
+        {{ key_text('raw_user_id') }} as user_id,
+        {{ key_text('raw_customer_id') }} as customer_id,
+        {{ read_timestamp('raw_updated_at') }} as updated_at,
+        lower(raw_rows.raw_email) as email,
+        {{ one_line('raw_full_name') }} as full_name,
+        raw_rows.raw_phone as phone,
+        countries.code as country,
+        {{ tidy('raw_role') }} as role,
+        {{ read_timestamp('raw_signed_up_at') }} as signed_up_at,
+        {{ read_boolean('raw_marketing_opt_in') }} as marketing_opt_in,
+        {{ read_boolean('raw_is_deleted') }} as is_deleted
     from raw_rows
+    left join {{ country_names() }} as countries
+        on {{ tidy('raw_rows.raw_country') }} = countries.name
     {{ evaluated_once() }}
 ),
 

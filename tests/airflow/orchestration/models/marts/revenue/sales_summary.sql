@@ -1,4 +1,9 @@
-{{ config(rebuild_key=['grain', 'period_start'], indexes=[{'columns': ['grain', 'period_start'], 'unique': true}]) }}
+{{
+    config(
+        rebuild_key=['grain', 'period_start'],
+        indexes=[{'columns': ['grain', 'period_start'], 'unique': true}]
+    )
+}}
 
 {% call affected_when() %}
     select distinct 'day', landed_on from {{ source('raw', 'loads') }}

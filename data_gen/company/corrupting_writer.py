@@ -1,4 +1,4 @@
-"""Writes a source's rows of a day with the defects that the rules ask for, and lists them."""
+"""Writes a source's rows of a day with the defects of the defect plan, and lists the defects."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from data_gen.company import text
 from data_gen.company.columns import byte_words, dates_as_text, whole, words_or_null
 from data_gen.company.company import Company
 from data_gen.company.corruption import Change, Values, corrupted
-from data_gen.company.defects import DefectList
-from data_gen.company.dirt import (
+from data_gen.company.defect_plan import (
     ACCEPT_LATE,
     DEDUPE,
     FILE_CLASSES,
     REJECT,
     REPAIR,
     ROW_CLASSES,
-    DirtyRows,
+    DefectiveRows,
     columns_with,
-    dirty_rows,
+    defective_rows,
     fate_of,
     row_classes,
 )
+from data_gen.company.defects import DefectList
 from data_gen.company.drift import Drift
 from data_gen.company.events import Events
 from data_gen.company.files import Written
@@ -36,13 +36,13 @@ from data_gen.company.rows import Rows
 from data_gen.company.schemas import Source
 from data_gen.company.writers import SourceWriter, lines_of, plain
 
-# A row that changes: how it is written (instead of the right one, before it or after it), which one it is, its class,
-# its new values, and what has changed in them.
-Made: TypeAlias = tuple[str, int, str, Values, list[Change]]
+# A corrupted row: where it is written (in place of the clean row, before it or after it), the
+# number of the clean row, its class of defects, its values, and the changes in them.
+Corrupted: TypeAlias = tuple[str, int, str, Values, list[Change]]
 
 
-class SoilingWriter:
-    """The file of a source and day as it is first delivered."""
+class CorruptingWriter:
+    """Writes the file of a source and day for its first delivery."""
 
     def __init__(
         self, company: Company, source: Source, day: int, path: Path, defects: DefectList
@@ -63,7 +63,7 @@ class SoilingWriter:
             empty=fate.kind == "empty_file",
         )
         self._first_line = 2 if source.format == "csv" else 1
-        self._held_back: bytes | None = None  # the row that the last line breaks off in
+        self._held_back: bytes | None = None  # the row in which the last line breaks off
         self._held: tuple[pa.Array, I64] | None = None
         if fate.kind:
             drift = self._drift
@@ -81,31 +81,33 @@ class SoilingWriter:
         if not len(rows) or self._kind == "empty_file":
             return
         on_time, late = _when(rows, self._day)
-        dirty = self._dirty(rows, on_time)
+        defective = self._defective(rows, on_time)
         victim = self._victim(on_time)
         if victim is not None:
-            kept = dirty.row != victim
-            dirty = DirtyRows(dirty.row[kept], dirty.kind[kept], dirty.bits[kept])
-        if not len(dirty.row) and victim is None:
+            kept = defective.row != victim
+            defective = DefectiveRows(
+                defective.row[kept], defective.kind[kept], defective.bits[kept]
+            )
+        if not len(defective.row) and victim is None:
             self._label_late(rows, late, np.arange(len(rows)))
             self._write(self._clean(rows))
         else:
-            self._add_dirty(rows, dirty, late, victim)
+            self._add_defective(rows, defective, late, victim)
         self.defects.in_order()
 
-    def _add_dirty(
-        self, rows: Rows | Events, dirty: DirtyRows, late: Mask | None, victim: int | None
+    def _add_defective(
+        self, rows: Rows | Events, defective: DefectiveRows, late: Mask | None, victim: int | None
     ) -> None:
-        copies = dirty.kind == self._number("exact_duplicate")
+        copies = defective.kind == self._number("exact_duplicate")
         times = np.ones(len(rows), dtype=np.int64)
-        times[dirty.row[copies]] = 2
+        times[defective.row[copies]] = 2
         others = np.flatnonzero(~copies)
-        some = self._table(rows.take(dirty.row[others]))
-        made = self._corrupt(some, dirty.kind[others], dirty.bits[others])
+        some = self._table(rows.take(defective.row[others]))
+        made = self._corrupt(some, defective.kind[others], defective.bits[others])
         kinds = np.array(
             [("replace", "before", "after").index(how) for how, *_ in made], dtype=np.int64
         )
-        changed_row = np.array([dirty.row[others[n]] for _, n, *_ in made], dtype=np.int64)
+        changed_row = np.array([defective.row[others[n]] for _, n, *_ in made], dtype=np.int64)
         times[changed_row[kinds > 0]] = 2
         clean = self._clean(rows)
         if victim is not None:
@@ -113,9 +115,8 @@ class SoilingWriter:
             self._hold(rows, victim, clean)
         start = np.cumsum(times) - times
         at = start[changed_row] + (kinds == 2)
-        self._label(
-            rows, start[dirty.row[copies]] + 1, dirty.row[copies], "exact_duplicate", DEDUPE
-        )
+        copied = defective.row[copies]
+        self._label(rows, start[copied] + 1, copied, "exact_duplicate", DEDUPE)
         self._label_changes(some, rows, at, made)
         self._label_late(rows, late, start)
         changed = self._written([values for *_, values, _ in made])
@@ -124,36 +125,33 @@ class SoilingWriter:
         if isinstance(clean, pa.Table) or self._contract.format == "json" or self._kind == "crlf":
             self._write(together(clean, changed).take(whole(order)))
         else:
-            touched = np.unique(
-                np.concatenate(
-                    [dirty.row, np.array([] if victim is None else [victim], dtype=np.int64)]
-                )
-            )
+            held = np.array([] if victim is None else [victim], dtype=np.int64)
+            affected = np.unique(np.concatenate([defective.row, held]))
             self._writer.add_text(
-                spliced(clean, changed, touched, start, times, order), int(times.sum())
+                spliced(clean, changed, affected, start, times, order), int(times.sum())
             )
 
-    # -- what is wrong -------------------------------------------------------------------------------------
+    # -- defects -------------------------------------------------------------------------------
 
-    def _dirty(self, rows: Rows | Events, on_time: Mask | None) -> DirtyRows:
-        """`on_time`: None where all are."""
+    def _defective(self, rows: Rows | Events, on_time: Mask | None) -> DefectiveRows:
+        """The rows with a defect. `on_time`: None where all rows are."""
         if on_time is not None and not on_time.any():
             nothing = np.zeros(0, dtype=np.int64)
-            return DirtyRows(nothing, nothing, nothing.view(np.uint64))
-        found = dirty_rows(self._company, self._contract.name, self._fate, rows.bits)
+            return DefectiveRows(nothing, nothing, nothing.view(np.uint64))
+        found = defective_rows(self._company, self._contract.name, self._fate, rows.bits)
         if on_time is None:
             return found
         kept = on_time[found.row]
-        return DirtyRows(found.row[kept], found.kind[kept], found.bits[kept])
+        return DefectiveRows(found.row[kept], found.kind[kept], found.bits[kept])
 
     def _number(self, name: str) -> int:
         return self._names.index(name) if name in self._names else -1
 
-    def _corrupt(self, some: pa.Table, kinds: I64, bits: U64) -> list[Made]:
-        """The rows that change."""
+    def _corrupt(self, some: pa.Table, kinds: I64, bits: U64) -> list[Corrupted]:
+        """The corrupted rows."""
         names = some.schema.names
         columns = [plain(column).to_pylist() for column in some.combine_chunks().columns]
-        made: list[Made] = []
+        made: list[Corrupted] = []
         for number, (cells, kind, draw) in enumerate(
             zip(zip(*columns, strict=True), kinds.tolist(), bits.tolist(), strict=True)
         ):
@@ -175,10 +173,10 @@ class SoilingWriter:
                 )
         return made
 
-    # -- the row that breaks off ------------------------------------------------------------------------------
+    # -- the row that breaks off ---------------------------------------------------------------
 
     def _victim(self, on_time: Mask | None) -> int | None:
-        """The first row that is on time, once in a file whose last line is to break off."""
+        """The first row on time of a file whose last line breaks off. None once it is held."""
         if self._kind != "truncated_last_line" or self._held_back is not None:
             return None
         if on_time is None:
@@ -211,7 +209,7 @@ class SoilingWriter:
             [broken.decode("utf-8", "ignore")],
         )
 
-    # -- labels --------------------------------------------------------------------------------------------
+    # -- labels --------------------------------------------------------------------------------
 
     def _label(
         self, rows: Rows | Events, place: I64, chosen: I64, kind: str, disposition: str
@@ -240,7 +238,7 @@ class SoilingWriter:
         )
 
     def _label_changes(
-        self, some: pa.Table, rows: Rows | Events, at: I64, made: list[Made]
+        self, some: pa.Table, rows: Rows | Events, at: I64, made: list[Corrupted]
     ) -> None:
         if not made:
             return
@@ -269,7 +267,7 @@ class SoilingWriter:
             return text.hex_ids("", rows.bits[chosen])
         return _joined(rows.table.take(whole(chosen)), self._contract)
 
-    # -- writing -------------------------------------------------------------------------------------------
+    # -- writing -------------------------------------------------------------------------------
 
     def _table(self, rows: Rows | Events) -> pa.Table:
         return event.as_table(self._company, rows) if isinstance(rows, Events) else rows.table
@@ -312,7 +310,7 @@ class SoilingWriter:
 
 
 def _when(rows: Rows | Events, day: int) -> tuple[Mask | None, Mask | None]:
-    """Which rows are on time and may have defects (None: all), and which are late (None: none)."""
+    """The rows on time, which may have defects (None: all), and the late rows (None: none)."""
     if isinstance(rows, Events):  # a batch is one or the other
         days = rows.sessions.day
         if days[0] == day and days[-1] == day:

@@ -1,9 +1,9 @@
-"""The dirt: every class occurs as often as the rules say, is found where the answer key says, and there is no other."""
+"""The defects: each class is as frequent as the rules say, and the ground truth lists them all."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from math import sqrt
@@ -15,40 +15,45 @@ import pytest
 
 from data_gen.company.activity import robot_on
 from data_gen.company.company import Company, exact_scale
-from data_gen.company.dirt import FILE_CLASSES, ROW_CLASSES, drifted_column, fate_of, row_classes
+from data_gen.company.defect_plan import (
+    FILE_CLASSES,
+    ROW_CLASSES,
+    drifted_column,
+    fate_of,
+    row_classes,
+)
 from data_gen.company.growth import day_number
 from data_gen.company.making import day_tables, write_day
-from data_gen.company.reading import Share
-from data_gen.company.rule_sections import DirtyFileRules, DirtyRowRules
 from data_gen.company.rules import load_rules
 from data_gen.company.schemas import SOURCES
 from data_gen.company.writers import plain
 from tests.generator_reading import Records, Row, file_of, read
+from tests.generator_rules import changed, file_defects, row_defects, without_defects
 
 FOUNDED = date(2026, 1, 1)
 DAYS = [FOUNDED + timedelta(days=n) for n in range(60)]
 SCALE = "0.1"
-ROW_RATE = Share(Decimal("0.012"))
-FILE_RATE = Share(Decimal("0.03"))
+ROW_RATE = Decimal("0.012")
+FILE_RATE = Decimal("0.03")
 BROKEN = ("invalid_utf8", "nul_byte", "truncated_last_line")
 
 
-def very_dirty() -> Company:
-    """As many defects as it takes to see all of them in a small company."""
+def with_many_defects() -> Company:
+    """A small company with so many defects that all classes occur."""
     rules = load_rules().founded_on(FOUNDED)
-    dirt = replace(
-        rules.dirt,
-        rows=DirtyRowRules(**dict.fromkeys(vars(rules.dirt.rows), ROW_RATE)),
-        files=DirtyFileRules(**dict.fromkeys(vars(rules.dirt.files), FILE_RATE)),
+    defects = changed(
+        rules.defects,
+        rows=row_defects(ROW_RATE),
+        files=file_defects(FILE_RATE),
         redelivered=FILE_RATE,
-        skew=Share(Decimal("0.1")),
+        skew=Decimal("0.1"),
     )
-    return Company(replace(rules, dirt=dirt), 42, exact_scale(SCALE))
+    return Company(changed(rules, defects=defects), 42, exact_scale(SCALE))
 
 
 @dataclass(frozen=True)
 class Window:
-    """What was written, what should have been, and what the answer key says."""
+    """The written files, the clean rows, and the defects in the ground truth."""
 
     zone: Path
     company: Company
@@ -61,7 +66,7 @@ class Window:
 
 @pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Window:
-    zone, company = tmp_path_factory.mktemp("zone"), very_dirty()
+    zone, company = tmp_path_factory.mktemp("zone"), with_many_defects()
     clean: dict[tuple[str, date], list[Row]] = {}
     defects: list[dict[str, Any]] = []
     for day in DAYS:
@@ -114,7 +119,7 @@ def could_have(window: Window, name: str, source: str, day: date, row: Row) -> b
         return True
     if name == "compound":
         return len(columns) == 2 and None not in (row[c] for c in columns)
-    # Of several columns one is drawn; where it is null there is no defect.
+    # One of several columns is drawn. Where it is null there is no defect.
     return any(row[c] is not None for c in columns)
 
 
@@ -175,7 +180,7 @@ def test_rates_of_files(window: Window, name: str) -> None:
         if s.format in formats and (columns is None or s.name in columns)
     ]
     possible = len(sources) * len(DAYS)
-    # A file without a row that is on time has none that could break off.
+    # In a file without a row on time no last line breaks off.
     found = sum(
         fate_of(window.company, s.name, day_number(day)).kind == name
         for s in sources
@@ -189,11 +194,11 @@ def test_rates_of_files(window: Window, name: str) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("redelivered", [False, True])
 def test_shares_are_those_of_the_rules(source: str, redelivered: bool) -> None:
-    """The window above has more defects than the rules of the repository; the shares that are drawn by are theirs."""
+    """The draws use the shares of the rules in the repository, unlike those of the window."""
     company = Company(load_rules(), 42, exact_scale("1"))
     names, bounds = row_classes(company, source, redelivered)
     drawn = dict(zip(names, (bounds - [0, *bounds[:-1]]).tolist(), strict=True))
-    shares = vars(company.rules.dirt.rows)
+    shares = vars(company.rules.defects.rows)
     assert drawn == {name: int(shares[name] * (1 << 32)) for name in names}
     possible = {name for name, (_, columns) in ROW_CLASSES.items() if source in columns}
     of_text = (
@@ -224,7 +229,7 @@ def key_of(source: str, row: Row) -> str:
     return "|".join(row[column] for column in SOURCES[source].key)
 
 
-def test_defects_are_where_the_answer_key_says(
+def test_defects_are_where_the_ground_truth_says(
     window: Window, records: dict[tuple[str, date], Records]
 ) -> None:
     checked = 0
@@ -276,7 +281,7 @@ def test_defects_are_where_the_answer_key_says(
 def test_rows_without_an_entry_are_clean(
     window: Window, records: dict[tuple[str, date], Records]
 ) -> None:
-    """What the answer key says is undone; what is left are the clean rows, in their order."""
+    """Without the defects of the ground truth the files have the clean rows, in their order."""
     for (source, day), clean in window.clean.items():
         found = records[source, day]
         fate = fate_of(window.company, source, day_number(day))
@@ -298,7 +303,7 @@ def test_rows_without_an_entry_are_clean(
                 lines.pop(line)
                 cut = defect["natural_key"]
             elif kind in ("invalid_utf8", "nul_byte"):
-                lines[line] = None  # what it was is known to the clean rows only
+                lines[line] = None  # only the clean rows know its value
             else:
                 lines[line] = {**(lines[line] or {}), defect["column"]: defect["original"]}
         rows = [row for _, row in sorted(lines.items())]
@@ -365,18 +370,11 @@ def test_a_redelivery_is_the_clean_file(window: Window) -> None:
         ]
 
 
-def test_rate_zero_switches_dirt_off(tmp_path: Path) -> None:
-    rules = load_rules().founded_on(FOUNDED)
-    nothing = Share(Decimal(0))
-    dirt = replace(
-        rules.dirt,
-        rows=DirtyRowRules(**dict.fromkeys(vars(rules.dirt.rows), nothing)),
-        files=DirtyFileRules(**dict.fromkeys(vars(rules.dirt.files), nothing)),
-        redelivered=nothing,
-        skew=nothing,
-    )
-    delivery = replace(rules.delivery, late_share=nothing, tail_share=nothing)
-    company = Company(replace(rules, dirt=dirt, delivery=delivery), 42, exact_scale("0.2"))
+def test_rate_zero_switches_defects_off(tmp_path: Path) -> None:
+    rules = without_defects(load_rules().founded_on(FOUNDED))
+    nothing = Decimal(0)
+    delivery = changed(rules.delivery, late_share=nothing, tail_share=nothing)
+    company = Company(changed(rules, delivery=delivery), 42, exact_scale("0.2"))
     for day in DAYS[20:24]:
         write_day(company, day, tmp_path)
         assert pq.read_table(tmp_path / "_truth" / f"dt={day}" / "defects.parquet").num_rows == 0
@@ -384,13 +382,16 @@ def test_rate_zero_switches_dirt_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FILE_CLASSES)
-def test_dirty_rows_in_files_that_differ(tmp_path: Path, kind: str) -> None:
-    """A class of files in every file, and every other row dirty: all of it can be read back by the answer key."""
+def test_defective_rows_in_defective_files(tmp_path: Path, kind: str) -> None:
+    """Every file has one class of defects and many rows have one: the ground truth fits them."""
     rules = load_rules().founded_on(FOUNDED)
-    rows = DirtyRowRules(**dict.fromkeys(vars(rules.dirt.rows), Share(Decimal("0.03"))))
-    files = DirtyFileRules(**{name: Share(Decimal(name == kind)) for name in FILE_CLASSES})
-    dirt = replace(rules.dirt, rows=rows, files=files, redelivered=Share(Decimal("0.5")))
-    company = Company(replace(rules, dirt=dirt), 42, exact_scale(SCALE))
+    defects = changed(
+        rules.defects,
+        rows=row_defects(Decimal("0.03")),
+        files=file_defects(Decimal(0), **{kind: Decimal(1)}),
+        redelivered=Decimal("0.5"),
+    )
+    company = Company(changed(rules, defects=defects), 42, exact_scale(SCALE))
     day = DAYS[40]
     write_day(company, day, tmp_path)
     defects = pq.read_table(tmp_path / "_truth" / f"dt={day}" / "defects.parquet").to_pylist()

@@ -1,4 +1,7 @@
-"""Which rows and which files have a defect: a draw for each, so that the classes exclude one another."""
+"""Which rows and which files have a defect.
+
+Each has a single draw, so that the classes of defects exclude one another.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from data_gen.company.company import Company
 from data_gen.company.hashing import I64, U64, field, happens, splitmix64
 from data_gen.company.schemas import SOURCES
 
+# The draws, and with them the bytes of all days, depend on this name.
+_STREAM = "dirt"
 DEDUPE, REPAIR, REJECT, ACCEPT, ACCEPT_LATE = "dedupe", "repair", "reject", "accept", "accept late"
 _NAMES = {"users": "full_name", "customers": "name", "products": "name"}
 _CATEGORIES = {
@@ -65,7 +70,7 @@ def _each(columns: dict[str, str]) -> dict[str, tuple[str, ...]]:
     return {source: (column,) for source, column in columns.items()}
 
 
-# class: what is to become of such a row, and which columns of which sources can have it
+# class: what cleaning does with such a row, and the columns of the sources that can have it
 ROW_CLASSES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "exact_duplicate": (DEDUPE, dict.fromkeys(SOURCES, ())),
     "conflicting_duplicate": (DEDUPE, _each(_OTHER_BODY)),
@@ -106,7 +111,7 @@ ROW_CLASSES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "untidy_text": (REPAIR, _each(_CATEGORIES)),
     "lookalike_text": (REPAIR, _each(_CATEGORIES)),
     "invalid_utf8": (REJECT, _each(_TEXTS)),
-    # In a JSON array a NUL can make the rest of the file unreadable: no row could be blamed for that.
+    # Not in a JSON array: a NUL can make the rest of the file unreadable, not only its row.
     "nul_byte": (
         REJECT,
         {name: (c,) for name, c in _TEXTS.items() if SOURCES[name].format in ("csv", "jsonl")},
@@ -123,7 +128,8 @@ ROW_CLASSES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
 }
 _OF_TEXT_FILES = frozenset({"invalid_utf8", "nul_byte", "embedded_newline"})
 
-# class: the formats that can have it, what is to become of it, and which columns of which sources; none: any source
+# class: the formats that can have it, what cleaning does with it, and the column by source.
+# None: any source can have it.
 FILE_CLASSES: dict[str, tuple[tuple[str, ...], str, dict[str, str] | None]] = {
     "byte_order_mark": (("csv", "json", "jsonl"), REPAIR, None),
     "crlf": (("csv", "jsonl"), REPAIR, None),
@@ -189,24 +195,27 @@ def drifted_column(source: str, kind: str | None) -> str | None:
 
 
 def columns_with(name: str, source: str, kind: str | None) -> tuple[str, ...]:
-    """The columns that can have a class of row defects in a file with a defect of its own; none: it does not occur."""
+    """The columns that can have a class of row defects in a file that has a defect itself.
+
+    Empty where the class does not occur in such a file.
+    """
     all_columns = ROW_CLASSES[name][1][source]
     left = tuple(column for column in all_columns if column != drifted_column(source, kind))
     return () if name == "compound" and left != all_columns else left
 
 
 @dataclass(frozen=True, eq=False)
-class DirtyRows:
+class DefectiveRows:
     """The rows of a batch that have a defect."""
 
     row: I64
     kind: I64  # number in row_classes
-    bits: U64  # random: what exactly is wrong
+    bits: U64  # random: the details of the defect
 
 
 @dataclass(frozen=True)
 class FileFate:
-    """What is wrong with a source's file of a day as it is first delivered, and when it is delivered again."""
+    """The defect of a source's file of a day at its first delivery, and the day of a second one."""
 
     kind: str | None
     redelivered_on: int | None  # day
@@ -218,7 +227,10 @@ _BLOCK = 128  # days whose fates are drawn at once
 
 @lru_cache(maxsize=64)
 def row_classes(company: Company, source: str, redelivered: bool) -> tuple[tuple[str, ...], I64]:
-    """The classes that rows of a source can have, with the upper bounds of their shares in units of 2**-32."""
+    """The classes of defects that rows of a source can have.
+
+    With them, the upper bounds of their shares in units of 2**-32.
+    """
     text_file = SOURCES[source].format != "parquet"
     names = tuple(
         name
@@ -227,22 +239,25 @@ def row_classes(company: Company, source: str, redelivered: bool) -> tuple[tuple
         and (text_file or name not in _OF_TEXT_FILES)
         and (redelivered or name != "withdrawn_row")
     )
-    shares = vars(company.rules.dirt.rows)
+    shares = vars(company.rules.defects.rows)
     return names, np.cumsum([int(shares[name] * (1 << 32)) for name in names], dtype=np.int64)
 
 
-def dirty_rows(company: Company, source: str, fate: FileFate, bits: U64) -> DirtyRows:
-    """Which of some rows, given by their random bits, have a defect when they land on their day, in a file with that
-    fate."""
+def defective_rows(company: Company, source: str, fate: FileFate, bits: U64) -> DefectiveRows:
+    """The rows with a defect, among rows that land on their own day in a file with that fate.
+
+    `bits`: the random bits of the rows.
+    """
     _, bounds = row_classes(company, source, fate.redelivered_on is not None)
-    drawn = company.draw(f"dirt/{source}", bits.view(np.int64))
+    drawn = company.draw(f"{_STREAM}/{source}", bits.view(np.int64))
     place = field(drawn, 32, 32)
     row = np.flatnonzero(place < bounds[-1])
-    return DirtyRows(row, np.searchsorted(bounds, place[row], side="right"), splitmix64(drawn[row]))
+    kind = np.searchsorted(bounds, place[row], side="right")
+    return DefectiveRows(row, kind, splitmix64(drawn[row]))
 
 
 def fate_of(company: Company, source: str, day: int) -> FileFate:
-    """What becomes of a source's file of a day. Files from before the founding are clean."""
+    """The fate of a source's file of a day. Files from before the founding have no defect."""
     if day < company.founded:
         return _CLEAN
     block, place = divmod(day, _BLOCK)
@@ -251,8 +266,8 @@ def fate_of(company: Company, source: str, day: int) -> FileFate:
 
 @lru_cache(maxsize=256)
 def _fates(company: Company, source: str, block: int) -> list[FileFate]:
-    """The same for some days in a row: a day asks for those before it."""
-    rules = company.rules.dirt
+    """The same for consecutive days, as a day also needs the days before it."""
+    rules = company.rules.defects
     day = np.arange(block * _BLOCK, (block + 1) * _BLOCK, dtype=np.int64)
     number = np.full(_BLOCK, list(SOURCES).index(source), dtype=np.int64)
     possible = [
@@ -262,9 +277,9 @@ def _fates(company: Company, source: str, block: int) -> list[FileFate]:
     ]
     reach = np.cumsum([int(getattr(rules.files, name) * (1 << 32)) for name in possible])
     drawn = np.searchsorted(
-        reach, field(company.draw("dirt.file", number, day), 32, 32), side="right"
+        reach, field(company.draw(f"{_STREAM}.file", number, day), 32, 32), side="right"
     )
-    bits = company.draw("dirt.redelivered", number, day)
+    bits = company.draw(f"{_STREAM}.redelivered", number, day)
     after = rules.redelivered_after_days.at(splitmix64(bits))
     kinds = [*possible, None]
     again = (
@@ -278,8 +293,8 @@ def _fates(company: Company, source: str, block: int) -> list[FileFate]:
 
 
 def redeliveries(company: Company, day: int) -> list[tuple[str, int]]:
-    """The sources and earlier days whose corrected files come on a day, oldest first."""
-    longest = company.rules.dirt.redelivered_after_days.largest
+    """The sources and earlier days whose corrected files are delivered on a day, oldest first."""
+    longest = company.rules.defects.redelivered_after_days.largest
     return [
         (source, earlier)
         for earlier in range(max(day - longest, company.founded), day)

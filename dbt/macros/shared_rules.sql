@@ -1,0 +1,69 @@
+{#- Invalidation rules that several models share. docs/incremental.md explains what a rule is. -#}
+
+{#-
+  A version of a dimension affects the facts of its time. `facts` has the dimension's natural `key`
+  and the `moment` of a fact; `rebuild_key` are its columns that name what is rebuilt.
+-#}
+{% macro affected_by_versions(dimension, facts, key, moment, rebuild_key) -%}
+{% call affected_when() %}
+    select facts.{{ rebuild_key | join(", facts.") }}
+    from {{ changes(dimension) }}
+    inner join {{ facts }} as facts
+        on changes.{{ key }} = facts.{{ key }} and {{ valid_at("changes", "facts." ~ moment) }}
+{% endcall %}
+{%- endmacro %}
+
+{#-
+  An exchange rate values the amounts in its currency on its days. An amount without a currency is in
+  the reporting currency, whose rate is always 1.
+-#}
+{% macro affected_by_rates(facts, day, rebuild_key, currency="currency") -%}
+{% call affected_when() %}
+    select facts.{{ rebuild_key | join(", facts.") }}
+    from {{ changes("int_exchange_rates") }}
+    inner join {{ facts }} as facts
+        on changes.currency = facts.{{ currency }} and {{ valid_at("changes", "facts." ~ day) }}
+    where {{ within_changed("int_exchange_rates", "facts." ~ day) }}
+{% endcall %}
+{%- endmacro %}
+
+{#-
+  Rows of `others` that the model lacks, and those that it has too many. `others` is a relation or a
+  subquery with the columns `rebuild_key`; the model names it in compares_to.
+-#}
+{% macro affected_by_comparison(others, rebuild_key) -%}
+{%- set values, same = [], [] -%}
+{%- for column in rebuild_key -%}
+    {%- do values.append("coalesce(others." ~ column ~ ", held." ~ column ~ ")") -%}
+    {%- do same.append("others." ~ column ~ " = held." ~ column) -%}
+{%- endfor -%}
+{% call affected_when() %}
+    select {{ values | join(", ") }}
+    from {{ others }} as others
+    full join {{ this }} as held on {{ same | join(" and ") }}
+    where others.{{ rebuild_key[0] }} is null or held.{{ rebuild_key[0] }} is null
+{% endcall %}
+{%- endmacro %}
+
+{#- A month has left the calendar: the rows that the model has of it. -#}
+{% macro affected_by_lost_months() -%}
+{% call affected_when() %}
+    select held.customer_id, held.month_start
+    from {{ changes("int_month_ends") }}
+    inner join {{ this }} as held on changes.month_start = held.month_start
+    where
+        changes.month_start not in (
+            select months.month_start from {{ ref("int_month_ends") }} as months
+        )
+{% endcall %}
+{%- endmacro %}
+
+{#- Condition: "today" is another day than the one that the model's rows were made for. -#}
+{% macro today_has_moved() -%}
+    exists (
+        select 1
+        from {{ this }} as held
+        cross join {{ ref("as_of") }} as today
+        where held.as_of <> today.as_of
+    )
+{%- endmacro %}
