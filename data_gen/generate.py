@@ -19,7 +19,7 @@ from saas_analytics.settings import PROJECT_ROOT, given_values
 # The modules of the company import numpy, pyarrow and pydantic, which `--help` does not need.
 if TYPE_CHECKING:
     from data_gen.company.company import Company
-    from data_gen.company.files import Written
+    from saas_analytics.sources.files import Written
 
 VARIABLES = ("COMPANY_SCALE", "COMPANY_SEED", "COMPANY_FOUNDED", "LANDING_ZONE")
 

@@ -276,6 +276,7 @@ def copy_of_project(kind: str) -> Iterator[Stack]:
             PROJECT_ROOT / name,
             root / name,
             ignore=shutil.ignore_patterns("__pycache__", "target", "logs", ".venv"),
+            symlinks=True,
         )
     files = (
         ".dockerignore",

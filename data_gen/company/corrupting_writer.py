@@ -29,12 +29,12 @@ from data_gen.company.defect_plan import (
 from data_gen.company.defects import DefectList
 from data_gen.company.drift import Drift
 from data_gen.company.events import Events
-from data_gen.company.files import Written
 from data_gen.company.hashing import I64, U64, Mask
 from data_gen.company.rendering import line_of, quoted_columns, shown, spliced, together
 from data_gen.company.rows import Rows
 from data_gen.company.schemas import Source
 from data_gen.company.writers import SourceWriter, lines_of, plain
+from saas_analytics.sources.files import Written
 
 # A corrupted row: where it is written (in place of the clean row, before it or after it), the
 # number of the clean row, its class of defects, its values, and the changes in them.

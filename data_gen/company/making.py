@@ -21,13 +21,13 @@ from data_gen.company.defect_plan import ACCEPT, redeliveries
 from data_gen.company.defects import DEFECTS, DefectList
 from data_gen.company.events import Events
 from data_gen.company.figures import KPIS
-from data_gen.company.files import Written
 from data_gen.company.growth import day_number
 from data_gen.company.hashing import LAST_DAY
 from data_gen.company.rules import Rules
 from data_gen.company.schemas import SOURCES
 from data_gen.company.writers import SourceWriter
-from data_gen.company.zone import Unfinished, all_or_nothing, manifest_of
+from saas_analytics.sources.delivery import Unfinished, all_or_nothing, manifest_of
+from saas_analytics.sources.files import Written
 
 
 def day_number_of(day: date) -> int:
@@ -103,7 +103,7 @@ def _first_deliveries(
     written.append(kpis.complete())
     # Last, so that the file of a manifest always exists.
     for source, file in zip(SOURCES.values(), written, strict=False):
-        unfinished.append(manifest_of(source, name, file, company.made_from))
+        unfinished.append(manifest_of(file, name, source.version, company.made_from))
     return written
 
 
@@ -130,7 +130,7 @@ def _delivered_again(
         else:
             writer.add(batch.rows.table)
     file = writer.complete()
-    unfinished.append(manifest_of(source, _iso(earlier), file, company.made_from))
+    unfinished.append(manifest_of(file, _iso(earlier), source.version, company.made_from))
     return file
 
 

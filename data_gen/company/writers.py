@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from data_gen.company import text
 from data_gen.company.columns import INSTANT, constant, numbers, words
-from data_gen.company.files import AtomicFile, Written
 from data_gen.company.schemas import Source
+from saas_analytics.sources.files import AtomicFile, Written
 
 ROW_GROUP = 1 << 16
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

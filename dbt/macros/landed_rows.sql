@@ -44,7 +44,7 @@
         {{ columns_original(columns) }} as _original,
         {{ landing_of_row() }}
     from {{ relation }}
-    where {{ newly_landed() }}
+    where {{ exact.newly_landed() }}
     {{ evaluated_once() }}
 {%- endmacro %}
 
@@ -60,7 +60,7 @@
         _doc as _original,
         {{ landing_of_row() }}
     from {{ relation }}
-    where {{ newly_landed() }}
+    where {{ exact.newly_landed() }}
     {{ evaluated_once() }}
 {%- endmacro %}
 

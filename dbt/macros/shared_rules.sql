@@ -1,13 +1,13 @@
-{#- Invalidation rules that several models share. docs/incremental.md explains what a rule is. -#}
+{#- Invalidation rules that several models share. docs/explanation/exactness.md explains what a rule is. -#}
 
 {#-
   A version of a dimension affects the facts of its time. `facts` has the dimension's natural `key`
   and the `moment` of a fact; `rebuild_key` are its columns that name what is rebuilt.
 -#}
 {% macro affected_by_versions(dimension, facts, key, moment, rebuild_key) -%}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select facts.{{ rebuild_key | join(", facts.") }}
-    from {{ changes(dimension) }}
+    from {{ exact.changes(dimension) }}
     inner join {{ facts }} as facts
         on changes.{{ key }} = facts.{{ key }} and {{ valid_at("changes", "facts." ~ moment) }}
 {% endcall %}
@@ -18,12 +18,12 @@
   the reporting currency, whose rate is always 1.
 -#}
 {% macro affected_by_rates(facts, day, rebuild_key, currency="currency") -%}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select facts.{{ rebuild_key | join(", facts.") }}
-    from {{ changes("int_exchange_rates") }}
+    from {{ exact.changes("int_exchange_rates") }}
     inner join {{ facts }} as facts
         on changes.currency = facts.{{ currency }} and {{ valid_at("changes", "facts." ~ day) }}
-    where {{ within_changed("int_exchange_rates", "facts." ~ day) }}
+    where {{ exact.within_changed("int_exchange_rates", "facts." ~ day) }}
 {% endcall %}
 {%- endmacro %}
 
@@ -37,7 +37,7 @@
     {%- do values.append("coalesce(others." ~ column ~ ", held." ~ column ~ ")") -%}
     {%- do same.append("others." ~ column ~ " = held." ~ column) -%}
 {%- endfor -%}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select {{ values | join(", ") }}
     from {{ others }} as others
     full join {{ this }} as held on {{ same | join(" and ") }}
@@ -47,9 +47,9 @@
 
 {#- A month has left the calendar: the rows that the model has of it. -#}
 {% macro affected_by_lost_months() -%}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select held.customer_id, held.month_start
-    from {{ changes("int_month_ends") }}
+    from {{ exact.changes("int_month_ends") }}
     inner join {{ this }} as held on changes.month_start = held.month_start
     where
         changes.month_start not in (

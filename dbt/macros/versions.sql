@@ -20,7 +20,7 @@
                 *,
                 {{ surrogate_key(attributes) }} as attributes_key
             from {{ history }}
-            where {{ affected(natural_key) }}
+            where {{ exact.affected(natural_key) }}
         ) as hashed
     ) as compared
     where previous_attributes_key is null or previous_attributes_key <> attributes_key

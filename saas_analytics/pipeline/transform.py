@@ -39,7 +39,7 @@ _SESSION_OPTIONS = {
     "client_connection_check_interval": "5s",
 }
 # Folders of dbt/ whose files make the manifest.
-_PROJECT_PARTS = ("models", "macros", "seeds", "snapshots", "tests")
+_PROJECT_PARTS = ("models", "macros", "packages", "seeds", "snapshots", "tests")
 _PATIENCE = 30_000  # milliseconds in which a session that was told to end must have ended
 
 # The pool in Airflow whose one slot every task that runs dbt takes.

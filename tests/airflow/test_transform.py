@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -174,6 +176,20 @@ def test_a_source_that_cannot_be_measured_is_not_fresh(
     assert f"dbt could not measure how fresh {of_warehouse} are:" in output
     assert "\nsource.saas_analytics.raw.orders: " in output
     assert "permission denied for table loads" in output
+
+
+@pytest.mark.parametrize("file", ["packages/exact/macros/exact.sql", "packages.yml"])
+def test_a_changed_file_of_the_project_or_its_package_makes_another_build(
+    warehouse: Settings, tmp_path: Path, file: str
+) -> None:
+    written = shutil.ignore_patterns("target", "logs")
+    shutil.copytree(warehouse.root / "dbt", tmp_path / "dbt", ignore=written, symlinks=True)
+    settings = replace(warehouse, root=tmp_path)
+    before = fingerprint(settings)
+    assert fingerprint(settings) == before
+    with (tmp_path / "dbt" / file).open("a") as changed:
+        changed.write("\n")
+    assert fingerprint(settings) != before
 
 
 def test_a_build_is_identified_by_its_inputs(

@@ -24,11 +24,12 @@ import pytest
 import yaml
 
 from data_gen import generate
-from data_gen.company import files, writers
+from data_gen.company import writers
 from data_gen.company.company import Company, exact_scale
 from data_gen.company.making import day_tables, write_day
 from data_gen.company.rules import DEFAULT_RULES, load_rules
 from data_gen.company.schemas import SOURCES
+from saas_analytics.sources import files
 from tests.generator_rules import changed, without_defects
 from tests.waiting import patience
 
@@ -232,7 +233,7 @@ def test_what_a_killed_process_left_behind_goes(company: Company, tmp_path: Path
 CLEARING = """
 import sys, threading
 from pathlib import Path
-from data_gen.company.files import remove_abandoned
+from saas_analytics.sources.files import remove_abandoned
 done = []
 threading.Thread(target=lambda: (sys.stdin.read(), done.append(True))).start()
 print("ready", flush=True)
@@ -395,7 +396,7 @@ def test_the_rules_file_is_the_default() -> None:
 KILLED = """
 import os, signal, sys
 from data_gen import generate
-from data_gen.company.files import AtomicFile
+from saas_analytics.sources.files import AtomicFile
 name, left = sys.argv[1], [int(sys.argv[2])]
 working = getattr(AtomicFile, name)
 def deadly(*arguments):

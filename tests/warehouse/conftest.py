@@ -83,7 +83,7 @@ class Parsed:
 
         files = [
             (str(path), path.stat().st_size, path.stat().st_mtime_ns)
-            for part in ("models", "macros", "seeds", "tests", "dbt_project.yml")
+            for part in ("models", "macros", "packages", "seeds", "tests", "dbt_project.yml")
             for path in sorted([project / part, *(project / part).rglob("*")])
         ]
         key = (settings.database, str(project), *options)
@@ -176,10 +176,15 @@ def last_rebuilt(settings: Settings) -> dict[str, int]:
         )
 
 
+def copy_of(project: Path, copy: Path) -> Path:
+    """A copy of the dbt project, with its own package: the link to it stays a link."""
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("target", "logs"), symlinks=True)
+    return copy
+
+
 def mutant(project: Path, place: Path, file: str, text: str, instead: str) -> Path:
     """A copy of the dbt project under `place`, with another text in one of its files."""
-    copy = place / "dbt"
-    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("target", "logs"))
+    copy = copy_of(project, place / "dbt")
     source = (copy / file).read_text()
     assert text in source, f"{file} does not say {text!r}"
     (copy / file).write_text(source.replace(text, instead))

@@ -271,7 +271,7 @@ MUTANTS = {
         "period_of(grain, 'changes.event_date'), 0)",
     ),
     "the last row of a key is any row": (
-        "macros/exact/landed.sql",
+        "packages/exact/macros/landed.sql",
         "_landed_on desc, _file desc, _line desc, _load_id desc",
         "_load_id desc",
     ),
@@ -346,24 +346,24 @@ MUTANTS = {
         "max(1)",
     ),
     "the last day of what changed is not read": (
-        "macros/exact/markers.sql",
+        "packages/exact/macros/markers.sql",
         "{{ day }} <= (select max({{ last }})",
         "{{ day }} < (select max({{ last }})",
     ),
     "the first day of what changed is not read": (
-        "macros/exact/markers.sql",
+        "packages/exact/macros/markers.sql",
         "{{ day }} >= (select min({{ first }})",
         "{{ day }} > (select min({{ first }})",
     ),
     "a model that does not follow all that it reads is skipped": (
-        "macros/exact/exact.sql",
-        "{{ return(upstreams | length > 0 and are_followed(model.depends_on.nodes, upstreams)) }}",
-        "{{ return(true) }}",
+        "packages/exact/macros/exact.sql",
+        "upstreams | length > 0 and exact.are_followed(model.depends_on.nodes, upstreams)",
+        "true",
     ),
-    "a new unit is no change": (
-        "macros/exact/build.sql",
-        "from incoming where not exists (",
-        "from incoming where false and not exists (",
+    "a new key is not a change": (
+        "packages/exact/macros/build.sql",
+        "as incoming where not {{ is_known }}",
+        "as incoming where false",
     ),
     "a subscription does not touch the milestones of its users": (
         "models/core/intermediate/int_user_milestones.sql",
@@ -387,8 +387,8 @@ MUTANTS = {
     ),
     "a user's account does not touch its milestones": (
         "models/core/intermediate/int_user_milestones.sql",
-        "from {{ changes('dim_users') }}",
-        "from {{ changes('dim_users') }} where false",
+        "from {{ exact.changes('dim_users') }}",
+        "from {{ exact.changes('dim_users') }} where false",
     ),
     "a subscription does not touch the plans of its users": (
         "models/core/intermediate/int_user_plans.sql",
@@ -432,8 +432,8 @@ MUTANTS = {
     ),
     "an order does not touch its customer": (
         "models/core/intermediate/int_customer_orders.sql",
-        "{{ affected_by('fact_orders', ['customer_id']) }}",
-        "{{ affected_by('fact_orders', ['order_id']) }}",
+        "{{ exact.affected_by('fact_orders', ['customer_id']) }}",
+        "{{ exact.affected_by('fact_orders', ['order_id']) }}",
     ),
     "today moves and the scores stay": (
         "models/core/intermediate/int_customer_scores.sql",
@@ -447,28 +447,28 @@ MUTANTS = {
     ),
     "another customer's order does not touch everybody's scores": (
         "models/core/intermediate/int_customer_scores.sql",
-        "exists (select 1 from {{ changes('int_customer_orders') }})",
-        "everybody.customer_id in (select customer_id from {{ changes('int_customer_orders') }})",
+        "exists (select 1 from {{ exact.changes('int_customer_orders') }})",
+        "everybody.customer_id in (select customer_id from {{ exact.changes('int_customer_orders') }})",
     ),
     "a failed payment does not touch the customer's health": (
         "models/core/intermediate/int_customer_health.sql",
-        "exists (select 1 from {{ changes('int_customer_payments') }})",
-        "exists (select 1 from {{ changes('int_customer_payments') }} where false)",
+        "exists (select 1 from {{ exact.changes('int_customer_payments') }})",
+        "exists (select 1 from {{ exact.changes('int_customer_payments') }} where false)",
     ),
     "what customers do does not touch their health": (
         "models/core/intermediate/int_customer_health.sql",
-        "exists (select 1 from {{ changes('int_customer_days') }})",
-        "exists (select 1 from {{ changes('int_customer_days') }} where false)",
+        "exists (select 1 from {{ exact.changes('int_customer_days') }})",
+        "exists (select 1 from {{ exact.changes('int_customer_days') }} where false)",
     ),
     "a new customer has no health": (
         "models/core/intermediate/int_customer_health.sql",
-        "exists (select 1 from {{ changes('dim_customers') }})",
-        "exists (select 1 from {{ changes('dim_customers') }} where false)",
+        "exists (select 1 from {{ exact.changes('dim_customers') }})",
+        "exists (select 1 from {{ exact.changes('dim_customers') }} where false)",
     ),
     "a new name of a customer does not touch it": (
         "models/marts/customers/customer_summary.sql",
-        "{{ affected_by('dim_customers', ['customer_id']) }}",
-        "{{ affected_by('dim_customers', [\"'nobody'\"]) }}",
+        "{{ exact.affected_by('dim_customers', ['customer_id']) }}",
+        "{{ exact.affected_by('dim_customers', [\"'nobody'\"]) }}",
     ),
     "a sale does not touch the product's month": (
         "models/marts/customers/product_performance.sql",
@@ -492,11 +492,11 @@ MUTANTS = {
     ),
     "an order without a shown pair does not touch the others": (
         "models/marts/customers/product_affinity.sql",
-        "exists (select 1 from {{ changes('int_basket_months') }})",
-        "exists (select 1 from {{ changes('int_basket_months') }} where false)",
+        "exists (select 1 from {{ exact.changes('int_basket_months') }})",
+        "exists (select 1 from {{ exact.changes('int_basket_months') }} where false)",
     ),
     "rows of a replaced load stay": (
-        "macros/exact/landed.sql",
+        "packages/exact/macros/landed.sql",
         "delete from {{ target }} where _load_id in ({{ gone }});",
         "",
     ),
@@ -537,8 +537,8 @@ MUTANTS = {
     ),
     "fulfilment does not follow orders": (
         "models/marts/operations/order_fulfilment.sql",
-        "from {{ changes('fact_orders') }}",
-        "from {{ changes('fact_orders') }} where false",
+        "from {{ exact.changes('fact_orders') }}",
+        "from {{ exact.changes('fact_orders') }} where false",
     ),
     "a payment does not touch by what its order is settled": (
         "models/core/intermediate/int_order_settlements.sql",
@@ -557,13 +557,13 @@ MUTANTS = {
     ),
     "a refund does not touch its month": (
         "models/marts/operations/geography_sales.sql",
-        "from {{ changes('fact_payments') }}",
-        "from {{ changes('fact_payments') }} where false",
+        "from {{ exact.changes('fact_payments') }}",
+        "from {{ exact.changes('fact_payments') }} where false",
     ),
     "the return rate does not follow what was sold": (
         "models/marts/operations/product_returns.sql",
-        "from {{ changes('fact_order_items') }}",
-        "from {{ changes('fact_order_items') }} where false",
+        "from {{ exact.changes('fact_order_items') }}",
+        "from {{ exact.changes('fact_order_items') }} where false",
     ),
     "the first day of activity stays when it is gone": (
         "models/core/intermediate/int_first_activity.sql",
@@ -572,8 +572,8 @@ MUTANTS = {
     ),
     "the return rate does not follow returns": (
         "models/marts/operations/product_returns.sql",
-        "from {{ changes('fact_returns') }}",
-        "from {{ changes('fact_returns') }} where false",
+        "from {{ exact.changes('fact_returns') }}",
+        "from {{ exact.changes('fact_returns') }} where false",
     ),
     "a stock level does not touch the month after it": (
         "models/marts/operations/inventory_turnover.sql",
@@ -582,8 +582,8 @@ MUTANTS = {
     ),
     "turnover does not follow what was sold": (
         "models/marts/operations/inventory_turnover.sql",
-        "from {{ changes('fact_order_items') }}",
-        "from {{ changes('fact_order_items') }} where false",
+        "from {{ exact.changes('fact_order_items') }}",
+        "from {{ exact.changes('fact_order_items') }} where false",
     ),
     "reconciliation does not follow payments": (
         "models/marts/revenue/payment_reconciliation.sql",
@@ -653,13 +653,13 @@ def test_a_model_that_is_skipped_though_its_upstreams_have_changed_is_found(
 ) -> None:
     days = [FIRST_DAY + timedelta(days=n) for n in range(2)]
     history = [[(day, delivery(random.Random(1), day))] for day in days]
-    for number, (text, instead) in enumerate(
-        {
-            'if state["last_seq"].get(upstream) == seq': "",
-            "follows_all(upstreams) and upstreams | reject": "upstreams | length == 0 or upstreams | reject",
-        }.items()
-    ):
-        project = mutant(PROJECT, tmp_path / str(number), "macros/exact/exact.sql", text, instead)
+    file = "packages/exact/macros/exact.sql"
+    faults = {
+        'if state["last_seq"].get(upstream) == seq': "",
+        "exact.follows_all(upstreams) and": "upstreams | length == 0 or",
+    }
+    for number, (text, instead) in enumerate(faults.items()):
+        project = mutant(PROJECT, tmp_path / str(number), file, text, instead)
         selected = ("--select", "+fact_orders") if number == 0 else ("--select", "+dim_date")
         assert shows_a_fault(another_start(), build, history, project, selected), text
 

@@ -6,7 +6,6 @@ They equal a full refresh (law 1), and what a walk through the events of each us
 from __future__ import annotations
 
 import random
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -18,7 +17,7 @@ import psycopg
 import pytest
 
 from saas_analytics.settings import PROJECT_ROOT, Settings
-from tests.warehouse.conftest import Build, differences, keep_copies, land_days
+from tests.warehouse.conftest import Build, copy_of, differences, keep_copies, land_days
 from tests.warehouse.random_company import Row, write_delivery
 from tests.warehouse.test_exactness import HISTORIES, random_history
 
@@ -49,8 +48,7 @@ Step = tuple[str, str, date, datetime, int, float | None]
 def test_funnels_of_every_mode_stay_exact(
     warehouse: Settings, build: Build, tmp_path: Path, seed: int
 ) -> None:
-    project = tmp_path / "dbt"
-    shutil.copytree(PROJECT_ROOT / "dbt", project, ignore=shutil.ignore_patterns("target", "logs"))
+    project = copy_of(PROJECT_ROOT / "dbt", tmp_path / "dbt")
     seed_file = project / "seeds" / "funnels.csv"
     select = ("--select", "+funnel_conversion")
     dice = random.Random(seed)

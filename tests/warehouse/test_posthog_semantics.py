@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ import psycopg
 import pytest
 
 from saas_analytics.settings import PROJECT_ROOT, Settings
-from tests.warehouse.conftest import Build, differences, keep_copies, land
+from tests.warehouse.conftest import Build, copy_of, differences, keep_copies, land
 
 DATA = PROJECT_ROOT / "tests" / "data" / "posthog_semantics"
 MAPPINGS = PROJECT_ROOT / "saas_analytics/landing/mappings"
@@ -108,8 +107,7 @@ def test_funnel(
     warehouse: Settings, build: Build, tmp_path: Path, fixture: str, steps: Sequence[str], mode: str
 ) -> None:
     """Every person does everything on one day, so that the funnel of that day is the funnel of the fixture."""
-    project = tmp_path / "dbt"
-    shutil.copytree(PROJECT_ROOT / "dbt", project, ignore=shutil.ignore_patterns("target", "logs"))
+    project = copy_of(PROJECT_ROOT / "dbt", tmp_path / "dbt")
     land_events(warehouse, fixture, "product_events_sequence", date(2020, 1, 1))
     # What another file has left behind gives way: a changed seed rebuilds what follows from it.
     for rows in (funnel(steps, "any"), funnel(steps, mode)):

@@ -141,19 +141,26 @@ def unneeded_work(settings: Settings, day: date, build: Callable[[], None]) -> l
 # first is tried in each run of the tests. LONG=1: all.
 FAULTS = {
     "every model is rebuilt whole": (
-        "macros/exact/exact.sql",
-        "not can_follow(definition, state, upstreams)",
-        "true",
+        "packages/exact/macros/exact.sql",
+        "exact.reaches_back(state, upstreams)",
+        "false",
         "fact_events was rebuilt whole",
     ),
     "every key is affected": (
-        "macros/exact/exact.sql",
-        'as " ~ affected_keys(sql, unit)',
-        'as " ~ affected_keys(sql, unit) ~ " union select " ~ units ~ " from " ~ target',
+        "packages/exact/macros/exact.sql",
+        "{{ exact.affected_keys(sql, rebuild_key) }};",
+        "{{ exact.affected_keys(sql, rebuild_key) }}"
+        " union select {{ rebuild_key | join(', ') }} from {{ target }};",
+        "fact_events was read whole",
+    ),
+    "every model is recomputed": (
+        "packages/exact/macros/exact.sql",
+        'state["definition"] == definition and',
+        "false and",
         "fact_events was read whole",
     ),
     "new loads are looked for in all partitions": (
-        "macros/exact/landed.sql",
+        "packages/exact/macros/landed.sql",
         "_partition in ('\" ~ partitions ~ \"') and ",
         "",
         " of raw was read",

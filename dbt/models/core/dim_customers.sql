@@ -38,7 +38,7 @@ select * from versions
 union all
 select *
 from ({{ unknown_member('customer_sk', 'customer_id', attributes) }}) as unknown
-where {{ affected('customer_id') }}
+where {{ exact.affected('customer_id') }}
 
 -- What a change upstream affects.
-{{ affected_by('stg_customers', ['customer_id']) }}
+{{ exact.affected_by('stg_customers', ['customer_id']) }}

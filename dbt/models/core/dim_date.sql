@@ -16,11 +16,11 @@ select
     {{ period_of('month', 'date_day') }} as month_start,
     {{ period_of('quarter', 'date_day') }} as quarter_start
 from days
-where {{ affected('date_day') }}
+where {{ exact.affected('date_day') }}
 
 -- What a change upstream affects: the landed days that the calendar lacks, and those that it has
 -- too many.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select spine.date_day
     from {{ ref('landed_span') }} as span
     cross join lateral ({{ days_between('span.first_day', 'span.last_day') }}) as spine

@@ -10,8 +10,8 @@ select
     min(event_date) as first_seen,
     max(event_date) as last_seen
 from {{ ref('int_event_type_days') }}
-where {{ affected('event_type') }}
+where {{ exact.affected('event_type') }}
 group by event_type
 
 -- What a change upstream affects.
-{{ affected_by('int_event_type_days', ['event_type']) }}
+{{ exact.affected_by('int_event_type_days', ['event_type']) }}

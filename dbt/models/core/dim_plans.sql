@@ -4,13 +4,13 @@ select
     plan_id,
     min(period_start) as first_period_start
 from {{ ref('fact_subscription_periods') }}
-where plan_id is not null and {{ affected('plan_id') }}
+where plan_id is not null and {{ exact.affected('plan_id') }}
 group by plan_id
 
 -- What a change upstream affects: a new plan, and one whose first period comes or goes.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select changes.plan_id
-    from {{ changes('fact_subscription_periods') }}
+    from {{ exact.changes('fact_subscription_periods') }}
     left join {{ this }} as held on changes.plan_id = held.plan_id
     where
         changes.plan_id is not null

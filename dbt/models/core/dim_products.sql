@@ -37,7 +37,7 @@ select * from versions
 union all
 select *
 from ({{ unknown_member('product_sk', 'product_id', attributes) }}) as unknown
-where {{ affected('product_id') }}
+where {{ exact.affected('product_id') }}
 
 -- What a change upstream affects.
-{{ affected_by('stg_products', ['product_id']) }}
+{{ exact.affected_by('stg_products', ['product_id']) }}

@@ -42,7 +42,7 @@ select * from versions
 union all
 select *
 from ({{ unknown_member('user_sk', 'user_id', attributes) }}) as unknown
-where {{ affected('user_id') }}
+where {{ exact.affected('user_id') }}
 
 -- What a change upstream affects.
-{{ affected_by('stg_users', ['user_id']) }}
+{{ exact.affected_by('stg_users', ['user_id']) }}

@@ -10,7 +10,7 @@ with spending as (
         *,
         {{ own_or_reporting_currency('currency') }} as spend_currency
     from {{ ref('stg_ad_spend') }}
-    where {{ affected('spend_date', 'channel', 'campaign') }}
+    where {{ exact.affected('spend_date', 'channel', 'campaign') }}
 )
 
 select
@@ -30,5 +30,5 @@ left join {{ ref('int_exchange_rates') }} as rates
         and {{ valid_at('rates', 'spending.spend_date') }}
 
 -- What a change upstream affects.
-{{ affected_by('stg_ad_spend', ['spend_date', 'channel', 'campaign']) }}
+{{ exact.affected_by('stg_ad_spend', ['spend_date', 'channel', 'campaign']) }}
 {{ affected_by_rates(ref('stg_ad_spend'), 'spend_date', ['spend_date', 'channel', 'campaign']) }}

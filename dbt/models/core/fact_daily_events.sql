@@ -12,7 +12,7 @@ with daily as (
         sum({{ feature }}) as {{ feature }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from {{ ref('int_user_days') }}
-    where {{ affected('event_date') }}
+    where {{ exact.affected('event_date') }}
     group by event_date
 )
 
@@ -29,4 +29,4 @@ select
 from daily
 
 -- What a change upstream affects.
-{{ affected_by('int_user_days', ['event_date']) }}
+{{ exact.affected_by('int_user_days', ['event_date']) }}

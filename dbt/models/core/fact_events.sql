@@ -12,7 +12,7 @@
 
 with events as (
     select * from {{ ref('stg_events') }}
-    where {{ affected('event_date', 'event_id') }}
+    where {{ exact.affected('event_date', 'event_id') }}
 )
 
 select
@@ -36,10 +36,10 @@ left join {{ ref('dim_users') }} as users
 
 -- What a change upstream affects. A late version of a user affects the events of its time; new
 -- events are affected already. The day is compared for the index, and to skip older partitions.
-{{ affected_by('stg_events', ['event_date', 'event_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('stg_events', ['event_date', 'event_id']) }}
+{% call exact.affected_when() %}
     select events.event_date, events.event_id
-    from {{ changes('dim_users') }}
+    from {{ exact.changes('dim_users') }}
     inner join {{ this }} as events
         on
             changes.user_id = events.user_id

@@ -22,7 +22,7 @@ with costed as (
         on
             inventory.product_id = products.product_id
             and {{ valid_at('products', end_of_day('inventory.stock_date')) }}
-    where {{ affected('inventory.product_id', 'inventory.stock_date') }}
+    where {{ exact.affected('inventory.product_id', 'inventory.stock_date') }}
 )
 
 select
@@ -41,11 +41,11 @@ left join {{ ref('int_exchange_rates') }} as rates
 
 -- What a change upstream affects. A level whose currency is another one now is affected by its
 -- product, whose cost is that of the version at the end of the day.
-{{ affected_by('stg_inventory', ['product_id', 'stock_date']) }}
+{{ exact.affected_by('stg_inventory', ['product_id', 'stock_date']) }}
 {{ affected_by_rates(this, 'stock_date', ['product_id', 'stock_date'], currency='cost_currency') }}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select inventory.product_id, inventory.stock_date
-    from {{ changes('dim_products') }}
+    from {{ exact.changes('dim_products') }}
     inner join {{ ref('stg_inventory') }} as inventory
         on
             changes.product_id = inventory.product_id

@@ -36,7 +36,7 @@ with ordered as (
         on
             items.product_id = products.product_id
             and {{ valid_at('products', 'orders.ordered_at') }}
-    where {{ affected('items.order_id') }} and {{ affected('orders.order_id') }}
+    where {{ exact.affected('items.order_id') }} and {{ exact.affected('orders.order_id') }}
 ),
 
 converted as (
@@ -89,15 +89,15 @@ left join {{ ref('dim_customers') }} as customers
 
 -- What a change upstream affects. An item that landed before its order becomes a fact with the
 -- order. A version of a product affects the lines of its time; a rate, also the costs in it.
-{{ affected_by('stg_order_items', ['order_id']) }}
-{{ affected_by('stg_orders', ['order_id']) }}
+{{ exact.affected_by('stg_order_items', ['order_id']) }}
+{{ exact.affected_by('stg_orders', ['order_id']) }}
 {{ affected_by_versions(
     'dim_customers', ref('stg_orders'), 'customer_id', 'ordered_at', ['order_id']
 ) }}
 {{ affected_by_rates(ref('stg_orders'), 'order_date', ['order_id']) }}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select items.order_id
-    from {{ changes('dim_products') }}
+    from {{ exact.changes('dim_products') }}
     inner join {{ this }} as items
         on
             changes.product_id = items.product_id
@@ -105,10 +105,10 @@ left join {{ ref('dim_customers') }} as customers
             and {{ valid_at('changes', 'items.ordered_at') }}
     union
     select items.order_id
-    from {{ changes('int_exchange_rates') }}
+    from {{ exact.changes('int_exchange_rates') }}
     inner join {{ ref('stg_orders') }} as orders on {{ valid_at('changes', 'orders.order_date') }}
     inner join {{ ref('stg_order_items') }} as items on orders.order_id = items.order_id
     inner join {{ ref('dim_products') }} as products
         on items.product_id = products.product_id and changes.currency = products.currency
-    where {{ within_changed('int_exchange_rates', 'orders.order_date') }}
+    where {{ exact.within_changed('int_exchange_rates', 'orders.order_date') }}
 {% endcall %}

@@ -15,7 +15,7 @@ with orders as (
         *,
         {{ own_or_reporting_currency('currency') }} as order_currency
     from {{ ref('stg_orders') }}
-    where {{ affected('order_id') }}
+    where {{ exact.affected('order_id') }}
 ),
 
 items as (
@@ -29,7 +29,7 @@ items as (
         sum(discounts) as discounts,
         sum(cost) as cost
     from {{ ref('fact_order_items') }}
-    where {{ affected('order_id') }}
+    where {{ exact.affected('order_id') }}
     group by order_id
 ),
 
@@ -90,8 +90,8 @@ left join {{ ref('int_exchange_rates') }} as rates
     on amounts.order_currency = rates.currency and {{ valid_at('rates', 'amounts.order_date') }}
 
 -- What a change upstream affects.
-{{ affected_by('stg_orders', ['order_id']) }}
-{{ affected_by('fact_order_items', ['order_id']) }}
+{{ exact.affected_by('stg_orders', ['order_id']) }}
+{{ exact.affected_by('fact_order_items', ['order_id']) }}
 {{ affected_by_versions('dim_users', ref('stg_orders'), 'user_id', 'ordered_at', ['order_id']) }}
 {{ affected_by_versions(
     'dim_customers', ref('stg_orders'), 'customer_id', 'ordered_at', ['order_id']

@@ -17,7 +17,7 @@ with payments as (
         *,
         status = 'succeeded' as is_settled
     from {{ ref('stg_payments') }}
-    where {{ affected('payment_id') }}
+    where {{ exact.affected('payment_id') }}
 ),
 
 -- A refund gives back goods, shipping and tax in the proportion of the order's charge, to the cent.
@@ -65,14 +65,14 @@ left join {{ ref('int_exchange_rates') }} as rates
     on goods.currency = rates.currency and {{ valid_at('rates', 'goods.paid_date') }}
 
 -- What a change upstream affects. The goods of a refund depend on its order.
-{{ affected_by('stg_payments', ['payment_id']) }}
+{{ exact.affected_by('stg_payments', ['payment_id']) }}
 {{ affected_by_versions(
     'dim_customers', ref('stg_payments'), 'customer_id', 'paid_at', ['payment_id']
 ) }}
 {{ affected_by_rates(ref('stg_payments'), 'paid_date', ['payment_id']) }}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select payments.payment_id
-    from {{ changes('fact_orders') }}
+    from {{ exact.changes('fact_orders') }}
     inner join {{ ref('stg_payments') }} as payments on changes.order_id = payments.order_id
     where payments.kind = 'refund'
 {% endcall %}

@@ -33,15 +33,15 @@ left join {{ ref('fact_order_items') }} as items
     on returns.order_item_id = items.order_item_id
 left join {{ ref('int_exchange_rates') }} as rates
     on items.currency = rates.currency and {{ valid_at('rates', 'returns.returned_date') }}
-where {{ affected('returns.return_id') }}
+where {{ exact.affected('returns.return_id') }}
 
 -- What a change upstream affects. A return that landed before its order line gets its product,
 -- customer and order with the line; a line affects the return whose currency changes with it.
-{{ affected_by('stg_returns', ['return_id']) }}
+{{ exact.affected_by('stg_returns', ['return_id']) }}
 {{ affected_by_rates(this, 'returned_date', ['return_id']) }}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select returns.return_id
-    from {{ changes('fact_order_items') }}
+    from {{ exact.changes('fact_order_items') }}
     inner join {{ ref('stg_returns') }} as returns
         on changes.order_item_id = returns.order_item_id
 {% endcall %}

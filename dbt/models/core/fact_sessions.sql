@@ -20,7 +20,7 @@ with sessions as (
     from {{ ref('stg_sessions') }} as sessions
     left join {{ ref('dim_users') }} as users
         on sessions.user_id = users.user_id and {{ valid_at('users', 'sessions.started_at') }}
-    where {{ affected('sessions.session_id') }}
+    where {{ exact.affected('sessions.session_id') }}
 ),
 
 -- The first rule whose conditions all hold gives the channel.
@@ -67,7 +67,7 @@ left join {{ ref('dim_customers') }} as customers
 
 -- What a change upstream affects. A late version of a user may belong to another customer. The
 -- customer may be that of the user, which this table knows and staging does not.
-{{ affected_by('stg_sessions', ['session_id']) }}
+{{ exact.affected_by('stg_sessions', ['session_id']) }}
 {{ affected_by_versions(
     'dim_users', ref('stg_sessions'), 'user_id', 'started_at', ['session_id']
 ) }}

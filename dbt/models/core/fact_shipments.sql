@@ -17,7 +17,7 @@ with shipments as (
         *,
         {{ stated_moment('promised_at') }} as promised_until
     from {{ ref('stg_shipments') }}
-    where {{ affected('shipment_id') }}
+    where {{ exact.affected('shipment_id') }}
 ),
 
 dated as (
@@ -74,17 +74,17 @@ cross join {{ ref('as_of') }} as today
 -- What a change upstream affects. A shipment that landed before its order gets the customer and the
 -- times of the order with it. As days pass, what has not arrived becomes late, and then lost; where
 -- "today" becomes an earlier day, it no longer is.
-{{ affected_by('stg_shipments', ['shipment_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('stg_shipments', ['shipment_id']) }}
+{% call exact.affected_when() %}
     select shipments.shipment_id
-    from {{ changes('fact_orders') }}
+    from {{ exact.changes('fact_orders') }}
     inner join {{ ref('stg_shipments') }} as shipments on changes.order_id = shipments.order_id
 {% endcall %}
 {% for state, other_state, since in [
     ('held.is_late', 'not held.is_late', 'late_from'),
     ("held.status = 'lost'", "held.status = 'in_transit'", 'lost_from'),
 ] %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select held.shipment_id
     from {{ this }} as held
     inner join {{ ref('as_of') }} as today on held.{{ since }} <= today.as_of

@@ -25,7 +25,7 @@ with staged as (
             order by updated_at desc, period_start desc
         ) as newness
     from {{ ref('stg_subscriptions') }}
-    where {{ affected('subscription_id') }}
+    where {{ exact.affected('subscription_id') }}
 ),
 
 -- A period is named by its first day; of two that begin on the same day the newer one counts. What
@@ -85,10 +85,10 @@ left join {{ ref('dim_customers') }} as customers
 
 -- What a change upstream affects. A period may end where the next one begins, so a subscription
 -- is rebuilt as a whole. It has few periods.
-{{ affected_by('stg_subscriptions', ['subscription_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('stg_subscriptions', ['subscription_id']) }}
+{% call exact.affected_when() %}
     select periods.subscription_id
-    from {{ changes('dim_customers') }}
+    from {{ exact.changes('dim_customers') }}
     inner join {{ ref('stg_subscriptions') }} as periods
         on
             changes.customer_id = periods.customer_id

@@ -8,12 +8,12 @@
 
 with users as (
     select * from {{ ref('dim_users') }}
-    where {{ affected('user_id') }}
+    where {{ exact.affected('user_id') }}
 ),
 
 periods as (
     select * from {{ ref('fact_subscription_periods') }}
-    where {{ when_affected(
+    where {{ exact.when_affected(
         "customer_id in (select users.customer_id from " ~ ref('dim_users') ~ " as users"
         ~ " where users.user_id in (select user_id from affected))"
     ) }}
@@ -65,16 +65,16 @@ inner join users
 
 -- What a change upstream affects. Where today moves, what was expected for a day has happened now,
 -- or no longer.
-{{ affected_by('dim_users', ['user_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('dim_users', ['user_id']) }}
+{% call exact.affected_when() %}
     select users.user_id
-    from {{ changes('fact_subscription_periods') }}
+    from {{ exact.changes('fact_subscription_periods') }}
     inner join {{ ref('dim_users') }} as users on changes.customer_id = users.customer_id
 {% endcall %}
 {% for day in ['period_start', 'paid_from'] %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select users.user_id
-    from {{ changes('dim_date') }}
+    from {{ exact.changes('dim_date') }}
     inner join {{ ref('fact_subscription_periods') }} as periods
         on changes.date_day = periods.{{ day }}
     inner join {{ ref('dim_users') }} as users on periods.customer_id = users.customer_id

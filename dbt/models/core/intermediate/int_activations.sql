@@ -11,7 +11,7 @@ with first_dates as (
         user_id,
         min(first_date) as first_date
     from {{ ref('int_feature_adoption') }}
-    where {{ affected('user_id') }}
+    where {{ exact.affected('user_id') }}
     group by user_id
 ),
 
@@ -40,14 +40,14 @@ where position = 1
 
 -- What a change upstream affects: on the day of the first use of any feature, another event may be
 -- the first now. Later ones decide nothing.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select uses.user_id
     from (
         select changes.user_id, changes.first_date
-        from {{ changes('int_feature_adoption') }}
+        from {{ exact.changes('int_feature_adoption') }}
         union
         select changes.user_id, changes.event_date
-        from {{ changes('fact_events') }}
+        from {{ exact.changes('fact_events') }}
         where changes.event_type in ({{ quoted(var("features")) }})
     ) as uses
     where

@@ -8,6 +8,6 @@ where {{ within_affected('month', 'order_date') }}
 group by month_start
 
 -- What a change upstream affects.
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
+{% call exact.affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('int_baskets') }}
 {% endcall %}

@@ -37,7 +37,7 @@ with conversions as (
         -- Without a rate it has no value yet.
         coalesce(orders.net_sales, 0) as revenue
     from {{ ref('fact_orders') }} as orders
-    where orders.is_sale and {{ affected("'order'", 'orders.order_id') }}
+    where orders.is_sale and {{ exact.affected("'order'", 'orders.order_id') }}
     union all
     select
         'subscription' as kind,
@@ -48,7 +48,7 @@ with conversions as (
         paid_from as converted_on,
         monthly_revenue as revenue
     from {{ ref('int_first_subscriptions') }}
-    where {{ affected("'subscription'", 'customer_id') }}
+    where {{ exact.affected("'subscription'", 'customer_id') }}
 )
 
 select
@@ -64,9 +64,9 @@ from conversions
 
 -- What a change upstream affects: the order, and the orders of its customer that are the first one
 -- now and were it before.
-{{ affected_by('int_first_subscriptions', ["'subscription'", 'customer_id']) }}
-{{ affected_by('fact_orders', ["'order'", 'order_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('int_first_subscriptions', ["'subscription'", 'customer_id']) }}
+{{ exact.affected_by('fact_orders', ["'order'", 'order_id']) }}
+{% call exact.affected_when() %}
     select 'order', first_orders.order_id
     from (
         select (
@@ -76,12 +76,12 @@ from conversions
             order by orders.ordered_at asc, orders.order_id asc
             limit 1
         ) as order_id
-        from {{ changes('fact_orders') }}
+        from {{ exact.changes('fact_orders') }}
     ) as first_orders
     where first_orders.order_id is not null
     union
     select held.kind, held.source_id
-    from {{ changes('fact_orders') }}
+    from {{ exact.changes('fact_orders') }}
     inner join {{ this }} as held on changes.customer_id = held.customer_id
     where held.conversion_type = 'first_order'
 {% endcall %}

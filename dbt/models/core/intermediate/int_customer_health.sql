@@ -75,11 +75,11 @@ select
         usage_points + recency_points + payment_points + feature_points as numeric(5, 2)
     ) as health_score
 from points
-where {{ affected('customer_id') }}
+where {{ exact.affected('customer_id') }}
 
 -- What a change upstream affects: everybody, whose windows "today" moves. They are counted from the
 -- customers' days of the last three months and never from events or payments.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select everybody.customer_id
     from (
         select customer_id from {{ ref('dim_customers') }}
@@ -90,8 +90,8 @@ where {{ affected('customer_id') }}
     ) as everybody
     where
         {{ today_has_moved() }}
-        or exists (select 1 from {{ changes('dim_customers') }})
-        or exists (select 1 from {{ changes('int_customer_orders') }})
-        or exists (select 1 from {{ changes('int_customer_days') }})
-        or exists (select 1 from {{ changes('int_customer_payments') }})
+        or exists (select 1 from {{ exact.changes('dim_customers') }})
+        or exists (select 1 from {{ exact.changes('int_customer_orders') }})
+        or exists (select 1 from {{ exact.changes('int_customer_days') }})
+        or exists (select 1 from {{ exact.changes('int_customer_payments') }})
 {% endcall %}

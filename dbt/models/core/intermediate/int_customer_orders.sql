@@ -13,7 +13,7 @@ with sales as (
         min(ordered_at) as first_order_at,
         max(ordered_at) as last_order_at
     from {{ ref('fact_orders') }}
-    where is_sale and {{ affected('customer_id') }}
+    where is_sale and {{ exact.affected('customer_id') }}
     group by customer_id
 ),
 
@@ -23,7 +23,7 @@ refunds as (
         sum(payments.refunded_goods_amount) as refunds
     from {{ ref('fact_orders') }} as orders
     inner join {{ ref('fact_payments') }} as payments on orders.order_id = payments.order_id
-    where payments.refunded_goods_amount is not null and {{ affected('orders.customer_id') }}
+    where payments.refunded_goods_amount is not null and {{ exact.affected('orders.customer_id') }}
     group by orders.customer_id
 )
 
@@ -43,9 +43,9 @@ from sales
 left join refunds on sales.customer_id = refunds.customer_id
 
 -- What a change upstream affects: the customer of the order, also where it is paid back.
-{{ affected_by('fact_orders', ['customer_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('fact_orders', ['customer_id']) }}
+{% call exact.affected_when() %}
     select orders.customer_id
-    from {{ changes('fact_payments') }}
+    from {{ exact.changes('fact_payments') }}
     inner join {{ ref('fact_orders') }} as orders on changes.order_id = orders.order_id
 {% endcall %}

@@ -14,7 +14,7 @@ with charges as (
         payments.status
     from {{ ref('fact_payments') }} as payments
     left join {{ ref('fact_orders') }} as orders on payments.order_id = orders.order_id
-    where payments.kind = 'charge' and {{ affected('payments.paid_date') }}
+    where payments.kind = 'charge' and {{ exact.affected('payments.paid_date') }}
 )
 
 select
@@ -27,10 +27,10 @@ where customer_id is not null
 group by paid_date, customer_id
 
 -- What a change upstream affects.
-{{ affected_by('fact_payments', ['paid_date']) }}
-{% call affected_when() %}
+{{ exact.affected_by('fact_payments', ['paid_date']) }}
+{% call exact.affected_when() %}
     select payments.paid_date
-    from {{ changes('fact_orders') }}
+    from {{ exact.changes('fact_orders') }}
     inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
     where payments.customer_id is null
 {% endcall %}

@@ -15,7 +15,7 @@ with periods as (
         {{ start_of_day('period_start') }} as valid_from,
         {{ start_of_day('period_end') }} as valid_to
     from {{ ref('fact_subscription_periods') }}
-    where {{ affected('customer_id') }}
+    where {{ exact.affected('customer_id') }}
 ),
 
 -- Periods may overlap. Between two neighbouring bounds nothing changes.
@@ -65,4 +65,4 @@ from ranked
 where position = 1
 
 -- What a change upstream affects.
-{{ affected_by('fact_subscription_periods', ['customer_id']) }}
+{{ exact.affected_by('fact_subscription_periods', ['customer_id']) }}

@@ -74,11 +74,11 @@ select
     matches.segment as rfm_segment
 from scores
 left join matches on scores.customer_id = matches.customer_id and matches.place = 1
-where {{ affected('scores.customer_id') }}
+where {{ exact.affected('scores.customer_id') }}
 
 -- What a change upstream affects: everybody, as scores compare all customers and recency is another
 -- one each day. They are rebuilt from one row for each customer and never from orders.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select everybody.customer_id
     from (
         select customer_id from {{ ref('int_customer_orders') }}
@@ -87,5 +87,5 @@ where {{ affected('scores.customer_id') }}
     ) as everybody
     where
         {{ today_has_moved() }}
-        or exists (select 1 from {{ changes('int_customer_orders') }})
+        or exists (select 1 from {{ exact.changes('int_customer_orders') }})
 {% endcall %}

@@ -16,7 +16,7 @@ with charges as (
         'order' as paid_for,
         order_id as paid_id
     from {{ ref('fact_payments') }}
-    where kind = 'charge' and order_id is not null and {{ affected("'order'", 'order_id') }}
+    where kind = 'charge' and order_id is not null and {{ exact.affected("'order'", 'order_id') }}
     union all
     select
         *,
@@ -27,7 +27,7 @@ with charges as (
         kind = 'charge'
         and order_id is null
         and subscription_id is not null
-        and {{ affected("'subscription'", 'subscription_id') }}
+        and {{ exact.affected("'subscription'", 'subscription_id') }}
 ),
 
 -- An order is one bill. A subscription is billed again and again, and no payment names its bill: the
@@ -71,12 +71,12 @@ from attempts
 where attempt = 1 and status = 'failed'
 
 -- What a change upstream affects: all bills of the order or subscription, which are few.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select 'order', changes.order_id
-    from {{ changes('fact_payments') }}
+    from {{ exact.changes('fact_payments') }}
     where changes.order_id is not null
     union
     select 'subscription', changes.subscription_id
-    from {{ changes('fact_payments') }}
+    from {{ exact.changes('fact_payments') }}
     where changes.order_id is null and changes.subscription_id is not null
 {% endcall %}

@@ -12,7 +12,7 @@ select
     '{{ feature }}' as feature,
     min(event_date) as first_date
 from {{ ref('int_user_days') }}
-where {{ feature }} > 0 and {{ affected('user_id', "'" ~ feature ~ "'") }}
+where {{ feature }} > 0 and {{ exact.affected('user_id', "'" ~ feature ~ "'") }}
 group by user_id
 {{ "union all" if not loop.last }}
 {% endfor %}
@@ -20,9 +20,9 @@ group by user_id
 -- What a change upstream affects: a use before the first one known, or the day of the first one
 -- itself, which may have gone. Later uses decide nothing.
 {% for feature in var("features") %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select changes.user_id, '{{ feature }}'
-    from {{ changes('int_user_days') }}
+    from {{ exact.changes('int_user_days') }}
     left join {{ ref('int_user_days') }} as days
         on changes.event_date = days.event_date and changes.user_id = days.user_id
     left join {{ this }} as held

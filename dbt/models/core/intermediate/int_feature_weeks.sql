@@ -61,10 +61,11 @@ left join adoptions on uses.week_start = adoptions.week_start and uses.feature =
 
 -- What a change upstream affects. Where today moves, the days that the calendar gained count now,
 -- and those that it lost no longer do.
-{% call affected_when() %}
-    select {{ period_of('week', 'changes.event_date') }} from {{ changes('int_user_days') }}
+{% call exact.affected_when() %}
+    select {{ period_of('week', 'changes.event_date') }} from {{ exact.changes('int_user_days') }}
     union
-    select {{ period_of('week', 'changes.first_date') }} from {{ changes('int_feature_adoption') }}
+    select {{ period_of('week', 'changes.first_date') }}
+    from {{ exact.changes('int_feature_adoption') }}
     union
-    select {{ period_of('week', 'changes.date_day') }} from {{ changes('dim_date') }}
+    select {{ period_of('week', 'changes.date_day') }} from {{ exact.changes('dim_date') }}
 {% endcall %}

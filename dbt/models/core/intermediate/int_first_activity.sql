@@ -10,14 +10,14 @@ select
     user_id,
     min(event_date) as first_date
 from {{ ref('int_user_days') }}
-where {{ affected('user_id') }}
+where {{ exact.affected('user_id') }}
 group by user_id
 
 -- What a change upstream affects: a day before the first one known, or that day itself, which may
 -- have gone. Later days decide nothing.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select changes.user_id
-    from {{ changes('int_user_days') }}
+    from {{ exact.changes('int_user_days') }}
     left join {{ this }} as held on changes.user_id = held.user_id
     where held.user_id is null or changes.event_date <= held.first_date
 {% endcall %}

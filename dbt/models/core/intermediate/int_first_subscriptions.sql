@@ -12,7 +12,10 @@ with paid_periods as (
             partition by customer_id order by paid_from, subscription_id
         ) as paid_period_number
     from {{ ref('fact_subscription_periods') }}
-    where paid_from <= {{ last_day() }} and monthly_amount > 0 and {{ affected('customer_id') }}
+    where
+        paid_from <= {{ last_day() }}
+        and monthly_amount > 0
+        and {{ exact.affected('customer_id') }}
 )
 
 select
@@ -31,16 +34,16 @@ where periods.paid_period_number = 1
 
 -- What a change upstream affects. Where today moves, a payment that was expected for a day has been
 -- made now, or no longer.
-{{ affected_by('fact_subscription_periods', ['customer_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('fact_subscription_periods', ['customer_id']) }}
+{% call exact.affected_when() %}
     select periods.customer_id
-    from {{ changes('int_exchange_rates') }}
+    from {{ exact.changes('int_exchange_rates') }}
     inner join {{ ref('fact_subscription_periods') }} as periods
         on changes.currency = periods.currency and {{ valid_at('changes', 'periods.paid_from') }}
 {% endcall %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select periods.customer_id
-    from {{ changes('dim_date') }}
+    from {{ exact.changes('dim_date') }}
     inner join {{ ref('fact_subscription_periods') }} as periods
         on changes.date_day = periods.paid_from
 {% endcall %}

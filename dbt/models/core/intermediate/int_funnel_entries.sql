@@ -21,8 +21,8 @@ with starts as (
     inner join {{ steps }} as steps on events.event_type = steps.event_type
     where
         (steps.step_number = 1 or (steps.mode = 'any' and steps.repetition = 1))
-        and {{ affected('steps.funnel_id', 'events.user_id', 'events.event_date') }}
-        and {{ when_affected(
+        and {{ exact.affected('steps.funnel_id', 'events.user_id', 'events.event_date') }}
+        and {{ exact.when_affected(
             '(events.user_id, events.event_date) in (select user_id, entry_date from affected)'
         ) }}
 ),
@@ -69,9 +69,9 @@ where ranked.position = 1
 {{ affected_by_versions(
     'int_user_plans', this, 'user_id', 'entered_at', ['funnel_id', 'user_id', 'entry_date']
 ) }}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select steps.funnel_id, changes.user_id, changes.event_date
-    from {{ changes('int_funnel_events') }}
+    from {{ exact.changes('int_funnel_events') }}
     inner join {{ steps }} as steps on changes.event_type = steps.event_type
     where steps.step_number = 1 or steps.mode = 'any'
 {% endcall %}
@@ -79,9 +79,9 @@ where ranked.position = 1
 -- lies. The longest window serves the index, as it is known before the funnel is: in days, and one
 -- more, because a day may have 23 hours where clocks change.
 {% set longest_window = "(select max(longest.window_days) + 1 from " ~ steps ~ " as longest)" %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select held.funnel_id, held.user_id, held.entry_date
-    from {{ changes('int_funnel_events') }}
+    from {{ exact.changes('int_funnel_events') }}
     inner join {{ this }} as held on changes.user_id = held.user_id and held.step_number = 1
     inner join {{ steps }} as steps
         on

@@ -10,10 +10,10 @@ select
     month_start,
     max(date_day) as valued_on
 from {{ ref('dim_date') }}
-where {{ affected('month_start') }}
+where {{ exact.affected('month_start') }}
 group by month_start
 
 -- What a change upstream affects.
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.date_day') }} from {{ changes('dim_date') }}
+{% call exact.affected_when() %}
+    select {{ period_of('month', 'changes.date_day') }} from {{ exact.changes('dim_date') }}
 {% endcall %}

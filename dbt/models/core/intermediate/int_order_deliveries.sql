@@ -22,7 +22,7 @@ with shipments as (
         max(hours_to_ship) as hours_to_ship,
         max(hours_to_deliver) as hours_to_deliver
     from {{ ref('fact_shipments') }}
-    where {{ affected('order_id') }}
+    where {{ exact.affected('order_id') }}
     group by order_id
 )
 
@@ -44,12 +44,12 @@ select
     end as hours_to_deliver
 from {{ ref('fact_orders') }} as orders
 left join shipments on orders.order_id = shipments.order_id
-where orders.is_sale and {{ affected('orders.order_id') }}
+where orders.is_sale and {{ exact.affected('orders.order_id') }}
 
 -- What a change upstream affects.
-{{ affected_by('fact_orders', ['order_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('fact_orders', ['order_id']) }}
+{% call exact.affected_when() %}
     select changes.order_id
-    from {{ changes('fact_shipments') }}
+    from {{ exact.changes('fact_shipments') }}
     where changes.order_id is not null
 {% endcall %}

@@ -16,7 +16,7 @@ with charges as (
         kind = 'charge'
         and is_settled
         and reporting_amount > 0
-        and {{ affected('order_id') }}
+        and {{ exact.affected('order_id') }}
     group by order_id, coalesce(method, 'unknown')
 ),
 
@@ -30,7 +30,7 @@ settlements as (
         coalesce(charges.charged, 1) as charged
     from {{ ref('fact_orders') }} as orders
     left join charges on orders.order_id = charges.order_id
-    where orders.is_sale and {{ affected('orders.order_id') }}
+    where orders.is_sale and {{ exact.affected('orders.order_id') }}
 )
 
 select
@@ -41,9 +41,9 @@ select
 from settlements
 
 -- What a change upstream affects.
-{{ affected_by('fact_orders', ['order_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('fact_orders', ['order_id']) }}
+{% call exact.affected_when() %}
     select changes.order_id
-    from {{ changes('fact_payments') }}
+    from {{ exact.changes('fact_payments') }}
     where changes.order_id is not null
 {% endcall %}

@@ -15,6 +15,7 @@ where {{ within_affected('month', 'failed_on') }}
 group by 1, 2
 
 -- What a change upstream affects.
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.failed_on') }} from {{ changes('int_failed_bills') }}
+{% call exact.affected_when() %}
+    select {{ period_of('month', 'changes.failed_on') }}
+    from {{ exact.changes('int_failed_bills') }}
 {% endcall %}

@@ -13,8 +13,8 @@ select
     other_product_id,
     cast(sum(orders_together) as integer) as orders_together
 from {{ ref('int_product_pair_months') }}
-where {{ affected('product_id', 'other_product_id') }}
+where {{ exact.affected('product_id', 'other_product_id') }}
 group by product_id, other_product_id
 
 -- What a change upstream affects.
-{{ affected_by('int_product_pair_months', ['product_id', 'other_product_id']) }}
+{{ exact.affected_by('int_product_pair_months', ['product_id', 'other_product_id']) }}

@@ -19,11 +19,11 @@ from {{ ref('fact_order_items') }}
 where
     is_sale
     and {{ within_affected('month', 'order_date') }}
-    and {{ affected(period_of('month', 'order_date'), 'product_id') }}
+    and {{ exact.affected(period_of('month', 'order_date'), 'product_id') }}
 group by 1, 2
 
 -- What a change upstream affects.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select {{ period_of('month', 'changes.order_date') }}, changes.product_id
-    from {{ changes('fact_order_items') }}
+    from {{ exact.changes('fact_order_items') }}
 {% endcall %}

@@ -37,7 +37,7 @@ with visits as (
     where
         visits.customer_id is null
         and visits.user_id is null
-        and {{ affected('visits.session_id') }}
+        and {{ exact.affected('visits.session_id') }}
 )
 
 select
@@ -51,10 +51,10 @@ where coalesce(next_customer_id, last_customer_id) is not null
 
 -- What a change upstream affects. A known customer in a browser identifies its unknown visitors,
 -- unless a visit between the two was nearer to the unknown one, before or after.
-{{ affected_by('fact_sessions', ['session_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('fact_sessions', ['session_id']) }}
+{% call exact.affected_when() %}
     select visits.session_id
-    from {{ changes('fact_sessions') }}
+    from {{ exact.changes('fact_sessions') }}
     inner join {{ ref('fact_sessions') }} as visits
         on changes.anonymous_id = visits.anonymous_id and visits.customer_id is null
     where

@@ -13,7 +13,7 @@ with cells as (
     select
         cells.*,
         case
-            when {{ affected('grain', 'cohort_start', 'period_index') }} then 1 else 0
+            when {{ exact.affected('grain', 'cohort_start', 'period_index') }} then 1 else 0
         end as is_affected
     from {{ ref('int_retention_cells') }} as cells
 ),
@@ -104,9 +104,9 @@ where cells.is_affected = 1
 
 -- What a change upstream affects. A user of a period is in its cohort, and is back in earlier ones.
 {% for role in ['cohort_start', 'return_start'] %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select cells.grain, cells.cohort_start, cells.period_index
-    from {{ changes('int_user_periods') }}
+    from {{ exact.changes('int_user_periods') }}
     inner join {{ ref('int_retention_cells') }} as cells
         on changes.grain = cells.grain and changes.period_start = cells.{{ role }}
 {% endcall %}

@@ -35,11 +35,11 @@ select
     max(case when position_from_end = 1 then on_hand end) as closing_units,
     max(case when position_from_end = 1 then inventory_value end) as closing_value
 from levels
-where {{ affected('month_start', 'product_id') }}
+where {{ exact.affected('month_start', 'product_id') }}
 group by product_id, month_start
 
 -- What a change upstream affects.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select {{ period_of('month', 'changes.stock_date') }}, changes.product_id
-    from {{ changes('fact_inventory_daily') }}
+    from {{ exact.changes('fact_inventory_daily') }}
 {% endcall %}

@@ -10,7 +10,7 @@
 
 with periods as (
     select * from {{ ref('fact_subscription_periods') }}
-    where paid_from is not null and monthly_amount > 0 and {{ affected('subscription_id') }}
+    where paid_from is not null and monthly_amount > 0 and {{ exact.affected('subscription_id') }}
 ),
 
 -- A period adds its amount on its first paid day and takes it away on the day after its last.
@@ -70,4 +70,4 @@ from balances
 where amount_change <> 0
 
 -- What a change upstream affects.
-{{ affected_by('fact_subscription_periods', ['subscription_id']) }}
+{{ exact.affected_by('fact_subscription_periods', ['subscription_id']) }}

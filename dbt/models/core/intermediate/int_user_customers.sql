@@ -16,7 +16,7 @@ with versions as (
         {{ day_of('valid_from') }} as valid_from,
         {{ day_of('valid_to') }} as valid_to
     from {{ ref('dim_users') }}
-    where {{ affected('user_id') }}
+    where {{ exact.affected('user_id') }}
 ),
 
 -- The last version of a day stands for the day; earlier ones begin and end on it.
@@ -49,4 +49,4 @@ where customer_id is not null
 group by user_id, customer_id, window_number
 
 -- What a change upstream affects.
-{{ affected_by('dim_users', ['user_id']) }}
+{{ exact.affected_by('dim_users', ['user_id']) }}

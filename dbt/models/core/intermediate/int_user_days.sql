@@ -24,8 +24,8 @@ select
     cast(count(case when {{ is_return }} then 1 end) as integer) as returning_events,
     cast(count(distinct session_id) as integer) as sessions
 from {{ ref('fact_events') }}
-where {{ affected('event_date', 'user_id') }}
+where {{ exact.affected('event_date', 'user_id') }}
 group by event_date, user_id
 
 -- What a change upstream affects.
-{{ affected_by('fact_events', ['event_date', 'user_id']) }}
+{{ exact.affected_by('fact_events', ['event_date', 'user_id']) }}

@@ -21,7 +21,7 @@ with
     where
         days.event_date <= {{ last_day() }}
         and {{ within_affected_periods(grain, 'days.event_date', earlier=1) }}
-        and {{ when_affected(
+        and {{ exact.when_affected(
             "exists (select 1 from affected where affected.grain = '" ~ grain ~ "'"
             ~ " and affected.user_id = days.user_id"
             ~ " and days.event_date >= " ~ plus_periods(grain, 'affected.period_start', -1)
@@ -65,34 +65,34 @@ select
     status,
     is_returning
 from all_periods
-where {{ affected('grain', 'period_start', 'user_id') }}
+where {{ exact.affected('grain', 'period_start', 'user_id') }}
 
 -- What a change upstream affects. A day of activity decides about its own period and, for who comes
 -- back, about the next one. Another first day makes another period the new one.
 {% for grain in grains %}
 {% for later in [0, 1] %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select
         '{{ grain }}',
         {{ plus_periods(grain, period_of(grain, 'changes.event_date'), later) }},
         changes.user_id
-    from {{ changes('int_user_days') }}
+    from {{ exact.changes('int_user_days') }}
 {% endcall %}
 -- Where today moves, the days that the calendar gained count now, and those that it lost do not.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select
         '{{ grain }}',
         {{ plus_periods(grain, period_of(grain, 'days.event_date'), later) }},
         days.user_id
-    from {{ changes('dim_date') }}
+    from {{ exact.changes('dim_date') }}
     inner join {{ ref('int_user_days') }} as days on changes.date_day = days.event_date
-    where {{ within_changed(
+    where {{ exact.within_changed(
         'dim_date', 'days.event_date', first='changes.date_day', last='changes.date_day'
     ) }}
 {% endcall %}
 {% endfor %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.first_date') }}, changes.user_id
-    from {{ changes('int_first_activity') }}
+    from {{ exact.changes('int_first_activity') }}
 {% endcall %}
 {% endfor %}

@@ -13,7 +13,7 @@ with members as (
         valid_from,
         valid_to
     from {{ ref('dim_users') }}
-    where customer_id is not null and {{ affected('user_id') }}
+    where customer_id is not null and {{ exact.affected('user_id') }}
 ),
 
 plans as (
@@ -57,9 +57,9 @@ from numbered
 group by user_id, plan_id, run
 
 -- What a change upstream affects.
-{{ affected_by('dim_users', ['user_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('dim_users', ['user_id']) }}
+{% call exact.affected_when() %}
     select users.user_id
-    from {{ changes('int_customer_plans') }}
+    from {{ exact.changes('int_customer_plans') }}
     inner join {{ ref('dim_users') }} as users on changes.customer_id = users.customer_id
 {% endcall %}

@@ -52,7 +52,7 @@ touches as (
             conversions.customer_id = visits.customer_id
             and {{ plus_hours('conversions.converted_at', -reach_hours) }} <= visits.started_at
             and conversions.converted_at >= visits.started_at
-    where {{ affected('conversions.converted_on', 'conversions.conversion_id') }}
+    where {{ exact.affected('conversions.converted_on', 'conversions.conversion_id') }}
 ),
 
 -- The shares of a touch and of those before it. These running totals are rounded, and the share of
@@ -101,11 +101,11 @@ from accrued
 window each_touch as (partition by conversion_id order by touched_at, session_id)
 
 -- What a change upstream affects. A visit reaches the conversions of its customer for 30 days.
-{{ affected_by('int_conversions', ['converted_on', 'conversion_id']) }}
+{{ exact.affected_by('int_conversions', ['converted_on', 'conversion_id']) }}
 {% for source in sources %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select conversions.converted_on, conversions.conversion_id
-    from {{ changes(source) }}
+    from {{ exact.changes(source) }}
     inner join {{ ref('int_conversions') }} as conversions
         on
             changes.customer_id = conversions.customer_id

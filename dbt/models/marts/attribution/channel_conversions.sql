@@ -14,8 +14,8 @@ select
     cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{{ comma }}
     {%- endfor %}
 from {{ ref('conversion_channels') }}
-where {{ affected('converted_on', 'channel') }}
+where {{ exact.affected('converted_on', 'channel') }}
 group by converted_on, channel
 
 -- What a change upstream affects.
-{{ affected_by('conversion_channels', ['converted_on', 'channel']) }}
+{{ exact.affected_by('conversion_channels', ['converted_on', 'channel']) }}

@@ -22,8 +22,8 @@ select
     cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{{ comma }}
     {%- endfor %}
 from {{ ref('attribution_touches') }}
-where {{ affected('converted_on', 'conversion_id') }}
+where {{ exact.affected('converted_on', 'conversion_id') }}
 group by conversion_id, channel, converted_on
 
 -- What a change upstream affects.
-{{ affected_by('attribution_touches', ['converted_on', 'conversion_id']) }}
+{{ exact.affected_by('attribution_touches', ['converted_on', 'conversion_id']) }}

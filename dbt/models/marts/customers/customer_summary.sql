@@ -22,7 +22,7 @@ with periods as (
     where
         periods.period_start <= today.as_of
         and (periods.period_end > today.as_of or periods.period_end is null)
-        and {{ affected('periods.customer_id') }}
+        and {{ exact.affected('periods.customer_id') }}
 )
 
 select
@@ -69,11 +69,11 @@ left join {{ ref('dim_customers') }} as customers
 left join periods on health.customer_id = periods.customer_id and periods.position = 1
 left join {{ ref('int_customer_orders') }} as sales on health.customer_id = sales.customer_id
 left join {{ ref('int_customer_scores') }} as scores on health.customer_id = scores.customer_id
-where {{ affected('health.customer_id') }}
+where {{ exact.affected('health.customer_id') }}
 
 -- What a change upstream affects.
-{{ affected_by('dim_customers', ['customer_id']) }}
-{{ affected_by('int_customer_orders', ['customer_id']) }}
-{{ affected_by('int_customer_scores', ['customer_id']) }}
-{{ affected_by('int_customer_health', ['customer_id']) }}
-{{ affected_by('fact_subscription_periods', ['customer_id']) }}
+{{ exact.affected_by('dim_customers', ['customer_id']) }}
+{{ exact.affected_by('int_customer_orders', ['customer_id']) }}
+{{ exact.affected_by('int_customer_scores', ['customer_id']) }}
+{{ exact.affected_by('int_customer_health', ['customer_id']) }}
+{{ exact.affected_by('fact_subscription_periods', ['customer_id']) }}

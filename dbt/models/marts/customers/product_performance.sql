@@ -9,18 +9,18 @@
 
 with sales as (
     select * from {{ ref('int_product_sales') }}
-    where {{ affected('month_start', 'product_id') }}
+    where {{ exact.affected('month_start', 'product_id') }}
 ),
 
 -- A return whose order line is not known has no product.
 returned as (
     select * from {{ ref('product_returns') }}
-    where reason = 'all' and product_id <> '' and {{ affected('month_start', 'product_id') }}
+    where reason = 'all' and product_id <> '' and {{ exact.affected('month_start', 'product_id') }}
 ),
 
 stocks as (
     select * from {{ ref('inventory_turnover') }}
-    where {{ affected('month_start', 'product_id') }}
+    where {{ exact.affected('month_start', 'product_id') }}
 ),
 
 months as (
@@ -94,12 +94,12 @@ left join {{ ref('dim_products') }} as products
     on figures.product_id = products.product_id and products.is_current
 
 -- What a change upstream affects. Of a product, another name or category, and not each new price.
-{{ affected_by('int_product_sales', ['month_start', 'product_id']) }}
-{{ affected_by('inventory_turnover', ['month_start', 'product_id']) }}
-{{ affected_by('product_returns', ['month_start', 'product_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('int_product_sales', ['month_start', 'product_id']) }}
+{{ exact.affected_by('inventory_turnover', ['month_start', 'product_id']) }}
+{{ exact.affected_by('product_returns', ['month_start', 'product_id']) }}
+{% call exact.affected_when() %}
     select held.month_start, held.product_id
-    from {{ changes('dim_products') }}
+    from {{ exact.changes('dim_products') }}
     inner join {{ this }} as held on changes.product_id = held.product_id
     left join {{ ref('dim_products') }} as products
         on held.product_id = products.product_id and products.is_current

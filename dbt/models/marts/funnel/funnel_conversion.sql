@@ -16,7 +16,7 @@
 
 with entries as (
     select * from {{ ref('int_funnel_entries') }}
-    where {{ affected('funnel_id', 'entry_date') }}
+    where {{ exact.affected('funnel_id', 'entry_date') }}
 ),
 
 counted as (
@@ -85,4 +85,4 @@ select
 from cells
 
 -- What a change upstream affects.
-{{ affected_by('int_funnel_entries', ['funnel_id', 'entry_date']) }}
+{{ exact.affected_by('int_funnel_entries', ['funnel_id', 'entry_date']) }}

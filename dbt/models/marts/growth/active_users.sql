@@ -12,7 +12,7 @@ with activity as (
         event_date,
         lead(event_date) over (partition by user_id order by event_date) as next_date
     from {{ ref('int_user_days') }}
-    where {{ when_affected(
+    where {{ exact.when_affected(
         "event_date >= " ~ plus_days("(select min(date_day) from affected)", -29)
         ~ " and event_date <= (select max(date_day) from affected)"
     ) }}
@@ -67,16 +67,16 @@ select
     cast(mau as integer) as mau,
     {{ ratio('dau', 'mau') }} as stickiness
 from counted
-where {{ affected('date_day') }}
+where {{ exact.affected('date_day') }}
 
 -- What a change upstream affects. A day of activity reaches the 29 days after it.
 {% set days = "(select period_start as date_day from " ~ ref('int_activity_spine')
     ~ " where grain = 'day')" %}
 {{ affected_by_comparison(days, ['date_day']) }}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select days.date_day
     from {{ days }} as days
-    inner join (select distinct changes.event_date from {{ changes('int_user_days') }}) as changes
+    inner join (select distinct changes.event_date from {{ exact.changes('int_user_days') }}) as changes
         on
             days.date_day >= changes.event_date
             and days.date_day <= {{ plus_days('changes.event_date', 29) }}

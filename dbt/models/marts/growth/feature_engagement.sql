@@ -46,20 +46,20 @@ select
     cast(new_users as integer) as new_users,
     cast(adopters as integer) as adopters
 from counted
-where {{ affected('week_start', 'feature') }}
+where {{ exact.affected('week_start', 'feature') }}
 
 -- What a change upstream affects. First uses count in the adopters of every week from then on.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select weeks.period_start, changes.feature
-    from {{ changes('int_feature_weeks') }}
+    from {{ exact.changes('int_feature_weeks') }}
     inner join {{ ref('growth_accounting') }} as weeks
         on weeks.grain = 'week' and weeks.period_start >= changes.week_start
 {% endcall %}
 -- A week whose active users changed, and one that began or is gone.
 {% for feature in var("features") %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select changes.period_start, '{{ feature }}'
-    from {{ changes('growth_accounting') }}
+    from {{ exact.changes('growth_accounting') }}
     where changes.grain = 'week'
 {% endcall %}
 {% endfor %}

@@ -29,7 +29,7 @@ with cohorts as (
             counts.grain = sizes.grain
             and counts.cohort_start = sizes.cohort_start
             and sizes.period_index = 0
-    where {{ affected('counts.grain', 'counts.cohort_start', 'counts.period_index') }}
+    where {{ exact.affected('counts.grain', 'counts.cohort_start', 'counts.period_index') }}
     {{ "union all" if not loop.last }}
     {% endfor %}
 )
@@ -45,10 +45,10 @@ select
 from cohorts
 
 -- What a change upstream affects. The users of a cohort count in all of its cells.
-{{ affected_by('int_retention_counts', ['grain', 'cohort_start', 'period_index']) }}
-{% call affected_when() %}
+{{ exact.affected_by('int_retention_counts', ['grain', 'cohort_start', 'period_index']) }}
+{% call exact.affected_when() %}
     select cells.grain, cells.cohort_start, cells.period_index
-    from {{ changes('int_retention_counts') }}
+    from {{ exact.changes('int_retention_counts') }}
     inner join {{ ref('int_retention_counts') }} as cells
         on changes.grain = cells.grain and changes.cohort_start = cells.cohort_start
     where changes.period_index = 0

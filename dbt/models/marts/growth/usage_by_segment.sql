@@ -34,16 +34,16 @@ select
 from {{ ref('int_user_days') }} as days
 left join users on days.user_id = users.user_id and {{ valid_at('users', 'days.event_date') }}
 left join plans on days.user_id = plans.user_id and {{ valid_at('plans', 'days.event_date') }}
-where {{ affected('days.event_date') }}
+where {{ exact.affected('days.event_date') }}
 group by 1, 2, 3
 
 -- What a change upstream affects. Another version of a user, or another plan, moves the user's days
 -- of its time to another segment.
-{{ affected_by('int_user_days', ['event_date']) }}
+{{ exact.affected_by('int_user_days', ['event_date']) }}
 {% for upstream in ['dim_users', 'int_user_plans'] %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select days.event_date
-    from {{ changes(upstream) }}
+    from {{ exact.changes(upstream) }}
     inner join {{ ref('int_user_days') }} as days
         on
             changes.user_id = days.user_id

@@ -64,16 +64,16 @@ select
         as net_revenue
 from figures
 left join {{ ref('countries') }} as countries on figures.country = countries.code
-where {{ affected('figures.month_start') }}
+where {{ exact.affected('figures.month_start') }}
 
 -- What a change upstream affects. A refund counts for the country of its order, in its own month.
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ changes('fact_orders') }}
+{% call exact.affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('fact_orders') }}
     union
-    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
+    select {{ period_of('month', 'changes.paid_date') }} from {{ exact.changes('fact_payments') }}
     union
     select {{ period_of('month', 'payments.paid_date') }}
-    from {{ changes('fact_orders') }}
+    from {{ exact.changes('fact_orders') }}
     inner join {{ ref('fact_payments') }} as payments on changes.order_id = payments.order_id
     where payments.refunded_goods_amount is not null
 {% endcall %}

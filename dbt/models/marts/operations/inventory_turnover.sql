@@ -17,7 +17,7 @@ sold as (
         units,
         cost
     from {{ ref('int_product_sales') }}
-    where {{ affected('month_start', 'product_id') }}
+    where {{ exact.affected('month_start', 'product_id') }}
 ),
 
 figures as (
@@ -54,7 +54,7 @@ opened as (
         on
             figures.product_id = previous.product_id
             and {{ plus_periods('month', 'figures.month_start', -1) }} = previous.month_start
-    where {{ affected('figures.month_start', 'figures.product_id') }}
+    where {{ exact.affected('figures.month_start', 'figures.product_id') }}
 ),
 
 valued as (
@@ -82,9 +82,9 @@ select
 from valued
 
 -- What a change upstream affects. What a month closes with, the next one opens with.
-{{ affected_by('int_product_sales', ['month_start', 'product_id']) }}
-{{ affected_by('int_stock_months', ['month_start', 'product_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('int_product_sales', ['month_start', 'product_id']) }}
+{{ exact.affected_by('int_stock_months', ['month_start', 'product_id']) }}
+{% call exact.affected_when() %}
     select {{ plus_periods('month', 'changes.month_start', 1) }}, changes.product_id
-    from {{ changes('int_stock_months') }}
+    from {{ exact.changes('int_stock_months') }}
 {% endcall %}

@@ -40,7 +40,7 @@ numbered as (
         {{- "," if not loop.last }}
         {% endfor %}
     from orders
-    where {{ affected('grain', 'period_start') }}
+    where {{ exact.affected('grain', 'period_start') }}
 ),
 
 counts as (
@@ -87,8 +87,8 @@ from counts
 
 -- What a change upstream affects.
 {% for grain in grains %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }}
-    from {{ changes('int_order_deliveries') }}
+    from {{ exact.changes('int_order_deliveries') }}
 {% endcall %}
 {% endfor %}

@@ -40,7 +40,7 @@ moves as (
         units as units_sold,
         0 as refund_amount
     from {{ ref('int_product_sales') }}
-    where {{ affected('month_start', 'product_id') }}
+    where {{ exact.affected('month_start', 'product_id') }}
 ),
 
 reasons as (
@@ -53,7 +53,7 @@ reasons as (
         sum(units_sold) as units_sold,
         sum(refund_amount) as refund_amount
     from moves
-    where {{ affected('month_start', 'product_id') }}
+    where {{ exact.affected('month_start', 'product_id') }}
     group by month_start, product_id, reason
 ),
 
@@ -82,8 +82,8 @@ select
 from figures
 
 -- What a change upstream affects.
-{{ affected_by('int_product_sales', ['month_start', 'product_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('int_product_sales', ['month_start', 'product_id']) }}
+{% call exact.affected_when() %}
     select {{ period_of('month', 'changes.returned_date') }}, coalesce(changes.product_id, '')
-    from {{ changes('fact_returns') }}
+    from {{ exact.changes('fact_returns') }}
 {% endcall %}

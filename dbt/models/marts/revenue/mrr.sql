@@ -18,7 +18,7 @@ with lives as (
         min(month_start) as first_month,
         max(month_start) as last_month
     from {{ amounts }}
-    where {{ when_affected("customer_id in (select customer_id from affected)") }}
+    where {{ exact.when_affected("customer_id in (select customer_id from affected)") }}
     group by customer_id
 ),
 
@@ -33,12 +33,12 @@ spine as (
         on
             lives.first_month <= months.month_start
             and months.month_start <= {{ plus_periods('month', 'lives.last_month', 1) }}
-    where {{ affected('lives.customer_id', 'months.month_start') }}
+    where {{ exact.affected('lives.customer_id', 'months.month_start') }}
 ),
 
 mrr_values as (
     select * from {{ ref('int_mrr_values') }}
-    where {{ affected('customer_id', 'month_start') }}
+    where {{ exact.affected('customer_id', 'month_start') }}
 )
 
 select
@@ -64,9 +64,9 @@ left join mrr_values
 
 -- What a change upstream affects. Another amount in a month decides about all months after the one
 -- in which the customer paid before: which of them have a row, and what the change is called.
-{{ affected_by('int_mrr_values', ['customer_id', 'month_start']) }}
+{{ exact.affected_by('int_mrr_values', ['customer_id', 'month_start']) }}
 {{ affected_by_lost_months() }}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select changed.customer_id, months.month_start
     from (
         select
@@ -79,7 +79,7 @@ left join mrr_values
                     changes.customer_id = earlier.customer_id
                     and earlier.month_start < changes.month_start
             ) as month_paid_before
-        from {{ changes('int_mrr_amounts') }}
+        from {{ exact.changes('int_mrr_amounts') }}
     ) as changed
     inner join {{ months }} as months
         on

@@ -14,8 +14,8 @@ select
     cast(sum(fx_change) as numeric(38, 4)) as fx_change,
     cast(sum(mrr) as numeric(38, 4)) as closing_mrr
 from {{ ref('mrr') }}
-where {{ affected('month_start') }}
+where {{ exact.affected('month_start') }}
 group by month_start, movement
 
 -- What a change upstream affects.
-{{ affected_by('mrr', ['month_start']) }}
+{{ exact.affected_by('mrr', ['month_start']) }}

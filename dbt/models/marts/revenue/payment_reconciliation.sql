@@ -13,7 +13,7 @@
 
 with orders as (
     select * from {{ ref('fact_orders') }}
-    where {{ affected('order_id') }}
+    where {{ exact.affected('order_id') }}
 ),
 
 payments as (
@@ -97,16 +97,17 @@ from compared
 
 -- What a change upstream affects. An amount paid in another currency than the order's follows the
 -- rate of the order's.
-{{ affected_by('fact_orders', ['order_id']) }}
-{% call affected_when() %}
-    select changes.order_id from {{ changes('fact_payments') }} where changes.order_id is not null
+{{ exact.affected_by('fact_orders', ['order_id']) }}
+{% call exact.affected_when() %}
+    select changes.order_id
+    from {{ exact.changes('fact_payments') }} where changes.order_id is not null
 {% endcall %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select orders.order_id
-    from {{ changes('int_exchange_rates') }}
+    from {{ exact.changes('int_exchange_rates') }}
     inner join {{ ref('fact_payments') }} as payments
         on payments.currency <> changes.currency and {{ valid_at('changes', 'payments.paid_date') }}
     inner join {{ ref('fact_orders') }} as orders
         on payments.order_id = orders.order_id and changes.currency = orders.currency
-    where {{ within_changed('int_exchange_rates', 'payments.paid_date') }}
+    where {{ exact.within_changed('int_exchange_rates', 'payments.paid_date') }}
 {% endcall %}

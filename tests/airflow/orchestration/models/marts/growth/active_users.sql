@@ -1,6 +1,6 @@
 {{ config(rebuild_key=['date_day'], indexes=[{'columns': ['date_day'], 'unique': true}]) }}
 
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select distinct landed_on from {{ source('raw', 'loads') }}
 {% endcall %}
 
@@ -11,5 +11,5 @@ select
     cast(sum(rows_landed) as integer) as mau,
     cast(null as numeric) as stickiness
 from {{ source('raw', 'loads') }}
-where source = 'events' and superseded_by is null and {{ affected('landed_on') }}
+where source = 'events' and superseded_by is null and {{ exact.affected('landed_on') }}
 group by landed_on

@@ -5,7 +5,7 @@
     )
 }}
 
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select distinct 'day', landed_on from {{ source('raw', 'loads') }}
 {% endcall %}
 
@@ -16,5 +16,5 @@ select
     sum(rows_landed) as gross_revenue,
     sum(rows_landed) as net_revenue
 from {{ source('raw', 'loads') }}
-where source = 'orders' and superseded_by is null and {{ affected("'day'", 'landed_on') }}
+where source = 'orders' and superseded_by is null and {{ exact.affected("'day'", 'landed_on') }}
 group by landed_on

@@ -1,4 +1,4 @@
-"""The files of one day in the landing zone: published together, each with a manifest."""
+"""The files of a delivery: published together, each with a manifest that says what it is."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-from data_gen.company.files import AtomicFile, Written
-from data_gen.company.schemas import Source
-
-MANIFEST = "_manifest.json"
+from saas_analytics.landing.manifest import MANIFEST
+from saas_analytics.sources.files import AtomicFile, Written
 
 
 class Unfinished(Protocol):
@@ -36,13 +34,16 @@ def all_or_nothing() -> Iterator[list[Unfinished]]:
 
 
 def manifest_of(
-    source: Source, day: str, file: Written, made_from: Mapping[str, str | int]
+    file: Written, day: str, schema_version: str, made_from: Mapping[str, str | int]
 ) -> AtomicFile:
-    """The complete manifest of a complete file, in the same directory."""
+    """The complete manifest of a complete file, in the same directory.
+
+    `schema_version` is that of the contract of its source; `made_from` says where the rows are from.
+    """
     content = {
-        "source": source.name,
+        "source": file.source,
         "day": day,
-        "schema_version": source.version,
+        "schema_version": schema_version,
         **made_from,
         "files": [
             {"name": file.path.name, "rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}

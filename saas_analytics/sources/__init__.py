@@ -1,0 +1,1 @@
+"""What writes deliveries into the landing zone: whole files, each with its manifest."""
