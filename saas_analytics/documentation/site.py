@@ -63,11 +63,13 @@ MENU: Mapping[str, Sequence[str]] = {
         "reference/mappings",
         "contracts/index",
         "reference/models",
+        "Package: exact <reference/exact>",
         "dictionary/index",
         "erd",
         "reference/metrics",
         "metric-examples",
         "reference/orchestration",
+        "Package: dbt_mirrors <reference/dbt-mirrors>",
         "reference/quality",
         "quality-reports",
         "reference/dashboards",
@@ -108,6 +110,11 @@ _MADE_PAGES = """
 """
 _IMAGES = Path("docs/images")
 _AT_THE_TOP = ("README.md", "DECISIONS.md", "CONTRIBUTING.md", "CHANGELOG.md")
+# Packages that another project can take have their page next to their code.
+_OF_PACKAGES = {
+    "dbt/packages/exact/README.md": "reference/exact.md",
+    "airflow/plugins/dbt_mirrors/README.md": "reference/dbt-mirrors.md",
+}
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 # A tracking script of dbt's page, for projects that allow it. This one does not.
 _TRACKER = re.compile(r'"//[\w.-]+/[\w./-]+/sp\.js"')
@@ -267,6 +274,7 @@ def written_pages(root: Path) -> pages.Pages:
         path: str(path.relative_to(root / "docs")) for path in sorted((root / "docs").rglob("*.md"))
     }
     places |= {root / name: name.lower() for name in _AT_THE_TOP}
+    places |= {root / name: place for name, place in _OF_PACKAGES.items()}
     return {place: _moved(path, place, places, root) for path, place in places.items()}
 
 

@@ -125,13 +125,14 @@ def test_links_of_pages_lead_to_their_place_in_the_site(tmp_path: Path) -> None:
         "docs/index.md",
         "docs/reference/metrics.md",
     )
+    packages = ("dbt/packages/exact/README.md", "airflow/plugins/dbt_mirrors/README.md")
     made = (
         ".env.template",
         "docs/metrics.yml",
         "dbt/models/a.yml",
         "saas_analytics/contracts/orders.yaml",
     )
-    for name in (*names, *made):
+    for name in (*names, *packages, *made):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("nothing")
