@@ -1,6 +1,6 @@
-"""Draws diagrams as SVG without an external program or a network: boxes in layers from left to right, joined by curves.
+"""Draws diagrams as SVG without an external program: boxes from left to right, and curves.
 
-`draw` takes boxes and edges; `flowchart` reads the part of Mermaid's language that the project's pages use.
+`draw` takes boxes and edges; `flowchart` reads the part of Mermaid's language that pages use.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From a box to one on its right. A row is the text of the row at which the edge ends; None: at the heading."""
+    """From a box to one on its right.
+
+    A row is the text of the row at which the edge ends; None: at the heading.
+    """
 
     left: str
     right: str
@@ -83,7 +86,8 @@ def draw(boxes: Mapping[str, Box], edges: Sequence[Edge], title: str) -> str:
     )
     places, width, height = _places(everything, edges, columns)
     parts = [
-        f'<svg class="diagram" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
+        f'<svg class="diagram" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" '
         f'role="img" aria-label="{escape(title, quote=True)}" xmlns="http://www.w3.org/2000/svg">'
     ]
     across = {
@@ -113,7 +117,7 @@ def _hops(
 
 
 def flowchart(text: str) -> str:
-    """The SVG of a Mermaid flowchart of `flowchart LR`, nodes `a[text]` or `a[(text)]`, and arrows `a -->|text| b`."""
+    """The SVG of a flow chart in Mermaid's language, as far as it is supported (see the error)."""
     boxes: dict[str, Box] = {}
     edges: list[Edge] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -122,8 +126,9 @@ def flowchart(text: str) -> str:
         match = _ARROW.fullmatch(line.strip())
         if match is None:
             raise DiagramError(
-                f"Line {number} of the diagram cannot be drawn: {line.strip()!r}. Supported are `flowchart LR` "
-                "and arrows `a[text] -->|text| b[(text)]`. Rewrite it, or extend diagrams.py."
+                f"Line {number} of the diagram cannot be drawn: {line.strip()!r}. "
+                "Supported are `flowchart LR` and arrows `a[text] -->|text| b[(text)]`. "
+                "Rewrite it, or extend diagrams.py."
             )
         for name, round_open, label in (match.group("a", "ra", "ta"), match.group("b", "rb", "tb")):
             if label is not None:
@@ -144,7 +149,7 @@ _ARROW = re.compile(
 
 
 def _depths(boxes: Mapping[str, Box], edges: Sequence[Edge]) -> dict[str, int]:
-    """The column of each box that an edge joins: one right of its rightmost neighbour at the left."""
+    """The column of each box with an edge: one right of its rightmost neighbour on the left."""
     lefts: dict[str, set[str]] = {name: set() for edge in edges for name in (edge.left, edge.right)}
     for edge in edges:
         lefts[edge.right].add(edge.left)
@@ -153,7 +158,7 @@ def _depths(boxes: Mapping[str, Box], edges: Sequence[Edge]) -> dict[str, int]:
     def depth_of(name: str, seen: frozenset[str]) -> int:
         if name in seen:
             raise DiagramError(
-                f"The diagram has a circle through {name}, so it cannot be drawn from left to right."
+                f"The diagram has a circle through {name}. It cannot be drawn from left to right."
             )
         if name not in depths:
             depths[name] = max(
@@ -240,7 +245,7 @@ def _curve(
     edge: Edge,
     stops: Sequence[tuple[float, float, float]],
 ) -> str:
-    """Through its stops: from and to where, across, it runs straight through a column, and how far down."""
+    """Through its stops: where it begins and ends to run straight, and how far down."""
     x1, y1, x2, y2 = _ends(boxes, places, edge)
     path, x, y = [f"M{x1:.1f},{y1:.1f}"], x1, y1
     for begin, end, down in [*stops, (x2, x2, y2)]:
@@ -270,7 +275,8 @@ def _title(edge: Edge) -> str:
 def _label(boxes: Mapping[str, Box], places: Mapping[str, Place], edge: Edge) -> str:
     x1, y1, x2, y2 = _ends(boxes, places, edge)
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    return f'<text class="label" x="{x:.1f}" y="{y - 4:.1f}" text-anchor="middle">{escape(edge.label)}</text>'
+    place = f'x="{x:.1f}" y="{y - 4:.1f}" text-anchor="middle"'
+    return f'<text class="label" {place}>{escape(edge.label)}</text>'
 
 
 def _rectangle(box: Box, place: Place) -> str:
@@ -278,7 +284,8 @@ def _rectangle(box: Box, place: Place) -> str:
     heading = HEADING + ROW * (len(box.lines) - 1)
     size = f'width="{box.width:.1f}" height="{box.height:.1f}"'
     parts = [
-        f'<g class="box {box.kind}" transform="translate({x:.1f},{y:.1f})"><rect class="body" {size} rx="5"/>'
+        f'<g class="box {box.kind}" transform="translate({x:.1f},{y:.1f})">'
+        f'<rect class="body" {size} rx="5"/>'
     ]
     parts.append(
         f'<path class="head" d="{_round_top(box.width, heading, open_below=bool(box.rows))}"/>'

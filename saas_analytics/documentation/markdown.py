@@ -28,7 +28,7 @@ def code(words: object) -> str:
 def table(
     heading: Sequence[str], rows: Iterable[Sequence[str]], numbers: Container[int] = ()
 ) -> str:
-    """A table of Markdown cells; "" without rows. `numbers`: indexes of the columns to align right."""
+    """A table of Markdown cells; "" without rows. `numbers`: indexes of columns to align right."""
     lines = ["| " + " | ".join(cells) + " |" for cells in rows]
     if not lines:
         return ""

@@ -1,7 +1,7 @@
-"""The page of metrics: definitions from the models, formulas from docs/metrics.yml, examples from dbt's unit tests.
+"""The page of metrics: definitions from the models, formulas from docs/metrics.yml, examples.
 
-An example cannot go stale: `make dbt-build` runs its unit test, and this module checks the formula against each of
-its rows.
+An example is a unit test of dbt, and cannot go stale: `make dbt-build` runs it, and this module
+checks the formula against each of its rows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Row = Mapping[str, Any]
 
 
 class MetricError(AnalyticsError):
-    """A metric of docs/metrics.yml contradicts the models. The message says which metric, and where."""
+    """A metric of docs/metrics.yml contradicts the models. The message says which, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ def page(project: Project, metrics: Sequence[Metric]) -> dict[str, str]:
     lines = [
         "# Formulas and worked examples",
         "",
-        "Each figure is a column of one model. Its meaning is the description in the model. The example is a unit "
-        "test of the model, which `make dbt-build` runs. [Metrics](reference/metrics.md) has the definitions that "
-        "people ask about.",
+        "Each figure is a column of one model. Its meaning is the description in the model. The "
+        "example is a unit test of the model, which `make dbt-build` runs. "
+        "[Metrics](reference/metrics.md) has the definitions that people ask about.",
         "",
     ]
     area = None
@@ -102,7 +102,8 @@ def _lines(project: Project, metric: Metric) -> list[str]:
     rows = test["expect"]["rows"]
     if not isinstance(rows, list):
         raise MetricError(
-            f"docs/metrics.yml, {metric.name}: {metric.example} does not list the rows that it expects."
+            f"docs/metrics.yml, {metric.name}: "
+            f"{metric.example} does not list the rows that it expects."
         )
     names = columns_in(metric.formula) if metric.formula else []
     shown = list(dict.fromkeys([*metric.shows, *names, metric.column]))
@@ -168,7 +169,8 @@ def check(metric: Metric, rows: Sequence[Row]) -> None:
         )
         if not agree:
             raise MetricError(
-                f"docs/metrics.yml, {metric.name}: {metric.formula} gives {found}, and {metric.example} expects "
+                f"docs/metrics.yml, {metric.name}: {metric.formula} gives {found}, "
+                f"and {metric.example} expects "
                 f"{expected} in the row {dict(row)}. Correct the formula or the model."
             )
 
@@ -210,7 +212,7 @@ def _number(value: object) -> Decimal | None:
 
 
 def _instructive(row: Row, names: Sequence[str]) -> tuple[int, int]:
-    """A sort key: rows whose numbers are present, not 0 and different show best what a formula does."""
+    """A sort key: rows whose numbers are present, not 0 and different show a formula best."""
     values = [_number(row[name]) for name in names]
     return sum(value is not None and value != 0 for value in values), len(set(values))
 

@@ -1,4 +1,4 @@
-"""The pages that are made from the project: diagrams, dictionary, contracts, settings, performance."""
+"""The pages made from the project: diagrams, dictionary, contracts, settings, performance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _PART_TITLES = {"staging": "Staging", "core": "Core", "seeds": "Seeds"}
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model cost in the runs that quality.dbt_results still has, and what it takes on the disk."""
+    """What a model cost in the runs of quality.dbt_results, and its size.
+
+    Seconds for one run; `rows` and `bytes` are those of the table now.
+    """
 
     runs: int
     first_seconds: Decimal
@@ -50,8 +53,8 @@ def dictionary(project: Project) -> Pages:
     index = [
         "# Data dictionary",
         "",
-        "Every model and every column, from dbt's manifest and the catalogue of the warehouse. How the models follow "
-        'from each other: <a href="../dbt.html#!/overview?g_v=1">the lineage</a>.',
+        "Every model and every column, from dbt's manifest and the catalogue of the warehouse. "
+        '<a href="../dbt.html#!/overview?g_v=1">The lineage</a> shows what depends on what.',
         "",
     ]
     for part in ordered:
@@ -108,7 +111,8 @@ def _facts_of_model(project: Project, name: str, node: Node) -> str:
         facts.append("key: " + ", ".join(map(code, key)))
     if owner := (node["config"].get("meta") or {}).get("owner"):
         facts.append(f"owner: {text(owner)}")
-    lineage = f'<a href="../dbt.html#!/{node["resource_type"]}/{node["unique_id"]}">definition and lineage</a>'
+    place = f"../dbt.html#!/{node['resource_type']}/{node['unique_id']}"
+    lineage = f'<a href="{place}">definition and lineage</a>'
     return "; ".join([*facts, lineage])
 
 
@@ -154,7 +158,7 @@ def _rules_of_every_row(arguments: Mapping[str, Any], column: str) -> list[str]:
 
 
 def diagrams(project: Project) -> Pages:
-    """The entity-relationship diagrams: what the sources deliver, and what the models make of it."""
+    """The entity-relationship diagrams: of the warehouse, and of what the sources deliver."""
     return {
         "erd.md": "\n".join(
             [
@@ -164,21 +168,24 @@ def diagrams(project: Project) -> Pages:
                 "",
                 "# Entity-relationship diagrams",
                 "",
-                "A line goes from a key, on the left, to the columns that hold its values. PK marks the primary "
-                "key of a table, FK a foreign key. A box links to its description.",
+                "A line goes from a key, on the left, to the columns that hold its values. PK "
+                "marks the primary key of a table, FK a foreign key. A box links to its "
+                "description.",
                 "",
                 "## The warehouse",
                 "",
-                "Core: dimensions and facts. A line is a test that runs with each build. A dashed line is a key "
-                "without a test, because the row that it names may land later. `_sk` is the key of a version of a "
-                "dimension. Only keys are shown. The days of all facts are in `dim_date`.",
+                "Core: dimensions and facts. A line is a test that runs with each build. A dashed "
+                "line is a key without a test, because the row that it names may land later. `_sk` "
+                "is the key of a version of a dimension. Only keys are shown. The days of all "
+                "facts are in `dim_date`.",
                 "",
                 _svg(_core_diagram(project)),
                 "",
                 "## The sources",
                 "",
-                "What the sources deliver, by the [contracts](contracts/index.md). A row whose key names nothing "
-                "that has landed is kept, and [the models](explanation/exactness.md) connect it when its key lands.",
+                "What the sources deliver, by the [contracts](contracts/index.md). A row whose key "
+                "names nothing that has landed is kept, and [the models](explanation/exactness.md) "
+                "connect it when its key lands.",
                 "",
                 _svg(_source_diagram(project)),
                 "",
@@ -259,7 +266,7 @@ def _edge(reference: Reference) -> Edge:
 
 
 def contracts(project: Project, files: Mapping[str, str]) -> Pages:
-    """A page for each contract: its columns as a table, and the file itself. `files` holds the text of each."""
+    """A page for each contract: its columns as a table, and its file, whose text is in `files`."""
     pages = {}
     for source, contract in project.contracts.items():
         schema = contract["schema"][0]
@@ -285,9 +292,11 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
             [
                 f"# {text(source)}",
                 "",
-                f"{text(contract['description']['purpose'])} {text(schema['dataGranularityDescription'])}",
+                f"{text(contract['description']['purpose'])} "
+                f"{text(schema['dataGranularityDescription'])}",
                 "",
-                f"Version {contract['version']}, delivered as {text(properties.get('deliveryFormat', 'a file'))}; "
+                f"Version {contract['version']}, delivered as "
+                f"{text(properties.get('deliveryFormat', 'a file'))}; "
                 f"stale after {text(service.get('freshness', 'no time'))}. "
                 f"Lands in {code(schema['physicalName'])}, typed in "
                 f"[{code('stg_' + source)}](#model-stg_{source}).",
@@ -296,7 +305,8 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
                 "",
                 "## The contract",
                 "",
-                f"{code(f'saas_analytics/contracts/{source}.yaml')}, in the form of the Open Data Contract Standard.",
+                f"{code(f'saas_analytics/contracts/{source}.yaml')}, in the form of the Open Data "
+                "Contract Standard.",
                 "",
                 "```yaml",
                 files[source].rstrip(),
@@ -317,8 +327,8 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
         [
             "# Contracts",
             "",
-            "What the rows of each source must be. Raw tables, the types in staging and the reasons of rejects "
-            "follow from these files.",
+            "What the rows of each source must be. Raw tables, the types in staging and the "
+            "reasons of rejects follow from these files.",
             "",
             table(("source", "what it holds", "columns"), listing, numbers={2}),
             "",
@@ -342,8 +352,8 @@ def settings() -> Pages:
     lines = [
         "# Settings",
         "",
-        "Settings are lines `KEY=value` in `.env`. `make up` makes that file (mode 600). A variable of "
-        "the shell or of make wins over it. After a change run `make down && make up`. "
+        "Settings are lines `KEY=value` in `.env`. `make up` makes that file (mode 600). A "
+        "variable of the shell or of make wins over it. After a change run `make down && make up`. "
         "`analytics settings` prints every value, and where it was set.",
         "",
     ]
@@ -362,13 +372,14 @@ def settings() -> Pages:
 
 
 def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str) -> Pages:
-    """What is partitioned and indexed, from the configuration of the models, and what each model cost."""
+    """The page of what each model cost, and of partitions and indexes by the models' config."""
     exact = {n: node for n, node in project.models.items() if node["config"].get("rebuild_key")}
     lines = [
         "# Performance notes",
         "",
-        "A build costs what landed since the last one: each model rebuilds only the rows of the rebuild keys that "
-        "changed ([how](explanation/exactness.md)). `make bench` measures generating, landing and building.",
+        "A build costs what landed since the last one: each model rebuilds only the rows of the "
+        "rebuild keys that changed ([how](explanation/exactness.md)). `make bench` measures "
+        "generating, landing and building.",
         "",
         "## What each model costs",
         "",
@@ -377,9 +388,10 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
         lines += [text(f"No warehouse was available when this site was built: {why_not}"), ""]
     else:
         lines += [
-            "From `quality.dbt_results` and the catalogue of the warehouse that this site was built from. "
-            "*First* is the oldest run that is kept. If no older run was deleted, it built the whole history. "
-            "*Last* is the newest run, with the rows that it wrote. A build runs several models in parallel.",
+            "From `quality.dbt_results` and the catalogue of the warehouse that this site was "
+            "built from. *First* is the oldest run that is kept. If no older run was deleted, it "
+            "built the whole history. *Last* is the newest run, with the rows that it wrote. A "
+            "build runs several models in parallel.",
             "",
         ]
         for layer in reversed(LAYERS):
@@ -410,7 +422,8 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
     lines += [
         "## What is partitioned",
         "",
-        "Raw tables have one partition for each landed day and origin, so a day is replaced whole. Partitioned models:",
+        "Raw tables have one partition for each landed day and origin, so a day is replaced whole. "
+        "Partitioned models:",
         "",
         table(
             ("model", "by months of"),
@@ -423,8 +436,8 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
         "",
         "## What is rebuilt, and what is indexed",
         "",
-        "A build finds the rows of a model by its rebuild key, so every model has an index on it. The other "
-        "indexes serve readers.",
+        "A build finds the rows of a model by its rebuild key, so every model has an index on it. "
+        "The other indexes serve readers.",
         "",
         table(
             ("model", "rebuild key", "indexes"),

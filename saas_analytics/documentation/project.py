@@ -28,7 +28,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Project:
-    """dbt's manifest and catalogue (empty if no warehouse answered), and the contracts by their source."""
+    """dbt's manifest and catalogue (empty if no warehouse answered); the contracts by source."""
 
     manifest: Mapping[str, Any]
     catalog: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Project:
 
     @cached_property
     def contract_references(self) -> list[Reference]:
-        """Columns of contracts that hold another contract's key: `customer_id` is that of customers."""
+        """Columns of contracts with another contract's key: `customer_id` is that of customers."""
         return [
             Reference(source, column["name"], owner, column["name"])
             for source, contract in self.contracts.items()
@@ -81,7 +81,7 @@ class Project:
         ]
 
     def key(self, name: str) -> list[str]:
-        """The key columns of a model, by its tests of uniqueness, else by its unique index; empty without either."""
+        """The key columns of a model, by its tests or else its unique index; may be empty."""
         for test in self.tests[name]:
             about = test.get("test_metadata") or {}
             if about.get("name") == "every_row" and (key := key_of(about["kwargs"])):
@@ -101,7 +101,7 @@ class Project:
         return str(node["columns"][column].get("data_type") or "")
 
     def part(self, node: Node) -> str:
-        """The page of the data dictionary that a model is on: its schema, and for marts its domain too."""
+        """The page of the data dictionary with a model: its schema, for marts also its domain."""
         if node["resource_type"] == "seed":
             return "seeds"
         folder = Path(node["path"]).parts

@@ -7,8 +7,12 @@ from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-# dbt's page is one file that contains its script and its pictures, so these are allowed. Nothing else is.
-_POLICY = "default-src 'self' data: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' data:; frame-ancestors 'self'"
+# dbt's page is one file that contains its script and its pictures, so these are allowed. Nothing
+# else is.
+_POLICY = (
+    "default-src 'self' data: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' data:; "
+    "frame-ancestors 'self'"
+)
 
 
 class SiteHandler(SimpleHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Builds the documentation site: the pages of docs/, dbt's page, and pages from project and warehouse.
+"""Builds the documentation site: the pages of docs/, pages made from the project, and dbt's page.
 
 Building the site needs no network, and neither does reading it. Without a warehouse the site has no
 column types of the catalogue, no costs and no report, and says so.
@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psycopg
@@ -27,81 +27,71 @@ from saas_analytics.warehouse import WarehouseError, connect
 
 THEME = Path(__file__).parent / "theme"
 REPORTS = 30  # this many of the newest are in the site
-# The order of the menu: a heading and the pages under it, by their path in the site. A title of its own stands before
-# <path>. A page that is in no menu is an error.
-MENU: Sequence[tuple[str, Sequence[str]]] = (
-    (
-        "Start",
-        (
-            "Getting started <readme>",
-            "tutorials/your-own-file",
-            "tutorials/new-metric",
-            "tutorials/*",
-        ),
+# The order of the menu: a heading and the pages under it, by their path in the site. A title of its
+# own stands before <path>. A page that is in no menu is an error.
+MENU: Mapping[str, Sequence[str]] = {
+    "Start": (
+        "Getting started <readme>",
+        "tutorials/your-own-file",
+        "tutorials/new-metric",
+        "tutorials/*",
     ),
-    (
-        "How-to guides",
-        (
-            *("how-to/source", "how-to/model", "how-to/metric", "how-to/dashboard"),
-            *("how-to/production", "how-to/troubleshooting", "how-to/*"),
-        ),
+    "How-to guides": (
+        "how-to/source",
+        "how-to/model",
+        "how-to/metric",
+        "how-to/dashboard",
+        "how-to/production",
+        "how-to/troubleshooting",
+        "how-to/*",
     ),
-    (
-        "Runbooks",
-        (
-            *(
-                "how-to/runbooks/failed-run",
-                "how-to/runbooks/late-data",
-                "how-to/runbooks/corrected-file",
-            ),
-            *(
-                "how-to/runbooks/backfill",
-                "how-to/runbooks/schema-drift",
-                "how-to/runbooks/restore",
-            ),
-            *("how-to/runbooks/erased-person", "how-to/runbooks/full-disk", "how-to/runbooks/*"),
-        ),
+    "Runbooks": (
+        "how-to/runbooks/failed-run",
+        "how-to/runbooks/late-data",
+        "how-to/runbooks/corrected-file",
+        "how-to/runbooks/backfill",
+        "how-to/runbooks/schema-drift",
+        "how-to/runbooks/restore",
+        "how-to/runbooks/erased-person",
+        "how-to/runbooks/full-disk",
+        "how-to/runbooks/*",
     ),
-    (
-        "Reference",
-        (
-            *(
-                "reference/cli",
-                "settings",
-                "reference/landing",
-                "reference/mappings",
-                "contracts/index",
-            ),
-            *(
-                "reference/models",
-                "dictionary/index",
-                "erd",
-                "reference/metrics",
-                "metric-examples",
-            ),
-            *(
-                "reference/orchestration",
-                "reference/quality",
-                "quality-reports",
-                "reference/dashboards",
-            ),
-            *("reference/containers", "reference/synthetic-company", "reference/*"),
-        ),
+    "Reference": (
+        "reference/cli",
+        "settings",
+        "reference/landing",
+        "reference/mappings",
+        "contracts/index",
+        "reference/models",
+        "Package: exact <reference/exact>",
+        "dictionary/index",
+        "erd",
+        "reference/metrics",
+        "metric-examples",
+        "reference/orchestration",
+        "Package: dbt_mirrors <reference/dbt-mirrors>",
+        "reference/quality",
+        "quality-reports",
+        "reference/dashboards",
+        "reference/containers",
+        "reference/synthetic-company",
+        "reference/*",
     ),
-    (
-        "Explanation",
-        (
-            *(
-                "explanation/architecture",
-                "explanation/exactness",
-                "explanation/cost",
-                "performance",
-            ),
-            *("explanation/security", "explanation/*"),
-        ),
+    "Explanation": (
+        "explanation/architecture",
+        "explanation/exactness",
+        "explanation/cost",
+        "performance",
+        "explanation/security",
+        "explanation/*",
     ),
-    ("Project", ("glossary", "decisions", "contributing", "changelog")),
-)
+    "Project": (
+        "glossary",
+        "decisions",
+        "contributing",
+        "changelog",
+    ),
+}
 # What a link of a page leads to on GitHub, and the page that the site makes of it.
 _MADE = {
     ".env.template": "settings.md",
@@ -120,6 +110,11 @@ _MADE_PAGES = """
 """
 _IMAGES = Path("docs/images")
 _AT_THE_TOP = ("README.md", "DECISIONS.md", "CONTRIBUTING.md", "CHANGELOG.md")
+# Packages that another project can take have their page next to their code.
+_OF_PACKAGES = {
+    "dbt/packages/exact/README.md": "reference/exact.md",
+    "airflow/plugins/dbt_mirrors/README.md": "reference/dbt-mirrors.md",
+}
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 # A tracking script of dbt's page, for projects that allow it. This one does not.
 _TRACKER = re.compile(r'"//[\w.-]+/[\w./-]+/sp\.js"')
@@ -131,7 +126,7 @@ class SiteError(AnalyticsError):
 
 
 def build(settings: Settings) -> Path:
-    """Build the site of the project and of the warehouse of the settings, and return the path of its first page."""
+    """Build the site from the project and its warehouse, and return the path of its first page."""
     why_not = _generate_dbt_docs(settings)
     project = read_project(target_path(settings), settings.root / "saas_analytics/contracts")
     costs, reports, why_not = _from_the_warehouse(settings) if not why_not else (None, [], why_not)
@@ -169,7 +164,7 @@ def build(settings: Settings) -> Path:
 
 
 def _generate_dbt_docs(settings: Settings) -> str:
-    """Write dbt's manifest, catalogue and page. Return why there is no catalogue, or "" if there is one."""
+    """Write dbt's manifest, catalogue and page. Return why there is no catalogue, or ""."""
     try:
         outcome = run_dbt(settings, ["--quiet", "docs", "generate", "--static"])
     except WarehouseError as error:
@@ -213,7 +208,8 @@ def _from_the_warehouse(settings: Settings) -> tuple[dict[str, pages.Cost] | Non
         return (
             None,
             [],
-            f"nothing has landed in {settings.database}, or no model is built. Run `make demo`, or `make dbt-build`.",
+            f"nothing has landed in {settings.database}, or no model is built. Run `make demo`, or "
+            "`make dbt-build`.",
         )
     reports = settings.root / ".local/reports" / settings.database
     if not (reports / f"{newest}.html").exists():
@@ -261,7 +257,8 @@ tables as (
         select root.oid where root.relkind = 'r'
     ) as leaf (relid)
     inner join pg_class as part on part.oid = leaf.relid
-    where root.relnamespace::regnamespace::text in ('staging', 'core', 'marts') and root.relkind in ('r', 'p')
+    where root.relnamespace::regnamespace::text in ('staging', 'core', 'marts')
+        and root.relkind in ('r', 'p')
         and not root.relispartition
     group by root.relname
 )
@@ -277,11 +274,12 @@ def written_pages(root: Path) -> pages.Pages:
         path: str(path.relative_to(root / "docs")) for path in sorted((root / "docs").rglob("*.md"))
     }
     places |= {root / name: name.lower() for name in _AT_THE_TOP}
+    places |= {root / name: place for name, place in _OF_PACKAGES.items()}
     return {place: _moved(path, place, places, root) for path, place in places.items()}
 
 
 def _moved(path: Path, place: str, places: dict[Path, str], root: Path) -> str:
-    """The text of the page at `place` in the site. A link to something else in the project becomes its path."""
+    """The text of the page at `place` in the site. A link to another file becomes its path."""
     try:
         words = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -326,7 +324,7 @@ def menu(names: Sequence[str]) -> str:
         if not name.startswith(("dictionary/", "contracts/")) or name.endswith("/index")
     ]
     parts = []
-    for heading, patterns in MENU:
+    for heading, patterns in MENU.items():
         entries: list[str] = []
         for pattern in patterns:
             label, _, inner = pattern.rpartition(" <")
@@ -337,7 +335,7 @@ def menu(names: Sequence[str]) -> str:
         parts.append(f"\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{listed}\n```\n")
     if left:
         raise SiteError(
-            f"These pages are in no menu: {', '.join(left)}. Add their folder to MENU in {__file__}."
+            f"These pages are in no menu: {', '.join(left)}. Add them to MENU in {__file__}."
         )
     return "".join(parts)
 
@@ -346,9 +344,10 @@ def _reports_page(reports: Sequence[Path], why_not: str) -> pages.Pages:
     lines = [
         "# Data-quality reports",
         "",
-        "Each run of the pipeline ends with a report of its day: what did not pass, freshness, completeness "
-        "against what was read, rejects by rule, drift, the history of tests and the slowest models. For a failed "
-        "test it shows the first rows, with personal data masked. By hand: "
+        "Each run of the pipeline ends with a report of its day: what did not pass, freshness, "
+        "completeness against what was read, rejects by rule, drift, the history of tests and the "
+        "slowest models. For a failed test it shows the first rows, with personal data masked. By "
+        "hand: "
         "`analytics quality-report --day YYYY-MM-DD`.",
         "",
     ]
@@ -381,13 +380,14 @@ def _sphinx(root: Path, source: Path, built: Path, work: Path) -> None:
     )
     if done.returncode:
         raise SiteError(
-            f"The site cannot be built. Sphinx says about the pages in {source}:\n{done.stdout}{done.stderr}"
+            f"The site cannot be built. Sphinx says about the pages in {source}:\n"
+            f"{done.stdout}{done.stderr}"
         )
     (built / ".buildinfo").unlink(missing_ok=True)
 
 
 def _replace(site: Path, built: Path) -> None:
-    """Replace the content of `site`, entry by entry: the directory stays, as a container may have it mounted."""
+    """Replace the content of `site`. The directory stays: a container may have it mounted."""
     site.mkdir(exist_ok=True)
     for entry in [*site.iterdir()]:
         if entry.is_dir():

@@ -1,4 +1,4 @@
-"""The documentation site of a real stack: links work, no page loads from outside, the commands on pages run.
+"""The documentation site of a real stack: links work, nothing loads from outside, commands run.
 
 One stack serves all tests. The commands of the pages run in it, in the order of the menu.
 """
@@ -18,7 +18,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from saas_analytics.documentation.site import MENU
-from saas_analytics.settings import PROJECT_ROOT
+from saas_analytics.settings import PROJECT_ROOT, ROOT_VARIABLE
 from saas_analytics.warehouse import connect
 from tests.conftest import Stack
 from tests.waiting import patience
@@ -35,7 +35,7 @@ def test_runnable_commands_are_only_on_pages_in_docs() -> None:
 
 
 def pages_with_commands() -> list[Path]:
-    order = [pattern for _, patterns in MENU for pattern in patterns]
+    order = [pattern for patterns in MENU.values() for pattern in patterns]
     pages = [path for path in sorted(DOCS.rglob("*.md")) if RUNNABLE.search(path.read_text())]
     names = [str(path.relative_to(DOCS).with_suffix("")) for path in pages]
     rank = {name: order.index(name) if name in order else len(order) for name in names}
@@ -179,13 +179,15 @@ def test_the_diagrams_have_every_table_and_every_reference_of_a_fact(
 ) -> None:
     with connect(built_stack.settings, "owner") as warehouse:
         core = warehouse.execute(
-            "select relname from pg_class where relnamespace = 'core'::regnamespace and relname ~ '^(dim|fact)_'"
+            "select relname from pg_class"
+            " where relnamespace = 'core'::regnamespace and relname ~ '^(dim|fact)_'"
             " and relkind in ('r', 'p', 'v') and not relispartition"
         ).fetchall()
         keys = warehouse.execute(
             "select attrelid::regclass::text || '.' || attname"
             " from pg_attribute join pg_class on attrelid = pg_class.oid"
-            " where relnamespace = 'core'::regnamespace and relname ~ '^fact_' and relkind in ('r', 'p')"
+            " where relnamespace = 'core'::regnamespace and relname ~ '^fact_'"
+            " and relkind in ('r', 'p')"
             " and not relispartition and attname ~ '_sk$' and not attisdropped"
         ).fetchall()
     warehouse_drawn, sources_drawn = BeautifulSoup(
@@ -219,7 +221,8 @@ def test_the_performance_notes_have_the_cost_of_each_mart_and_the_indexes_of_eac
             " and relkind in ('r', 'p') and not relispartition and relname not like '%probe'"
         ).fetchall()
         partitioned = warehouse.execute(
-            "select relname from pg_class where relnamespace in ('core'::regnamespace, 'marts'::regnamespace)"
+            "select relname from pg_class"
+            " where relnamespace in ('core'::regnamespace, 'marts'::regnamespace)"
             " and relkind = 'p' and relowner = 'transformer'::regrole"
         ).fetchall()
         indexes = warehouse.execute(
@@ -228,7 +231,7 @@ def test_the_performance_notes_have_the_cost_of_each_mart_and_the_indexes_of_eac
             " join pg_attribute on attrelid = indrelid and attnum = number)"
             " || case when indisunique then ' (unique)' else '' end"
             " from pg_index join pg_class on indrelid = pg_class.oid"
-            " where relnamespace in ('staging'::regnamespace, 'core'::regnamespace, 'marts'::regnamespace)"
+            " where relnamespace::regnamespace::text in ('staging', 'core', 'marts')"
             " and not relispartition"
         ).fetchall()
     page = BeautifulSoup((site / "performance.html").read_text(), "html.parser")
@@ -280,7 +283,7 @@ def test_runnable_commands_run(built_stack: Stack, page: Path) -> None:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=built_stack.root,
-            env=built_stack.environment,
+            env={**built_stack.environment, ROOT_VARIABLE: str(built_stack.root)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

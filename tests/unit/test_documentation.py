@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from saas_analytics.cli import app
 from saas_analytics.documentation import markdown, metrics, pages, site
 from saas_analytics.documentation.diagrams import Box, DiagramError, Edge, draw, flowchart
 from saas_analytics.documentation.metrics import Metric, MetricError
@@ -124,18 +125,20 @@ def test_links_of_pages_lead_to_their_place_in_the_site(tmp_path: Path) -> None:
         "docs/index.md",
         "docs/reference/metrics.md",
     )
+    packages = ("dbt/packages/exact/README.md", "airflow/plugins/dbt_mirrors/README.md")
     made = (
         ".env.template",
         "docs/metrics.yml",
         "dbt/models/a.yml",
         "saas_analytics/contracts/orders.yaml",
     )
-    for name in (*names, *made):
+    for name in (*names, *packages, *made):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("nothing")
     (tmp_path / "docs/landing.md").write_text("# Landing")
-    text = "[m](docs/reference/metrics.md#growth) [l](docs/landing.md) [d](dbt) [x](https://example.com) [here](#a)"
+    text = "[m](docs/reference/metrics.md#growth) [l](docs/landing.md) [d](dbt) "
+    text += "[x](https://x.com) [h](#a)"
     (tmp_path / "README.md").write_text(text)
     text = (
         "[l](../landing.md) [o](../../saas_analytics/contracts/orders.yaml) [top](../../README.md)"
@@ -147,7 +150,7 @@ def test_links_of_pages_lead_to_their_place_in_the_site(tmp_path: Path) -> None:
     (tmp_path / "docs/index.md").write_text(text)
     written = site.written_pages(tmp_path)
     assert written["readme.md"] == (
-        "[m](reference/metrics.md#growth) [l](landing.md) d (`dbt`) [x](https://example.com) [here](#a)"
+        "[m](reference/metrics.md#growth) [l](landing.md) d (`dbt`) [x](https://x.com) [h](#a)"
     )
     assert (
         written["reference/metrics.md"]
@@ -184,3 +187,10 @@ def test_the_page_of_the_settings_has_each_with_its_default_and_meaning() -> Non
     assert "| `WAREHOUSE_DB` | `analytics` | The warehouse (database) that commands" in page
     assert "| `WAREHOUSE_PORT` | `make up`: the first free port from 15432 |" in page
     assert page.index("## Airflow") < page.index("`AIRFLOW_PORT`") < page.index("## Data")
+
+
+def test_the_page_of_the_commands_has_each_of_them() -> None:
+    page = (PROJECT_ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z-]+)[ `]", page, re.MULTILINE)
+    commands = [command.name for command in app.registered_commands]
+    assert sorted(listed) == sorted(str(name) for name in commands)

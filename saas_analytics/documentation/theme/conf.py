@@ -1,4 +1,4 @@
-"""Sphinx's configuration of the documentation site. No page asks for anything from outside the site."""
+"""Sphinx's configuration of the documentation site. No page loads anything from outside."""
 
 from __future__ import annotations
 
