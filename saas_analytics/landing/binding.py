@@ -1,4 +1,4 @@
-"""Binds a mapping to one file: which record becomes which row, which is left out."""
+"""Binds a mapping to one file: which record becomes which row, and which is filtered."""
 
 from __future__ import annotations
 
@@ -16,61 +16,63 @@ import orjson
 from saas_analytics.landing.conditions import number
 from saas_analytics.landing.distinct import DistinctKeys
 from saas_analytics.landing.errors import MappingError
-from saas_analytics.landing.json_reader import depth, dump, parse
-from saas_analytics.landing.mapping import (
+from saas_analytics.landing.grammar import (
     EXTRA,
-    OWN_COLUMNS,
     Constant,
     Elapsed,
     FromFile,
     Hash,
     InFile,
-    Mapping,
     Multiplied,
     Rest,
 )
+from saas_analytics.landing.json_reader import depth, dump, parse
+from saas_analytics.landing.mapping import OWN_COLUMNS, Mapping
 from saas_analytics.landing.projection import Row, as_text
 
 Record = Any  # a list of texts for a file with columns, a dict for JSON
-_DEEPEST = 200  # a text that is nested deeper stays a text
+_DEEPEST = 200  # a JSON text that is nested deeper stays text
 Getter = Callable[[Record, int], Any]
 
 _NAIVE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?))?")
 
 
 class Binding:
-    """A mapping for one file. `row` gives the row of a record, or None where it is left out.
+    """A mapping for one file. `row` returns the row of a record, or None if it is filtered.
 
-    `columns` are the file's columns, or None for JSON, where each record has its own. A column that the file must have
-    and has not is an error: at once for a file with columns, in `finish` for JSON.
+    `columns` are the file's columns, or None for JSON, where each record has its own. A missing
+    column is an error if the mapping needs it: at once for a file with columns, in `finish` for
+    JSON.
     """
 
     def __init__(self, mapping: Mapping, columns: Sequence[str] | None, file_name: str) -> None:
         self._mapping = mapping
         self._columns = columns
         self._file_name = file_name
-        self._lacking: list[str] = []  # optional contract columns whose file column is not there
-        self._unseen: set[str] = set()  # members of JSON that no record has had yet
+        self._lacking: list[str] = []  # optional contract columns without their file column
+        self._unseen: set[str] = set()  # JSON members that no record has had yet
         self._named: dict[str, Getter] = {}
         for name, origin in mapping.columns.items():
             if isinstance(origin, FromFile):
                 self._named[name] = self._in_zone(name, self._value(name, origin.column))
             elif isinstance(origin, Multiplied):
-                self._named[name] = _times(self._value(name, origin.column), origin.factor)
+                self._named[name] = _times(self._value(name, origin.column), origin.times)
             elif isinstance(origin, Elapsed):
-                self._named[name] = _after(self._value(name, origin.column), origin)
+                self._named[name] = _after(
+                    self._value(name, origin.column), origin, mapping.timezone
+                )
             elif isinstance(origin, Constant):
-                self._named[name] = _constant(origin.value)
+                self._named[name] = _constant(origin.const)
         for name, origin in mapping.columns.items():
             if isinstance(origin, Hash):
                 parts = [
                     self._file_column(f"columns.{name}", part, or_contract_column=True)
-                    for part in origin.parts
+                    for part in origin.hash
                 ]
                 self._named[name] = _hash(parts)
             elif isinstance(origin, Rest):
                 rest = self._rest()
-                # In a document an empty object is a value like any other; a raw table has no _extra without anything.
+                # In a document an empty object is a value; an empty _extra of a raw table is NULL.
                 self._named[name] = _or_null(rest) if name == EXTRA else rest
         self._conditions = [
             (self._file_column(f"where.{name}", name, or_contract_column=True), holds)
@@ -97,21 +99,21 @@ class Binding:
 
     @property
     def fields_needed(self) -> int:
-        """How many fields a row must have: up to the last one that something which is not optional comes from."""
+        """How many fields a row must have: up to the last one that the mapping must have."""
         if self._columns is None:
             return 0
         columns, contract = self._columns, self._mapping.contract
         names = [*self._mapping.where, *self._mapping.distinct]
         for name, origin in self._mapping.columns.items():
             if isinstance(origin, Hash):
-                names += origin.parts
+                names += origin.hash
             elif isinstance(origin, InFile) and contract.column(name).required:
                 names.append(origin.column)
         heads = (name if name in columns else name.partition(".")[0] for name in names)
         return max((columns.index(head) + 1 for head in heads if head in columns), default=0)
 
     def row(self, record: Record, line: int) -> Row | None:
-        """The row of this record; None where `where` or `distinct` leaves it out."""
+        """The row of this record; None where `where` or `distinct` filters it."""
         for getter, holds in self._conditions:
             if not holds(as_text(getter(record, line))):
                 return None
@@ -132,11 +134,14 @@ class Binding:
         return (dump(document).decode(),)
 
     def close(self) -> None:
-        """Remove what was kept on disk."""
+        """Delete the temporary files."""
         self._keys.close()
 
     def finish(self, rows_read: int) -> tuple[str, ...]:
-        """Optional contract columns that the file, or no record of a JSON file, had. MappingError for what must be."""
+        """Call it after the last row. Returns the optional contract columns that were missing.
+
+        MappingError where a required column was in no record of a JSON file.
+        """
         if not rows_read or not self._unseen:
             return tuple(self._lacking)
         contract = self._mapping.contract
@@ -152,7 +157,7 @@ class Binding:
         return tuple(missing)
 
     def _value(self, name: str, column: str) -> Getter:
-        """The file column that fills the contract column `name`; NULL where it is missing and optional."""
+        """The file column for the contract column `name`; NULL where it is missing and optional."""
         try:
             return self._file_column(f"columns.{name}", column)
         except MappingError:
@@ -204,7 +209,7 @@ class Binding:
             if isinstance(origin, InFile):
                 used.add(origin.column)
             elif isinstance(origin, Hash):
-                used.update(part for part in origin.parts if part not in OWN_COLUMNS)
+                used.update(part for part in origin.hash if part not in OWN_COLUMNS)
         if self._columns is None:
             return lambda record, line: _without(record, used)
         rest = [(name, position) for position, name in enumerate(self._columns) if name not in used]
@@ -224,7 +229,7 @@ class Binding:
         has = (
             f"It has: {', '.join(self._columns)}"
             if self._columns is not None
-            else "No record of it has that member"
+            else "None of its records has that member"
         )
         return MappingError(
             f"{self._mapping.path}: {key}: {self._file_name} has no column {name!r}. {has}."
@@ -233,7 +238,7 @@ class Binding:
 
 @lru_cache(maxsize=65_536)
 def with_offset(text: str, zone: ZoneInfo) -> str:
-    """A time without an offset as ISO 8601 with the offset that `zone` has then. Any other text as it is."""
+    """A time without an offset, with the offset of `zone` at that time. Other text is unchanged."""
     match = _NAIVE.fullmatch(text)
     if match is None:
         return text
@@ -263,15 +268,18 @@ def _times(getter: Getter, factor: Decimal) -> Getter:
     return get
 
 
-def _after(getter: Getter, clock: Elapsed) -> Getter:
+def _after(getter: Getter, clock: Elapsed, zone: ZoneInfo) -> Getter:
+    since = clock.since if clock.since.tzinfo else clock.since.replace(tzinfo=zone)
+    microseconds = clock.unit * 1_000_000
+
     def get(record: Record, line: int) -> Any:
         value = getter(record, line)
         found = number(value) if isinstance(value, str) else None
         if found is None:
             return value
         try:
-            # In whole microseconds: a float of seconds has too few digits for the time of today.
-            moment = clock.since + timedelta(microseconds=int(found * clock.unit * 1_000_000))
+            # Whole microseconds: a float of seconds has too few digits for present-day times.
+            moment = since + timedelta(microseconds=int(found * microseconds))
         except OverflowError:
             return value
         return moment.isoformat()
@@ -288,7 +296,7 @@ def _hash(parts: Sequence[Getter]) -> Getter:
 
 
 def _inside(text: str | None, path: str) -> Any:
-    """What `path` leads to in a column that holds JSON; None where it leads nowhere."""
+    """The member at `path` in a column that holds JSON; None where there is none."""
     value = _as_object(text)
     for part in path.split("."):
         if not isinstance(value, dict):
@@ -298,7 +306,7 @@ def _inside(text: str | None, path: str) -> Any:
 
 
 def _as_object(value: Any) -> Any:
-    """A text that is a JSON object, as that object; any other value as it is."""
+    """Parse text that is a JSON object; other values are unchanged."""
     if type(value) is str and value.lstrip().startswith("{"):
         try:
             parsed = (
@@ -311,7 +319,7 @@ def _as_object(value: Any) -> Any:
 
 
 def _without(record: dict[str, Any], used: set[str]) -> dict[str, Any]:
-    """The members that are not used; of an object that is used in part, the other part."""
+    """The members that are not used; of a partly used object, its unused part."""
     rest: dict[str, Any] = {}
     for name, value in record.items():
         if name in used:

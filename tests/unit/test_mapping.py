@@ -1,21 +1,27 @@
-"""The grammar of mappings: what each form gives, and what each mistake is told as."""
+"""The grammar of mappings: the result of each form, and the message of each mistake."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import jsonschema
 import pytest
+import yaml
 
 from saas_analytics.landing.binding import Binding, with_offset
 from saas_analytics.landing.conditions import condition
 from saas_analytics.landing.errors import MappingError
+from saas_analytics.landing.grammar import SCHEMA, schema_text
 from saas_analytics.landing.json_reader import parse
 from saas_analytics.landing.mapping import load_mappings
+from saas_analytics.settings import PROJECT_ROOT
 
-MAPPINGS = Path(__file__).resolve().parents[2] / "saas_analytics/landing/mappings"
+MAPPINGS = PROJECT_ROOT / "saas_analytics/landing/mappings"
 EVENTS = """
 source: events
 format: csv
@@ -27,6 +33,7 @@ columns:
   event_id: {hash: [user_id, event_time, event_type, _line]}
   properties: {rest: true}
 """
+FX_RATES = "source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: r}\n"
 
 
 def binding(tmp_path: Path, text: str, columns: list[str] | None) -> Binding:
@@ -64,12 +71,18 @@ def test_dots_reach_into_json_and_numbers_keep_their_digits(tmp_path: Path) -> N
     text = """
 source: orders
 format: json
-columns: {order_id: id, customer_id: who.id, ordered_at: at, discount_amount: sum.off, status: who.kind}
+columns:
+  order_id: id
+  customer_id: who.id
+  ordered_at: at
+  discount_amount: sum.off
+  status: who.kind
 """
     bound = binding(tmp_path, text, None)
 
     record = parse(
-        b'{"id": 12345678901234567890123, "who": {"id": 7}, "at": "2026-01-01T00:00:00Z", "sum": {"off": 1.10}}'
+        b'{"id": 12345678901234567890123, "who": {"id": 7}, "at": "2026-01-01T00:00:00Z",'
+        b' "sum": {"off": 1.10}}'
     )
     row = dict(zip(bound.filled, bound.row(record, 1) or (), strict=True))
 
@@ -99,7 +112,7 @@ def test_required_member_that_no_record_has_is_an_error(tmp_path: Path) -> None:
         bound.finish(1)
 
 
-def test_where_and_distinct_leave_rows_out(tmp_path: Path) -> None:
+def test_where_and_distinct_filter_rows(tmp_path: Path) -> None:
     text = """
 source: orders
 columns: {order_id: no, customer_id: who, ordered_at: at}
@@ -128,7 +141,7 @@ def test_several_mappings_in_one_file_have_names_of_their_own(tmp_path: Path) ->
 
 
 def test_multiplied_amount_is_exact(tmp_path: Path) -> None:
-    text = "source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: {column: r, times: 0.01}}\n"
+    text = FX_RATES.replace("usd_rate: r", "usd_rate: {column: r, times: 0.01}")
     bound = binding(tmp_path, text, ["d", "c", "r"])
 
     assert bound.row(["d", "c", "1999"], 2) == ("d", "c", "19.99")
@@ -150,10 +163,9 @@ def test_multiplied_amount_is_exact(tmp_path: Path) -> None:
         ('seconds_since: "2020-01-01"', None, None),
     ],
 )
-def test_clock_that_counts(
-    tmp_path: Path, clock: str, value: str | None, expected: str | None
-) -> None:
-    text = f"source: orders\ncolumns: {{order_id: i, customer_id: c, ordered_at: {{column: t, {clock}}}}}\n"
+def test_elapsed_time(tmp_path: Path, clock: str, value: str | None, expected: str | None) -> None:
+    ordered_at = f"{{column: t, {clock}}}"
+    text = f"source: orders\ncolumns: {{order_id: i, customer_id: c, ordered_at: {ordered_at}}}\n"
     bound = binding(tmp_path, text, ["i", "c", "t"])
 
     assert bound.row(["i", "c", value], 2) == ("i", "c", expected)
@@ -161,16 +173,24 @@ def test_clock_that_counts(
 
 def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
-    path.write_text("source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: r}\n")
+    path.write_text(FX_RATES)
     digest = load_mappings(path)[0].digest
     path.write_text(
         "# a comment\ncolumns: {currency: c, usd_rate: r, rate_date: d}\nsource: fx_rates\n"
     )
     assert load_mappings(path)[0].digest == digest
-    path.write_text(
-        "source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: {const: 1}}\n"
-    )
+    path.write_text(FX_RATES.replace("usd_rate: r", "usd_rate: {const: 1}"))
     assert load_mappings(path)[0].digest != digest
+
+
+def test_the_digest_of_a_mapping_never_changes(tmp_path: Path) -> None:
+    """Warehouses keep it with their loads: by another digest each file would land again."""
+    path = tmp_path / "m.yaml"
+    path.write_text(EVENTS)
+
+    (mapping,) = load_mappings(path)
+
+    assert mapping.digest == "f48c48e2c14b9c3b5909f91801ba0c0ff6ddf56e445f55f3f5097c1b94ee739d"
 
 
 @pytest.mark.parametrize(
@@ -195,8 +215,23 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
             r"columns\.event_type: .* is not understood",
         ),
         (("{const: page_view}", "[1]"), r"columns\.event_type: \[1\] is not understood"),
+        (("{const: page_view}", "{const: null}"), r"columns\.event_type: .* is not understood"),
+        (("{const: page_view}", "{hash: [a, 1]}"), r"columns\.event_type: .* is not understood"),
+        (("{rest: true}", "{rest: 1}"), r"columns\.properties: .* is not understood"),
+        (("{const: page_view}", "{rest: true}"), "columns: only one column can take the rest"),
+        (
+            ("{const: page_view}", "{column: t, times: 1, by: 2}"),
+            r"columns\.event_type: .* is not understood",
+        ),
+        (
+            ("{const: page_view}", "{column: t, times: many}"),
+            r"columns\.event_type\.times: 'many' is not a number",
+        ),
+        (("format: csv", "where: []"), "where: must give a condition for each file column"),
+        (("format: csv", "where: {1: x, a: x}"), "write the names of all columns as text"),
         (("format: csv", "where: {a: '>'}"), r"where\.a: '>' is not a condition"),
         (("format: csv", "distinct: order_id"), "distinct: must be a list"),
+        (("format: csv", "distinct: [1]"), "distinct: must be a list"),
         (("format: csv", "colums: {}"), "colums: is not a key of a mapping"),
         (("format: csv", "ragged: maybe"), "ragged: 'maybe' is not one of"),
         (("format: csv", "delimiter: ';;'"), "delimiter: ';;' is not one character"),
@@ -217,7 +252,101 @@ def test_mistakes_name_the_file_and_the_key(
         load_mappings(path)
 
 
-def test_missing_file_column_is_told_with_those_there_are(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(f"{EVENTS}fromat: csv\nragged: maybe\n---{EVENTS}delimiter: ';;'\n---\n- a\n")
+
+    with pytest.raises(MappingError) as caught:
+        load_mappings(path)
+
+    first, second, third, fourth = str(caught.value).splitlines()
+    assert first.startswith(f"{path}, mapping 1: ragged: 'maybe' is not one of")
+    assert second.startswith(f"{path}, mapping 1: fromat: is not a key of a mapping. Keys: source")
+    assert third.startswith(f"{path}, mapping 2: delimiter: ';;' is not one character")
+    assert fourth == f"{path}, mapping 3: expected keys and values, found list"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("mappings: []", "is empty"),
+        ("mappings: 5", "mappings: must be a list, and the only key at its level"),
+        ("mappings: []\nsource: events", "mappings: must be a list, and the only key"),
+        ("source: events", "columns: must say for each contract column where it comes from"),
+        (
+            "source: users\ncolumns: {user_id: a, updated_at: b, _extra: c}",
+            r"columns\._extra: can only",
+        ),
+    ],
+)
+def test_a_file_without_mappings_is_reported(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+
+    with pytest.raises(MappingError, match=rf"bad\.yaml.*{message}"):
+        load_mappings(path)
+
+
+def test_the_published_schema_is_that_of_the_models() -> None:
+    assert SCHEMA.read_text() == schema_text(), (
+        "write it again: .venv/bin/python -m saas_analytics.landing.grammar"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(MAPPINGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_mappings_name_the_schema_and_fulfil_it(path: Path) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    reference = "# yaml-language-server: $schema=../mapping.schema.json\n"
+    documents = list(yaml.safe_load_all(path.read_text()))
+
+    assert path.read_text().startswith(reference)
+    # Editors apply a reference to the document that it is in.
+    assert path.read_text().count(reference) == len(documents)
+    for document in documents:
+        jsonschema.validate(document, schema)
+    jsonschema.validate({"mappings": documents}, schema)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("source: events", "source: evnts"),
+        ("source: events", ""),
+        ("format: csv", "format: xml"),
+        ("format: csv", "colums: {}"),
+        ("user_id: user_id", "user: user_id"),
+        ("  user_id: user_id\n", ""),
+        ("{const: page_view}", "{cnst: page_view}"),
+        ("{const: page_view}", "{column: t, since: x}"),
+        ("format: csv", "distinct: order_id"),
+        ("format: csv", "delimiter: ';;'"),
+    ],
+)
+def test_the_schema_refuses_mistakes(change: tuple[str, str]) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.validate(yaml.safe_load(EVENTS), schema)
+
+    assert change[0] in EVENTS
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(EVENTS.replace(*change)), schema)
+
+
+def test_landing_the_zone_does_not_import_the_grammar() -> None:
+    """The import of pydantic would be a large part of the time of a small landing."""
+    program = """
+import sys
+import saas_analytics.cli.data, saas_analytics.landing.display, saas_analytics.landing.execution
+print(sorted({"pydantic", "saas_analytics.landing.mapping"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT_ROOT, capture_output=True, text=True
+    )
+
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_missing_file_column_is_reported_with_the_existing_ones(tmp_path: Path) -> None:
     with pytest.raises(
         MappingError,
         match=r"columns\.event_timestamp: f\.csv has no column 'event_time'.*It has: user_id, b",
@@ -277,12 +406,11 @@ def test_times_without_an_offset_get_that_of_the_zone(text: str, expected: str) 
     assert with_offset(text, ZoneInfo("Europe/Berlin")) == expected
 
 
-def test_encodings_are_told_by_their_names(tmp_path: Path) -> None:
+def test_encodings_have_several_names(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
-    text = "source: fx_rates\ncolumns: {rate_date: d, currency: c, usd_rate: r}\n"
     found = {}
     for name in ("UTF-8", "utf-8-sig", "latin-1", "windows-1252"):
-        path.write_text(f"{text}encoding: {name}\n")
+        path.write_text(f"{FX_RATES}encoding: {name}\n")
         found[name] = load_mappings(path)[0].encoding
 
     assert found == {
