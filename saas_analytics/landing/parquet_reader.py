@@ -1,23 +1,22 @@
-"""Reads Parquet batch by batch as text: as blocks of CSV for COPY, or row by row."""
+"""Reads Parquet in batches, as text: blocks of CSV for COPY, or row by row."""
 
 from __future__ import annotations
 
-import ctypes
 import gzip
 import io
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import orjson
 
-# Arrow's own allocator keeps what is freed for later, which would be a third of the memory that landing takes. Arrow
-# reads this when it is loaded; setting the pool of pyarrow later leaves the reader of Parquet with the other one.
+# Arrow's own allocator takes 15 MB more than the C library's. Arrow reads this variable when it is
+# loaded; pa.set_memory_pool() later would leave the Parquet reader with its own allocator.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import pyarrow as pa
@@ -30,26 +29,23 @@ from saas_analytics.landing.files import BLOCK, InputFile
 from saas_analytics.landing.records import Reject, reject, text_fault
 
 _BATCH_ROWS = 2_048
-_BUFFER = 64 * 1024  # of each column
-# Of a row group that is larger, one column after the other is decoded into a temporary file, and their rows are put
-# together from there: of a column that is being decoded a page and a dictionary are in memory, which are megabytes.
+_BUFFER = 64 * 1024  # bytes, of each column
+# Bytes. The columns of a larger row group are decoded one after the other into temporary files, and
+# the rows are assembled from there: a column that is being decoded has a page and a dictionary in
+# memory, which are megabytes.
 _DECODED_AT_ONCE = 8 * 1024 * 1024
-# Where the C library is glibc: give a page back to the system when it has been read, and do not keep it for the next.
-_M_MMAP_THRESHOLD = -3
-with suppress(AttributeError, OSError):
-    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 _CSV = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetBatch:
-    """Some rows as text; the line of the first one."""
+    """Some rows as text. `first_line` is the line of the first one."""
 
     first_line: int
     texts: pa.RecordBatch
 
     def as_csv(self) -> bytes:
-        """The rows as CSV without a header; NULL is an empty field and an empty text is "" ."""
+        """The rows as CSV without a header. NULL is an empty field, an empty text is "" ."""
         buffer = io.BytesIO()
         pyarrow.csv.write_csv(self.texts, buffer, _CSV)
         return buffer.getvalue()
@@ -66,7 +62,10 @@ class ParquetBatch:
 
 
 class ParquetReader:
-    """The rows of a Parquet file as text; `columns` are its column names. The line is the row number, from 1."""
+    """The rows of a Parquet file as text. The line is the row number, from 1.
+
+    `columns` are its column names. FileRefused where it cannot be read.
+    """
 
     def __init__(self, file: InputFile) -> None:
         self._path = file.path
@@ -74,14 +73,14 @@ class ParquetReader:
             _decompressed(file.path) if file.compressed else file.path.open("rb")
         )
         try:
-            # Through a buffer and not ahead of it: otherwise a whole row group is in memory, however large that is.
+            # Through a buffer, without reading ahead: that would load a whole row group.
             self._parquet = pyarrow.parquet.ParquetFile(
                 self._source, buffer_size=_BUFFER, pre_buffer=False
             )
         except (pa.ArrowException, OSError) as error:
             self._source.close()
             raise FileRefused(
-                f"{file.path}: not a Parquet file that can be read ({_first_line(error)})."
+                f"{file.path}: not a Parquet file, or a damaged one ({_first_line(error)})."
             ) from error
         self.columns = header_names(self._parquet.schema_arrow.names)
 
@@ -140,9 +139,8 @@ class ParquetReader:
 def _as_text(column: pa.Array) -> pa.Array:
     if pa.types.is_string(column.type):
         return column
-    if pa.types.is_binary(
-        column.type
-    ):  # without a check here: the server, or the careful way, looks at each value
+    # Binary is not checked here: the server checks it, or the careful way.
+    if pa.types.is_binary(column.type):
         return pa.Array.from_buffers(
             pa.string(), len(column), column.buffers(), offset=column.offset
         )
@@ -156,7 +154,7 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 
 def _decompressed(path: Path) -> IO[bytes]:
-    """Parquet is read from its end: a compressed one is unpacked into a temporary file."""
+    """Unpack a compressed file into a temporary one, because Parquet is read from its end."""
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the reader closes it
     try:
         with gzip.open(path) as packed:
