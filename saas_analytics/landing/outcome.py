@@ -1,4 +1,4 @@
-"""What came of landing one thing, and how that is shown: a line, a table, or JSON."""
+"""The outcome of landing one thing, and how it is shown: as a line, in a table, or as JSON."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _HEADINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one source and day of the landing zone, or of one foreign file and source."""
+    """The outcome of one source and day of the landing zone, or of one external file and source."""
 
     source: str
     day: date
     status: Status
-    name: str | None = None  # of the foreign file
+    name: str | None = None  # of the external file
     files: int = 0
     counts: Counts = Counts()  # noqa: RUF009 - frozen
     seconds: float = 0.0
-    message: str = ""  # why it failed, or what else is worth knowing
+    message: str = ""  # why it failed, or another note
     load_id: int | None = None
     drift: Drift = Drift()  # noqa: RUF009 - frozen
-    dry_run: bool = False  # it was all rolled back
-    delivered_on: date | None = None  # of a corrected delivery: the day on which it arrived
+    dry_run: bool = False  # everything was rolled back
+    delivered_on: date | None = None  # of a corrected delivery: the day of its arrival
 
     @property
     def landed(self) -> bool:
@@ -58,7 +58,7 @@ class Outcome:
         if self.status == "absent":
             return f"{what}: no file"
         if self.status == "unchanged":
-            return f"{what}: nothing to do, {self.message or 'the same bytes have landed before'}"
+            return f"{what}: nothing to do, {self.message or 'the same bytes landed before'}"
         if self.status == "failed":
             return f"{what}: FAILED: {self.message}"
         status = f"would be {self.status}" if self.dry_run else self.status
@@ -98,7 +98,7 @@ def _numbers(group: Sequence[Outcome]) -> dict[str, float]:
 
 
 def as_json(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """Everything, for a machine."""
+    """All outcomes and their sums as JSON, for programs."""
     total = sum((outcome.counts for outcome in outcomes), Counts())
     return json.dumps(
         {
@@ -121,7 +121,7 @@ def as_json(outcomes: Sequence[Outcome], seconds: float) -> str:
 
 
 def conclusion(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """What all outcomes add up to, in words."""
+    """The sum of all outcomes, in words."""
     lines = []
     total = sum((outcome.counts for outcome in outcomes), Counts())
     if any(outcome.dry_run for outcome in outcomes):
@@ -131,13 +131,13 @@ def conclusion(outcomes: Sequence[Outcome], seconds: float) -> str:
             f"{total.read:,} rows read = {total.landed:,} landed + {total.rejected:,} rejected"
             f" + {total.filtered:,} filtered, in {seconds:.1f} s"
         )
-    elif {outcome.status for outcome in outcomes} == {"unchanged"}:
-        lines.append("Nothing to do: everything has landed before.")
+    elif {outcome.status for outcome in outcomes} - {"absent"} == {"unchanged"}:
+        lines.append("Nothing to do: everything landed before.")
     return "\n".join(lines)
 
 
 def totals(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
-    """The cells of a table with a heading and a row for each source; empty where nothing was there."""
+    """The cells of a table: a heading, and a row for each source. Empty where there was no file."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         if outcome.status != "absent":
@@ -145,7 +145,7 @@ def totals(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
     rows = {source: _numbers(group) for source, group in groups.items()}
     if not rows:
         return []
-    # A narrow terminal has no place for columns that have nothing to say.
+    # A narrow terminal has no room for columns that are all zero.
     shown = [
         name
         for name in _HEADINGS
