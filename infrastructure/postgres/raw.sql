@@ -1,5 +1,5 @@
--- The books of landing, as warehouse_owner after warehouse.sql. Safe to apply again.
--- The tables of the sources are made by landing itself, as loader, from saas_analytics/contracts.
+-- The load log, as warehouse_owner after warehouse.sql. Safe to apply again.
+-- Landing creates the tables of the sources itself, as loader, from saas_analytics/contracts.
 
 create table if not exists raw.loads (
     load_id bigint generated always as identity primary key,
@@ -21,13 +21,13 @@ create table if not exists raw.loads (
     superseded_by bigint references raw.loads (load_id),
     check ((origin = 'file') = (name is not null)),
     check (rows_read = rows_landed + rows_rejected + rows_left_out),
-    -- One live load for a source and day of the landing zone. Checked at commit, because the new load is written
-    -- before the old one can point to it.
+    -- One live load for a source and day of the landing zone. Checked at commit, because the new
+    -- load is written before the old one can point to it.
     constraint loads_one_live_per_day exclude (source with =, landed_on with =)
     where (origin = 'zone' and superseded_by is null) deferrable initially deferred
 );
 
--- A warehouse that is older than the column: until then every delivery was of the day on which it arrived.
+-- For older warehouses: before this column, each delivery was of the day on which it arrived.
 alter table raw.loads add column if not exists delivered_on date;
 update raw.loads set delivered_on = landed_on
 where delivered_on is null;
@@ -35,7 +35,8 @@ alter table raw.loads alter column delivered_on set not null;
 
 alter table raw.loads add column if not exists retired_at timestamptz;
 
-create index if not exists loads_by_file on raw.loads (source, content_sha256) where origin = 'file';
+create index if not exists loads_by_file on raw.loads (source, content_sha256)
+where origin = 'file';
 
 create table if not exists raw.touched_days (
     load_id bigint not null references raw.loads (load_id),
@@ -63,8 +64,8 @@ create table if not exists raw.drift (
     primary key (load_id, kind, column_name)
 );
 
--- A view, so that it says what the live loads say: the drift of a day goes with the load that is replaced. And so that
--- the loader needs no right in the schema quality.
+-- A view of the live loads: the drift of a day goes with the load that is replaced. And the loader
+-- needs no right in the schema quality.
 create or replace view quality.schema_drift as
 select
     loads.source,
@@ -78,8 +79,8 @@ inner join raw.loads as loads on drift.load_id = loads.load_id
 where loads.superseded_by is null
 group by loads.source, drift.column_name, drift.kind;
 
--- Also a view, of a model: through a function, which looks for the model when it is asked. A view on the model itself would
--- go with it when dbt makes it anew.
+-- Also a view, of a model: through a function, which looks the model up at each query. A view on
+-- the model itself would be dropped when dbt creates the model again.
 create or replace function quality.count_rejects()
 returns table (source text, rule text, landed_on date, rows bigint)
 language plpgsql stable as $$
@@ -96,37 +97,43 @@ create or replace view quality.rejects_by_rule as
 select source, rule, landed_on, rows from quality.count_rejects();
 
 comment on table raw.loads is
-'One row for each time that something landed. A load without superseded_by is live: its rows are in the raw table.';
-comment on column raw.loads.landed_on is 'The day that the files are of; of a foreign file the day on which it arrives';
+'One row per load. A load without superseded_by is live: its rows are in the raw table';
+comment on column raw.loads.landed_on is
+'The day of the files in the landing zone; of an external file the day of its arrival';
 comment on column raw.loads.delivered_on is
-'The day on which the files arrived: later than landed_on for a corrected delivery. The latest of a day counts';
-comment on column raw.loads.origin is 'zone: a day of the landing zone; file: a foreign file, landed by a mapping';
-comment on column raw.loads.name is 'Name of the foreign file; null for the landing zone';
-comment on column raw.loads.mapping is 'Name of the mapping that a foreign file landed by';
-comment on column raw.loads.mapping_sha256 is 'Digest of what that mapping says: the same file by a changed mapping lands anew';
-comment on column raw.loads.files is 'What the load was made of: name, sha256 and bytes of each file';
-comment on column raw.loads.rows_left_out is 'Rows that the mapping''s where and distinct left out';
+'The day of the arrival: later than landed_on for a corrected delivery. The latest delivery counts';
+comment on column raw.loads.origin is
+'zone: a day of the landing zone; file: an external file, landed by a mapping';
+comment on column raw.loads.name is 'Name of the external file; null for the landing zone';
+comment on column raw.loads.mapping is 'Name of the mapping that landed an external file';
+comment on column raw.loads.mapping_sha256 is
+'Digest of the content of that mapping: by a changed mapping the same file lands again';
+comment on column raw.loads.files is 'Name, sha256 and bytes of each file of the load';
+comment on column raw.loads.rows_left_out is
+'Rows that the mapping''s where and distinct filtered';
 comment on column raw.loads.superseded_by is 'The load that replaced this one';
 comment on column raw.loads.retired_at is
-'When RAW_RETENTION_DAYS took the rows of a live load out of raw; the models keep what they built from them';
+'When RAW_RETENTION_DAYS expired the rows of a live load; the models keep the rows built from them';
 comment on table raw.touched_days is
-'Which event days (UTC) a load brought rows of or took rows away from: what incremental models rebuild';
+'The event days (UTC) that a load affects: those of the rows that it brought or took away';
 comment on table raw.drift is
-'Columns of a load that its contract does not know, and optional ones that it lacked';
+'Columns of a load that its contract does not know, and optional ones that were missing';
 comment on view quality.schema_drift is
-'Per source and column: unknown to the contract or missing from the files, and the first and last landed day of that';
+'Columns unknown to the contract or missing from the files, with the first and last landed day';
 comment on view quality.rejects_by_rule is
-'Rows that did not become data, at landing or in the models, by what was wrong with them; none before the first build';
-comment on table raw.rejects is 'What could not be a row: broken JSON, wrong number of fields, bad UTF-8, NUL';
+'Rows rejected at landing or in the models, counted by reason; none before the first build';
+comment on table raw.rejects is
+'Records that could not be rows: broken JSON, wrong number of fields, bad UTF-8, NUL';
 
 grant select, insert on raw.loads, raw.touched_days, raw.rejects, raw.drift to loader;
 grant update (
-    rows_read, rows_landed, rows_rejected, rows_left_out, ended_at, superseded_by, files, content_sha256, delivered_on
+    rows_read, rows_landed, rows_rejected, rows_left_out, ended_at, superseded_by, files,
+    content_sha256, delivered_on
 ) on raw.loads to loader;
 grant select on raw.loads, raw.touched_days, raw.rejects, raw.drift to transformer;
 grant select on quality.schema_drift, quality.rejects_by_rule to transformer;
 
--- Line numbers are counted by a temporary sequence, and suspicious files are judged in a temporary table.
+-- A temporary sequence counts lines, and suspicious documents are checked in a temporary table.
 do $$
 begin
     execute format('grant temporary on database %I to loader', current_database());

@@ -1,4 +1,7 @@
-"""The contracts of the sources: what their rows must be, read from saas_analytics/contracts/<source>.yaml (ODCS v3)."""
+"""The data contracts: saas_analytics/contracts/<source>.yaml says what the rows of a source are.
+
+The files follow the Open Data Contract Standard, version 3.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from saas_analytics.errors import AnalyticsError
 
 CONTRACTS = Path(__file__).resolve().parent
 
-# The safe loader; written in C where PyYAML has it, which saves most of the time that a small landing takes.
+# The safe loader, in C where PyYAML has it: parsing is most of the time of a small landing.
 _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 SOURCES = tuple(sorted(path.stem for path in CONTRACTS.glob("*.yaml")))
@@ -38,8 +41,8 @@ class Column:
     required: bool
     description: str
     classification: str  # internal, confidential or restricted
-    pii: bool  # says by itself who somebody is
-    allowed: tuple[str, ...]  # the values it may have; empty: any
+    pii: bool  # identifies a person by itself
+    allowed: tuple[str, ...]  # the allowed values; empty: any
     minimum: Decimal | None
     exclusive_minimum: Decimal | None
 
@@ -52,7 +55,7 @@ class Contract:
     description: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]  # in the order of primaryKeyPosition
-    event_time: str | None  # the column whose day a row touches; None: the day it landed
+    event_time: str | None  # the column whose day a row affects; None: the landing day
     payload: Payload  # document: one JSON document per row; columns: every column as text
     delivery_format: DeliveryFormat
     freshness_hours: int

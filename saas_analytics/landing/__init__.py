@@ -1,1 +1,1 @@
-"""Landing: files become rows of the raw tables, exactly once, explained, at the speed of COPY."""
+"""Landing: files become rows of the raw tables exactly once, at the speed of COPY."""

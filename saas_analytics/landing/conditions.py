@@ -1,7 +1,7 @@
-"""The conditions of a mapping's `where`: "> 0", "!= 'x'", "in (a, b)", "like 'C%'", "is not null", or a plain value.
+"""The conditions of a mapping's `where`, such as "> 0", "in (a, b)", "like 'C%'" or a plain value.
 
-A comparison with a number compares numbers. NULL fulfils nothing but "is null". A text that is not a number, where a
-number is asked for, cannot be decided: such a row is kept, so that staging can reject it with its reason.
+A comparison with a number compares numbers. NULL fulfils only "is null". Text that is not a number
+cannot be compared with one: such a row is kept, and staging rejects it with the reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def condition(expression: Any) -> Condition:
-    """The condition that an expression of a mapping says. ValueError where it says none."""
+    """Parse a condition of a mapping. ValueError where the expression is not a condition."""
     if isinstance(expression, list):
         if not expression:
             raise ValueError("an empty list")
@@ -62,8 +62,8 @@ def _parsed(text: str) -> Condition:
         return _compare(_OPERATORS[match[1]], literal, is_text)
     if re.match(r"[<>=!]|(?:not|in|is|like)\b", text, re.IGNORECASE):
         raise ValueError(
-            f"{text!r} is not a condition. Conditions: > 0, != 'x', in (a, b), not in (a), like 'C%', is not null, "
-            "or a value"
+            f"{text!r} is not a condition. Conditions: > 0, != 'x', in (a, b), not in (a), "
+            "like 'C%', is not null, or a value"
         )
     literal, is_text = _single(text)
     return _compare(operator.eq, literal, is_text)
@@ -84,7 +84,7 @@ def _compare(compare: Callable[[Any, Any], bool], literal: str, is_text: bool) -
 
 
 def number(text: str) -> Decimal | None:
-    """The number that a text says; None where it says none, or infinity."""
+    """The number that is written in a text; None where the text is not a finite number."""
     try:
         found = Decimal(text)
     except InvalidOperation:
@@ -95,14 +95,12 @@ def number(text: str) -> Decimal | None:
 def _single(text: str) -> tuple[str, bool]:
     literals = _literals(text)
     if len(literals) != 1:
-        raise ValueError(
-            f"{text!r} is more than one value; put one that has a comma between single quotes"
-        )
+        raise ValueError(f"{text!r} is more than one value; quote a value that has a comma: 'a,b'")
     return literals[0]
 
 
 def _literals(text: str) -> list[tuple[str, bool]]:
-    """The values of a list with commas, each with whether it was quoted and so is text, whatever it looks like."""
+    """The values of a list with commas, each with whether it was quoted: then it is text."""
     found: list[tuple[str, bool]] = []
     position = 0
     while True:

@@ -1,8 +1,8 @@
-"""Copies one file into a partition: as segments of the file where the format allows, else record by record.
+"""Copies one file into a partition: as segments of the file where possible, else by record.
 
-The fast way hands the file's bytes to COPY. What COPY refuses is read again the careful way, which finds the records
-that cannot be rows. Both give the same rows for what COPY takes, so a file is read fast where it is fine and
-carefully only around what is broken.
+The fast way hands the file's bytes to COPY. A segment that COPY refuses is read again the careful
+way, which finds the records that cannot be rows. Both ways give the same rows. So a file is read
+fast, and carefully only around its broken records.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from saas_analytics.landing.json_reader import (
     parse,
 )
 from saas_analytics.landing.lines import Lines
-from saas_analytics.landing.load_log import Counts, RejectBook
+from saas_analytics.landing.load_log import Counts, RejectBuffer
 from saas_analytics.landing.projection import Row, document_rows, tabular_rows
 from saas_analytics.landing.records import Reason, Reject, reject
 from saas_analytics.landing.shapes import Shape
@@ -41,17 +41,17 @@ OnRead = Callable[[int], None]
 R = TypeVar("R", bound=tuple[int, object])
 B = TypeVar("B")
 
-# A segment is the part of a file that one COPY takes. Where COPY refuses one, a smaller one is tried in its place; what
-# is in the smallest is read record by record.
+# A segment is the part of a file that goes into one COPY. Where COPY refuses it, a smaller segment
+# is tried; the smallest ones are read record by record.
 SEGMENT = 4 * 1024 * 1024
 SMALLEST = 64 * 1024
 _STEP = 8
 _BATCH = 256 * 1024  # of the documents of a JSON array
-# Bytes that no JSON text holds, so that COPY in CSV form takes a line as one value, as it is.
+# These bytes are in no JSON text, so COPY in CSV form takes each line as one unchanged value.
 _JSON_AS_CSV = sql.SQL("(format csv, delimiter e'\\x01', quote e'\\x02')")
 _NEVER_IN_JSON = (b"\x01", b"\x02")
 _DEEP = 500
-# What the server answers when the content of a file is at fault, and not the server.
+# The server's errors about the content of a file, as opposed to its own state.
 CONTENT_ERRORS = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -62,7 +62,7 @@ CONTENT_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What became of a file."""
+    """The result of copying a file."""
 
     counts: Counts
     fingerprint: Fingerprint
@@ -75,10 +75,13 @@ def copy_file(
     partition: str,
     file: InputFile,
     shape: Shape,
-    rejects: RejectBook,
+    rejects: RejectBuffer,
     on_read: OnRead,
 ) -> Copied:
-    """Copy what can be a row into the partition, with its line in the file; what cannot goes to `rejects`."""
+    """Copy the file's records into the partition, each with its line; bad ones go to `rejects`.
+
+    FileRefused where the file as a whole cannot be read.
+    """
     begin_file(cursor, partition, file.name)
     already = rejects.count
     try:
@@ -109,7 +112,7 @@ def copy_file(
                 Counts(landed, rejects.count - already), stream.fingerprint(), frozenset(names)
             )
     except CONTENT_ERRORS as error:
-        raise FileRefused(f"{file.path}: the server does not take it: {error}") from error
+        raise FileRefused(f"{file.path}: the server refuses the content: {error}") from error
 
 
 def _copy_csv(
@@ -119,7 +122,7 @@ def _copy_csv(
     file: InputFile,
     shape: Shape,
     reader: CsvReader,
-    rejects: RejectBook,
+    rejects: RejectBuffer,
 ) -> int:
     if not reader.columns:  # an empty file
         return 0
@@ -134,7 +137,7 @@ def _copy_csv(
 
 
 def _copy_json_lines(
-    cursor: Cursor, partition: str, file: InputFile, reader: JsonLines, rejects: RejectBook
+    cursor: Cursor, partition: str, file: InputFile, reader: JsonLines, rejects: RejectBuffer
 ) -> int:
     def carefully(documents: Iterable[Document | Reject]) -> int:
         return _copy_judged(cursor, partition, file, documents, rejects)
@@ -150,11 +153,14 @@ def _copy_segments(
     statement: sql.Composed,
     carefully: Callable[[Iterator[Any]], int],
 ) -> int:
-    """Copy the reader's text segment by segment; `carefully` takes the records of those that COPY refuses."""
+    """Copy the reader's text segment by segment.
+
+    `carefully` copies the records of the segments that COPY refuses.
+    """
     lines = reader.lines
     records: Iterator[Any] = iter(reader)
     size, landed, suspect = SEGMENT, 0, 0
-    numbered_to = -1  # the line from which the server goes on numbering by itself
+    numbered_to = -1  # the line after which the server numbers by itself
     while lines:
         text = lines.segment(size)
         if numbered_to != reader.line:
@@ -165,7 +171,7 @@ def _copy_segments(
             and lines.are_uniform(text)
             and not (isinstance(reader, JsonLines) and _may_split(text))
         ):
-            # While the server works, the next segment is read.
+            # Read the next segment while the server works.
             ahead = len(text) + SEGMENT + 1
             rows = copy_fast(cursor, statement, text, partial(lines.read_ahead, ahead))
         if rows is not None:
@@ -179,7 +185,8 @@ def _copy_segments(
             numbered_to = -1
             continue
         else:
-            # Without a text the next record is longer than the segment, or opens a quote that is not closed in it.
+            # Without text the next record is longer than the segment, or has a quote that does
+            # not close in it.
             landed += carefully(_records_until(records, lines, lines.taken + max(len(text), 1)))
             numbered_to = -1
         if lines.taken >= suspect:
@@ -198,7 +205,10 @@ def _records_until(records: Iterator[Any], lines: Lines, end: int) -> Iterator[A
 def copy_fast(
     cursor: Cursor, statement: sql.Composed, text: bytes, meanwhile: Callable[[], None]
 ) -> int | None:
-    """Hand the text to COPY, and do something else while the server works. Gives the rows; None where it refuses."""
+    """Hand the text to COPY, and call `meanwhile` while the server works.
+
+    Returns the number of rows, or None where COPY refuses the text.
+    """
     try:
         with cursor.connection.transaction():
             with cursor.copy(statement) as copy:
@@ -215,9 +225,9 @@ def _copy_documents(
     partition: str,
     file: InputFile,
     documents: Iterable[Document | Reject],
-    rejects: RejectBook,
+    rejects: RejectBuffer,
 ) -> int:
-    """Copy documents that were cut out of a JSON array, as many at a time as make a segment."""
+    """Copy the documents of a JSON array, in batches."""
     statement = _copy_statement(partition, ("_doc", "_line"), _JSON_AS_CSV)
 
     def fast(some: list[Document], meanwhile: Callable[[], None]) -> int | None:
@@ -238,7 +248,7 @@ def _copy_parquet(
     partition: str,
     file: InputFile,
     shape: Shape,
-    rejects: RejectBook,
+    rejects: RejectBuffer,
     on_read: OnRead,
 ) -> Copied:
     from saas_analytics.landing.parquet_reader import ParquetBatch, ParquetReader
@@ -269,7 +279,7 @@ def _copy_batches(
     fast: Callable[[B, Callable[[], None]], int | None],
     carefully: Callable[[B], int],
 ) -> int:
-    """Copy each batch the fast way or else carefully; the next one is made while the server works."""
+    """Copy each batch, fast or else carefully; the next one is made while the server works."""
     landed = 0
     waiting: deque[B] = deque(islice(batches, 1))
     while waiting:
@@ -306,7 +316,7 @@ def _copy_tabular(
     file: InputFile,
     columns: Sequence[str],
     records: Iterable[tuple[int, list[str | None]] | Reject],
-    rejects: RejectBook,
+    rejects: RejectBuffer,
 ) -> int:
     filled, make = tabular_rows(contract, columns)
     rows: Iterator[Row] = (
@@ -321,7 +331,7 @@ def _copy_objects(
     partition: str,
     file: InputFile,
     documents: Iterable[tuple[int, bytes] | Reject],
-    rejects: RejectBook,
+    rejects: RejectBuffer,
     names: set[str],
 ) -> int:
     filled, make = document_rows(contract)
@@ -349,11 +359,12 @@ def _copy_judged(
     partition: str,
     file: InputFile,
     documents: Iterable[tuple[int, bytes] | Reject],
-    rejects: RejectBook,
+    rejects: RejectBuffer,
 ) -> int:
-    """Let the server say of each document whether it is JSON: the same judge as in the fast way."""
+    """Ask the server whether each document is JSON, so that both ways judge alike."""
     cursor.execute(
-        "create temporary table if not exists landing_documents (line bigint, doc text) on commit drop"
+        "create temporary table if not exists landing_documents (line bigint, doc text)"
+        " on commit drop"
     )
     cursor.execute("truncate landing_documents")
     deep: list[tuple[int, bytes]] = []
@@ -361,7 +372,7 @@ def _copy_judged(
     def rows() -> Iterator[Row]:
         for line, raw in _kept(documents, file, rejects):
             if depth(raw) > _DEEP:
-                deep.append((line, raw))  # the server may refuse it for its depth, and not softly
+                deep.append((line, raw))  # its depth may be an error of the server, not a result
             else:
                 yield line, raw.decode("utf-8")
 
@@ -370,14 +381,16 @@ def _copy_judged(
             copy.write_row(row)
     cursor.execute(
         sql.SQL(
-            "insert into {} (_doc, _line) select cast(doc as jsonb), line from landing_documents where {}"
+            "insert into {} (_doc, _line)"
+            " select cast(doc as jsonb), line from landing_documents where {}"
         ).format(table_identifier(partition), _IS_OBJECT)
     )
     landed = cursor.rowcount
     with cursor.connection.cursor("landing_rejects") as bad:
         bad.execute(
             sql.SQL(
-                "select line, doc, pg_input_is_valid(doc, 'jsonb') from landing_documents where not {} order by line"
+                "select line, doc, pg_input_is_valid(doc, 'jsonb') from landing_documents"
+                " where not {} order by line"
             ).format(_IS_OBJECT)
         )
         for line, text, is_json in bad:
@@ -397,12 +410,13 @@ def _copy_judged(
 
 
 _IS_OBJECT = sql.SQL(
-    "case when pg_input_is_valid(doc, 'jsonb') then jsonb_typeof(cast(doc as jsonb)) = 'object' else false end"
+    "case when pg_input_is_valid(doc, 'jsonb')"
+    " then jsonb_typeof(cast(doc as jsonb)) = 'object' else false end"
 )
 
 
 def copy_rows(cursor: Cursor, table: str, columns: Sequence[str], rows: Iterable[Row]) -> int:
-    """COPY rows into these columns of a raw table; how many there were."""
+    """COPY rows into these columns of a raw table. Returns their number."""
     with cursor.copy(_copy_statement(table, columns, sql.SQL(""))) as copy:
         for row in rows:
             copy.write_row(row)
@@ -414,7 +428,7 @@ def _copy_statement(table: str, columns: Sequence[str], options: sql.SQL) -> sql
     return sql.SQL("copy {} ({}) from stdin {}").format(table_identifier(table), names, options)
 
 
-def _kept(records: Iterable[R | Reject], file: InputFile, rejects: RejectBook) -> Iterator[R]:
+def _kept(records: Iterable[R | Reject], file: InputFile, rejects: RejectBuffer) -> Iterator[R]:
     for record in records:
         if isinstance(record, Reject):
             rejects.add(file.name, record)

@@ -1,7 +1,7 @@
-"""Reads CSV record by record by the rules of PostgreSQL's COPY, and says which records cannot be rows and why.
+"""Reads CSV by the rules of PostgreSQL's COPY, and says which records cannot be rows and why.
 
-The rules differ from those of Python's csv module: a quote may open and close anywhere in a field, and an empty
-field is NULL unless it is quoted. A file that COPY takes has the same rows here.
+The rules differ from those of Python's csv module: a quote may open and close anywhere in a field,
+and an empty field is NULL unless it is quoted. A file that COPY accepts has the same rows here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 def fields(record: str, delimiter: str = ",") -> Values:
-    """The fields of one record without its line end; an empty one that is not quoted is None."""
+    """The fields of one record without its line end; an empty unquoted field is None."""
     if '"' not in record:
         return [field or None for field in record.split(delimiter)]
     found: Values = []
@@ -35,7 +35,7 @@ def fields(record: str, delimiter: str = ",") -> Values:
     while True:
         match = field.match(record, position)
         if match is None:
-            raise ValueError("a quote is opened and not closed")
+            raise ValueError("a quote is not closed")
         raw = match[1]
         if '"' in raw:
             found.append(_QUOTED.sub(lambda part: part[1].replace('""', '"'), raw))
@@ -53,11 +53,12 @@ def _field(delimiter: str) -> re.Pattern[str]:
 
 
 class CsvReader:
-    """The records of a CSV stream. `columns` is its header; iterating gives (line, values) or a Reject.
+    """The records of a CSV stream. Iterating gives (line, values) or a Reject.
 
-    A line is the number of the record in the file; the header is line 1. Empty lines count and are not records.
-    A record with fewer fields than the header, but at least `fields_needed`, is filled up with NULL.
-    Who takes lines from `lines` between two records adds them to `line`, the number of the last one.
+    `columns` is the header. The line is the number of the record in the file; the header is line 1.
+    Empty lines count, and are not records. A record with fewer fields than the header, but at least
+    `fields_needed`, is padded with NULL. A caller that takes lines from `lines` between two records
+    adds them to `line`, the number of the last record.
     """
 
     def __init__(self, blocks: Iterator[bytes], delimiter: str = ",") -> None:
@@ -97,10 +98,10 @@ class CsvReader:
             yield self.line, values
 
     def _long_record(self, first: bytes) -> tuple[int, Values] | Reject:
-        """A record that goes on over lines, because a quote is open at the end of its first one.
+        """A record of several lines: a quote is open at the end of its first line.
 
-        Where the quote is never closed, or closed far away by a quote that does not belong to it, only the first line
-        is rejected, so that one stray quote does not take the good records after it along.
+        Where the quote never closes, or only another record's quote closes it, the first line alone
+        is rejected. So one stray quote does not spoil the good records after it.
         """
         rest = self.lines.until_closed(len(first))
         if rest is None:
@@ -119,7 +120,7 @@ class CsvReader:
         return reject(self.line, fault, whole)
 
     def _next_stands_alone(self) -> bool:
-        """Whether the next line by itself is a record of the right width."""
+        """Whether the next line alone is a record with the right number of fields."""
         record = without_end(self.lines.peek())
         if not record or record.count(b'"') % 2 or text_fault(record):
             return False
@@ -140,7 +141,7 @@ class CsvReader:
         if physical.count(b'"') % 2:
             rest = self.lines.until_closed(len(physical))
             if rest is None:
-                raise FileRefused("the header opens a quote and does not close it.")
+                raise FileRefused("the header has a quote that does not close.")
             self.lines.skip(len(rest))
             physical += rest
         header = without_end(physical)
@@ -150,7 +151,7 @@ class CsvReader:
 
 
 def header_names(names: Sequence[str | None]) -> tuple[str, ...]:
-    """The column names of a header, trimmed. Two of the same name cannot be told apart and refuse the file."""
+    """The trimmed column names of a header. FileRefused where two columns have the same name."""
     trimmed = tuple(
         (name or "").strip() or f"column_{position}" for position, name in enumerate(names, start=1)
     )

@@ -1,4 +1,4 @@
-"""Shows how a run goes: a line for each thing that is done, and on a terminal a bar below them."""
+"""Shows the progress of a run: a line for each result, and on a terminal a bar below them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Display:
         self._write(text)
 
     def show_summary(self, outcomes: Sequence[Outcome], seconds: float) -> None:
-        """Write what a run has come to: a table with a row for each source, and the sums."""
+        """Write the result of a run: a table with a row for each source, and the sums."""
         if cells := totals(outcomes):
             from rich.console import Console
 
@@ -34,11 +34,14 @@ class Display:
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar of so many bytes on a terminal, nothing elsewhere. Gives what is told of each size that is done."""
+        """A bar of `total` bytes on a terminal, nothing elsewhere.
+
+        Yields the function to call with the number of bytes of each step.
+        """
         if not self._stream.isatty():
             yield lambda size: None
             return
-        # Only for a bar: it takes 3 MB of memory and a tenth of the time that a small landing takes.
+        # Only for a bar: rich takes 3 MB, and a tenth of the time of a small landing.
         from rich.console import Console
         from rich.progress import (
             BarColumn,

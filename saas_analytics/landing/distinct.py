@@ -1,4 +1,4 @@
-"""Remembers which keys a file has had, for a mapping's `distinct`; beyond some megabytes on disk and not in memory."""
+"""The keys that a file has had, for a mapping's `distinct`: on disk beyond some megabytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CACHE_KILOBYTES = 16 * 1024
 
 
 class DistinctKeys:
-    """A set of digests that only grows."""
+    """A set of digests that only grows. close() deletes its temporary file."""
 
     def __init__(self) -> None:
         self._recent: set[bytes] = set()
@@ -18,7 +18,7 @@ class DistinctKeys:
         self._older: sqlite3.Connection | None = None
 
     def add(self, key: bytes) -> bool:
-        """Whether the key is new."""
+        """Add a key. Returns whether it is new."""
         if key in self._recent:
             return False
         if (
@@ -41,7 +41,7 @@ class DistinctKeys:
         if self._older is None:
             self._directory = tempfile.TemporaryDirectory(prefix="landing-")
             self._older = sqlite3.connect(f"{self._directory.name}/keys", isolation_level=None)
-            # Nothing of it has to survive this process.
+            # Durability costs time, and nobody reads this after the process.
             for setting in (
                 "journal_mode = off",
                 "synchronous = off",

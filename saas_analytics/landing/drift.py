@@ -1,4 +1,4 @@
-"""Schema drift: what a load had that its contract does not know, and what optional columns it lacked."""
+"""Schema drift: columns of a load that its contract does not know, and missing optional ones."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from psycopg import sql
 from saas_analytics.contracts import Contract
 from saas_analytics.landing.tables import Cursor, table_identifier
 
-# A file whose members are data (ids as names, say) has as many names as rows: the first ones tell enough.
+# Members may be data, such as ids, with as many names as rows: the first names are enough.
 _MOST_NAMES = 200
 _LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Names of columns of a load. Unknown ones are in the file only, missing ones in the contract only."""
+    """Column names: `unknown` ones are only in the file, `missing` ones only in the contract."""
 
     unknown: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class Drift:
 
 
 def drift_of_names(contract: Contract, names: Iterable[str]) -> Drift:
-    """The drift of a file that has columns of these names. A file without any has no rows either, and no drift."""
+    """The drift of a file with these columns. A file without columns has no rows and no drift."""
     present = set(names)
     if not present:
         return Drift()
@@ -37,9 +37,10 @@ def drift_of_names(contract: Contract, names: Iterable[str]) -> Drift:
 def drift_of_documents(
     cursor: Cursor, contract: Contract, table: str, *, has_unknown: bool
 ) -> Drift:
-    """The drift of the documents in a raw table: members that the contract does not know, and those that none has.
+    """The drift of the documents in a raw table.
 
-    `has_unknown`: whether there are any of the first kind.
+    Unknown are members that the contract does not have; missing are optional ones that no document
+    has. `has_unknown`: whether there are unknown ones.
     """
     part = table_identifier(table)
     optional = _absent(contract, ())
@@ -62,7 +63,8 @@ def drift_of_documents(
         return missing
     unknown = cursor.execute(
         sql.SQL(
-            "select distinct left(name, {most}) from (select _doc - {known}::text[] as rest from {part}) as documents,"
+            "select distinct left(name, {most})"
+            " from (select _doc - {known}::text[] as rest from {part}) as documents,"
             " jsonb_object_keys(rest) as name where rest <> '{{}}' limit {limit}"
         ).format(
             most=sql.Literal(_LONGEST_NAME),
@@ -75,7 +77,7 @@ def drift_of_documents(
 
 
 def record_drift(cursor: Cursor, load_id: int, drift: Drift) -> None:
-    """Write the drift of a load. The view quality.schema_drift adds up those of the live loads."""
+    """Write the drift of a load. The view quality.schema_drift sums up the live loads."""
     if drift == Drift():
         return
     cursor.execute(

@@ -1,4 +1,4 @@
-"""What can go wrong in landing and is told to the user as a message instead of a traceback."""
+"""The errors of landing that are reported as a message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from saas_analytics.errors import AnalyticsError
 
 
 class LandingError(AnalyticsError):
-    """Something that the user can mend. The message says what happened, where, and what to do."""
+    """Something that the user can fix. The message says what happened, where, and what to do."""
 
 
 class FileRefused(LandingError):
-    """A file that cannot land as a whole, for example because a required column is missing."""
+    """A file that cannot land at all, for example because a required column is missing."""
 
 
 class MappingError(LandingError):
-    """A mapping file that says something that cannot be done. The message names the file and the key."""
+    """A mapping file that is wrong. The message names the file, and each wrong key."""
 
 
 class Interrupted(LandingError):
-    """The user asked to stop. What has not been committed is rolled back."""
+    """The user asked to stop. Everything that is not committed is rolled back."""

@@ -1,4 +1,4 @@
-"""Which files there are to land; landing them in parallel, with progress."""
+"""Finds the files to land, and lands them in parallel, with progress."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class Task:
 
 
 def prepare(settings: Settings, *, may_create: bool = True) -> None:
-    """Make the warehouse, its books and its raw tables where they are missing.
+    """Create the warehouse, its load log and its raw tables where they are missing.
 
-    WarehouseError where the server does not answer, or where something is missing and not to be made.
+    WarehouseError where the server does not answer, or where something is missing and `may_create`
+    is false.
     """
     try:
         with psycopg.connect(settings.dsn("loader")) as connection:
-            connection.execute(
-                "select delivered_on from raw.loads, raw.drift limit 0"
-            )  # the newest of the books
+            # The newest table and column of the load log.
+            connection.execute("select delivered_on from raw.loads, raw.drift limit 0")
     except (
         errors.UndefinedTable,
         errors.UndefinedColumn,
@@ -61,11 +61,10 @@ def prepare(settings: Settings, *, may_create: bool = True) -> None:
         if not may_create:
             reason = str(error).splitlines()[0]
             raise WarehouseError(
-                f"A dry run needs a warehouse, and makes none: {reason}. Run `make up`, or land without --dry-run."
+                f"A dry run needs a warehouse, and creates none: {reason}. Run `make up`, or land "
+                "without --dry-run."
             ) from error
-        ensure_warehouse(
-            settings
-        )  # says what is wrong where it is not only that something is missing
+        ensure_warehouse(settings)  # raises where the cause is something else
     with connect(settings, "loader", autocommit=True, application_name="land") as connection:
         ensure_tables(connection)
 
@@ -80,16 +79,19 @@ def land_days(
     again: bool = False,
     dry_run: bool = False,
 ) -> list[Outcome]:
-    """Land `number` days from `first` on of a landing zone; None is that of the settings.
+    """Land `number` days of a landing zone, from `first` on.
 
-    `again` lands older deliveries too, in place of corrected ones.
+    `zone`: None for that of the settings. `again` lands older deliveries too, in place of corrected
+    ones. Raises LandingError where nothing can be landed; the failure of one source and day is an
+    outcome.
     """
     if zone is None:
         zone = settings.landing_zone
         zone.mkdir(parents=True, exist_ok=True)  # a team that lands external files only has none
     elif not zone.is_dir():
         raise LandingError(
-            f"There is no landing zone {zone}: run data_gen/generate.py, or name another with --from."
+            f"There is no landing zone {zone}: run data_gen/generate.py, or name another with "
+            "--from."
         )
     try:
         days = [first + timedelta(days=after) for after in range(number)]
@@ -127,7 +129,7 @@ def land_days(
                         source,
                         day,
                         "failed",
-                        message=f"{directory}: that is no day like 2026-01-31.",
+                        message=f"{directory}: that is not a day like 2026-01-31.",
                     )
                 )
             elif source not in SOURCES:
@@ -160,9 +162,10 @@ def land_files(
 ) -> list[Outcome]:
     """Land external files that arrived on `day`, by a mapping file.
 
-    `new` takes files whose name or bytes landed before for other ones; `keep` does not archive them.
+    `new` lands files whose name or bytes landed before as other files; `keep` does not archive
+    them. MappingError where the mapping is wrong; the failure of one file is an outcome.
     """
-    # Importing them takes a tenth of a second, which the landing zone does without.
+    # Mappings need pydantic, whose import takes longer than the landing of a small zone.
     from saas_analytics.landing.external import land_file
     from saas_analytics.landing.mapping import load_mappings
 
@@ -172,8 +175,8 @@ def land_files(
         twins = [str(other) for other in files if other.name == path.name]
         if len(twins) > 1 and not new:
             raise LandingError(
-                f"{' and '.join(twins)} have the same name: the second would be a correction of the "
-                "first. Land them with --new, or rename one of them."
+                f"{' and '.join(twins)} have the same name: the second would be a correction of "
+                "the first. Land them with --new, or rename one of them."
             )
 
     def task(path: Path) -> Task:
@@ -198,7 +201,7 @@ def land_files(
 
 
 def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Outcome]:
-    """Do the tasks, as many at a time as there are processors, each thread with a connection of its own."""
+    """Run the tasks on as many threads as there are processors, each with its own connection."""
     stop = threading.Event()
     local = threading.local()
     connections: list[psycopg.Connection] = []
@@ -231,7 +234,7 @@ def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Out
         except psycopg.Error as error:
             return [replace(task.failure, message=_database_message(settings, error))]
         finally:
-            advance(left)  # what did not have to be read
+            advance(left)  # the bytes that did not have to be read
 
     outcomes: list[Outcome] = []
     threads = min(os.cpu_count() or 1, len(tasks) or 1)
@@ -263,8 +266,11 @@ def _database_message(settings: Settings, error: psycopg.Error) -> str:
     where = f"{settings.host}:{settings.port}"
     reason = " ".join(str(error).split())
     if isinstance(error, errors.DiskFull):
-        return f"the disk of PostgreSQL at {where} is full: {reason} Make room and run this again."
-    # No code: the connection broke. Class 57P: the server was told to stop, or a session of it was.
+        return f"the disk of PostgreSQL at {where} is full: {reason} Free space and run this again."
+    # Without a code the connection broke. Class 57P: the server or the session was stopped.
     if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith("57P"):
-        return f"the connection to PostgreSQL at {where} was lost: {reason} Run this again; what landed is left alone."
+        return (
+            f"the connection to PostgreSQL at {where} was lost: {reason} Run this again: nothing "
+            "lands twice."
+        )
     return f"PostgreSQL at {where} refused: {reason}"

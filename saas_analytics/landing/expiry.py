@@ -1,4 +1,4 @@
-"""Drops partitions of raw that are older than anybody wants them. Their loads stay in the books, as retired."""
+"""Drops the partitions of raw whose retention is over. Their loads stay in the load log."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from psycopg import errors, sql
 from saas_analytics.landing.tables import file_partition, lock, table_identifier, zone_partition
 
 
-def retire(connection: psycopg.Connection, before: date) -> list[str]:
-    """Drop the partitions of days before `before` whose loads the models have all taken in; the names of their tables.
+def expire_partitions(connection: psycopg.Connection, before: date) -> list[str]:
+    """Drop the partitions of days before `before` that the models have consumed whole.
 
-    Each in a transaction of its own, in autocommit mode. A table that somebody reads is left for the next time. Nothing
-    is recorded in raw.touched_days: the models keep what they have built from these rows.
+    Returns the names of the dropped tables. The connection is in autocommit mode; each partition
+    has its own transaction. A table that is being read is skipped until the next call. Nothing is
+    written to raw.touched_days: the models keep the rows that they built from these.
     """
     if connection.execute(
         "select to_regclass('change_feed.consumed_loads') is null"
     ).fetchone() == (True,):
         return []  # nothing has ever been built
-    retired = []
-    for source, day, origin, loads in connection.execute(_RETIRABLE, [before]).fetchall():
+    expired = []
+    for source, day, origin, loads in connection.execute(_EXPIRABLE, [before]).fetchall():
         name = (
             zone_partition(source, day, loads[0])
             if origin == "zone"
@@ -36,19 +37,20 @@ def retire(connection: psycopg.Connection, before: date) -> list[str]:
                         table_identifier(source)
                     )
                 )
-                # Landing may have replaced a load meanwhile: then the partition is another one, or has other rows.
-                marked = cursor.execute(_RETIRE, [loads, source, day, origin, loads]).rowcount
+                # Landing may have replaced a load meanwhile: then the partition has changed.
+                marked = cursor.execute(_EXPIRE, [loads, source, day, origin, loads]).rowcount
                 if marked != len(loads):
                     raise psycopg.Rollback
                 cursor.execute(sql.SQL("drop table {}").format(table_identifier(name)))
-                retired.append(name)
+                expired.append(name)
         except errors.LockNotAvailable:
             continue
-    return retired
+    return expired
 
 
-# Partitions of which every live load is consumed. A zone's partition has one live load, one of foreign files many.
-_RETIRABLE = """
+# Partitions whose live loads are all consumed. A partition of the zone has one live load, a
+# partition of external files has many.
+_EXPIRABLE = """
 select loads.source, loads.landed_on, loads.origin, array_agg(loads.load_id order by loads.load_id)
 from raw.loads as loads
 left join change_feed.consumed_loads as consumed
@@ -58,12 +60,13 @@ group by loads.source, loads.landed_on, loads.origin
 having bool_and(consumed.load_id is not null)
 order by loads.landed_on, loads.source
 """
-_RETIRE = """
+_EXPIRE = """
 update raw.loads set retired_at = clock_timestamp()
 where load_id = any(%s) and superseded_by is null
     and not exists (
         select from raw.loads as newer
         where newer.source = %s and newer.landed_on = %s and newer.origin = %s
-            and newer.superseded_by is null and newer.retired_at is null and newer.load_id <> all(%s)
+            and newer.superseded_by is null and newer.retired_at is null
+            and newer.load_id <> all(%s)
     )
 """

@@ -1,4 +1,7 @@
-"""Lands a foreign file by its mappings: one transaction for the file, a load of its own for each contract it fills."""
+"""Lands an external file by its mappings.
+
+The file is one transaction, with one load for each contract that it fills.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any, Protocol
 
 import psycopg
 
+from saas_analytics.landing.archive import archive_file
 from saas_analytics.landing.binding import Binding
 from saas_analytics.landing.copying import CONTENT_ERRORS, copy_rows
 from saas_analytics.landing.csv_reader import CsvReader
@@ -28,15 +32,14 @@ from saas_analytics.landing.json_reader import (
 from saas_analytics.landing.load_log import (
     Counts,
     FileLoad,
-    RejectBook,
+    RejectBuffer,
     close_load,
     live_file_loads,
     open_file_load,
-    record_touched_days,
+    record_event_days,
 )
 from saas_analytics.landing.mapping import REST, Mapping
 from saas_analytics.landing.outcome import Outcome
-from saas_analytics.landing.processed import put_away
 from saas_analytics.landing.projection import Row
 from saas_analytics.landing.records import Reason, Reject, reject
 from saas_analytics.landing.tables import (
@@ -48,11 +51,11 @@ from saas_analytics.landing.tables import (
 )
 from saas_analytics.landing.zone import Observer, ignore
 
-_DEEPEST = 200  # what is nested deeper cannot be written as JSON again
+_DEEPEST = 200  # JSON that is nested deeper cannot be written again
 
 
 class _Records(Protocol):
-    """Records of a file: (line, record), or a Reject."""
+    """The records of a file: (line, record), or a Reject."""
 
     def __iter__(self) -> Iterator[Any]: ...
 
@@ -68,20 +71,20 @@ def land_file(
     dry_run: bool = False,
     observe: Observer = ignore,
 ) -> list[Outcome]:
-    """Land a file in every contract that its mappings fill. All of it is committed together, or nothing has changed.
+    """Land a file in every contract that its mappings fill. Everything is committed, or nothing.
 
-    Afterwards the file is moved to `processed/` beside it, unless `keep`. `dry_run`: do the same and roll it back. The
-    raw tables are there already, and the connection is in autocommit mode.
+    Then the file is archived in `processed/` next to it, unless `keep`. `new`: it is another file,
+    though its name or its bytes are known. `dry_run`: do the same, and roll it back. The raw tables
+    exist, and the connection is in autocommit mode. Returns an outcome for each mapping; raises
+    LandingError where the file cannot land.
     """
     if not path.is_file():
-        what = (
-            "is not a file: it would have to be read twice, and moved"
-            if path.exists()
-            else "is not there"
+        problem = (
+            "is not a file that can be read twice and moved" if path.exists() else "does not exist"
         )
-        raise FileRefused(f"{path} {what}. Give the path of a file.")
+        raise FileRefused(f"{path} {problem}. Give the path of a file.")
     identity = fingerprint(describe(path, mappings[0].format))
-    # A column that no mapping of the file names is unknown, unless one of them takes the rest.
+    # A column that none of the mappings names is unknown, unless one of them takes the rest.
     known = set().union(*(mapping.known_columns() for mapping in mappings))
     contracts = {mapping.contract.source: mapping.contract for mapping in mappings}
     outcomes = []
@@ -90,11 +93,11 @@ def land_file(
             source: ensure_file_partition(connection, one, day) for source, one in contracts.items()
         }
         with connection.transaction(), connection.cursor() as cursor:
-            # Two landings that could be of the same file exclude each other, all locks in one order.
+            # Landings that may be of the same file exclude each other; all lock in the same order.
             names = {
-                f"land {source} {what}"
+                f"land {source} {part}"
                 for source in contracts
-                for what in (path.name, identity.sha256)
+                for part in (path.name, identity.sha256)
             }
             for name in sorted(names):
                 lock(cursor, name)
@@ -108,7 +111,7 @@ def land_file(
     if dry_run:
         return [replace(one, load_id=None, dry_run=True) if one.landed else one for one in outcomes]
     observe("committed", 0)
-    put_away(
+    archive_file(
         connection, [outcome.load_id for outcome in outcomes if outcome.load_id], path, keep=keep
     )
     return outcomes
@@ -130,8 +133,8 @@ def _land(
     live = [] if new else live_file_loads(cursor, mapping, file.name, identity.sha256)
     same = next((load for load in live if load.is_same), None)
     if same is not None:
-        what = "the same bytes have landed" + (f" as {same.name}" if same.name != file.name else "")
-        message = f"{what} on {same.landed_on} (load {same.load_id})"
+        name = f" as {same.name}" if same.name != file.name else ""
+        message = f"the same bytes landed{name} on {same.landed_on} (load {same.load_id})"
         return Outcome(
             source, day, "unchanged", file.name, 1, message=message, load_id=same.load_id
         )
@@ -140,14 +143,14 @@ def _land(
     for load in replaced:
         delete_load(cursor, source, load.landed_on, load.load_id)
     observe("before copy", 0)
-    with RejectBook() as rejects:
+    with RejectBuffer() as rejects:
         counts, drift = _copy(
             cursor, mapping, known, file, identity, partition, day, load_id, rejects, observe
         )
         rejects.write(cursor, load_id, source, day)
     record_drift(cursor, load_id, drift)
     superseded = [load.load_id for load in replaced]
-    record_touched_days(
+    record_event_days(
         cursor, mapping.contract, partition, load_id, day, superseded, whole_table=False
     )
     close_load(cursor, load_id, [identity], identity.sha256, counts, superseded)
@@ -168,7 +171,10 @@ def _land(
 
 
 def _replaced(live: Sequence[FileLoad], name: str) -> list[FileLoad]:
-    """The load that the file corrects: the newest of its name, else the newest of its bytes by an older mapping."""
+    """The load that the file corrects: the newest of its name.
+
+    Without one: the newest of its bytes, which an older mapping landed.
+    """
     of_this_name = [load for load in live if load.name == name]
     return (of_this_name or list(live))[-1:]
 
@@ -182,7 +188,7 @@ def _copy(
     partition: str,
     day: date,
     load_id: int,
-    rejects: RejectBook,
+    rejects: RejectBuffer,
     observe: Observer,
 ) -> tuple[Counts, Drift]:
     filtered = 0
@@ -214,7 +220,7 @@ def _copy(
             records.fields_needed = binding.fields_needed
         into = (*binding.filled, "_line", "_file", "_load_id", "_partition")
         try:
-            # A file without a single column has no record either.
+            # A file without columns has no records.
             landed = (
                 0
                 if columns == ()
@@ -222,11 +228,11 @@ def _copy(
             )
         except CONTENT_ERRORS as error:
             raise FileRefused(
-                f"{file.path}: the server does not take it: {' '.join(str(error).split())}"
+                f"{file.path}: the server refuses the content: {' '.join(str(error).split())}"
             ) from error
         if read_to_end() != identity.sha256:
             raise FileRefused(
-                f"{file.path} changed while it was read. Nothing of it was landed; run this again."
+                f"{file.path} changed while it was read. Nothing of it landed; run this again."
             )
     counts = Counts(landed, rejects.count, filtered)
     missing = binding.finish(counts.landed + counts.filtered)
@@ -237,11 +243,10 @@ def _copy(
 def _open(
     stack: ExitStack, file: InputFile, mapping: Mapping, on_read: Callable[[int], None]
 ) -> tuple[_Records, tuple[str, ...] | None, Callable[[], str]]:
-    """The records of a file, its columns (None for JSON), and what gives its digest when they have been read."""
+    """The records of a file, its columns (None for JSON), and its digest once they are read."""
     if file.format == "parquet":
-        from saas_analytics.landing.parquet_reader import (
-            ParquetReader,  # pyarrow is large: only where it is needed
-        )
+        # pyarrow is large: imported only where it is needed.
+        from saas_analytics.landing.parquet_reader import ParquetReader
 
         parquet = stack.enter_context(ParquetReader(file))
         return parquet, parquet.columns, lambda: fingerprint(file).sha256

@@ -1,4 +1,4 @@
-"""Input files: their format, and their bytes as a stream that is decompressed and hashed on the way."""
+"""Input files: their format, and their bytes as a stream, decompressed and hashed on the way."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file as it lies there. `name` is what the raw table keeps as _file."""
+    """A file on disk. `name` is the value of _file in the raw table; `size` is in bytes, stored."""
 
     path: Path
     name: str
@@ -40,7 +40,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What raw.loads keeps of a file."""
+    """The identity of a file, as raw.loads keeps it."""
 
     name: str
     sha256: str
@@ -48,7 +48,10 @@ class Fingerprint:
 
 
 def describe(path: Path, as_format: Format | None = None) -> InputFile:
-    """What kind of file `path` is, by its name; `as_format` overrides the name, except for the .gz."""
+    """Find out by its name what kind of file `path` is. `as_format` overrides all but the .gz.
+
+    FileRefused where the name has no known ending, or is not UTF-8.
+    """
     if (shown := printable(path.name)) != path.name:
         raise FileRefused(
             f"{printable(str(path.parent))}: the name of the file {shown} is not UTF-8. Rename it."
@@ -61,13 +64,13 @@ def describe(path: Path, as_format: Format | None = None) -> InputFile:
     if kind is None:
         known = " ".join(FORMATS)
         raise FileRefused(
-            f"{path}: the name does not tell the format. Known: {known}, each also with .gz."
+            f"{path}: the name does not end in a known format. Known: {known}, each also with .gz."
         )
     return InputFile(path, path.name, kind, compressed, path.stat().st_size)
 
 
 def printable(name: str) -> str:
-    """The name of a file, with the bytes that are not UTF-8 as \\xNN: those can neither be printed nor be stored."""
+    """The name of a file, with bytes that are not UTF-8 as \\xNN: PostgreSQL cannot store those."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -78,9 +81,9 @@ def fingerprint(file: InputFile) -> Fingerprint:
 
 
 class ByteStream:
-    """The decompressed bytes of a file in blocks; knows the digest of what was read when it has been read to its end.
+    """The decompressed bytes of a file in blocks, and after the last block their digest.
 
-    `on_read` is told the number of stored bytes of each read, for progress.
+    `on_read` is called with the number of stored bytes of each read, for progress.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class ByteStream:
         return self._stored_blocks() if self._encoding == "utf-8" else self._recoded_blocks()
 
     def _recoded_blocks(self) -> Iterator[bytes]:
-        """What the encoding has no character for stays as it is, and is rejected as bad UTF-8 with its record."""
+        """Bytes without a character stay as they are; their records are rejected as bad UTF-8."""
         decoder = codecs.getincrementaldecoder(self._encoding)("surrogateescape")
         try:
             for block in self._stored_blocks():
@@ -119,22 +122,22 @@ class ByteStream:
                 block = self._stream.read(BLOCK)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise FileRefused(
-                    f"{self.file.path}: damaged gzip stream ({error}). Deliver it again."
+                    f"{self.file.path}: the gzip stream is damaged ({error}). Deliver it again."
                 ) from error
             if not block:
                 return
             if first:
                 first = False
-                # A block that is shorter than a byte order mark cannot be one: reads give all there is.
+                # A read returns all that there is, so a shorter block is not a byte order mark.
                 block = block.removeprefix(BOM)
                 if not block:
                     continue
             yield block
 
     def fingerprint(self) -> Fingerprint:
-        """Name, digest and size of the stored bytes. Only after blocks() came to its end."""
+        """Name, digest and size of the stored bytes. Call it after the end of blocks()."""
         while self._raw.read(BLOCK):
-            continue  # what a decompressor did not need
+            continue  # the bytes that the decompressor did not need
         return Fingerprint(self.file.name, self._raw.digest.hexdigest(), self._raw.size)
 
     def __enter__(self) -> ByteStream:
@@ -146,7 +149,7 @@ class ByteStream:
 
 
 class _HashingReader(io.RawIOBase):
-    """A file opened for reading that hashes what passes through it."""
+    """A file opened for reading that hashes the bytes that pass through it."""
 
     def __init__(self, path: Path, on_read: Callable[[int], None]) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Reads JSON Lines and JSON arrays as a stream of single documents, each with its line number and its own text.
+"""Reads JSON Lines and JSON arrays as a stream of documents, each with its line and its text.
 
-The text of a document is kept as it is in the file, so that a number lands with every digit that it was written with.
+The text of a document is that of the file, so a number lands with every digit that it has there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MANY_DIGITS = 1000
 
 
 class Number(str):
-    """A JSON number as it is written in the file."""
+    """A JSON number, as it is written in the file."""
 
     __slots__ = ()
 
@@ -46,7 +46,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _number(literal: str) -> Number:
-    """The literal, unless no numeric of PostgreSQL holds it."""
+    """The literal as a Number. JSONDecodeError where PostgreSQL's numeric cannot hold it."""
     exponent = literal.lower().partition("e")[2]
     if len(literal) > _MANY_DIGITS or len(exponent) > 5 or abs(int(exponent or 0)) > _MANY_DIGITS:
         raise JSONDecodeError(f"{literal[:40]} is too large or too precise a number", "", 0)
@@ -56,12 +56,12 @@ def _number(literal: str) -> Number:
 _DECODER = JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_refuse_constant)
 
 
-# The C function under JSONDecoder.raw_decode: it says where it stopped, also when it found nothing.
+# The C function under JSONDecoder.raw_decode: it returns where it stopped, even without a value.
 _scan: Scan = vars(_DECODER)["scan_once"]
 
 
 def parse(text: bytes) -> Any:
-    """The value of a JSON text; numbers are Number. ValueError where it is not JSON."""
+    """The value of a JSON text, with numbers as Number. ValueError where it is not JSON."""
     try:
         return _DECODER.decode(text.decode("utf-8"))
     except RecursionError:
@@ -69,7 +69,10 @@ def parse(text: bytes) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """The JSON text of what parse() gave, numbers as they were written. ValueError for half a surrogate pair."""
+    """The JSON text of a value of parse(), with numbers as they were written.
+
+    ValueError for half a surrogate pair.
+    """
     try:
         return orjson.dumps(value, default=_verbatim, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
     except orjson.JSONEncodeError as error:
@@ -79,13 +82,13 @@ def dump(value: Any) -> bytes:
 def _verbatim(value: Any) -> orjson.Fragment:
     if isinstance(value, Number):
         return orjson.Fragment(str(value))
-    raise TypeError(f"{type(value).__name__} does not come from JSON")
+    raise TypeError(f"{type(value).__name__} is not a JSON type")
 
 
 def fault_of_escapes(text: bytes, value: Any) -> Reason | None:
-    """Why strings in the parsed `value` of `text` cannot be text in PostgreSQL, though they are JSON."""
+    """Why PostgreSQL cannot store strings in the JSON `text`, whose parsed value is `value`."""
     if b"\\u" not in text:
-        return None  # what is not written as an escape has been seen by text_fault
+        return None  # text_fault has checked everything that is not an escape
     if isinstance(value, str):
         if "\x00" in value:
             return "nul_byte"
@@ -99,7 +102,7 @@ def fault_of_escapes(text: bytes, value: Any) -> Reason | None:
 
 
 def fault_of_json(text: bytes) -> Reason:
-    """Why the server does not take this text as JSON."""
+    """Why the server refuses this text as JSON."""
     try:
         return fault_of_escapes(text, parse(text)) or "broken_json"
     except (ValueError, RecursionError):
@@ -107,7 +110,7 @@ def fault_of_json(text: bytes) -> Reason:
 
 
 def depth(text: bytes) -> int:
-    """How deep brackets are nested in a text that may be JSON; 0 where it has too few to matter."""
+    """How deep the brackets of a possible JSON text are nested; 0 where it has only a few."""
     if text.count(b"{") + text.count(b"[") < _MANY_BRACKETS:
         return 0
     deepest = current = 0
@@ -123,8 +126,8 @@ Document = tuple[int, bytes]
 class JsonLines:
     """The documents of a JSON Lines stream, by physical line; empty lines are not records.
 
-    Whether they are JSON is not looked at here, only whether they are text.
-    Who takes lines from `lines` between two records adds them to `line`, the number of the last one.
+    It checks only that they are text, not that they are JSON. A caller that takes lines from
+    `lines` between two records adds them to `line`, the number of the last record.
     """
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
@@ -145,11 +148,12 @@ class JsonLines:
 
 
 def json_documents(blocks: Iterator[bytes]) -> Iterator[Document | Reject]:
-    """The elements of a JSON array, or the one object that is the file; the line is the position, from 1.
+    """The elements of a JSON array, or the single object of a file.
 
-    Line ends between tokens become spaces, so that a document is one line. What cannot be read is rejected, and
-    reading goes on at the next element that can be found; of an array that is broken off, the end is one reject.
-    JSON Lines under the name .json are read too: one object after the other without an array around them.
+    The line is the position, from 1. Line ends between tokens become spaces, so that a document is
+    one line. A broken element is rejected, and reading goes on at the next one that can be found.
+    The end of a truncated array is one reject. JSON Lines in a file called .json are read too:
+    objects without an array.
     """
     window = Window(blocks, _scan)
     in_array = window.peek() == "["

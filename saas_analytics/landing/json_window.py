@@ -1,4 +1,4 @@
-"""A JSON text as a window that moves over it: takes values, and skips what is none, in bounded memory."""
+"""A window that moves over a JSON text, taking values and skipping the rest, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _NEXT_ELEMENT = re.compile(r"()(?=,\s*\{)")
 _NEXT_OBJECT = re.compile(r"(\n)\s*(?=\{)")
 _MARKS = re.compile(r'["{}\[\]]|\\.', re.DOTALL)
-_NEAR = 64  # an error this near to the end of what was read may only mean that the rest has not been read
+_NEAR = 64  # an error so near to the end of the window may be only that: text not read yet
 
 
 class Window:
-    """The part of a JSON text that is in memory. Bytes that are not UTF-8 are in it as lone surrogates.
+    """The part of a JSON text that is in memory, with bytes that are not UTF-8 as lone surrogates.
 
-    `scan` gives the value at a place of a text, and where it ends; it raises StopIteration or JSONDecodeError with
-    the place where it found none.
+    `scan` returns the value at a position of a text and the position of its end. Where there is
+    none it raises StopIteration or JSONDecodeError with the position.
     """
 
     def __init__(self, blocks: Iterator[bytes], scan: Scan) -> None:
@@ -33,8 +33,8 @@ class Window:
         self._text = ""
         self._at = 0
         self._ended = False
-        self._failed = 0  # how far from here take_value saw that there is no value
-        self._is_too_long = False  # it found none because the value does not fit into the window
+        self._failed = 0  # how far from _at take_value found that there is no value
+        self._is_too_long = False  # the value does not fit into the window
 
     def peek(self) -> str:
         """The next character that is not white space; empty at the end."""
@@ -50,7 +50,7 @@ class Window:
         self._at += count
 
     def take_value(self) -> str | None:
-        """The text of the JSON value that begins here; None, and nothing taken, where there is none."""
+        """Take the JSON value that begins here. None, and nothing is taken, where there is none."""
         self._is_too_long = False
         while True:
             try:
@@ -76,8 +76,8 @@ class Window:
                 return value
 
     def skip_to_next(self, in_array: bool) -> str:
-        """Skip to where the next document may begin, and give what was skipped."""
-        # What lies before the place where reading failed belongs to the broken document. It has a character at least.
+        """Skip to where the next document may begin. Returns the skipped text."""
+        # The text before the failure belongs to the broken document, which is not empty.
         known = max(self._failed, 1)
         while True:
             match = (_NEXT_ELEMENT if in_array else _NEXT_OBJECT).search(
@@ -90,7 +90,7 @@ class Window:
                 return skipped
 
     def skip_too_long(self, number: int) -> Reject | None:
-        """Skip a value that does not fit into the window, by its brackets; None where that was not the fault."""
+        """Skip, by its brackets, a value that does not fit; None where that was not the problem."""
         if not self._is_too_long:
             return None
         start = Overlong(
@@ -108,7 +108,7 @@ class Window:
                         start.size += mark.end() - self._at
                         self._at = mark.end()
                         return reject(number, "too_long", start)
-            # An escape at the end may be cut: its backslash is looked at again, with what it escapes.
+            # An escape may be cut here: its backslash stays in the window, for the next block.
             end = len(self._text) - (self._text.endswith("\\") and not self._text.endswith("\\\\"))
             start.size += end - self._at
             self._at = end
@@ -116,7 +116,7 @@ class Window:
                 return reject(number, "too_long", start)
 
     def _read_on(self, is_cut: bool) -> bool:
-        """Read as much again as there is of a value that may be cut off: a long one is not scanned too often."""
+        """Double the text of a value that may be cut off, so that a long value has few scans."""
         if not is_cut:
             return False
         wanted = 2 * (len(self._text) - self._at)
@@ -127,7 +127,7 @@ class Window:
         return has_read
 
     def _read(self) -> bool:
-        """Read one more block; False at the end, or when the window has become larger than a record may be."""
+        """Read one more block. False at the end, or where the window exceeds the longest record."""
         if self._ended or len(self._text) - self._at > MAX_RECORD:
             return False
         block = next(self._blocks, None)
@@ -141,12 +141,12 @@ class Window:
 
 
 def _end_of_characters(data: bytes) -> int:
-    """Where the last character of `data` that is whole ends."""
+    """The position after the last complete character of `data`."""
     for back in range(1, min(4, len(data)) + 1):
         byte = data[-back]
         if byte < 0x80:
             break
-        if byte >= 0xC0:  # a first byte: its character is cut unless it has all its bytes
+        if byte >= 0xC0:  # a first byte: its character is cut unless all its bytes are there
             needed = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
             return len(data) - back if back < needed else len(data)
     return len(data)

@@ -12,19 +12,20 @@ _LINE_END = re.compile(rb"\r\n?|\n")
 
 
 class Lines:
-    """The lines of a stream with their ends. Where the first line ends in a lone CR, a CR ends lines as well.
+    """The lines of a stream, with their ends.
 
-    That is the rule of PostgreSQL's COPY, by which segments are read. `quoted`: a line end between quotes is not the
-    end of a record, nor of the first line. Of a line longer than MAX_RECORD only the beginning is given, as Overlong.
+    As in PostgreSQL's COPY, which reads the segments: where the first line ends in a lone CR, a CR
+    ends lines too. `quoted`: a line end between quotes does not end a record, nor the first line.
+    A line longer than MAX_RECORD is given as Overlong, which has its beginning only.
     """
 
     def __init__(self, blocks: Iterator[bytes], *, quoted: bool) -> None:
         self._blocks = blocks
         self._quoted = quoted
-        self._text = b""  # what is in memory; before _at it has been taken
+        self._text = b""  # the bytes in memory; those before _at are taken
         self._at = 0
         self._ended = False
-        self.taken = 0  # bytes so far
+        self.taken = 0  # bytes
         while (
             (end := _first_end(self._text, quoted)) is None
             and len(self._text) <= MAX_RECORD
@@ -43,7 +44,9 @@ class Lines:
             if unread > MAX_RECORD:
                 return self._overlong()
             self.read_ahead(unread + 1)
-            end = self._end_of_line(self._at + max(unread - 1, 0))  # a CR may have got its LF
+            end = self._end_of_line(
+                self._at + max(unread - 1, 0)
+            )  # a CR may be followed by its LF now
         if end == self._at:
             raise StopIteration
         line = self._text[self._at : end]
@@ -52,12 +55,12 @@ class Lines:
         return _overlong(line, size) if size > MAX_RECORD else line
 
     def __bool__(self) -> bool:
-        """Whether there is anything left."""
+        """Whether there are more lines."""
         self.read_ahead(1)
         return self._at < len(self._text)
 
     def read_ahead(self, size: int) -> None:
-        """Have at least so many bytes in memory that have not been taken, if there are so many."""
+        """Read until `size` bytes that are not taken are in memory, or the stream ends."""
         unread = len(self._text) - self._at
         if unread >= size or self._ended:
             return
@@ -72,16 +75,16 @@ class Lines:
         self._text, self._at = b"".join(parts), 0
 
     def skip(self, size: int) -> None:
-        """Take so many bytes, which are in memory, without giving them."""
+        """Take `size` bytes, which are in memory, without returning them."""
         self._at += size
         self.taken += size
 
     def segment(self, size: int) -> bytes:
-        """The next lines, `size` bytes at most, without taking them. Quotes that are opened in it are closed in it.
+        """The next lines, at most `size` bytes, without taking them.
 
-        Nothing, where that needs more bytes.
+        Quotes that open in a segment close in it. Empty where that needs more bytes.
         """
-        self.read_ahead(size + 1)  # what follows a CR is known
+        self.read_ahead(size + 1)  # with the byte after a CR
         end = self._at + size
         if end < len(self._text):
             end = self._text.rfind(self._mark, self._at, end) + 1
@@ -100,20 +103,20 @@ class Lines:
         return self._text[self._at : end]
 
     def are_uniform(self, segment: bytes) -> bool:
-        """Whether lines end in this segment as the first line of the whole does, so that COPY sees the same lines."""
+        """Whether all lines of this segment end as the first line does: COPY needs that."""
         if self._mark == b"\r":
             return b"\n" not in segment
         return b"\r" not in segment or segment.count(b"\r") == segment.count(b"\r\n")
 
     def peek(self) -> bytes:
-        """The next line without taking it. It is in memory, or there is none."""
+        """The next line, without taking it; empty where it is not in memory."""
         end = self._end_of_line(self._at)
         return self._text[self._at : end] if end > 0 else b""
 
     def until_closed(self, size: int) -> bytes | None:
-        """The lines, not taken, up to the one that closes a quote that was opened in the `size` bytes before them.
+        """The lines up to the one that closes a quote of the `size` bytes before; not taken.
 
-        None where it is not closed, or the record would be longer than a record may be.
+        None where it does not close, or where the record would be longer than MAX_RECORD.
         """
         searched = self._at
         is_open = True
@@ -133,7 +136,7 @@ class Lines:
         return self._text[self._at : searched] if size + searched - self._at <= MAX_RECORD else None
 
     def _end_of_line(self, start: int) -> int:
-        """Where the line ends that goes on at `start`; -1 where that has not been read yet."""
+        """The end of the line that goes on at `start`; -1 where it has not been read yet."""
         if self._mark == b"\n":
             end = self._text.find(b"\n", start) + 1
         else:
@@ -144,7 +147,7 @@ class Lines:
         return end or (len(self._text) if self._ended else -1)
 
     def _overlong(self) -> Overlong:
-        """Take a line of which only the beginning is kept in memory."""
+        """Take a line, and keep only its beginning in memory."""
         start = self._text[self._at : self._at + MAX_ORIGINAL]
         before = self.taken
         while (end := self._end_of_line(self._at)) < 0:
@@ -162,7 +165,7 @@ def _overlong(start: bytes, size: int) -> Overlong:
 
 
 def _first_end(text: bytes, quoted: bool) -> bytes | None:
-    """How the first line ends: b"\\n" (also for CR LF) or b"\\r". None where it does not end here."""
+    """The end of the first line: b"\\n" (also for CR LF) or b"\\r"; None where it is not here."""
     inside = False
     for mark in _MARKS.finditer(text):
         if mark[0] == b'"':

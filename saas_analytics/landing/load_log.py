@@ -1,4 +1,4 @@
-"""The books of landing: raw.loads, raw.touched_days and raw.rejects."""
+"""The load log: raw.loads, raw.touched_days and raw.rejects."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from saas_analytics.landing.records import Reject
 from saas_analytics.landing.tables import Cursor, table_identifier
 
 if TYPE_CHECKING:
-    from saas_analytics.landing.mapping import (
-        Mapping,  # the landing zone needs no mappings, and not their imports
-    )
+    # The landing zone needs neither mappings nor their imports.
+    from saas_analytics.landing.mapping import Mapping
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows of a load. Read is the sum of the others: nothing is lost."""
+    """The rows of a load. `read` is the sum of the others: nothing is lost."""
 
     landed: int = 0
     rejected: int = 0
@@ -46,19 +45,19 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class ZoneLoad:
-    """What is landed of a source and day, as the books have it."""
+    """The live load of a source and day, as the load log has it."""
 
     load_id: int
     landed_on: date
     delivered_on: date
     content_sha256: str
     sizes: dict[str, int]  # bytes by file name
-    is_retired: bool  # its rows are no longer in raw
+    is_expired: bool  # its rows are no longer in raw
 
 
 @dataclass(frozen=True, slots=True)
 class FileLoad:
-    """A landed foreign file, as the books have it."""
+    """A landed external file, as the load log has it."""
 
     load_id: int
     landed_on: date
@@ -67,7 +66,7 @@ class FileLoad:
 
 
 def zone_content(fingerprints: Sequence[Fingerprint]) -> str:
-    """The digest of all files of a day: it changes with their bytes and with their names."""
+    """The digest of all files of a day. It changes with their bytes and their names."""
     listing = "".join(
         f"{entry.sha256}  {entry.name}\n"
         for entry in sorted(fingerprints, key=lambda one: one.name)
@@ -76,7 +75,7 @@ def zone_content(fingerprints: Sequence[Fingerprint]) -> str:
 
 
 def live_zone_load(cursor: Cursor, source: str, day: date) -> ZoneLoad | None:
-    """What is landed of this day of the landing zone."""
+    """The live load of this day of the landing zone, if there is one."""
     row = cursor.execute(
         "select load_id, delivered_on, content_sha256, files, retired_at is not null from raw.loads"
         " where source = %s and landed_on = %s and origin = 'zone' and superseded_by is null",
@@ -84,15 +83,23 @@ def live_zone_load(cursor: Cursor, source: str, day: date) -> ZoneLoad | None:
     ).fetchone()
     if row is None:
         return None
-    load_id, delivered_on, content, files, is_retired = row
+    load_id, delivered_on, content, files, is_expired = row
     sizes = {entry["name"]: entry["bytes"] for entry in files}  # type: ignore[attr-defined]
-    return ZoneLoad(int(str(load_id)), day, delivered_on, str(content), sizes, bool(is_retired))  # type: ignore[arg-type]
+    return ZoneLoad(
+        int(str(load_id)),
+        day,
+        delivered_on,  # type: ignore[arg-type]
+        str(content),
+        sizes,
+        bool(is_expired),
+    )
 
 
 def live_file_loads(cursor: Cursor, mapping: Mapping, name: str, sha256: str) -> list[FileLoad]:
-    """What is landed by this mapping of files that have this name or these bytes, the oldest first."""
+    """The live loads by this mapping of files with this name or these bytes, the oldest first."""
     rows = cursor.execute(
-        "select load_id, landed_on, name, content_sha256 = %(sha256)s and mapping_sha256 = %(digest)s"
+        "select load_id, landed_on, name,"
+        " content_sha256 = %(sha256)s and mapping_sha256 = %(digest)s"
         " from raw.loads where source = %(source)s and origin = 'file' and superseded_by is null"
         " and (content_sha256 = %(sha256)s or name = %(name)s)"
         " and (mapping = %(mapping)s or mapping_sha256 = %(digest)s)"
@@ -109,10 +116,11 @@ def live_file_loads(cursor: Cursor, mapping: Mapping, name: str, sha256: str) ->
 
 
 def open_file_load(cursor: Cursor, mapping: Mapping, landed_on: date, name: str) -> int:
-    """Write the row of a foreign file's load, with nothing in it yet, and give its number."""
+    """Insert the load of an external file, still without counts. Returns its load_id."""
     row = cursor.execute(
         "insert into raw.loads"
-        " (source, landed_on, delivered_on, origin, name, mapping, mapping_sha256, files, content_sha256, started_at)"
+        " (source, landed_on, delivered_on, origin, name, mapping, mapping_sha256, files,"
+        " content_sha256, started_at)"
         " values (%s, %s, %s, 'file', %s, %s, %s, '[]', '', clock_timestamp()) returning load_id",
         [mapping.contract.source, landed_on, landed_on, name, mapping.name, mapping.digest],
     ).fetchone()
@@ -121,9 +129,10 @@ def open_file_load(cursor: Cursor, mapping: Mapping, landed_on: date, name: str)
 
 
 def open_zone_load(cursor: Cursor, source: str, day: date, delivered_on: date) -> int:
-    """Write the load's row, with nothing in it yet, and give its number."""
+    """Insert the load of a day, still without counts. Returns its load_id."""
     row = cursor.execute(
-        "insert into raw.loads (source, landed_on, delivered_on, origin, files, content_sha256, started_at)"
+        "insert into raw.loads"
+        " (source, landed_on, delivered_on, origin, files, content_sha256, started_at)"
         " values (%s, %s, %s, 'zone', '[]', '', clock_timestamp()) returning load_id",
         [source, day, delivered_on],
     ).fetchone()
@@ -132,7 +141,7 @@ def open_zone_load(cursor: Cursor, source: str, day: date, delivered_on: date) -
 
 
 def record_delivery(cursor: Cursor, load_id: int, delivered_on: date) -> None:
-    """Write that what the load brought was delivered again on a later day, the same."""
+    """Write that the same files were delivered again on a later day."""
     cursor.execute(
         "update raw.loads set delivered_on = %s where load_id = %s", [delivered_on, load_id]
     )
@@ -146,11 +155,11 @@ def close_load(
     counts: Counts,
     superseded: Sequence[int],
 ) -> None:
-    """Fill in what the load was made of, and take the loads that it replaces out of the live ones."""
+    """Fill in the files and counts of a load, and mark the loads that it replaces."""
     listing = [{"name": entry.name, "sha256": entry.sha256, "bytes": entry.size} for entry in files]
     cursor.execute(
-        "update raw.loads set files = %s, content_sha256 = %s, rows_read = %s, rows_landed = %s, rows_rejected = %s,"
-        " rows_left_out = %s, ended_at = clock_timestamp() where load_id = %s",
+        "update raw.loads set files = %s, content_sha256 = %s, rows_read = %s, rows_landed = %s,"
+        " rows_rejected = %s, rows_left_out = %s, ended_at = clock_timestamp() where load_id = %s",
         [
             Jsonb(listing),
             content_sha256,
@@ -167,7 +176,7 @@ def close_load(
     )
 
 
-def record_touched_days(
+def record_event_days(
     cursor: Cursor,
     contract: Contract,
     table: str,
@@ -177,20 +186,20 @@ def record_touched_days(
     *,
     whole_table: bool,
 ) -> bool:
-    """Write which event days the load's rows in `table` are of, and which days the replaced loads had brought.
+    """Write to raw.touched_days which event days the load brings, and the replaced loads take away.
 
-    `whole_table`: all rows of the table are the load's. Gives whether a document of them has a member that the contract
-    does not know: the rows are read anyway.
+    `whole_table`: all rows of `table` are the load's. The rows are read for it, so it also returns
+    whether a document has a member that the contract does not know.
     """
-    # A query of its own, because PostgreSQL reads in parallel only for a query that does not write, and only where it
-    # does not expect as many days as rows.
+    # A separate query, because PostgreSQL reads in parallel only for a query that does not write,
+    # and only where it does not expect as many days as rows.
     cursor.execute("set local parallel_tuple_cost = 0")
     cursor.execute("set local time zone 'UTC'")  # whatever PGTZ says
     found = cursor.execute(_brought(contract, table, load_id, landed_on, whole_table)).fetchall()
-    # A day that cannot be told is left out here: as a condition it would be checked for every row.
+    # Rows without a readable day are filtered here; a condition would be checked for every row.
     days = [(day, count) for day, count, _ in found if day is not None]
     cursor.execute(
-        _TOUCHED,
+        _RECORD_DAYS,
         {
             "load_id": load_id,
             "source": contract.source,
@@ -202,7 +211,7 @@ def record_touched_days(
     return any(has_unknown for _, _, has_unknown in found)
 
 
-_TOUCHED = """
+_RECORD_DAYS = """
 with brought as (
     select * from unnest(%(days)s::date[], %(counts)s::bigint[]) as one (event_day, row_count)
 ),
@@ -215,16 +224,22 @@ taken_away as (
 )
 
 insert into raw.touched_days (load_id, source, event_day, rows_brought, rows_taken_away)
-select %(load_id)s, %(source)s, event_day, coalesce(brought.row_count, 0), coalesce(taken_away.row_count, 0)
+select
+    %(load_id)s,
+    %(source)s,
+    event_day,
+    coalesce(brought.row_count, 0),
+    coalesce(taken_away.row_count, 0)
 from brought
 full join taken_away using (event_day)
 """
 
-# Parsing a time a million times costs as much as a third of the COPY. The day stands in the text itself where the time
-# is in UTC and not in the last second of the day (23:59:60 and 23:59:59.9999999 are of the next day): such rows are
-# counted by that text, and it alone is parsed. A wrong time may touch a day too many, never one too few.
-# What has to be done for each row stands in the innermost query once; the planner merges it into the grouping, so that
-# the workers of a parallel query do it. Trimming costs more than all of it, and waits for the groups.
+# Parsing the timestamps costs a third of the COPY. The day is in the text itself where the time
+# is in UTC and not in the last second of the day (23:59:60 and 23:59:59.9999999 belong to the next
+# day): such rows are counted by that text, and only it is parsed. A wrong time may affect one day
+# too many, never one too few.
+# The work for each row is in the innermost query, which the planner merges into the grouping: the
+# workers of a parallel query do it. Trimming costs more than that, so it waits for the groups.
 _BROUGHT_BY_TIME = """
 select event_day, sum(row_count)::bigint as row_count, bool_or(has_unknown) as has_unknown
 from (
@@ -233,7 +248,10 @@ from (
         row_count,
         has_unknown
     from (
-        select btrim(event_time, e' \\t\\r\\n\\u00a0\\u200b\\ufeff') as moment, row_count, has_unknown
+        select
+            btrim(event_time, e' \\t\\r\\n\\u00a0\\u200b\\ufeff') as moment,
+            row_count,
+            has_unknown
         from (
             select
                 case
@@ -256,7 +274,7 @@ _DAY_OF_TIME = """
     when moment ~ '^\\d{4}-\\d{2}-\\d{2}' and pg_input_is_valid(moment, 'timestamptz')
         then (cast(moment as timestamptz) at time zone 'UTC')::date
 """
-# A date is what is written, whatever hour and offset stand behind it.
+# A date is the written one, whatever hour and offset follow it.
 _DAY_OF_DATE = """
     when moment ~ '^\\d{4}-\\d{2}-\\d{2}' and pg_input_is_valid(left(moment, 10), 'date')
         then cast(left(moment, 10) as date)
@@ -290,24 +308,19 @@ def _brought(
     return sql.SQL(_BROUGHT_BY_TIME).format(event_time=event_time, **source)
 
 
-class RejectBook:
-    """Collects rejects while a COPY occupies the connection; in memory up to a few megabytes, then in a file."""
+class RejectBuffer:
+    """Collects rejects while a COPY occupies the connection: in memory, beyond 4 MiB in a file."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._spool = tempfile.SpooledTemporaryFile(max_size=4 * 1024 * 1024)  # noqa: SIM115 - closed in __exit__
+        # Closed in __exit__.
+        self._spool = tempfile.SpooledTemporaryFile(max_size=4 * 1024 * 1024)  # noqa: SIM115
 
     def add(self, file_name: str, reject: Reject) -> None:
         self.count += 1
         self._spool.write(
             orjson.dumps([file_name, reject.line, reject.reason, reject.original]) + b"\n"
         )
-
-    def forget(self) -> None:
-        """Drop what was collected: the attempt that it belongs to is rolled back."""
-        self.count = 0
-        self._spool.seek(0)
-        self._spool.truncate()
 
     def entries(self) -> Iterator[tuple[str, int, str, str]]:
         self._spool.seek(0)
@@ -316,7 +329,7 @@ class RejectBook:
             yield file_name, number, reason, original
 
     def write(self, cursor: Cursor, load_id: int, source: str, landed_on: date) -> None:
-        """Write what was collected to raw.rejects."""
+        """Write the collected rejects to raw.rejects."""
         if not self.count:
             return
         statement = (
@@ -326,7 +339,7 @@ class RejectBook:
             for entry in self.entries():
                 copy.write_row((load_id, source, landed_on, *entry))
 
-    def __enter__(self) -> RejectBook:
+    def __enter__(self) -> RejectBuffer:
         return self
 
     def __exit__(self, *error: object) -> None:

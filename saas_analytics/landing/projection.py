@@ -1,4 +1,4 @@
-"""Turns records of a file into rows of a raw table where the file's own columns are the contract's."""
+"""Turns records into rows of a raw table, for files whose columns are those of the contract."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DocumentRow = Callable[[Json], Row]
 
 
 def as_text(value: Any) -> str | None:
-    """A JSON value as the text that a column of type text holds: a string is itself, a number as it was written."""
+    """A JSON value as text: a string itself, a number as it was written."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -24,7 +24,7 @@ def as_text(value: Any) -> str | None:
 
 
 def tabular_rows(contract: Contract, columns: Sequence[str]) -> tuple[tuple[str, ...], TabularRow]:
-    """Columns of the raw table to fill, and how a record of a file with these columns fills them."""
+    """The raw table's columns to fill, and the function that fills them from a record."""
     if contract.payload == "document":
 
         def document(values: Sequence[str | None]) -> Row:
@@ -56,7 +56,7 @@ def tabular_rows(contract: Contract, columns: Sequence[str]) -> tuple[tuple[str,
 
 
 def document_rows(contract: Contract) -> tuple[tuple[str, ...], DocumentRow]:
-    """Columns of the raw table to fill, and how a JSON object fills them."""
+    """The raw table's columns to fill, and the function that fills them from a JSON object."""
     if contract.payload == "document":
         return ("_doc",), lambda document: (dump(document).decode(),)
     names = contract.column_names

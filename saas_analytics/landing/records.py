@@ -1,4 +1,4 @@
-"""What readers give: records with their line numbers, and what could not be a record, with the reason."""
+"""The rejects that readers give, with their reasons, and the limits of a record."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Literal
 
 Reason = Literal[
     "bad_utf8",  # the bytes are not UTF-8, or an escape in JSON is half a surrogate pair
-    "nul_byte",  # a NUL, which no text in PostgreSQL may have
+    "nul_byte",  # text in PostgreSQL cannot have a NUL
     "broken_json",
     "not_an_object",  # JSON, but a number, a string or an array
     "wrong_field_count",
     "unterminated_quote",
     "too_long",  # longer than MAX_RECORD
 ]
-# The longest record that is taken into memory, and how much of a rejected one is kept.
+# Bytes: of the longest record that is read into memory, and of a reject that is kept.
 MAX_RECORD = 16 * 1024 * 1024
 MAX_ORIGINAL = 256 * 1024
 
 
 class Overlong(bytes):
-    """The beginning of a line that is longer than a record may be. `size` is that of the whole line."""
+    """The beginning of a line that is longer than MAX_RECORD. `size` is that of the whole line."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that cannot be a row. `original` is its text, with what is not text written as \\xNN."""
+    """A record that cannot be a row. `original` is its text, with other bytes as \\xNN."""
 
     line: int
     reason: Reason
@@ -44,7 +44,7 @@ def reject(line: int, reason: Reason, original: bytes) -> Reject:
 
 
 def text_fault(record: bytes) -> Reason | None:
-    """Why these bytes cannot be text in PostgreSQL; None where they can."""
+    """Why these bytes cannot be text in PostgreSQL; None where they can be."""
     if b"\x00" in record:
         return "nul_byte"
     try:

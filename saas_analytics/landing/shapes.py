@@ -1,4 +1,4 @@
-"""What can be said of a file before its rows are read: its columns, and whether they are enough."""
+"""The shape of a file before its rows are read: its columns, and whether they are enough."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from saas_analytics.landing.files import ByteStream, InputFile
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What can be said of a file before its rows are read."""
+    """What is known of a file before its rows are read."""
 
-    columns: tuple[str, ...] | None  # None: JSON, where each record says its own
+    columns: tuple[str, ...] | None  # None: JSON, where each record has its own
 
     def unknown(self, contract: Contract) -> tuple[str, ...]:
         return tuple(name for name in self.columns or () if name not in contract.column_names)
@@ -26,9 +26,8 @@ def shape_of(file: InputFile) -> Shape:
         with ByteStream(file) as stream:
             return Shape(CsvReader(stream.blocks()).columns)
     if file.format == "parquet":
-        from saas_analytics.landing.parquet_reader import (
-            ParquetReader,  # pyarrow is large: only where it is needed
-        )
+        # pyarrow is large: imported only where it is needed.
+        from saas_analytics.landing.parquet_reader import ParquetReader
 
         with ParquetReader(file) as parquet:
             return Shape(parquet.columns)
@@ -36,7 +35,7 @@ def shape_of(file: InputFile) -> Shape:
 
 
 def check_required(contract: Contract, file: InputFile, shape: Shape) -> None:
-    """Refuse a file that lacks a required column. An empty file has no columns and no rows that lack one."""
+    """FileRefused for a file without a required column. An empty file lacks none."""
     if not shape.columns:
         return
     missing = [name for name in contract.required if name not in shape.columns]

@@ -1,4 +1,4 @@
-"""The raw tables and their partitions: made from the contracts, swapped whole."""
+"""The raw tables and their partitions: created from the contracts, swapped whole."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _BOOKKEEPING = (
 
 
 def payload_columns(contract: Contract) -> tuple[tuple[str, str], ...]:
-    """Name and type of the columns that hold the data itself."""
+    """Name and type of the columns with the data itself."""
     if contract.payload == "document":
         return (("_doc", "jsonb"),)
     return (*((name, "text") for name in contract.column_names), ("_extra", "jsonb"))
 
 
 def ensure_table(connection: psycopg.Connection, contract: Contract) -> None:
-    """Make the raw table of the contract if it is missing, and add columns that the contract has got since.
+    """Create the raw table of a contract where it is missing, and add the contract's new columns.
 
-    A transaction of its own, so that no landing holds a lock on the table while it copies.
+    This is a separate transaction, so that no landing locks the table while it copies.
     """
     wanted = (*payload_columns(contract), *_BOOKKEEPING)
     with connection.transaction(), connection.cursor() as cursor:
@@ -52,26 +52,29 @@ def ensure_table(connection: psycopg.Connection, contract: Contract) -> None:
 
 
 def ensure_tables(connection: psycopg.Connection) -> None:
-    """Make the raw tables of all contracts, so that whoever reads them finds each, though nothing may have landed."""
+    """Create the raw tables of all contracts, so that readers find them before anything lands."""
     for source in SOURCES:
         ensure_table(connection, load_contract(source))
 
 
 def zone_partition(source: str, day: date, load_id: int) -> str:
-    """Name of the table that holds what a load brought from the landing zone."""
+    """The name of the table with the rows of a load of the landing zone."""
     return f"{source}_d{day:%Y%m%d}_l{load_id}"
 
 
 def create_zone_partition(cursor: Cursor, contract: Contract, day: date, load_id: int) -> str:
-    """Make the table for a load, not yet a partition. Its defaults fill in everything but the payload and _file."""
+    """Create the table for a load, not yet as a partition. Returns its name.
+
+    Its defaults fill in every column but the payload and _file.
+    """
     name = zone_partition(contract.source, day, load_id)
     value = sql.Literal(day.isoformat())
     cursor.execute(sql.SQL("create temporary sequence if not exists landing_line cache 1000"))
     _create_future_partition(cursor, contract, name, value)
     cursor.execute(
         sql.SQL(
-            "alter table {} alter _load_id set default {}, alter _partition set default {}, "
-            "alter _line set default nextval({}::regclass)"
+            "alter table {} alter _load_id set default {}, "
+            "alter _partition set default {}, alter _line set default nextval({}::regclass)"
         ).format(
             table_identifier(name), sql.Literal(load_id), value, sql.Literal("pg_temp.landing_line")
         )
@@ -80,12 +83,12 @@ def create_zone_partition(cursor: Cursor, contract: Contract, day: date, load_id
 
 
 def file_partition(source: str, day: date) -> str:
-    """Name of the table that holds the foreign files that arrived on this day."""
+    """The name of the table with the external files that arrived on this day."""
     return f"{source}_d{day:%Y%m%d}_files"
 
 
 def ensure_file_partition(connection: psycopg.Connection, contract: Contract, day: date) -> str:
-    """Make the partition for the foreign files that arrive on this day, and give its name."""
+    """Create the partition for the external files that arrive on this day. Returns its name."""
     name = file_partition(contract.source, day)
     with connection.transaction(), connection.cursor() as cursor:
         if _exists(cursor, name):
@@ -103,12 +106,12 @@ def ensure_file_partition(connection: psycopg.Connection, contract: Contract, da
 
 
 def file_partition_value(day: date) -> str:
-    """What _partition is in the rows of foreign files that arrived on this day."""
+    """The value of _partition in the rows of external files that arrived on this day."""
     return f"{day.isoformat()}/files"
 
 
 def delete_load(cursor: Cursor, source: str, landed_on: date, load_id: int) -> None:
-    """Delete the rows of a load of a foreign file; a retired one has none."""
+    """Delete the rows of a load of an external file; an expired load has none."""
     name = file_partition(source, landed_on)
     if _exists(cursor, name):
         cursor.execute(
@@ -117,7 +120,7 @@ def delete_load(cursor: Cursor, source: str, landed_on: date, load_id: int) -> N
 
 
 def begin_file(cursor: Cursor, partition: str, file_name: str) -> None:
-    """From here on rows of the partition are of this file."""
+    """Rows that are inserted into the partition from now on belong to this file."""
     cursor.execute(
         sql.SQL("alter table {} alter _file set default {}").format(
             table_identifier(partition), sql.Literal(file_name)
@@ -126,30 +129,30 @@ def begin_file(cursor: Cursor, partition: str, file_name: str) -> None:
 
 
 def number_from(cursor: Cursor, line: int) -> None:
-    """From here on rows without a line are numbered from this one."""
+    """Rows without a line are numbered from this one on."""
     cursor.execute("select setval('pg_temp.landing_line', %s, false)", [line])
 
 
 def attach(
     cursor: Cursor, contract: Contract, partition: str, value: str, replaced: str | None
 ) -> None:
-    """Make the table a partition, and drop the one that it replaces.
+    """Make the table a partition, and drop the partition that it replaces.
 
-    Readers wait from here to the commit, which is next, and not while the rows are copied.
+    Readers wait from here to the commit, which is next, but not while the rows are copied.
     """
     parent = table_identifier(contract.source)
     child = table_identifier(partition)
     cursor.execute(
         sql.SQL("alter table {} alter _line drop default, alter _file drop default").format(child)
     )
-    if replaced is not None and _exists(cursor, replaced):  # a retired load has none
-        # The strongest lock first: two landings that both have a weaker one would wait for each other.
+    if replaced is not None and _exists(cursor, replaced):  # an expired load has none
+        # The strongest lock first: two landings with a weaker one would wait for each other.
         cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(parent))
         cursor.execute(
             sql.SQL("alter table {} detach partition {}").format(parent, table_identifier(replaced))
         )
         cursor.execute(sql.SQL("drop table {}").format(table_identifier(replaced)))
-    # The CHECK says the same as the partition's bound, so the rows are not read again.
+    # The CHECK implies the bound of the partition, so the rows are not read again.
     cursor.execute(
         sql.SQL("alter table {} attach partition {} for values in ({})").format(
             parent, table_identifier(partition), sql.Literal(value)
@@ -158,7 +161,7 @@ def attach(
 
 
 def lock(cursor: Cursor, name: str) -> None:
-    """Wait for everybody who holds the lock of this name, and hold it until the transaction ends."""
+    """Wait for the lock of this name, and hold it until the transaction ends."""
     cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
@@ -183,7 +186,8 @@ def _missing(
 ) -> tuple[tuple[str, str], ...] | None:
     """Columns that the table lacks; None where there is no table."""
     rows = cursor.execute(
-        "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+        "select attname from pg_attribute"
+        " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
         [f"raw.{source}"],
     ).fetchall()
     present = {name for (name,) in rows}
@@ -203,7 +207,7 @@ def _definitions(columns: Sequence[tuple[str, str]]) -> sql.Composable:
 
 
 def _object_check(contract: Contract) -> sql.Composable:
-    """A document is an object: a number or an array is JSON, and not a row."""
+    """A document is an object: a number or an array is JSON, but not a row."""
     if contract.payload == "document":
         return sql.SQL("constraint is_object check (jsonb_typeof(_doc) = 'object')")
     return sql.SQL(

@@ -1,7 +1,7 @@
-"""Lands one source and day of the landing zone: one transaction, the day's partition swapped whole.
+"""Lands one source and day of the landing zone: one transaction swaps the day's partition whole.
 
-Of a day there may be several deliveries: the first one, and corrected ones that arrive on later days. The one that
-arrived last counts, in whatever order they are landed.
+A day may have several deliveries: the first one, and corrected ones that arrive on later days. The
+one that arrived last counts, in whatever order they land.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from saas_analytics.landing.errors import FileRefused
 from saas_analytics.landing.files import Fingerprint, InputFile, describe, fingerprint
 from saas_analytics.landing.load_log import (
     Counts,
-    RejectBook,
+    RejectBuffer,
     ZoneLoad,
     close_load,
     live_zone_load,
     open_zone_load,
     record_delivery,
-    record_touched_days,
+    record_event_days,
     zone_content,
 )
 from saas_analytics.landing.manifest import read_manifest
@@ -41,7 +41,7 @@ from saas_analytics.landing.tables import (
     zone_partition,
 )
 
-# Told at each step of a landing; "copying" comes with every block of bytes that is read.
+# Called at each step of a landing, and with "copying" for each block of bytes that is read.
 Observer = Callable[[str, int], None]
 
 
@@ -54,7 +54,7 @@ _REDELIVERED = "_redelivered"
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """The files of a day that can land, and why the others cannot."""
+    """The files of a day that can land, and why each of the others cannot."""
 
     files: tuple[tuple[InputFile, Shape], ...]
     refused: tuple[str, ...]
@@ -62,7 +62,7 @@ class _Delivery:
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """What was copied and is not yet part of the raw table."""
+    """A copied load that is not yet part of the raw table."""
 
     load_id: int
     partition: str
@@ -79,14 +79,14 @@ def day_directory(zone: Path, source: str, day: date) -> Path:
 
 
 def delivered_files(directory: Path) -> Sequence[Path]:
-    """What is to be landed of a day's directory; names that begin with _ or . are not data."""
+    """The files to land of a day's directory; names that begin with _ or . are not data."""
     if not directory.is_dir():
         return ()
     return sorted(path for path in directory.iterdir() if path.name[0] not in "_.")
 
 
 def sources_without_contract(zone: Path, days: Sequence[date]) -> Iterator[tuple[str, date]]:
-    """What lies in the zone for these days and belongs to no source that is known."""
+    """The directories and days in the zone that belong to no known source."""
     for directory in sorted(
         path for path in zone.iterdir() if path.is_dir() and path.name[0] not in "_."
     ):
@@ -97,12 +97,18 @@ def sources_without_contract(zone: Path, days: Sequence[date]) -> Iterator[tuple
 
 
 def corrections(zone: Path, day: date) -> Path:
-    """Where the corrected deliveries of earlier days lie that arrive on `day`; it is laid out like a landing zone."""
+    """The directory of the corrected deliveries that arrive on `day`.
+
+    It is laid out like a landing zone, for earlier days.
+    """
     return zone / _REDELIVERED / f"on={day}"
 
 
 def corrected_days(zone: Path, day: date) -> Iterator[tuple[str, Path, date | None]]:
-    """Source, directory and day of each corrected delivery that arrives on `day`. None where its name is no day."""
+    """Source, directory and day of each corrected delivery that arrives on `day`.
+
+    The day is None where the directory's name is not a day.
+    """
     for directory in sorted(corrections(zone, day).glob("[!_.]*/dt=*")):
         if delivered_files(directory):
             yield directory.parent.name, directory, _day_of(directory, "dt=")
@@ -118,18 +124,21 @@ def _day_of(directory: Path, prefix: str) -> date | None:
 
 
 def _arrival(zone: Path, day: date) -> date:
-    """The day on which the files of `day` that lie in `zone` arrived: that day, unless it is a place of corrections."""
-    place = zone.absolute()
-    if place.parent.name != _REDELIVERED:
+    """The day on which the files of `day` in `zone` arrived.
+
+    It is `day` itself, unless `zone` is a directory of corrections.
+    """
+    directory = zone.absolute()
+    if directory.parent.name != _REDELIVERED:
         return day
-    arrived = _day_of(place, "on=")
+    arrived = _day_of(directory, "on=")
     if arrived is None:
         raise FileRefused(
-            f"{zone}: what lies in {_REDELIVERED} is named by the day on which it arrives: on=2026-01-31."
+            f"{zone}: name a directory in {_REDELIVERED} by the day of its arrival: on=2026-01-31."
         )
     if day >= arrived:
         raise FileRefused(
-            f"{zone}: a corrected delivery is of a day before {arrived}, and {day} is not."
+            f"{zone}: a corrected delivery is of a day before {arrived}, which {day} is not."
         )
     return arrived
 
@@ -144,10 +153,11 @@ def land_day(
     again: bool = False,
     dry_run: bool = False,
 ) -> Outcome:
-    """Land what the zone has of this source and day. Either all of it is committed, or nothing has changed.
+    """Land the files of this source and day. Everything is committed, or nothing.
 
-    `again`: also where a delivery that arrived later has landed. `dry_run`: do the same and roll it back. The raw
-    tables are there already: `ensure_tables`. The connection is in autocommit mode, no transaction is open.
+    `again`: even where a delivery that arrived later has landed. `dry_run`: do the same, and roll
+    it back. The raw tables exist (`ensure_tables`). The connection is in autocommit mode, with no
+    open transaction. FileRefused where the manifest disagrees; other failures are in the outcome.
     """
     arrived = _arrival(zone, day)
     outcome = _land(connection, contract, day, zone, arrived, observe, again, dry_run)
@@ -176,23 +186,26 @@ def _land(
         lock(cursor, f"land {contract.source} {day}")
         live = live_zone_load(cursor, contract.source, day)
         if live and arrived < live.delivered_on and not again:
-            message = f"an older delivery; a corrected one of {live.delivered_on} is landed (load {live.load_id})"
+            message = (
+                f"an older delivery; a corrected one of {live.delivered_on} has landed "
+                f"(load {live.load_id})"
+            )
             return Outcome(contract.source, day, "unchanged", None, len(paths), message=message)
         delivery = _delivery(contract, paths)
         refused = " ".join(delivery.refused)
         if not delivery.files:
             return Outcome(contract.source, day, "failed", message=refused)
         if live and refused:
-            # Landing the others alone would take away the rows that the refused file brought before.
-            message = f"{refused} The day stays as it landed before."
+            # Landing only the others would take away the earlier rows of the refused file.
+            message = f"{refused} The day stays as it was."
             return Outcome(contract.source, day, "failed", message=message)
         if refused and arrived != day:
-            # Half a correction would count more than the whole first delivery, should that come after it.
+            # Half a correction would count more than a whole first delivery that lands after it.
             return Outcome(
                 contract.source,
                 day,
                 "failed",
-                message=f"{refused} Nothing of this correction was landed.",
+                message=f"{refused} Nothing of this correction landed.",
             )
         if live and (landed := _landed_already(live, delivery.files)):
             if manifest is not None:
@@ -237,7 +250,7 @@ def _delivery(contract: Contract, paths: Sequence[Path]) -> _Delivery:
         try:
             if not path.is_file():
                 raise FileRefused(
-                    f"{path} is not a file. What is no data is named with _ or . at the beginning."
+                    f"{path} is not a file. If it is not data, rename it to begin with _ or a dot."
                 )
             file = describe(path)
             shape = shape_of(file)
@@ -251,8 +264,11 @@ def _delivery(contract: Contract, paths: Sequence[Path]) -> _Delivery:
 
 
 def _landed_already(live: ZoneLoad, files: Sequence[tuple[InputFile, Shape]]) -> list[Fingerprint]:
-    """The files, if they are what has landed; they are read only if their names and sizes say that they may be."""
-    if live.is_retired or live.sizes != {file.name: file.size for file, _ in files}:
+    """The fingerprints of the files if exactly these have landed, else nothing.
+
+    They are read only where their names and sizes are the same.
+    """
+    if live.is_expired or live.sizes != {file.name: file.size for file, _ in files}:
         return []
     fingerprints = [fingerprint(file) for file, _ in files]
     return fingerprints if live.content_sha256 == zone_content(fingerprints) else []
@@ -270,10 +286,10 @@ def _copy_new(
     load_id = open_zone_load(cursor, contract.source, day, arrived)
     superseded = [live.load_id] if live else []
     observe("before copy", 0)
-    with RejectBook() as rejects:
+    with RejectBuffer() as rejects:
         partition, copied = _copy(cursor, contract, day, files, load_id, rejects, observe)
         rejects.write(cursor, load_id, contract.source, day)
-    has_unknown = record_touched_days(
+    has_unknown = record_event_days(
         cursor, contract, partition, load_id, day, superseded, whole_table=True
     )
     drift = _drift(cursor, contract, partition, files, copied, has_unknown)
@@ -306,7 +322,7 @@ def _drift(
     copied: Sequence[Copied],
     has_unknown: bool,
 ) -> Drift:
-    """What the headers say; of documents, what the rows say."""
+    """The drift of the headers, and of documents that of their rows."""
     drift = Drift()
     for (_, shape), one in zip(files, copied, strict=True):
         drift |= drift_of_names(contract, shape.columns or one.names)
@@ -321,7 +337,7 @@ def _copy(
     day: date,
     files: Sequence[tuple[InputFile, Shape]],
     load_id: int,
-    rejects: RejectBook,
+    rejects: RejectBuffer,
     observe: Observer,
 ) -> tuple[str, list[Copied]]:
     def on_read(size: int) -> None:
@@ -335,9 +351,9 @@ def _copy(
 
 
 def zone_directories(zone: Path) -> list[Path]:
-    """The directories of a landing zone: of sources, corrected deliveries and the ground truth.
+    """The directories of sources, corrected deliveries and the ground truth in a landing zone.
 
-    Other things may lie next to them.
+    Other things may be next to them.
     """
     laid_out = ("dt=*", "on=*")
     return [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from saas_analytics.landing.expiry import retire
+from saas_analytics.landing.expiry import expire_partitions
 from saas_analytics.layout import Layout, bin_directory
 from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
@@ -48,7 +48,7 @@ def retire_raw(settings: Settings) -> list[str]:
         return []
     oldest = datetime.now(UTC).date() - timedelta(days=settings.raw_retention_days)
     with connect(settings, "owner", autocommit=True, application_name="maintenance") as warehouse:
-        return retire(warehouse, oldest)
+        return expire_partitions(warehouse, oldest)
 
 
 def forget_results(settings: Settings) -> int:

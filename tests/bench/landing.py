@@ -1,6 +1,6 @@
-"""What landing costs: beside the server's own COPY of the same bytes, and beside pandas.
+"""The cost of landing, against the server's own COPY of the same bytes, and against pandas.
 
-python -m tests.bench.landing [--rows 1000000] [--rounds 5]     exit code 1 where a ratio is not what is promised
+python -m tests.bench.landing [--rows 1000000] [--rounds 5]     exit code 1: a promise is broken
 """
 
 from __future__ import annotations
@@ -35,36 +35,41 @@ from saas_analytics.warehouse import ensure_warehouse
 from tests.server import running_server
 
 DAY = date(2026, 1, 5)
-PANDAS_ROWS = 50_000  # it takes a minute for a million, and as long for each
+PANDAS_ROWS = 50_000  # a million take a minute, at the same rate
 BOUND = 120  # MB
-BESIDE_COPY, BESIDE_PANDAS, WITH_BROKEN_LINE = 1.25, 15, 1.5
+AGAINST_COPY, AGAINST_PANDAS, WITH_BROKEN_LINE = 1.25, 15, 1.5
 
-# The kind of table that landing fills: the same columns, checks and defaults.
+# A table like those that landing fills: the same columns, checks and defaults.
 _TABLE = """
-drop table if exists public.beside;
-create temporary sequence if not exists beside_line cache 1000;
-create table public.beside (like raw.events including constraints);
-alter table public.beside
-    alter _file set default 'events.jsonl', alter _load_id set default 1, alter _partition set default '2026-01-05',
-    alter _line set default nextval('pg_temp.beside_line'::regclass),
+drop table if exists public.by_copy;
+create temporary sequence if not exists by_copy_line cache 1000;
+create table public.by_copy (like raw.events including constraints);
+alter table public.by_copy
+    alter _file set default 'events.jsonl',
+    alter _load_id set default 1,
+    alter _partition set default '2026-01-05',
+    alter _line set default nextval('pg_temp.by_copy_line'::regclass),
     add constraint in_partition check (_partition = '2026-01-05')
 """
-_COPY = "copy public.beside (_doc) from {} with (format csv, delimiter e'\\x01', quote e'\\x02')"
-# What somebody writes who has pandas: read the file, write the frame, everything as the libraries do it by themselves.
-# It ends with what landing ends with: text and jsonb, and in each row the file, line, load and day that it came from.
-# Neither the start of Python nor the imports are counted; of landing they are.
+_COPY = "copy public.by_copy (_doc) from {} with (format csv, delimiter e'\\x01', quote e'\\x02')"
+# Plain pandas: read the file and write the frame, with the defaults of the libraries. The result is
+# that of landing: text and jsonb, and in each row its file, line, load and day. The start of Python
+# and the imports do not count here; for landing they do.
 _PANDAS = """
 import os, sys, time, pandas, psycopg2, sqlalchemy
 started = time.perf_counter()
-engine = sqlalchemy.create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(os.environ["BENCH_DSN"]))
+connect = lambda: psycopg2.connect(os.environ["BENCH_DSN"])
+engine = sqlalchemy.create_engine("postgresql+psycopg2://", creator=connect)
 path = sys.argv[1]
 if path.endswith(".jsonl"):
-    frame, types = pandas.read_json(path, lines=True, dtype=False, convert_dates=False), {
-        "properties": sqlalchemy.dialects.postgresql.JSONB
-    }
+    frame = pandas.read_json(path, lines=True, dtype=False, convert_dates=False)
+    types = {"properties": sqlalchemy.dialects.postgresql.JSONB}
 else:
     frame, types = pandas.read_csv(path, dtype=str), {}
-frame = frame.assign(_file=os.path.basename(path), _line=range(1, len(frame) + 1), _load_id=1, _partition="2026-01-05")
+lines = range(1, len(frame) + 1)
+frame = frame.assign(
+    _file=os.path.basename(path), _line=lines, _load_id=1, _partition="2026-01-05"
+)
 frame.to_sql("by_pandas", engine, schema="public", if_exists="replace", index=False, dtype=types)
 print(time.perf_counter() - started)
 """
@@ -72,26 +77,26 @@ print(time.perf_counter() - started)
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """What was measured, beside what, and the ratio of both; `kept` says whether it is as promised."""
+    """A measurement, its baseline and their ratio; `kept`: whether it is as promised."""
 
     what: str
     measured: str
-    beside: str
+    baseline: str
     ratio: float
     kept: bool = True
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        return self.what, self.measured, self.beside, f"{self.ratio:.2f}x"
+        return self.what, self.measured, self.baseline, f"{self.ratio:.2f}x"
 
 
 def measure() -> list[tuple[str, str, str, str]]:
-    """What was measured, the result, what stands beside it, and the ratio."""
+    """Rows for the table of `make bench`: the measurement, the result, the baseline, the ratio."""
     return [result.row for result in _measure(1_000_000, 5)]
 
 
 def _measure(rows: int, rounds: int) -> list[_Result]:
-    """The rounds are interleaved."""
+    """Measure everything; the rounds are interleaved."""
     with tempfile.TemporaryDirectory(prefix="bench-landing-") as place, running_server() as server:
         Path(place).chmod(0o755)  # the server reads there, as another user when this runs as root
         settings = replace(server, database="bench_landing", landing_zone=Path(place) / "raw")
@@ -101,15 +106,14 @@ def _measure(rows: int, rounds: int) -> list[_Result]:
         samples = [
             _write_sample(one, Path(place) / f"sample{one.suffix}") for one in (events, users)
         ]
-        _land(settings, DAY - timedelta(days=1))  # makes the tables
+        _land(settings, DAY - timedelta(days=1))  # creates the tables
         copies: list[float] = []
         landings: dict[str, list[_Landing]] = {name: [] for name in files}
         by_pandas: list[list[float]] = [[], []]
         for number in range(rounds):
             copies.append(_copy_by_server(settings, events))
-            for name in (
-                files if number == 0 else ("JSON Lines", "CSV")
-            ):  # the others are for their memory
+            # The other files are only for their memory.
+            for name in files if number == 0 else ("JSON Lines", "CSV"):
                 landings[name].append(_land(settings, _day_of(files[name])))
             for sample, times in zip(samples, by_pandas, strict=True):
                 times.append(_by_pandas(settings, sample))
@@ -121,20 +125,20 @@ def _measure(rows: int, rounds: int) -> list[_Result]:
     whole = {name: median(landing.seconds for landing in landings[name]) for name in files}
     theirs = [PANDAS_ROWS / median(times) for times in by_pandas]
     json_lines = whole["JSON Lines"]
-    beside_copy = f"COPY by the server: {server_copy:.2f} s"
+    by_copy = f"COPY by the server: {server_copy:.2f} s"
     ratio = load / server_copy
     results = [
         _Result(
             f"landing {rows:,} events ({size:,.0f} MB)",
             f"{load:.2f} s",
-            beside_copy,
+            by_copy,
             ratio,
-            ratio <= BESIDE_COPY,
+            ratio <= AGAINST_COPY,
         ),
         _Result(
             "the whole command, with the start of Python",
             f"{json_lines:.2f} s",
-            beside_copy,
+            by_copy,
             json_lines / server_copy,
         ),
     ]
@@ -144,18 +148,18 @@ def _measure(rows: int, rounds: int) -> list[_Result]:
     ):
         ours = rows / whole[name]
         what = f"landing {rows:,} {files[name].stem} ({name}), rows a second"
-        beside = f"pandas {reader} and to_sql of {PANDAS_ROWS:,}: {rate:,.0f}"
+        baseline = f"pandas {reader} and to_sql of {PANDAS_ROWS:,}: {rate:,.0f}"
         results.append(
-            _Result(what, f"{ours:,.0f}", beside, ours / rate, ours / rate >= BESIDE_PANDAS)
+            _Result(what, f"{ours:,.0f}", baseline, ours / rate, ours / rate >= AGAINST_PANDAS)
         )
     for name, one in broken.items():
         ratio = one.seconds / whole[name]
-        beside = f"without: {whole[name]:.2f} s"
+        baseline = f"without: {whole[name]:.2f} s"
         results.append(
             _Result(
                 f"{name} with one broken line",
                 f"{one.seconds:.2f} s",
-                beside,
+                baseline,
                 ratio,
                 ratio <= WITH_BROKEN_LINE,
             )
@@ -169,7 +173,7 @@ def _measure(rows: int, rounds: int) -> list[_Result]:
 
 @dataclass(frozen=True, slots=True)
 class _Landing:
-    """What a run of land.py cost."""
+    """The cost of a run of land.py."""
 
     seconds: float  # of the whole command
     load: float  # seconds from the beginning of the load to its commit
@@ -177,7 +181,7 @@ class _Landing:
 
 
 def _write_files(zone: Path, rows: int) -> dict[str, Path]:
-    """A file of each kind, each on a day of its own."""
+    """Write a file of each kind, each on a different day."""
     names = ["events.jsonl", "users.csv", "users.csv.gz", "subscriptions.json", "orders.parquet"]
     days = (
         zone / name.partition(".")[0] / f"dt={DAY + timedelta(days=after)}"
@@ -196,8 +200,8 @@ def _write_files(zone: Path, rows: int) -> dict[str, Path]:
         for number, line in enumerate(islice(lines, rows // 4)):
             target.write(("," if number else "[") + line)
         target.write("]")
-    # In a process of its own: a child's peak memory begins with that of the process that it is made from, so that this
-    # one has to stay small.
+    # In another process: the peak memory of a child begins with that of its parent, so this process
+    # has to stay small.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         pool.submit(_write_orders, parquet, rows).result()
     return {
@@ -216,7 +220,8 @@ def _day_of(file: Path) -> date:
 def _write_events(path: Path, rows: int) -> Path:
     chance = random.Random(1)
     event = (
-        '{{"event_id":"{:032x}","user_id":"u{:06d}","event_type":"{}","event_timestamp":"2026-01-05T{:02d}:{:02d}:{:02d}Z",'
+        '{{"event_id":"{:032x}","user_id":"u{:06d}","event_type":"{}",'
+        '"event_timestamp":"2026-01-05T{:02d}:{:02d}:{:02d}Z",'
         '"received_at":"2026-01-05T23:59:00Z","session_id":"s{:08d}","device":"mobile","platform":"ios",'
         '"app_version":"4.1.{}","country":"DE","properties":{{"page":"/p/{}","ms":{}}}}}\n'
     )
@@ -240,10 +245,10 @@ def _write_users(path: Path, rows: int) -> Path:
             "user_id,updated_at,customer_id,email,full_name,phone,country,role,signed_up_at\n"
         )
         for number in range(rows):
-            person = f"u{number:07d},2026-01-06T10:00:{number % 60:02d}Z,c{number // 9:06d},u{number}@example.org"
-            stream.write(
-                f"{person},Name {number},+49 30 {number:07d},DE,member,2025-06-{number % 28 + 1:02d}T09:00:00Z\n"
-            )
+            person = f"u{number:07d},2026-01-06T10:00:{number % 60:02d}Z,c{number // 9:06d}"
+            contact = f"u{number}@example.org,Name {number},+49 30 {number:07d}"
+            signed_up = f"2025-06-{number % 28 + 1:02d}T09:00:00Z"
+            stream.write(f"{person},{contact},DE,member,{signed_up}\n")
     return path
 
 
@@ -269,12 +274,12 @@ def _copy_by_server(settings: Settings, file: Path) -> float:
         started = time.perf_counter()
         admin.execute(sql.SQL(_COPY).format(sql.Literal(str(file))))
         seconds = time.perf_counter() - started
-        admin.execute("drop table public.beside")
+        admin.execute("drop table public.by_copy")
     return seconds
 
 
 def _land(settings: Settings, day: date) -> _Landing:
-    """What land.py costs, as a process of its own."""
+    """Run land.py as a process, and measure it."""
     command = [sys.executable, "data_gen/land.py", "--day", str(day), "--json"]
     environment = {
         **os.environ,
@@ -301,7 +306,7 @@ def _land(settings: Settings, day: date) -> _Landing:
 
 
 def _by_pandas(settings: Settings, sample: Path) -> float:
-    """Seconds of the work alone, without the start of Python and the imports."""
+    """Seconds of the work, without the start of Python and the imports."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _PANDAS, str(sample)],
         env={**os.environ, "BENCH_DSN": settings.admin_dsn(settings.database)},
@@ -315,7 +320,7 @@ def _by_pandas(settings: Settings, sample: Path) -> float:
 
 
 def _land_broken(settings: Settings, file: Path) -> _Landing:
-    """The same with a line in the middle that COPY refuses: broken JSON, or a quote that is not closed."""
+    """The same with a bad line in the middle: broken JSON, or a quote that does not close."""
     with file.open("r+b") as stream:
         stream.seek(file.stat().st_size // 2)
         stream.readline()
@@ -324,10 +329,11 @@ def _land_broken(settings: Settings, file: Path) -> _Landing:
 
 
 def _forget(settings: Settings) -> None:
-    """So that the next landing is a first one."""
+    """Empty the raw tables, so that the next landing is a first one."""
     with psycopg.connect(settings.dsn("owner"), autocommit=True) as owner:
         partitions = owner.execute(
-            "select inhrelid::regclass::text from pg_inherits join pg_class on pg_class.oid = inhparent"
+            "select inhrelid::regclass::text"
+            " from pg_inherits join pg_class on pg_class.oid = inhparent"
             " where relnamespace = 'raw'::regnamespace"
         ).fetchall()
         for (partition,) in partitions:
@@ -342,7 +348,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args(argv)
-    table = Table("what", "measured", "beside", "ratio")
+    table = Table("what", "measured", "baseline", "ratio")
     results = _measure(arguments.rows, arguments.rounds)
     for result in results:
         table.add_row(*result.row, style=None if result.kept else "red")

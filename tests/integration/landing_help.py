@@ -1,4 +1,4 @@
-"""What the tests of landing share: putting files where they belong, landing them, and asking what came of it."""
+"""Helpers of the tests of landing: deliver files, land them, and query the result."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ from tests.waiting import patience
 DAY = date(2026, 1, 5)
 DATA = PROJECT_ROOT / "tests" / "data"
 MAPPINGS = PROJECT_ROOT / "saas_analytics/landing/mappings"
-LONG = (
-    os.environ.get("LONG") == "1"
-)  # the numbers that the promise names; otherwise fewer of the same
+LONG = os.environ.get("LONG") == "1"  # as many repetitions as promised; otherwise fewer
 
 
 def deliver(settings: Settings, name: str, content: bytes, day: date = DAY) -> Path:
@@ -51,7 +49,7 @@ def land(settings: Settings, source: str, day: date = DAY) -> Outcome:
         return land_day(connection, load_contract(source), day, settings.landing_zone)
 
 
-def land_foreign(
+def land_external(
     settings: Settings,
     mapping: Path,
     path: Path,
@@ -60,7 +58,7 @@ def land_foreign(
     new: bool = False,
     keep: bool = False,
 ) -> list[Outcome]:
-    """Land a foreign file, in this process."""
+    """Land an external file, in this process."""
     prepare(settings)
     with connect(settings, "loader", autocommit=True) as connection:
         return land_file(connection, load_mappings(mapping), path, day, new=new, keep=keep)
@@ -71,14 +69,17 @@ def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
 
 
-# What landing leaves behind, but for numbers of loads, times, and what later deliveries have taken the place of.
+# The result of landing, except load numbers, times, and deliveries that later ones have replaced.
 _STATE = {
-    "live loads": "select source, landed_on, delivered_on, origin, name, files, rows_read, rows_landed, rows_rejected,"
-    " rows_left_out from raw.loads where superseded_by is null order by source, landed_on, origin, name",
-    "days": "select source, event_day, sum(rows_brought) - sum(rows_taken_away) from raw.touched_days"
+    "live loads": "select source, landed_on, delivered_on, origin, name, files, rows_read,"
+    " rows_landed, rows_rejected, rows_left_out from raw.loads where superseded_by is null"
+    " order by source, landed_on, origin, name",
+    "days": "select source, event_day, sum(rows_brought) - sum(rows_taken_away)"
+    " from raw.touched_days"
     " group by 1, 2 having sum(rows_brought) <> sum(rows_taken_away) order by 1, 2",
     "rejects": "select rejects.source, rejects.landed_on, file, line, reason, original"
-    " from raw.rejects join raw.loads using (load_id) where superseded_by is null order by 1, 2, 3, 4",
+    " from raw.rejects join raw.loads using (load_id) where superseded_by is null"
+    " order by 1, 2, 3, 4",
     "drift": "select * from quality.schema_drift order by 1, 2, 3",
     "tables": "select regexp_replace(relname, '_l[0-9]+$', '') from pg_class"
     " where relnamespace = 'raw'::regnamespace and relkind in ('r', 'p') order by 1",
@@ -92,16 +93,16 @@ _STATE = {
 
 
 def state(settings: Settings) -> dict[str, Any]:
-    """Everything that landing leaves behind and that must not depend on how it came about."""
+    """The state after landing that must not depend on the order of the landings."""
     return {name: query(settings, statement) for name, statement in _STATE.items()}
 
 
-# Where Python writes no compiled modules, half of the time of a small landing is their compilation.
+# Without this cache, compiling modules takes half of the time of a small landing.
 _COMPILED = tempfile.TemporaryDirectory(prefix="landing-compiled-")
 
 
 def command(settings: Settings, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """land.py with these arguments, as a shell runs it."""
+    """Run land.py with these arguments, as a shell does."""
     return subprocess.run(
         [sys.executable, "data_gen/land.py", *map(str, arguments)],
         cwd=PROJECT_ROOT,

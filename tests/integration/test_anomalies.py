@@ -1,4 +1,4 @@
-"""Anomalies in a warehouse: what is measured is what the files say, kept once, told once, and told when it is well."""
+"""Anomalies in a warehouse: measured as the files say, kept once, alerted once, and resolved."""
 
 from __future__ import annotations
 
@@ -39,30 +39,36 @@ def zone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "faulty"
 
 
+ANOMALIES = (
+    "select day, metric, value, expected, lower, upper, score, reason from quality.anomalies"
+)
+
+
 def kept(settings: Settings, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(settings.dsn("transformer")) as connection:
         return connection.execute(query).fetchall()
 
 
-def test_faults_are_found_kept_and_told_once(warehouse: Settings, zone: Path) -> None:
+def test_faults_are_found_kept_and_alerted_once(warehouse: Settings, zone: Path) -> None:
     land(warehouse, "--day", str(FIRST), "--days", str(len(DAYS) - 1), "--from", str(zone))
     with psycopg.connect(warehouse.dsn("loader")) as loader:
-        # A file of incoming/, which is of the day that goes on: the last one that is over is still LATE.
+        # A file of incoming/ belongs to the current day: the last completed day is still LATE.
         loader.execute(
-            "insert into raw.loads (source, landed_on, delivered_on, origin, name, files, content_sha256, started_at)"
+            "insert into raw.loads"
+            " (source, landed_on, delivered_on, origin, name, files, content_sha256, started_at)"
             " values ('orders', current_date, current_date, 'file', 'a.csv', '[]', 'x', now())"
         )
     found = {anomaly.metric for anomaly in find_anomalies(warehouse, LATE)}
     assert found == {"rows.events", "empty.orders.shipping_country"}
     first = kept(
         warehouse,
-        "select day, metric, value, expected, lower, upper, score, reason from quality.anomalies",
+        ANOMALIES,
     )
     assert {row[1] for row in first if row[0] == LATE} == found
     find_anomalies(warehouse, LATE)
     again = kept(
         warehouse,
-        "select day, metric, value, expected, lower, upper, score, reason from quality.anomalies",
+        ANOMALIES,
     )
     assert sorted(map(str, again)) == sorted(map(str, first))
     causes = kept(warehouse, "select cause from quality.alerts order by cause")
@@ -81,7 +87,7 @@ def test_faults_are_found_kept_and_told_once(warehouse: Settings, zone: Path) ->
     assert kept(warehouse, "select cause from quality.alerts") == [("anomaly in ad_spend",)]
 
 
-def test_what_is_measured_is_what_the_files_say(warehouse: Settings, zone: Path) -> None:
+def test_metrics_are_those_of_the_files(warehouse: Settings, zone: Path) -> None:
     land(warehouse, "--day", str(LAST), "--from", str(zone))
     find_anomalies(warehouse, LAST)
     query = f"select metric, value from quality.daily_metrics where day = '{LAST}'"

@@ -37,7 +37,7 @@ USERS = (
 )
 
 
-def test_a_day_lands_with_its_books(warehouse: Settings) -> None:
+def test_a_day_lands_with_its_load_log(warehouse: Settings) -> None:
     deliver(warehouse, "users.csv", USERS)
 
     outcome = land(warehouse, "users")
@@ -94,7 +94,7 @@ def test_other_bytes_replace_the_day_whole(warehouse: Settings) -> None:
     ) == [(1,)]
 
 
-def test_days_stand_beside_each_other(warehouse: Settings) -> None:
+def test_days_stand_next_to_each_other(warehouse: Settings) -> None:
     other = date(2026, 1, 6)
     deliver(warehouse, "users.csv", USERS)
     deliver(warehouse, "users.csv", b"user_id,updated_at\nu9,2026-01-06\n", other)
@@ -193,18 +193,20 @@ def test_json_lines_rejects(warehouse: Settings) -> None:
     assert query(warehouse, "select event_day, rows_brought from raw.touched_days") == [(DAY, 1)]
 
 
-def test_json_array_keeps_digits_and_tells_what_is_broken(warehouse: Settings) -> None:
+def test_json_array_keeps_digits_and_rejects_broken_elements(warehouse: Settings) -> None:
     deliver(
         warehouse,
         "subscriptions.json",
-        b'[{"subscription_id": "s1", "monthly_amount": 1.10},\n {"a": }, {"subscription_id": "s3"}]',
+        b'[{"subscription_id": "s1", "monthly_amount": 1.10},\n'
+        b' {"a": }, {"subscription_id": "s3"}]',
     )
 
     outcome = land(warehouse, "subscriptions")
 
     assert query(
         warehouse,
-        "select _doc ->> 'subscription_id', _doc ->> 'monthly_amount', _line from raw.subscriptions",
+        "select _doc ->> 'subscription_id', _doc ->> 'monthly_amount', _line"
+        " from raw.subscriptions",
     ) == [
         ("s1", "1.10", 1),
         ("s3", None, 3),
@@ -286,7 +288,9 @@ def test_damaged_container_is_refused_and_changes_nothing(warehouse: Settings) -
     assert query(warehouse, "select count(*) from raw.users") == [(2,)]
 
 
-def test_time_at_the_end_of_a_day_touches_the_day_that_it_is_parsed_to(warehouse: Settings) -> None:
+def test_time_at_the_end_of_a_day_affects_the_day_of_its_parsed_value(
+    warehouse: Settings,
+) -> None:
     times = [
         "2026-01-05T23:59:60Z",
         "2026-01-05T23:59:59.9999999Z",
@@ -324,7 +328,7 @@ def test_days_are_those_of_utc_wherever_the_command_runs(
     assert query(warehouse, "select event_day, rows_brought from raw.touched_days") == [(DAY, 2)]
 
 
-def test_what_is_no_file_is_told_and_the_rest_lands(warehouse: Settings) -> None:
+def test_a_path_that_is_not_a_file_is_reported_and_the_rest_lands(warehouse: Settings) -> None:
     directory = deliver(warehouse, "users.csv", USERS).parent
     deliver(warehouse, 'users.of a "strange" name;\n\'%s{}.csv', USERS)
     (directory / "dangling.csv").symlink_to(directory / "nothing")
@@ -344,11 +348,11 @@ def test_what_is_no_file_is_told_and_the_rest_lands(warehouse: Settings) -> None
     [
         (("--day", "9999-12-31", "--days", "2"), "go beyond the last day"),
         (("--mapping", MAPPINGS / "user_activity.yaml", "/dev/null"), "/dev/null is not a file"),
-        (("--mapping", MAPPINGS / "user_activity.yaml", "-"), "- is not there"),
+        (("--mapping", MAPPINGS / "user_activity.yaml", "-"), "- does not exist"),
         (("--mapping", MAPPINGS / "user_activity.yaml", MAPPINGS), "mappings is not a file"),
     ],
 )
-def test_what_cannot_be_landed_is_one_message(
+def test_a_landing_that_cannot_be_done_is_one_message(
     warehouse: Settings, arguments: tuple[object, ...], message: str
 ) -> None:
     done = command(warehouse, *arguments)
@@ -385,7 +389,7 @@ def test_both_ways_of_reading_give_the_same_rows(
     source = name.partition(".")[0]
     deliver(warehouse, name, content)
     with monkeypatch.context() as patch:
-        patch.setattr(copying, "_copy_tabular", None)  # the fast way takes it
+        patch.setattr(copying, "_copy_tabular", None)  # the fast way copies it
         patch.setattr(copying, "_copy_judged", None)
         land(warehouse, source)
     fast = query(
@@ -406,7 +410,7 @@ def test_both_ways_of_reading_give_the_same_rows(
 
 
 def _refuse(*_: object) -> None:
-    """As if COPY took nothing."""
+    """As if COPY refused everything."""
 
 
 def test_two_landings_at_once_land_it_once(warehouse: Settings) -> None:
@@ -433,7 +437,8 @@ def test_two_landings_at_once_land_it_once(warehouse: Settings) -> None:
     second.start()
     _wait_for(
         warehouse,
-        "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+        "select from pg_stat_activity"
+        " where wait_event_type = 'Lock' and datname = current_database()",
     )
     go_on.set()
     first.join(30)
@@ -537,7 +542,7 @@ def test_a_bar_on_a_terminal(warehouse: Settings) -> None:
     )
     os.close(end)
     shown = b""
-    with suppress(OSError):  # the terminal's way to say that nobody writes to it any more
+    with suppress(OSError):  # the end of the terminal's output
         while some := os.read(terminal, 1 << 16):
             shown += some
     os.close(terminal)
@@ -547,7 +552,7 @@ def test_a_bar_on_a_terminal(warehouse: Settings) -> None:
     assert b"users 2026-01-05" in shown and b"Traceback" not in shown
 
 
-def test_what_belongs_to_no_contract_is_told(warehouse: Settings) -> None:
+def test_a_source_without_contract_is_reported(warehouse: Settings) -> None:
     deliver(warehouse, "users.csv", USERS)
     deliver(warehouse, "usres.csv", USERS)
 
@@ -557,7 +562,7 @@ def test_what_belongs_to_no_contract_is_told(warehouse: Settings) -> None:
     assert "usres 2026-01-05: FAILED: there is no contract for it" in done.stdout
 
 
-def test_server_that_is_not_there_is_named_and_no_secret_is_told(warehouse: Settings) -> None:
+def test_a_server_that_is_down_is_named_and_no_secret_is_shown(warehouse: Settings) -> None:
     deliver(warehouse, "users.csv", USERS)
     environment = {**os.environ, **warehouse.environment(), "WAREHOUSE_PORT": "1"}
 
@@ -578,7 +583,7 @@ def test_server_that_is_not_there_is_named_and_no_secret_is_told(warehouse: Sett
     )
 
 
-def test_lost_connection_is_told_and_the_next_task_gets_another(warehouse: Settings) -> None:
+def test_lost_connection_is_reported_and_the_next_task_gets_another(warehouse: Settings) -> None:
     deliver(warehouse, "users.csv", USERS)
     prepare(warehouse)
 
@@ -637,8 +642,10 @@ def test_loader_fills_raw_and_does_nothing_else(warehouse: Settings) -> None:
         connection.execute("insert into raw.users (user_id) values ('x')")
 
 
-def test_random_days_in_random_order_leave_exactly_what_lies_there(warehouse: Settings) -> None:
-    """Deliveries, corrections and repetitions: the raw table is what the zone says, and the books add up."""
+def test_random_days_in_random_order_leave_exactly_the_files_of_the_zone(
+    warehouse: Settings,
+) -> None:
+    """Deliveries, corrections, repetitions: raw is what the zone has, and the load log adds up."""
     chance = random.Random(7)
     days = [date(2026, 1, day) for day in range(1, 5)]
     for _ in range(25):
@@ -660,7 +667,8 @@ def test_random_days_in_random_order_leave_exactly_what_lies_there(warehouse: Se
         assert (
             query(
                 warehouse,
-                f"select user_id, updated_at from raw.users where _partition = '{day}' order by _line",
+                f"select user_id, updated_at from raw.users where _partition = '{day}'"
+                " order by _line",
             )
             == expected
         )
@@ -670,5 +678,6 @@ def test_random_days_in_random_order_leave_exactly_what_lies_there(warehouse: Se
         " group by 1 having sum(rows_brought - rows_taken_away) <> 0 order by 1",
     )
     assert balance == query(
-        warehouse, "select updated_at::date, count(*)::numeric from raw.users group by 1 order by 1"
+        warehouse,
+        "select updated_at::date, count(*)::numeric from raw.users group by 1 order by 1",
     )

@@ -1,4 +1,4 @@
-"""A corrected delivery of an earlier day counts from the day on which it arrives, in whatever order days are landed."""
+"""A corrected delivery counts from the day of its arrival, in whatever order days land."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def users(*names: str) -> bytes:
 def deliver(
     settings: Settings, content: bytes, arrived: date = DAY, day: date = DAY, source: str = "users"
 ) -> Path:
-    """Put the users of a day into the zone: as its first delivery, or as one that corrects it."""
+    """Put the users of a day into the zone: as its first delivery, or as a corrected one."""
     zone = settings.landing_zone if arrived == day else corrections(settings.landing_zone, arrived)
     directory = zone / source / f"dt={day}"
     directory.mkdir(parents=True, exist_ok=True)
@@ -56,18 +56,19 @@ def test_the_daily_run_lands_what_arrives_on_its_day(warehouse: Settings) -> Non
     assert query(warehouse, live) == [(DAY, DAY, False), (DAY, LATER, True), (LATER, LATER, True)]
 
 
-def test_the_first_delivery_does_not_come_back_by_itself(warehouse: Settings) -> None:
+def test_an_older_delivery_lands_only_on_demand(warehouse: Settings) -> None:
     deliver(warehouse, users("first"))
     deliver(warehouse, users("corrected"), LATER)
     for day in (DAY, LATER):
         command(warehouse, "--day", day)
 
-    told = command(warehouse, "--day", DAY)
+    reported = command(warehouse, "--day", DAY)
     machine = json.loads(command(warehouse, "--day", DAY, "--json").stdout)
 
-    assert told.returncode == 0
+    assert reported.returncode == 0
     assert (
-        "nothing to do, an older delivery; a corrected one of 2026-01-08 is landed" in told.stdout
+        "nothing to do, an older delivery; a corrected one of 2026-01-08 has landed"
+        in reported.stdout
     )
     assert [one["status"] for one in machine["outcomes"] if one["source"] == "users"] == [
         "unchanged"
@@ -93,18 +94,18 @@ def test_a_correction_that_is_landed_before_the_first_delivery_counts(warehouse:
     assert landed(warehouse) == ["corrected"]
 
 
-def test_a_place_of_corrections_can_be_landed_as_a_zone(warehouse: Settings) -> None:
+def test_a_directory_of_corrections_can_be_landed_as_a_zone(warehouse: Settings) -> None:
     deliver(warehouse, users("first"))
     deliver(warehouse, users("corrected"), LATER)
-    place = corrections(warehouse.landing_zone, LATER)
+    directory = corrections(warehouse.landing_zone, LATER)
 
-    assert command(warehouse, "--day", DAY, "--from", place).returncode == 0
+    assert command(warehouse, "--day", DAY, "--from", directory).returncode == 0
 
     assert "an older delivery" in command(warehouse, "--day", DAY).stdout
     assert landed(warehouse) == ["corrected"]
     assert (
         "is of a day before 2026-01-08"
-        in command(warehouse, "--day", LATER, "--from", place).stdout
+        in command(warehouse, "--day", LATER, "--from", directory).stdout
     )
 
 
@@ -121,8 +122,8 @@ def test_the_same_bytes_delivered_again_are_the_newest_delivery(warehouse: Setti
     assert query(warehouse, "select delivered_on from raw.loads") == [(LATEST,)]
 
 
-def test_half_a_correction_is_none(warehouse: Settings) -> None:
-    """It would count more than the first delivery, should that come after it."""
+def test_half_a_correction_does_not_land(warehouse: Settings) -> None:
+    """It would count more than a first delivery that lands after it."""
     path = deliver(warehouse, users("corrected"), LATER)
     put(path.parent, "users.more.csv", b"user_id\nlacks a required column\n")
     deliver(warehouse, users("first"))
@@ -132,7 +133,7 @@ def test_half_a_correction_is_none(warehouse: Settings) -> None:
     assert done.returncode == 1
     assert (
         "updated_at is missing" in done.stdout
-        and "Nothing of this correction was landed" in done.stdout
+        and "Nothing of this correction landed" in done.stdout
     )
     assert landed(warehouse) == []
     assert command(warehouse, "--day", DAY).returncode == 0
@@ -142,14 +143,14 @@ def test_half_a_correction_is_none(warehouse: Settings) -> None:
 @pytest.mark.parametrize(
     ("source", "day", "message"),
     [
-        ("users", "2026-1-5", "that is no day like 2026-01-31"),
-        ("users", "2026-02-30", "that is no day like 2026-01-31"),
+        ("users", "2026-1-5", "that is not a day like 2026-01-31"),
+        ("users", "2026-02-30", "that is not a day like 2026-01-31"),
         ("users", "2026-01-08", "a corrected delivery is of a day before 2026-01-08"),
         ("users", "2026-01-09", "a corrected delivery is of a day before 2026-01-08"),
         ("usres", "2026-01-05", "there is no contract for it"),
     ],
 )
-def test_what_is_no_corrected_delivery_is_told_and_the_others_land(
+def test_an_invalid_correction_is_reported_and_the_others_land(
     warehouse: Settings, source: str, day: str, message: str
 ) -> None:
     directory = corrections(warehouse.landing_zone, LATER) / source / f"dt={day}"
@@ -179,7 +180,7 @@ def test_a_dry_run_of_a_correction_changes_nothing(warehouse: Settings) -> None:
 def test_any_order_of_deliveries_ends_in_the_same_state(
     new_warehouse: Callable[[], Settings], seed: int
 ) -> None:
-    """Several corrections of each day, some with the bytes of another; landed in two orders, one of them doubled."""
+    """Several corrections of each day, some with equal bytes; one order lands each twice."""
     chance = random.Random(seed)
     one, other = new_warehouse(), new_warehouse()
     deliveries: list[tuple[date, date]] = []
@@ -215,7 +216,7 @@ def test_any_order_of_deliveries_ends_in_the_same_state(
     assert state(one)["live loads"]
 
 
-def test_a_warehouse_from_before_corrections_is_brought_up_to_date(warehouse: Settings) -> None:
+def test_a_warehouse_without_the_column_of_corrections_is_upgraded(warehouse: Settings) -> None:
     deliver(warehouse, users("first"))
     land(warehouse, "users")
     with connect(warehouse, "owner") as owner:

@@ -1,4 +1,4 @@
-"""Schema drift: what no contract knows is kept and told, what is optional may be missing and is told."""
+"""Schema drift: unknown columns are kept, optional ones may be missing; both are reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from saas_analytics.contracts import load_contract
 from saas_analytics.settings import Settings
-from tests.integration.landing_help import DAY, command, deliver, land, land_foreign, put, query
+from tests.integration.landing_help import DAY, command, deliver, land, land_external, put, query
 
 NEXT = date(2026, 1, 6)
 
@@ -62,7 +62,7 @@ def test_drift_goes_with_the_load_that_is_replaced(warehouse: Settings) -> None:
     assert drift(warehouse) == []
 
 
-def test_documents_are_asked_by_their_members(warehouse: Settings) -> None:
+def test_drift_of_documents_is_that_of_their_members(warehouse: Settings) -> None:
     names = columns_of("events", without=("country",))
     lines = [
         json.dumps(dict.fromkeys(names, "1")),
@@ -91,7 +91,7 @@ def test_a_day_without_rows_has_no_drift(warehouse: Settings, name: str, content
     assert drift(warehouse) == []
 
 
-def test_every_format_tells_its_columns(warehouse: Settings) -> None:
+def test_every_format_reports_its_columns(warehouse: Settings) -> None:
     names = columns_of("orders", without=("status",), more=("colour",))
     pq.write_table(
         pa.table({name: ["1"] for name in names}), deliver(warehouse, "orders.parquet", b"")
@@ -126,16 +126,16 @@ def test_every_format_tells_its_columns(warehouse: Settings) -> None:
 @pytest.mark.parametrize(
     ("file", "content"), [("a.csv", b"id,when,x\n1,2026-01-05,7\n"), ("a.json", None)]
 )
-def test_a_mapping_lands_what_it_does_not_name_only_on_demand(
+def test_a_mapping_lands_unnamed_columns_only_on_demand(
     warehouse: Settings, tmp_path: Path, file: str, content: bytes | None
 ) -> None:
     content = content or b'[{"id": 1, "when": "2026-01-05", "x": "7"}]'
     mapping = put(
         tmp_path, "m.yaml", b"source: users\ncolumns: {user_id: id, updated_at: when, phone: tel}\n"
     )
-    (plain,) = land_foreign(warehouse, mapping, put(tmp_path, file, content))
+    (plain,) = land_external(warehouse, mapping, put(tmp_path, file, content))
     mapping.write_text(mapping.read_text().replace("{user_id", "{_extra: {rest: true}, user_id"))
-    (extra,) = land_foreign(warehouse, mapping, put(tmp_path, file, content))
+    (extra,) = land_external(warehouse, mapping, put(tmp_path, file, content))
 
     assert plain.drift == extra.drift
     assert extra.status == "replaced"

@@ -1,4 +1,4 @@
-"""What fails outside of landing: the connection at COMMIT, the disk of the server. A second run makes it good."""
+"""Failures outside of landing: the connection at COMMIT, the disk. A second run succeeds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.integration.landing_help import (
     command,
     deliver,
     land,
-    land_foreign,
+    land_external,
     put,
     query,
     statuses,
@@ -44,7 +44,10 @@ When = Literal["before", "after"]
 
 
 class CutAtCommit:
-    """A way to the server that breaks at the first COMMIT once it is armed: before it arrives, or before its answer."""
+    """A proxy of the server that fails at the first COMMIT once it is armed.
+
+    It fails before the COMMIT arrives at the server, or before the answer arrives at the client.
+    """
 
     def __init__(self, settings: Settings, when: When) -> None:
         self._settings, self._when = settings, when
@@ -75,8 +78,9 @@ class CutAtCommit:
                     self.cut.set()
                     if self._when == "before":
                         break
+                # The answer to COMMIT: the server has committed, and the client does not know.
                 if not is_client and self.cut.is_set():
-                    break  # the answer to COMMIT is here: it is done, and the client does not hear of it
+                    break
                 target.sendall(data)
         for one in (source, target):
             with suppress(OSError):
@@ -88,34 +92,34 @@ class CutAtCommit:
 
 
 @pytest.fixture(params=["before", "after"])
-def broken_way(warehouse: Settings, request: pytest.FixtureRequest) -> Iterator[CutAtCommit]:
+def cut_at_commit(warehouse: Settings, request: pytest.FixtureRequest) -> Iterator[CutAtCommit]:
     prepare(warehouse)
-    way = CutAtCommit(warehouse, request.param)
-    yield way
-    way.close()
+    proxy = CutAtCommit(warehouse, request.param)
+    yield proxy
+    proxy.close()
 
 
 def run_one(
-    way: CutAtCommit,
+    proxy: CutAtCommit,
     land: Callable[[psycopg.Connection, Callable[[str, int], None]], list[Outcome]],
 ) -> Outcome:
     def arm(step: str, size: int) -> None:
         if step == "before commit":
-            way.armed.set()
+            proxy.armed.set()
 
     task = Task(Outcome("users", DAY, "failed"), 0, lambda connection, _: land(connection, arm))
-    (outcome,) = run(way.settings, [task], Display(sys.stderr))
-    assert way.cut.is_set()
+    (outcome,) = run(proxy.settings, [task], Display(sys.stderr))
+    assert proxy.cut.is_set()
     return outcome
 
 
 def test_connection_lost_at_commit_of_a_day(
-    warehouse: Settings, broken_way: CutAtCommit, request: pytest.FixtureRequest
+    warehouse: Settings, cut_at_commit: CutAtCommit, request: pytest.FixtureRequest
 ) -> None:
     deliver(warehouse, "users.csv", USERS)
 
     outcome = run_one(
-        broken_way,
+        cut_at_commit,
         lambda connection, observe: [
             land_day(connection, load_contract("users"), DAY, warehouse.landing_zone, observe)
         ],
@@ -123,15 +127,15 @@ def test_connection_lost_at_commit_of_a_day(
 
     assert outcome.status == "failed"
     assert "was lost" in outcome.message and "Run this again" in outcome.message
-    came_through = "after" in request.node.name
-    assert query(warehouse, "select count(*) from raw.users") == [(2 if came_through else 0,)]
-    assert land(warehouse, "users").status == ("unchanged" if came_through else "landed")
+    committed = "after" in request.node.name
+    assert query(warehouse, "select count(*) from raw.users") == [(2 if committed else 0,)]
+    assert land(warehouse, "users").status == ("unchanged" if committed else "landed")
     assert query(warehouse, "select count(*), count(distinct user_id) from raw.users") == [(2, 2)]
     assert query(warehouse, "select count(*) from raw.loads") == [(1,)]
 
 
 def test_connection_lost_at_commit_of_a_file(
-    warehouse: Settings, broken_way: CutAtCommit, tmp_path: Path, request: pytest.FixtureRequest
+    warehouse: Settings, cut_at_commit: CutAtCommit, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     mapping = MAPPINGS / "user_activity.yaml"
     path = put(
@@ -139,7 +143,7 @@ def test_connection_lost_at_commit_of_a_file(
     )
 
     outcome = run_one(
-        broken_way,
+        cut_at_commit,
         lambda connection, observe: land_file(
             connection, load_mappings(mapping), path, DAY, observe=observe
         ),
@@ -147,9 +151,9 @@ def test_connection_lost_at_commit_of_a_file(
 
     assert outcome.status == "failed"
     assert path.exists()
-    came_through = "after" in request.node.name
-    assert statuses(land_foreign(warehouse, mapping, path)) == [
-        "unchanged" if came_through else "landed"
+    committed = "after" in request.node.name
+    assert statuses(land_external(warehouse, mapping, path)) == [
+        "unchanged" if committed else "landed"
     ]
     assert query(
         warehouse, "select (select count(*) from raw.events), (select count(*) from raw.rejects)"
@@ -162,10 +166,10 @@ def test_connection_lost_at_commit_of_a_file(
 def small_disk(
     warehouse: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], None]]:
-    """The warehouse's new tables lie on a disk of 24 MB; a function gives it another size."""
+    """New tables of the warehouse are on a disk of 24 MB. Yields a function that resizes it."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
-    place = Path("/tmp") / warehouse.database  # where the server's user can go
+    place = Path("/tmp") / warehouse.database  # the server's user has access there
     place.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, text=True
@@ -217,7 +221,7 @@ def test_disk_full(warehouse: Settings, small_disk: Callable[[str], None]) -> No
 def test_a_record_that_is_too_long_is_one_reject_whichever_way_reads_it(
     warehouse: Settings,
 ) -> None:
-    """Over 16 MiB. The memory of landing is bounded by the longest record that it takes."""
+    """Over 16 MiB. The longest record that is read bounds the memory of landing."""
     long = b'{"event_id": "long", "x": "' + b"y" * (17 * 1024 * 1024) + b'"}'
     other = date(2026, 1, 6)
     deliver(warehouse, "events.jsonl", b'{"event_id": "a"}\n' + long + b'\n{"event_id": "b"}\n')
@@ -242,8 +246,8 @@ def test_a_record_that_is_too_long_is_one_reject_whichever_way_reads_it(
     assert [(one.landed, one.rejected) for one in counts] == [(2, 1), (2, 2), (2, 1)]
     assert query(
         warehouse,
-        "select source, landed_on, line, length(original) < 300000, right(original, 20) from raw.rejects"
-        " where reason = 'too_long' order by load_id",
+        "select source, landed_on, line, length(original) < 300000, right(original, 20)"
+        " from raw.rejects where reason = 'too_long' order by load_id",
     ) == [
         ("events", DAY, 2, True, f"yyy... ({len(long)} bytes)"[-20:]),
         ("events", other, 3, True, f"yyy... ({len(long)} bytes)"[-20:]),

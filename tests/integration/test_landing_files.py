@@ -1,4 +1,4 @@
-"""Landing foreign files by a mapping: the same file once, a correction in its place, real data counted to the row."""
+"""External files land by a mapping: each once, corrections replace, real data to the row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from saas_analytics.landing.errors import LandingError
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import DATA, DAY, MAPPINGS, command, put, query, statuses
-from tests.integration.landing_help import land_foreign as land
+from tests.integration.landing_help import land_external as land
 from tests.server import drop_database
 from tests.waiting import patience
 
@@ -29,7 +29,12 @@ columns: {order_id: id, customer_id: who, ordered_at: at}
 where: {id: "not like 'C%'"}
 distinct: [order_id]
 """
-FILE = b"id,who,at\n1,c1,2026-01-01 10:00:00\n1,c1,2026-01-01 10:00:00\n2,c2,2026-01-02\nC3,c3,2026-01-03\n"
+FILE = b"""id,who,at
+1,c1,2026-01-01 10:00:00
+1,c1,2026-01-01 10:00:00
+2,c2,2026-01-02
+C3,c3,2026-01-03
+"""
 
 
 @pytest.fixture
@@ -54,7 +59,8 @@ def test_a_file_lands_and_is_moved(warehouse: Settings, mapping: Path, inbox: Pa
     assert (outcome.counts.read, outcome.counts.landed, outcome.counts.filtered) == (4, 2, 2)
     assert query(
         warehouse,
-        "select order_id, ordered_at, _file, _line, _load_id, _partition from raw.orders order by 1",
+        "select order_id, ordered_at, _file, _line, _load_id, _partition from raw.orders"
+        " order by 1",
     ) == [
         ("1", "2026-01-01T10:00:00+00:00", "a.csv", 2, outcome.load_id, "2026-01-05/files"),
         ("2", "2026-01-02T00:00:00+00:00", "a.csv", 4, outcome.load_id, "2026-01-05/files"),
@@ -145,7 +151,7 @@ def test_new_lands_another_file_of_the_same_name(
     ]
 
 
-def test_a_changed_mapping_lands_the_same_file_anew(
+def test_a_changed_mapping_lands_the_same_file_again(
     warehouse: Settings, mapping: Path, inbox: Path
 ) -> None:
     path = put(inbox, "a.csv", FILE)
@@ -160,7 +166,7 @@ def test_a_changed_mapping_lands_the_same_file_anew(
     assert path.exists()
 
 
-def test_zone_and_files_of_one_day_stand_beside_each_other(
+def test_zone_and_files_of_one_day_stand_next_to_each_other(
     warehouse: Settings, mapping: Path, inbox: Path
 ) -> None:
     land(warehouse, mapping, put(inbox, "a.csv", FILE))
@@ -179,7 +185,7 @@ def test_zone_and_files_of_one_day_stand_beside_each_other(
     ]
 
 
-def test_rejects_of_a_file_are_told_in_the_books_and_beside_it(
+def test_rejects_of_a_file_are_in_the_load_log_and_next_to_it(
     warehouse: Settings, mapping: Path, inbox: Path
 ) -> None:
     path = put(
@@ -195,14 +201,14 @@ def test_rejects_of_a_file_are_told_in_the_books_and_beside_it(
         ("a.csv.gz", 3, "wrong_field_count", "2,c2"),
         ("a.csv.gz", 4, "bad_utf8", "3,\\xff,2026-01-01"),
     ]
-    told = json.loads((inbox / "processed" / "error_records.json").read_text())
-    assert [(entry["file"], entry["line"], entry["reason"]) for entry in told] == [
+    records = json.loads((inbox / "processed" / "error_records.json").read_text())
+    assert [(entry["file"], entry["line"], entry["reason"]) for entry in records] == [
         ("a.csv.gz", 3, "wrong_field_count"),
         ("a.csv.gz", 4, "bad_utf8"),
     ]
 
 
-def test_short_rows_are_filled_up_where_the_mapping_says_so(
+def test_short_rows_are_padded_where_the_mapping_says_so(
     warehouse: Settings, mapping: Path, inbox: Path
 ) -> None:
     mapping.write_text(
@@ -243,21 +249,23 @@ def test_a_dialect_of_csv(warehouse: Settings, mapping: Path, inbox: Path) -> No
     assert outcome.counts.read == 4
 
 
-def test_rejects_are_told_beside_a_file_that_is_kept_and_only_as_they_are_now(
+def test_rejects_of_the_last_landing_are_next_to_a_file_that_is_kept(
     warehouse: Settings, mapping: Path, inbox: Path
 ) -> None:
-    told = inbox / "error_records.json"
+    records = inbox / "error_records.json"
     land(warehouse, mapping, put(inbox, "good.csv", FILE), keep=True)
-    assert not told.exists()  # nothing to tell
+    assert not records.exists()  # there are no rejects
     land(warehouse, mapping, put(inbox, "a.csv", FILE + b"5\n"), keep=True)
     land(warehouse, mapping, put(inbox, "b.csv", FILE + b"6\n7\n"), keep=True)
-    assert [entry["original"] for entry in json.loads(told.read_text())] == ["5", "6", "7"]
-    told.unlink()
+    assert [entry["original"] for entry in json.loads(records.read_text())] == ["5", "6", "7"]
+    records.unlink()
 
-    land(warehouse, mapping, inbox / "b.csv", keep=True)  # unchanged: told again from the books
-    assert [entry["original"] for entry in json.loads(told.read_text())] == ["6", "7"]
+    land(
+        warehouse, mapping, inbox / "b.csv", keep=True
+    )  # unchanged: written again from the load log
+    assert [entry["original"] for entry in json.loads(records.read_text())] == ["6", "7"]
     land(warehouse, mapping, put(inbox, "b.csv", FILE + b"8,c,2026-01-01\n"), keep=True)
-    assert json.loads(told.read_text()) == []
+    assert json.loads(records.read_text()) == []
     assert sorted(path.name for path in inbox.iterdir()) == [
         "a.csv",
         "b.csv",
@@ -266,7 +274,7 @@ def test_rejects_are_told_beside_a_file_that_is_kept_and_only_as_they_are_now(
     ]
 
 
-def test_a_file_that_cannot_be_moved_is_told_and_does_not_land_twice(
+def test_a_file_that_cannot_be_archived_is_reported_and_does_not_land_twice(
     warehouse: Settings, mapping: Path, inbox: Path
 ) -> None:
     obstacle = put(inbox, "processed", b"a file, and not a directory")
@@ -308,8 +316,8 @@ def test_activity_log_as_json_array(warehouse: Settings, inbox: Path) -> None:
 
     assert query(
         warehouse,
-        "select _doc ->> 'event_type', _doc ->> 'event_timestamp', _doc -> 'properties' ->> 'n', _line"
-        " from raw.events order by 4",
+        "select _doc ->> 'event_type', _doc ->> 'event_timestamp',"
+        " _doc -> 'properties' ->> 'n', _line from raw.events order by 4",
     ) == [
         ("login", "2026-01-05T10:00:00Z", None, 1),
         ("click", "2026-01-05T11:00:00+00:00", "1.50", 2),
@@ -354,7 +362,8 @@ def observe(step, size):
         os.kill(os.getpid(), signal.SIGKILL)
 
 with connect(load_settings(), "loader", autocommit=True) as connection:
-    land_file(connection, load_mappings(Path(sys.argv[2])), Path(sys.argv[3]), date(2026, 1, 9), observe=observe)
+    mappings = load_mappings(Path(sys.argv[2]))
+    land_file(connection, mappings, Path(sys.argv[3]), date(2026, 1, 9), observe=observe)
 """
 
 
@@ -390,10 +399,12 @@ def test_killed_at_any_point_and_run_again_ends_as_if_undisturbed(
         (["a.csv"], "a FILE needs --mapping"),
         (["--mapping", "no.yaml"], "needs at least one FILE"),
         (["--day", "2026-13-01"], "is not a day like"),
-        (["--day", "2026-01-01", "--days", "0"], "is not a whole number above 0"),
+        (["--day", "2026-01-01", "--days", "0"], "0 is not in the range 1<=x"),
     ],
 )
-def test_wrong_arguments_are_told(warehouse: Settings, arguments: list[str], message: str) -> None:
+def test_wrong_arguments_are_reported(
+    warehouse: Settings, arguments: list[str], message: str
+) -> None:
     done = command(warehouse, *arguments)
 
     assert done.returncode != 0
@@ -522,7 +533,7 @@ def test_product_events(
 
 @pytest.mark.long
 def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
-    """541,909 real rows, into a warehouse that the command itself makes."""
+    """541,909 real rows, into a warehouse that the command itself creates."""
     settings = replace(postgres, database="test_online_retail")
     try:
         file = DATA / "online_retail.csv.gz"
@@ -534,7 +545,8 @@ def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
         assert first.returncode == again.returncode == 0, first.stderr + again.stderr
         assert query(
             settings,
-            "select source, rows_read, rows_landed, rows_rejected, rows_left_out from raw.loads order by load_id",
+            "select source, rows_read, rows_landed, rows_rejected, rows_left_out"
+            " from raw.loads order by load_id",
         ) == [
             ("orders", 541_909, 22_064, 0, 519_845),
             ("order_items", 541_909, 532_621, 0, 9_288),
@@ -547,7 +559,8 @@ def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
             "select count(*), count(distinct order_id), count(distinct customer_id),"
             " sum(quantity::numeric * order_items.unit_price::numeric)"
             " from raw.order_items join raw.orders using (order_id)"
-            " where customer_id is not null and quantity::numeric > 0 and order_items.unit_price::numeric > 0",
+            " where customer_id is not null and quantity::numeric > 0"
+            " and order_items.unit_price::numeric > 0",
         )
         assert (lines, orders, customers, str(net)) == (397_884, 18_532, 4_338, "8911407.9040")
         assert query(
@@ -559,8 +572,8 @@ def test_online_retail_every_row_is_accounted_for(postgres: Settings) -> None:
         # The cancellations are 9,288 lines of 3,836 invoices; no return claims an order line.
         assert query(
             settings,
-            "select count(*), sum(quantity::numeric), sum(quantity::numeric * (_extra ->> 'UnitPrice')::numeric)"
-            " from raw.returns",
+            "select count(*), sum(quantity::numeric),"
+            " sum(quantity::numeric * (_extra ->> 'UnitPrice')::numeric) from raw.returns",
         ) == [(9_288, Decimal(277_574), Decimal("896812.490"))]
         assert query(
             settings, "select count(*) from raw.returns join raw.order_items using (order_item_id)"

@@ -1,4 +1,4 @@
-"""Whatever the bytes: never a traceback, never a row lost or doubled, and both ways of reading say the same."""
+"""Random damage: no traceback, no row lost or doubled, and both ways of reading agree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from saas_analytics.settings import Settings
 from saas_analytics.warehouse import connect
 from tests.integration.landing_help import DAY, LONG, MAPPINGS, deliver, put
 
-EXAMPLES = 2_000 if LONG else 200  # of the landing zone, and a quarter as many of foreign files
+EXAMPLES = 2_000 if LONG else 200  # for the landing zone; a quarter of them for external files
 OTHER = date(2026, 1, 6)
 
 
@@ -49,18 +49,21 @@ def _parquet() -> bytes:
 SEEDS = {
     "users.csv": [
         b"user_id,updated_at,email\nu1,2026-01-05T08:00:00Z,a@x.org\nu2,2026-01-04T23:30:00-05:00,\n",
-        b'user_id,updated_at,email\r\nu1,"2026-01-05",ab"c,d"e\r\n"u ""2""",,"x\r\ny"\r\n\\.,\\N,"\\"\r\n',
+        b'user_id,updated_at,email\r\nu1,"2026-01-05",ab"c,d"e\r\n'
+        b'"u ""2""",,"x\r\ny"\r\n\\.,\\N,"\\"\r\n',
         b"user_id,updated_at,new,email\rx,1,2,3\r",
     ],
     "events.jsonl": [
-        b'{"event_id": 1.10, "event_timestamp": "2026-01-05T10:00:00Z"}\n {"b": "\xc3\xa9", "n": {"d": [1, 2]}}\t\n',
+        b'{"event_id": 1.10, "event_timestamp": "2026-01-05T10:00:00Z"}\n'
+        b' {"b": "\xc3\xa9", "n": {"d": [1, 2]}}\t\n',
         b'{"event_id": 1}\r\n{"event_id": "\\u00e9\\ud83d\\ude00"}',
     ],
     "subscriptions.json": [
         b'[{"a": 1.10,\n"b": [1, {"c": null}]}, {"a": "\\u00e9"}, {"x": 12345678901234567890}]'
     ],
     "returns.json": [
-        b'[{"return_id": 1, "order_item_id": "x", "returned_at": "2026-01-05", "quantity": 1e3, "y": []}]'
+        b'[{"return_id": 1, "order_item_id": "x", "returned_at": "2026-01-05",'
+        b' "quantity": 1e3, "y": []}]'
     ],
     "orders.parquet": [_parquet()],
 }
@@ -145,8 +148,8 @@ def _shuffled(draw: st.DrawFn, line: bytes) -> bytes:
 
 
 @pytest.fixture
-def asked(warehouse: Settings) -> Iterator[psycopg.Connection]:
-    """A connection of the owner, to look at what landed."""
+def owner(warehouse: Settings) -> Iterator[psycopg.Connection]:
+    """A connection of the owner, who can read everything."""
     prepare(warehouse)
     with closing(psycopg.connect(warehouse.dsn("owner"), autocommit=True)) as connection:
         yield connection
@@ -158,19 +161,20 @@ def loader(warehouse: Settings) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def check_books(
-    asked: psycopg.Connection, load_id: int | None, table: str
+def check_load(
+    owner: psycopg.Connection, load_id: int | None, table: str
 ) -> tuple[list[Any], list[Any]]:
-    """Law 2, for one load; its rows and rejects."""
-    books = "select rows_read, rows_landed, rows_rejected, rows_left_out from raw.loads where load_id = %s"
-    row = asked.execute(books, [load_id]).fetchone()
+    """Check Law 2 for one load. Returns its rows and its rejects."""
+    counts = "select rows_read, rows_landed, rows_rejected, rows_left_out"
+    row = owner.execute(f"{counts} from raw.loads where load_id = %s", [load_id]).fetchone()
     assert row is not None
     read, landed, rejected, filtered = row
-    rows = asked.execute(
-        f"select _line, to_jsonb(t) - '_load_id' - '_partition' from raw.{table} as t where _load_id = %s order by 1",
+    rows = owner.execute(
+        f"select _line, to_jsonb(t) - '_load_id' - '_partition' from raw.{table} as t"
+        " where _load_id = %s order by 1",
         [load_id],
     ).fetchall()
-    rejects = asked.execute(
+    rejects = owner.execute(
         "select line, reason, original from raw.rejects where load_id = %s order by 1, 2, 3",
         [load_id],
     ).fetchall()
@@ -186,8 +190,8 @@ relaxed = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 @given(data=st.data())
 @hypothesis_settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=relaxed)
-def test_whatever_lies_in_the_zone(
-    warehouse: Settings, asked: psycopg.Connection, loader: psycopg.Connection, data: st.DataObject
+def test_damaged_files_in_the_zone(
+    warehouse: Settings, owner: psycopg.Connection, loader: psycopg.Connection, data: st.DataObject
 ) -> None:
     name = data.draw(st.sampled_from(sorted(SEEDS)))
     content = data.draw(mutated(data.draw(st.sampled_from(SEEDS[name]))))
@@ -202,7 +206,7 @@ def test_whatever_lies_in_the_zone(
 
     try:
         with pytest.MonkeyPatch.context() as patch:
-            # Segments of a few bytes, so that small files have many of them: some are taken by COPY, some are not.
+            # Segments of a few bytes, so that small files have many: COPY refuses some of them.
             segment = data.draw(st.sampled_from([copying.SEGMENT, 300, 60, 17]))
             patch.setattr(copying, "SEGMENT", segment)
             patch.setattr(copying, "SMALLEST", segment // 7)
@@ -210,13 +214,16 @@ def test_whatever_lies_in_the_zone(
             outcome = land_day(loader, contract, DAY, zone)
     except LandingError as error:
         assert str(error)
-        return  # refused as a whole, with a message
+        return  # the file is refused as a whole, with a message
     if outcome.status == "failed":
         assert outcome.message
         return
-    load_ids = "select load_id from raw.loads where source = %s and landed_on = %s and superseded_by is null"
-    ((load_id,),) = asked.execute(load_ids, [source, DAY]).fetchall()
-    rows, rejects = check_books(asked, load_id, source)
+    load_ids = (
+        "select load_id from raw.loads"
+        " where source = %s and landed_on = %s and superseded_by is null"
+    )
+    ((load_id,),) = owner.execute(load_ids, [source, DAY]).fetchall()
+    rows, rejects = check_load(owner, load_id, source)
     if file_name == "events.jsonl":
         assert sorted(line for line, *_ in (*rows, *rejects)) == _lines_with_something(content)
 
@@ -225,9 +232,9 @@ def test_whatever_lies_in_the_zone(
         try:
             land_day(loader, contract, OTHER, zone)
         except LandingError as error:
-            pytest.fail(f"only the careful way refuses it: {error}")
-    ((load_id,),) = asked.execute(load_ids, [source, OTHER]).fetchall()
-    assert check_books(asked, load_id, source) == (rows, rejects)
+            pytest.fail(f"only the careful way refuses the file: {error}")
+    ((load_id,),) = owner.execute(load_ids, [source, OTHER]).fetchall()
+    assert check_load(owner, load_id, source) == (rows, rejects)
 
 
 def _lines_with_something(content: bytes) -> list[int]:
@@ -241,14 +248,14 @@ def _lines_with_something(content: bytes) -> list[int]:
 
 
 def _refuse(*_: object) -> None:
-    """As if COPY took nothing."""
+    """As if COPY refused everything."""
 
 
 @given(data=st.data())
 @hypothesis_settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=relaxed)
-def test_whatever_a_foreign_file_is(
+def test_damaged_external_files(
     warehouse: Settings,
-    asked: psycopg.Connection,
+    owner: psycopg.Connection,
     loader: psycopg.Connection,
     tmp_path: Path,
     data: st.DataObject,
@@ -266,11 +273,11 @@ def test_whatever_a_foreign_file_is(
         return
     assert not path.exists()
     for outcome in outcomes:
-        check_books(asked, outcome.load_id, outcome.source)
-    rejected = asked.execute(
+        check_load(owner, outcome.load_id, outcome.source)
+    rejected = owner.execute(
         "select count(*) from raw.rejects where load_id = any(%s)",
         [[outcome.load_id for outcome in outcomes]],
     ).fetchone()
-    told = tmp_path / "processed/error_records.json"
-    entries = json.loads(told.read_text()) if told.exists() else []
+    records = tmp_path / "processed/error_records.json"
+    entries = json.loads(records.read_text()) if records.exists() else []
     assert rejected == (sum(entry["file"] == name for entry in entries),)

@@ -1,4 +1,4 @@
-"""kill -9 at random times: after a re-run everything is as if nobody had killed anything."""
+"""kill -9 at random times: after a second run the result is that of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KILLS = 50 if LONG else 4
 
 
 def deliver_all(settings: Settings, inbox: Path, version: int) -> Path:
-    """A day of three sources, and a foreign file; other bytes for another version."""
+    """Deliver a day of three sources and an external file, with other bytes for each version."""
     lines = [
         json.dumps(
             {
@@ -89,16 +89,15 @@ def test_killed_at_random_times_and_run_again_ends_as_if_undisturbed(
         _kill(settings, commands[name], after)
 
         for one, arguments in commands.items():
-            if (
-                one == "zone" or (inbox / "activity.json").exists()
-            ):  # killed after the move: it is done
+            # Without the file: the process was killed after the move, and had finished.
+            if one == "zone" or (inbox / "activity.json").exists():
                 assert command(settings, *arguments).returncode == 0, (
                     f"{name} killed after {after:.3f} s"
                 )
 
         assert state(settings) == undisturbed[version], f"{name} killed after {after:.3f} s"
-        told = json.loads((inbox / "processed/error_records.json").read_text())
-        assert [(entry["file"], entry["reason"]) for entry in told] == [
+        records = json.loads((inbox / "processed/error_records.json").read_text())
+        assert [(entry["file"], entry["reason"]) for entry in records] == [
             ("activity.json", "not_an_object")
         ]
         assert not (inbox / "activity.json").exists()

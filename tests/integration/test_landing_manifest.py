@@ -1,4 +1,4 @@
-"""A manifest that disagrees stops its day with a clear error; a dry run tells what would land, and changes nothing."""
+"""A manifest that disagrees stops its day with an error; a dry run reports and changes nothing."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_a_record_that_is_rejected_counts_as_delivered(warehouse: Settings) -> N
     [
         ({"bytes": 90}, "says 90 bytes for users.csv, which has 47"),
         ({"sha256": "0" * 64}, "says sha256 0{64} for users.csv, which has [0-9a-f]{64}"),
-        ({"rows": 3}, "says 3 rows for users.csv, in which 2 were found"),
+        ({"rows": 3}, "says 3 rows for users.csv, which has 2"),
         (
             {"name": "users.2.csv"},
-            "names users.2.csv, which is not there: the delivery is not complete",
+            "names users.2.csv, which does not exist: the delivery is not complete",
         ),
-        ({"rows": "3"}, "is not a manifest .*rows is '3', and not a whole number"),
+        ({"rows": "3"}, "is not a manifest .*rows is '3', which is not a whole number"),
     ],
 )
 def test_a_manifest_that_disagrees_leaves_the_day_as_it_was(
@@ -76,16 +76,18 @@ def test_files_and_manifest_must_be_the_same_set(warehouse: Settings) -> None:
     path = deliver(warehouse, "users.csv", USERS)
     manifest(path)
     deliver(warehouse, "users.2.csv", USERS)
-    with pytest.raises(FileRefused, match=r"does not name users\.2\.csv, which lies there"):
+    with pytest.raises(
+        FileRefused, match=r"does not name users\.2\.csv, which is in the directory"
+    ):
         land(warehouse, "users")
 
     path.unlink()
     path.with_name("users.2.csv").unlink()
-    with pytest.raises(FileRefused, match=r"names users\.csv, which is not there"):
+    with pytest.raises(FileRefused, match=r"names users\.csv, which does not exist"):
         land(warehouse, "users")
 
 
-def test_an_old_file_under_a_new_manifest_is_told_though_it_has_landed(warehouse: Settings) -> None:
+def test_a_landed_file_that_a_new_manifest_contradicts_is_reported(warehouse: Settings) -> None:
     path = deliver(warehouse, "users.csv", USERS)
     land(warehouse, "users")
     manifest(path, sha256="0" * 64)
@@ -124,7 +126,7 @@ select
 """
 
 
-def test_a_dry_run_of_the_zone_tells_and_changes_nothing(warehouse: Settings) -> None:
+def test_a_dry_run_of_the_zone_reports_and_changes_nothing(warehouse: Settings) -> None:
     deliver(warehouse, "users.csv", USERS)
     land(warehouse, "users")
     before = query(warehouse, EVERYTHING)
@@ -132,23 +134,26 @@ def test_a_dry_run_of_the_zone_tells_and_changes_nothing(warehouse: Settings) ->
     deliver(warehouse, "customers.csv", b"customer_id,updated_at,x\nc1,2026-01-05,1\n")
     deliver(warehouse, "products.csv", b"product_id\np1\n")
 
-    told = command(warehouse, "--day", DAY, "--dry-run")
+    dry_run = command(warehouse, "--day", DAY, "--dry-run")
     machine = json.loads(command(warehouse, "--day", DAY, "--dry-run", "--json").stdout)
 
     assert (
-        "users 2026-01-05: would be replaced, 3 rows" in told.stdout and "1 rejected" in told.stdout
+        "users 2026-01-05: would be replaced, 3 rows" in dry_run.stdout
+        and "1 rejected" in dry_run.stdout
     )
-    assert "customers 2026-01-05: would be landed, 1 rows" in told.stdout
-    assert "nothing has changed" in told.stdout
+    assert "customers 2026-01-05: would be landed, 1 rows" in dry_run.stdout
+    assert "nothing has changed" in dry_run.stdout
     assert (
-        told.returncode == 1
-        and "products.csv: the required column updated_at is missing" in told.stdout
+        dry_run.returncode == 1
+        and "products.csv: the required column updated_at is missing" in dry_run.stdout
     )
     assert machine["total"] == {"read": 5, "landed": 4, "rejected": 1, "filtered": 0}
     assert query(warehouse, EVERYTHING) == before
 
 
-def test_a_dry_run_of_a_file_tells_and_changes_nothing(warehouse: Settings, tmp_path: Path) -> None:
+def test_a_dry_run_of_a_file_reports_and_changes_nothing(
+    warehouse: Settings, tmp_path: Path
+) -> None:
     land(warehouse, "users")
     before = query(warehouse, EVERYTHING)
     file = put(
@@ -156,10 +161,10 @@ def test_a_dry_run_of_a_file_tells_and_changes_nothing(warehouse: Settings, tmp_
     )
     arguments = ("--mapping", MAPPINGS / "user_activity.yaml", "--day", DAY, file)
 
-    told = command(warehouse, "--dry-run", *arguments)
+    dry_run = command(warehouse, "--dry-run", *arguments)
 
-    assert told.returncode == 0, told.stderr
-    assert "events 2026-01-05 a.json: would be landed, 1 rows" in told.stdout
+    assert dry_run.returncode == 0, dry_run.stderr
+    assert "events 2026-01-05 a.json: would be landed, 1 rows" in dry_run.stdout
     assert query(warehouse, EVERYTHING) == before
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.json"]
     assert command(warehouse, *arguments).returncode == 0
@@ -169,11 +174,11 @@ def test_a_dry_run_of_a_file_tells_and_changes_nothing(warehouse: Settings, tmp_
     )
 
 
-def test_a_dry_run_makes_no_warehouse(postgres: Settings, tmp_path: Path) -> None:
+def test_a_dry_run_creates_no_warehouse(postgres: Settings, tmp_path: Path) -> None:
     settings = replace(postgres, database="test_never_made", landing_zone=tmp_path)
 
     done = command(settings, "--day", DAY, "--dry-run")
 
     assert done.returncode == 1
-    assert "A dry run needs a warehouse, and makes none" in done.stderr
+    assert "A dry run needs a warehouse, and creates none" in done.stderr
     assert "Traceback" not in done.stderr

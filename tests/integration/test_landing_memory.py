@@ -1,4 +1,4 @@
-"""Landing takes the same memory however large a file is: under 120 MB for each format, a broken line included."""
+"""The memory of landing does not grow with the file: under 120 MB for each format."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from tests.integration.landing_help import DAY, deliver
 from tests.waiting import patience
 
 BOUND = 120  # MB
-# land.py as a script, and at its end the most memory that it had. A child's rusage would begin with that of pytest.
+# Runs land.py, and prints its peak memory at the end. The rusage of a child would include pytest.
 MEASURED = """
 import atexit, runpy, sys
-def tell():
-    print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")), file=sys.stderr)
-atexit.register(tell)
+def report():
+    status = open("/proc/self/status")
+    print(next(line for line in status if line.startswith("VmHWM")), file=sys.stderr)
+atexit.register(report)
 runpy.run_path("data_gen/land.py", run_name="__main__")
 """
 
@@ -44,7 +45,7 @@ def events() -> list[bytes]:
 
 
 def parquet() -> bytes:
-    """One row group, in large pages: Arrow would read all of it at once, or of each column a page."""
+    """One row group of large pages, which Arrow would read at once, or a page of each column."""
     names = load_contract("orders").column_names
     stream = pa.BufferOutputStream()
     table = pa.table({name: [os.urandom(10).hex() for _ in range(150_000)] for name in names})

@@ -1,4 +1,4 @@
-"""Forty days of the company: read = landed + rejected by multiset, and the rejects are those of the answer key."""
+"""Forty days of the company: every record is accounted for, and the rejects are the true ones."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.integration.landing_help import command, deliver, query, state
 
 FOUNDED, FIRST, DAYS = date(2023, 1, 1), date(2023, 3, 1), 40
-# Classes of the answer key that landing rejects, and the reasons that it may give.
+# The defects of the ground truth that landing rejects, with its possible reasons.
 OF_LANDING = {
     "invalid_utf8": {"bad_utf8"},
     "nul_byte": {"nul_byte"},
     "truncated_last_line": {"wrong_field_count", "broken_json", "unterminated_quote"},
 }
-MORE_DIRT = {
+MORE_DEFECTS = {
     "rows": {"invalid_utf8": 0.003, "nul_byte": 0.003, "embedded_newline": 0.003},
     "files": {
         "truncated_last_line": 0.1,
@@ -47,11 +47,11 @@ Reject = tuple[str, str, int, str]  # source, day, line, class
 
 @pytest.fixture(scope="module")
 def zone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The window, with so much of the dirt that concerns landing that each class occurs many times."""
+    """The window, with every defect that concerns landing many times."""
     place = tmp_path_factory.mktemp("window")
     zone = place / "raw"
     rules = yaml.safe_load((PROJECT_ROOT / "data_gen/rules.yaml").read_text())
-    for group, rates in MORE_DIRT.items():
+    for group, rates in MORE_DEFECTS.items():
         rules["dirt"][group].update(rates)
     rules["dirt"]["redelivered"] = 0.1
     path = place / "rules.yaml"
@@ -60,7 +60,7 @@ def zone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [sys.executable, "data_gen/generate.py", *days, "--out", str(zone), "--rules", str(path)],
         cwd=PROJECT_ROOT,
-        # Said here, as the checkout may have an .env: `make demo` writes when its company was founded.
+        # Explicit, because the checkout may have an .env: `make demo` writes COMPANY_FOUNDED there.
         env={**os.environ, "SYNTHETIC_COMPANY": "on", "COMPANY_FOUNDED": str(FOUNDED)},
         stdout=subprocess.DEVNULL,
         check=True,
@@ -68,8 +68,8 @@ def zone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return zone
 
 
-def answer_key(zone: Path) -> set[Reject]:
-    """What landing has to reject. Nothing, where the company is clean."""
+def ground_truth(zone: Path) -> set[Reject]:
+    """The records that landing has to reject; none where the company is clean."""
     defects = [
         row
         for path in sorted(zone.glob("_truth/*/defects.parquet"))
@@ -83,13 +83,13 @@ def answer_key(zone: Path) -> set[Reject]:
 
 
 def rejects(settings: Settings, loads: str) -> set[tuple[str, str, int, str]]:
-    """The rejects of the loads that the condition names."""
+    """The rejects of the loads that fulfil the condition `loads`."""
     return {
         (source, str(day), line, reason)
         for source, day, line, reason in query(
             settings,
-            "select rejects.source, rejects.landed_on, line, reason from raw.rejects join raw.loads using (load_id)"
-            f" where {loads}",
+            "select rejects.source, rejects.landed_on, line, reason"
+            f" from raw.rejects join raw.loads using (load_id) where {loads}",
         )
     }
 
@@ -98,15 +98,14 @@ FIRST_DELIVERIES, LIVE = "loads.landed_on = delivered_on", "superseded_by is nul
 
 
 def last_deliveries(zone: Path) -> dict[tuple[str, date], Path]:
-    """The file that counts of each source and day, as the names of its directories say."""
+    """The last delivery of each source and day, by the names of its directories."""
     last = FIRST + timedelta(days=DAYS - 1)
     found = {
         (path.parents[1].name, date.fromisoformat(path.parent.name.removeprefix("dt="))): path
         for path in zone.glob("[!_]*/dt=*/[!_]*")
     }
-    for path in sorted(
-        zone.glob("_redelivered/on=*/*/dt=*/[!_]*")
-    ):  # by the day on which they arrive
+    # In the order of their arrival.
+    for path in sorted(zone.glob("_redelivered/on=*/*/dt=*/[!_]*")):
         assert date.fromisoformat(path.parents[2].name.removeprefix("on=")) <= last
         found[(path.parents[1].name, date.fromisoformat(path.parent.name.removeprefix("dt=")))] = (
             path
@@ -115,7 +114,7 @@ def last_deliveries(zone: Path) -> dict[tuple[str, date], Path]:
 
 
 def records(path: Path, source: str) -> Iterator[Any]:
-    """The records of a file by readers that landing does not use; None for one that cannot be a row."""
+    """The records of a file, by readers that landing does not use; None for each reject."""
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     if path.suffix == ".parquet":
         table = pq.read_table(path)
@@ -143,7 +142,7 @@ def records(path: Path, source: str) -> Iterator[Any]:
 
 
 def canonical(record: dict[str, Any]) -> str:
-    """CSV does not tell an empty text from nothing in Python's reader, so both are nothing here."""
+    """Python's CSV reader does not distinguish empty text from NULL, so both are dropped."""
     return json.dumps(
         {name: value for name, value in record.items() if value not in (None, "")}, sort_keys=True
     )
@@ -166,27 +165,29 @@ def test_every_record_of_a_generated_window(warehouse: Settings, zone: Path) -> 
     assert done.returncode == 0, done.stderr[-2000:]
     totals: Counter[str] = Counter()
     with psycopg.connect(warehouse.dsn("owner")) as connection:
-        books = {
+        load_log = {
             (source, day): (read, landed_rows, rejected)
             for source, day, read, landed_rows, rejected in connection.execute(
-                f"select source, landed_on, rows_read, rows_landed, rows_rejected from raw.loads where {LIVE}"
+                "select source, landed_on, rows_read, rows_landed, rows_rejected"
+                f" from raw.loads where {LIVE}"
             )
         }
         for (source, day), path in sorted(last_deliveries(zone).items()):
-            there = list(records(path, source))
-            good = Counter(canonical(record) for record in there if record is not None)
+            found = list(records(path, source))
+            good = Counter(canonical(record) for record in found if record is not None)
             assert Counter(map(canonical, landed(connection, source, day))) == good, path
-            assert books.pop((source, day)) == (len(there), good.total(), there.count(None)), path
-            totals += Counter(read=len(there), rejected=there.count(None))
-    assert not books
+            expected = (len(found), good.total(), found.count(None))
+            assert load_log.pop((source, day)) == expected, path
+            totals += Counter(read=len(found), rejected=found.count(None))
+    assert not load_log
     assert totals["read"] > 5_000
 
 
-def test_rejects_are_those_of_the_answer_key(warehouse: Settings, zone: Path) -> None:
-    """Of the first deliveries, which have the defects, and of what is left when the corrected ones have come."""
+def test_rejects_are_those_of_the_ground_truth(warehouse: Settings, zone: Path) -> None:
+    """For first deliveries, which have the defects, and for the live loads after corrections."""
     assert command(warehouse, "--from", zone, "--day", FIRST, "--days", DAYS).returncode == 0
 
-    expected = answer_key(zone)
+    expected = ground_truth(zone)
     assert {entry[3] for entry in expected} == set(OF_LANDING)
     corrected = {
         (path.parent.name, path.name.removeprefix("dt="))
@@ -197,20 +198,20 @@ def test_rejects_are_those_of_the_answer_key(warehouse: Settings, zone: Path) ->
     for loads, right in ((FIRST_DELIVERIES, expected), (LIVE, left)):
         found = rejects(warehouse, loads)
         for kind, reasons in OF_LANDING.items():
-            told = {entry[:3] for entry in found if entry[3] in reasons}
+            rejected = {entry[:3] for entry in found if entry[3] in reasons}
             true = {entry[:3] for entry in right if entry[3] == kind}
-            precision, recall = len(told & true) / len(told), len(told & true) / len(true)
+            hits = len(rejected & true)
+            precision, recall = hits / len(rejected), hits / len(true)
             assert (precision, recall) == (1.0, 1.0), (loads, kind)
         assert len(found) == len(right)
-    assert (
-        rejects(warehouse, "loads.landed_on <> delivered_on") == set()
-    )  # a corrected delivery is clean
+    # Corrected deliveries are clean.
+    assert rejects(warehouse, "loads.landed_on <> delivered_on") == set()
 
 
 def test_days_landed_in_any_order_and_twice_leave_the_same(
     new_warehouse: Callable[[], Settings], zone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In order, as a range; and shuffled, each day twice, which lands corrections before what they correct."""
+    """In order, and shuffled with each day twice: some corrections land first."""
     in_order, shuffled = new_warehouse(), new_warehouse()
     assert command(in_order, "--from", zone, "--day", FIRST, "--days", DAYS).returncode == 0
     days = [FIRST + timedelta(days=number) for number in range(DAYS)] * 2
@@ -245,8 +246,8 @@ BREAK_JSONL = {
 }
 
 
-def test_defects_of_an_answer_key_are_found_each_with_its_reason(warehouse: Settings) -> None:
-    """An answer key of our own: every reason, many times, at known lines, among rows that are fine."""
+def test_known_defects_are_found_each_with_its_reason(warehouse: Settings) -> None:
+    """Every reason, many times, at known lines, among good rows."""
     expected: set[Reject] = set()
     for number in range(DAYS):
         day = FIRST + timedelta(days=number)
@@ -276,6 +277,7 @@ def test_defects_of_an_answer_key_are_found_each_with_its_reason(warehouse: Sett
     found = rejects(warehouse, LIVE)
     for reason in {*BREAK_CSV, *BREAK_JSONL}:
         right = {entry for entry in expected if entry[3] == reason}
-        told = {entry for entry in found if entry[3] == reason}
-        assert (len(right & told) / len(told), len(right & told) / len(right)) == (1.0, 1.0), reason
+        rejected = {entry for entry in found if entry[3] == reason}
+        hits = len(right & rejected)
+        assert (hits / len(rejected), hits / len(right)) == (1.0, 1.0), reason
     assert found == expected

@@ -1,4 +1,4 @@
-"""What each role may do in a warehouse, and that making one is safe to repeat."""
+"""The rights of each role in a warehouse; creating a warehouse is safe to repeat."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.server import drop_database
 
 @pytest.fixture
 def filled(warehouse: Settings) -> Settings:
-    """A warehouse with a table in raw from the loader, and one in core and marts from the transformer."""
+    """A warehouse with a table of the loader in raw, and the transformer's in core and marts."""
     with connect(warehouse, "loader") as loader:
         loader.execute(
             "create table raw.things (id text, _partition text) partition by list (_partition)"
@@ -72,7 +72,7 @@ def test_no_role_can_do_more(filled: Settings, role: Role, statement: str) -> No
         run(filled, role, statement)
 
 
-def test_the_reporter_changes_nothing_even_where_it_may(filled: Settings) -> None:
+def test_the_reporter_is_read_only_even_with_rights(filled: Settings) -> None:
     run(filled, "transformer", "grant insert on marts.figures to reporter")
     with pytest.raises(errors.ReadOnlySqlTransaction):
         run(filled, "reporter", "insert into marts.figures values (2)")
@@ -115,18 +115,17 @@ def test_passwords_are_stored_hashed_and_follow_the_settings(postgres: Settings)
         connect(wrong, "loader", "postgres")
 
 
-def test_making_a_warehouse_again_keeps_its_data(filled: Settings) -> None:
+def test_creating_a_warehouse_again_keeps_its_data(filled: Settings) -> None:
     ensure_cluster(filled)
     ensure_warehouse(filled)
-    with connect(
-        filled, "owner", autocommit=True
-    ) as owner:  # as if the SQL files had changed since
+    # Without its comment the warehouse looks older than the SQL files.
+    with connect(filled, "owner", autocommit=True) as owner:
         owner.execute(f"comment on database {filled.database} is null")  # type: ignore[arg-type,unused-ignore]
     ensure_warehouse(filled)
     assert run(filled, "reporter", "select n from marts.figures") == [(1,)]
 
 
-def test_two_at_once_make_one_warehouse(postgres: Settings) -> None:
+def test_several_at_once_create_one_warehouse(postgres: Settings) -> None:
     settings = replace(postgres, database="made_at_once")
     try:
         with ThreadPoolExecutor(4) as pool:
@@ -153,12 +152,12 @@ def test_a_server_that_is_down_says_what_to_do(postgres: Settings) -> None:
         connect(replace(postgres, port=1), "loader")
 
 
-def test_a_name_that_no_warehouse_may_have(postgres: Settings) -> None:
+def test_a_reserved_name_is_refused(postgres: Settings) -> None:
     with pytest.raises(WarehouseError, match="'airflow' cannot be the name of a warehouse"):
         ensure_warehouse(postgres, "airflow")
 
 
-def test_the_command_makes_a_warehouse(
+def test_the_command_creates_a_warehouse(
     postgres: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for key, value in postgres.environment().items():

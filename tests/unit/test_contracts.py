@@ -34,7 +34,7 @@ def test_contract_is_consistent(source: str) -> None:
     assert contract.source == source
     assert len(set(names)) == len(names)
     assert contract.required
-    assert contract.key, "a row must be told from another"
+    assert contract.key, "without a key rows cannot be distinguished"
     assert set(contract.key) <= set(names)
     if contract.event_time is not None:
         assert contract.column(contract.event_time).logical_type in ("date", "timestamp")
@@ -44,7 +44,7 @@ def test_contract_is_consistent(source: str) -> None:
     assert not {"_doc", "_extra", "_file", "_line", "_load_id", "_partition"} & set(names)
 
 
-def test_what_names_a_person_is_classified() -> None:
+def test_columns_that_identify_a_person_are_classified() -> None:
     personal = {column.name for column in load_contract("users").columns if column.pii}
 
     assert personal == {"email", "full_name", "phone"}
@@ -53,7 +53,7 @@ def test_what_names_a_person_is_classified() -> None:
     )
 
 
-def test_unknown_source_is_told_with_the_known_ones() -> None:
+def test_unknown_source_is_reported_with_the_known_ones() -> None:
     with pytest.raises(ContractError, match=r"no contract for the source 'evnts'.*events"):
         load_contract("evnts")
 

@@ -1,4 +1,4 @@
-"""The readers of CSV and JSON: every record has its line, and what cannot be a record its reason."""
+"""The readers of CSV and JSON: every record has its line, and every reject its reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cut(content: bytes, size: int) -> Iterator[bytes]:
 
 
 def read_csv(content: bytes) -> list[Any]:
-    """What the reader gives, the same for every size of block."""
+    """The results of the reader, which are the same for every block size."""
     results = [[_short(item) for item in CsvReader(cut(content, size))] for size in BLOCK_SIZES]
     assert all(result == results[0] for result in results)
     return results[0]
@@ -80,7 +80,7 @@ def test_csv_rejects_have_their_line_reason_and_text() -> None:
     ]
 
 
-def test_a_stray_quote_does_not_take_the_records_after_it_along() -> None:
+def test_a_stray_quote_does_not_reject_the_records_after_it() -> None:
     assert read_csv(b'a,b\n1,"2\n3,4\n5,6\n') == [
         (2, "unterminated_quote", '1,"2'),
         (3, ["3", "4"]),
@@ -116,7 +116,7 @@ def test_json_single_object_lines_and_nothing() -> None:
     assert read_json(b"") == read_json(b" [ ] ") == []
 
 
-def test_broken_elements_do_not_take_the_others_along() -> None:
+def test_broken_elements_do_not_reject_the_others() -> None:
     assert read_json(b'[{"a":1},{"a":,},{"b":2}]') == [
         (1, b'{"a":1}'),
         (2, "broken_json", '{"a":,}'),
@@ -129,7 +129,7 @@ def test_broken_elements_do_not_take_the_others_along() -> None:
     ]
 
 
-def test_what_is_inside_a_broken_element_is_no_element() -> None:
+def test_an_object_inside_a_broken_element_is_not_an_element() -> None:
     assert read_json(b'[{"a":[{"x":1}, {"y":2}], "b":}, {"c":3}]') == [
         (1, "broken_json", '{"a":[{"x":1}, {"y":2}], "b":}'),
         (2, b'{"c":3}'),
@@ -138,7 +138,7 @@ def test_what_is_inside_a_broken_element_is_no_element() -> None:
 
 @pytest.fixture
 def small_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if a record could have 1,000 bytes, so that a test of longer ones is quick."""
+    """As if the longest record had 1,000 bytes, so that tests are quick."""
     monkeypatch.setattr(lines, "MAX_RECORD", 1000)
     monkeypatch.setattr(json_reader, "MAX_RECORD", 1000)
     monkeypatch.setattr(json_window, "MAX_RECORD", 1000)
@@ -177,7 +177,7 @@ def test_an_element_that_is_too_long_is_one_reject(size: int) -> None:
     ]
 
 
-def test_array_that_is_broken_off_is_told() -> None:
+def test_a_truncated_array_is_reported() -> None:
     assert read_json(b'[{"a":1},{"a":') == [
         (1, b'{"a":1}'),
         (2, "broken_json", '{"a":'),
@@ -220,9 +220,8 @@ def test_parquet_decoded_by_column_gives_the_same_rows(
     numbers = range(5_000)
     columns = {
         "a": [f"text {number}" for number in numbers],
-        "a.b": [
-            None if number % 3 else number for number in numbers
-        ],  # also what the name of a member would be
+        # Dots separate members in names, and may be in the names of columns too.
+        "a.b": [None if number % 3 else number for number in numbers],
         "": [b"\xff" if number == 2_500 else b"bytes" for number in numbers],
         "s": [{"x": number, "y": [number]} for number in numbers],
     }

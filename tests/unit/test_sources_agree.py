@@ -1,7 +1,7 @@
-"""The dbt project and the data contracts say the same of every source: its columns, how fresh it is, what is personal.
+"""The dbt project agrees with the data contracts: columns, freshness and personal data.
 
-A contract is the one place that says what a source's rows are. dbt needs the columns once more, as the source that a
-base model reads; this keeps the two from drifting apart.
+A contract defines the rows of a source. dbt declares the columns again, as the source that a base
+model reads; these tests keep both equal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOAD_LOG = {"loads", "touched_days", "rejects"}
 
 @dataclass(frozen=True)
 class Contract:
-    """What this test needs of a contract."""
+    """The parts of a contract that these tests need."""
 
     source: str
     columns: dict[str, str]  # name -> description
@@ -106,7 +106,7 @@ def test_source_is_stale_when_the_contract_says_so(source: str) -> None:
 
 
 def _lists(pattern: str, source: str) -> list[str]:
-    """The names in the lists that stand in a base model where the pattern's group does."""
+    """The names in the lists of a base model that the group of the pattern matches."""
     sql = (STAGING / "base" / f"base_{source}.sql").read_text()
     return [name for found in re.findall(pattern, sql) for name in ast.literal_eval(found)]
 
@@ -121,7 +121,7 @@ def test_base_model_reads_every_column_of_the_contract(source: str) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_base_model_rejects_rows_without_a_required_column(source: str) -> None:
-    # A column that is read as a type is missing where its text is.
+    # A typed column is missing where its raw text is missing.
     missing = {
         name.removeprefix("raw_") for name in _lists(r"reject_missing\((\[[^]]*\])\)", source)
     }

@@ -1,4 +1,4 @@
-"""What becomes of a foreign file that has landed: it is moved to `processed/`, with its rejects beside it."""
+"""Archives an external file that has landed: it moves to `processed/`, next to its rejects."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ PROCESSED = "processed"
 ERROR_RECORDS = "error_records.json"
 
 
-def put_away(
+def archive_file(
     connection: psycopg.Connection, load_ids: Sequence[int], path: Path, *, keep: bool
 ) -> None:
-    """Move a file whose loads are committed to `processed/`, unless `keep`; its rejects go beside it either way.
+    """Move a file with committed loads to `processed/`, unless `keep`; write its rejects there.
 
-    Doing it again changes nothing, so that a run that was stopped before it is made good by the next one.
+    With `keep` the rejects are next to the file. A second call changes nothing, so the next run
+    completes one that was killed. LandingError where the directory cannot be written.
     """
     directory = path.parent if keep or path.parent.name == PROCESSED else path.parent / PROCESSED
     try:
@@ -32,8 +33,8 @@ def put_away(
         _move(path, directory)
     except OSError as error:
         raise LandingError(
-            f"{path} has landed, but {error.filename or directory} cannot be written: {error.strerror or error}. "
-            "Mend that and run this again: nothing lands twice."
+            f"{path} has landed, but {error.filename or directory} cannot be written: "
+            f"{error.strerror or error}. Fix that and run this again: nothing lands twice."
         ) from error
 
 
@@ -43,9 +44,8 @@ def _move(path: Path, directory: Path) -> None:
         return
     if target.exists():
         digest = fingerprint(describe(path, "csv")).sha256
-        if (
-            digest != fingerprint(describe(target, "csv")).sha256
-        ):  # an older delivery of that name is kept
+        # An older delivery of the same name keeps its name.
+        if digest != fingerprint(describe(target, "csv")).sha256:
             name, dot, endings = path.name.partition(".")
             target = directory / f"{name}.{digest[:12]}{dot}{endings}"
     path.replace(target)
@@ -54,9 +54,9 @@ def _move(path: Path, directory: Path) -> None:
 def _write_error_records(
     connection: psycopg.Connection, load_ids: Sequence[int], target: Path, name: str
 ) -> None:
-    """Put the rejects of these loads of the file `name` into the JSON array `target`, in place of its older ones.
+    """Write the rejects of these loads of the file `name` to the JSON array `target`.
 
-    A record is a line, so that the array is never in memory as a whole.
+    They replace the file's older ones. Each record is a line: the array is never in memory whole.
     """
     unfinished = target.with_name(f".{target.name}.unfinished")
     try:
