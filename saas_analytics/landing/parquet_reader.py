@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,9 +27,6 @@ from saas_analytics.landing.csv_reader import Values, header_names
 from saas_analytics.landing.errors import FileRefused
 from saas_analytics.landing.files import BLOCK, InputFile
 from saas_analytics.landing.records import Reject, reject, text_fault
-
-# Arrow's own allocator keeps freed memory, which would be a fifth of the memory of landing.
-pa.set_memory_pool(pa.system_memory_pool())
 
 _BATCH_ROWS = 2_048
 _BUFFER = 64 * 1024  # bytes, of each column
