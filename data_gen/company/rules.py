@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from data_gen.company.reading import RulesError, Share, parse, read
 from data_gen.company.rule_sections import (
@@ -34,7 +37,12 @@ from data_gen.company.rule_sections import (
 
 BASE_CURRENCY = "USD"
 MOST_EVENTS = 60  # one bit of a number for each
-DEFAULT_RULES = Path(__file__).resolve().parents[1] / "rules.yaml"
+DATA_GEN = Path(__file__).resolve().parents[1]
+DEFAULT_RULES = DATA_GEN / "rules.yaml"
+# Lists that rules draw on: the countries of ISO 3166-1 (code, name, region) and the rates at the
+# founding (currency, usd_rate), in US dollars for one unit.
+COUNTRIES = DATA_GEN / "seeds" / "iso_countries.csv"
+RATES = DATA_GEN / "seeds" / "fx_rates.csv"
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,36 @@ def load_rules(path: Path = DEFAULT_RULES) -> Rules:
 
 def rules_from(text: str) -> Rules:
     """The rules in a YAML text. Raises RulesError that names the key."""
-    rules: Rules = read(Rules, parse(text))
+    document = parse(text)
+    if isinstance(document, dict) and isinstance(document.get("fx"), dict):
+        document["fx"].setdefault("rates", founding_rates())
+    rules: Rules = read(Rules, document)
     _check(rules)
     return rules
+
+
+def founding_rates(path: Path = RATES) -> dict[str, Any]:
+    """US dollars for one unit of each currency, by its code, in the order of the file.
+
+    What is not a number stays a text, for which the rules have an error.
+    """
+    rates: dict[str, Any] = {}
+    for row in _rows(path):
+        try:
+            rates[row["currency"]] = Decimal(row["usd_rate"])
+        except InvalidOperation:
+            rates[row["currency"]] = row["usd_rate"]
+    return rates
+
+
+def country_codes(path: Path = COUNTRIES) -> frozenset[str]:
+    """The codes of all countries."""
+    return frozenset(row["code"] for row in _rows(path))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _check(rules: Rules) -> None:
@@ -156,11 +191,14 @@ def _check_events(rules: Rules) -> None:
 
 
 def _check_calendar(rules: Rules) -> None:
+    codes = country_codes()
     _length("rhythm.outage_hours", rules.rhythm.outage_hours, 2)
     closes, opens = rules.rhythm.outage_hours
     if not closes < opens < 24:
         raise RulesError("rhythm.outage_hours", "must be [from, to] with from before to, and to before 24")
     for name, country in rules.countries.items():
+        if name not in codes:
+            raise RulesError(f"countries.{name}", "is not a code of ISO 3166-1 (data_gen/seeds/iso_countries.csv)")
         for holiday in country.holidays:
             try:
                 date.fromisoformat(f"2024-{holiday}")  # a leap year
