@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from data_gen.company.lists import founding_rates
 from data_gen.company.quantiles import Curve
 from data_gen.company.rule_values import (
     Cents,
@@ -325,7 +326,7 @@ class FxRules(Section):
 
     daily_move: Share
     most: Share
-    rates: Named[Rate]
+    rates: Annotated[Named[Rate], Field(default_factory=founding_rates, validate_default=True)]
 
 
 class DeliveryRules(Section):

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
+from data_gen.company.lists import country_codes
 from data_gen.company.reading import RulesError, parse, read
 from data_gen.company.rule_sections import (
     CompanyRules,
@@ -93,6 +94,13 @@ class Rules(Section):
         for step in self.funnel:
             if step not in self.events or self.events[step].kind != "commerce":
                 raise Wrong("is not an event of kind commerce", "funnel", step)
+        return self
+
+    @model_validator(mode="after")
+    def _countries_exist(self) -> Rules:
+        for name in self.countries.keys() - country_codes():
+            problem = "is not a code of ISO 3166-1 (data_gen/seeds/iso_countries.csv)"
+            raise Wrong(problem, "countries", name)
         return self
 
     @model_validator(mode="after")

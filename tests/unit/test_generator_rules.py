@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
+from data_gen.company.lists import COUNTRIES, country_codes, founding_rates
 from data_gen.company.reading import RulesError
 from data_gen.company.rules import (
     DEFAULT_RULES,
@@ -146,8 +147,19 @@ def test_every_key_is_explained() -> None:
         ("crlf: 0.01", "clrf: 0.01", "defects.files.clrf", "did you mean 'crlf'"),
         ("holidays: [01-26, ", "holidays: [02-30, ", "countries.IN.holidays", "MM-DD"),
         ("outage_hours: [9, 12]", "outage_hours: [12, 9]", "rhythm.outage_hours", "before"),
-        ("GBP: 1.27, ", "", "fx.rates.GBP", "is missing"),
-        ("JPY: 0.0068", "JPY: 0.00000001", "fx.rates.JPY", "digits"),
+        (
+            "  daily_move: 0.006 ",
+            "  rates: {EUR: 1.09, JPY: 0.0068}\n  daily_move: 0.006 ",
+            "fx.rates.GBP",
+            "is missing",
+        ),
+        (
+            "  daily_move: 0.006 ",
+            "  rates: {JPY: 0.00000001}\n  daily_move: 0.006 ",
+            "fx.rates.JPY",
+            "digits",
+        ),
+        ("  ES: {", "  UK: {", "countries.UK", "ISO 3166-1"),
         (
             "search: {kind: engagement, ",
             "search: {kind: engagement, released: 3, ",
@@ -172,6 +184,20 @@ def test_a_wrong_rule_is_named(old: str, new: str, path: str, problem: str) -> N
     assert path in str(caught.value)
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_rates_at_the_founding_are_those_of_the_list(tmp_path: Path) -> None:
+    assert load_rules().fx.rates == {"EUR": 1_090_000, "GBP": 1_270_000, "JPY": 6_800}
+    path = tmp_path / "fx_rates.csv"
+    path.write_text("currency,usd_rate\nEUR,1.09\nGBP,soon\n")
+    assert founding_rates(path) == {"EUR": Decimal("1.09"), "GBP": "soon"}
+
+
+def test_the_countries_of_the_generator_are_those_of_the_models() -> None:
+    """Both lists are files of their own, as neither part reads the other's."""
+    models = DEFAULT_RULES.parents[1] / "dbt" / "seeds" / "countries.csv"
+    assert models.read_text(encoding="utf-8") == COUNTRIES.read_text(encoding="utf-8")
+    assert len(country_codes()) == 249
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

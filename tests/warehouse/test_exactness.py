@@ -267,8 +267,8 @@ MUTANTS = {
     ),
     "a day of activity does not touch the next period": (
         "models/core/intermediate/int_user_periods.sql",
-        "period_of(grain, 'changes.event_date'), 1)",
-        "period_of(grain, 'changes.event_date'), 0)",
+        "{% for later in [0, 1] %}",
+        "{% for later in [0] %}",
     ),
     "the last row of a key is any row": (
         "packages/exact/macros/landed.sql",
@@ -276,19 +276,32 @@ MUTANTS = {
         "_load_id desc",
     ),
     "facts do not follow a late version of their dimension": (
+        "macros/shared_rules.sql",
+        'valid_at("changes", "facts." ~ moment)',
+        'valid_at("changes", "facts." ~ moment) ~ " and false"',
+    ),
+    "orders do not follow a late version of their user": (
         "models/core/fact_orders.sql",
-        "valid_at('changes', 'orders.ordered_at')",
-        "valid_at('changes', 'orders.ordered_at') ~ ' and false'",
+        "{{ affected_by_versions('dim_users', ref('stg_orders'), 'user_id', 'ordered_at', ['order_id']) }}",
+        "{{ exact.affected_by('dim_users', [\"'nobody'\"]) }}",
+    ),
+    "orders do not follow a late version of their customer": (
+        "models/core/fact_orders.sql",
+        "{{ affected_by_versions(\n"
+        "    'dim_customers', ref('stg_orders'), 'customer_id', 'ordered_at', ['order_id']\n) }}",
+        "{{ exact.affected_by('dim_customers', [\"'nobody'\"]) }}",
     ),
     "payments do not follow a late version of their customer": (
         "models/core/fact_payments.sql",
-        "valid_at('changes', 'payments.paid_at')",
-        "valid_at('changes', 'payments.paid_at') ~ ' and false'",
+        "{{ affected_by_versions(\n"
+        "    'dim_customers', ref('stg_payments'), 'customer_id', 'paid_at', ['payment_id']\n) }}",
+        "{{ exact.affected_by('dim_customers', [\"'nobody'\"]) }}",
     ),
     "order lines do not follow a late version of their customer": (
         "models/core/fact_order_items.sql",
-        "on changes.customer_id = orders.customer_id and",
-        "on false and",
+        "{{ affected_by_versions(\n"
+        "    'dim_customers', ref('stg_orders'), 'customer_id', 'ordered_at', ['order_id']\n) }}",
+        "{{ exact.affected_by('dim_customers', [\"'nobody'\"]) }}",
     ),
     "order lines do not follow a late version of their product": (
         "models/core/fact_order_items.sql",
@@ -296,29 +309,34 @@ MUTANTS = {
         "false",
     ),
     "a period's activity does not touch the cohorts that it comes back to": (
-        "models/marts/growth/retention_cohorts.sql",
+        "models/core/intermediate/int_retention_counts.sql",
         "['cohort_start', 'return_start']",
         "['cohort_start']",
     ),
     "a period's activity does not touch its own cohort": (
-        "models/marts/growth/retention_cohorts.sql",
+        "models/core/intermediate/int_retention_counts.sql",
         "['cohort_start', 'return_start']",
         "['return_start']",
     ),
     "the last period to which a cohort comes back is not counted": (
-        "models/marts/growth/retention_cohorts.sql",
+        "models/core/intermediate/int_retention_counts.sql",
         "other.period_start <= one.last_return",
         "other.period_start < one.last_return",
     ),
     "a new period is counted beside the last cohort before it alone": (
-        "models/marts/growth/retention_cohorts.sql",
+        "models/core/intermediate/int_retention_counts.sql",
         "min(cells.cohort_start)",
         "max(cells.cohort_start)",
     ),
     "a cell is counted from both of its periods": (
-        "models/marts/growth/retention_cohorts.sql",
-        "other.last_return is null and ",
+        "models/core/intermediate/int_retention_counts.sql",
+        "other.last_return is null\n                    and ",
         "",
+    ),
+    "another size of a cohort does not touch its other cells": (
+        "models/marts/growth/retention_cohorts.sql",
+        "where changes.period_index = 0",
+        "where false",
     ),
     "a week's first uses count in that week's adopters only": (
         "models/marts/growth/feature_engagement.sql",
@@ -327,16 +345,16 @@ MUTANTS = {
     ),
     "an earlier use of a feature is no first one": (
         "models/core/intermediate/int_feature_adoption.sql",
-        " or changes.event_date < held.first_date",
+        "or (days.{{ feature }} > 0 and changes.event_date < held.first_date)",
         "",
     ),
     "the last event of a type leaves a day and the type stays": (
         "models/core/intermediate/int_event_type_days.sql",
-        "left_over.is_there is null",
+        "remaining.is_there is null",
         "false",
     ),
     "the first event of a feature changes on the day of its adoption": (
-        "models/core/intermediate/int_user_milestones.sql",
+        "models/core/intermediate/int_activations.sql",
         "earlier.first_date < uses.first_date",
         "earlier.first_date <= uses.first_date",
     ),
@@ -366,17 +384,17 @@ MUTANTS = {
         "as incoming where false",
     ),
     "a subscription does not touch the milestones of its users": (
-        "models/core/intermediate/int_user_milestones.sql",
+        "models/core/intermediate/int_account_milestones.sql",
         "changes.customer_id = users.customer_id",
         "changes.customer_id = users.user_id",
     ),
     "milestones that were foreseen do not come when their day does": (
-        "models/core/intermediate/int_user_milestones.sql",
+        "models/core/intermediate/int_account_milestones.sql",
         "on changes.date_day = periods.",
         "on false and changes.date_day = periods.",
     ),
     "a payment that was foreseen does not come when its day does": (
-        "models/core/intermediate/int_conversions.sql",
+        "models/core/intermediate/int_first_subscriptions.sql",
         "changes.date_day = periods.paid_from",
         "false",
     ),
@@ -386,11 +404,16 @@ MUTANTS = {
         "earlier=0",
     ),
     "a user's account does not touch its milestones": (
-        "models/core/intermediate/int_user_milestones.sql",
-        "from {{ exact.changes('dim_users') }}",
-        "from {{ exact.changes('dim_users') }} where false",
+        "models/core/intermediate/int_account_milestones.sql",
+        "{{ exact.affected_by('dim_users', ['user_id']) }}",
+        "{{ exact.affected_by('dim_users', [\"'nobody'\"]) }}",
     ),
-    "a subscription does not touch the plans of its users": (
+    "a subscription does not touch the plan of its customer": (
+        "models/core/intermediate/int_customer_plans.sql",
+        "{{ exact.affected_by('fact_subscription_periods', ['customer_id']) }}",
+        "{{ exact.affected_by('fact_subscription_periods', [\"'nobody'\"]) }}",
+    ),
+    "a customer's plan does not touch the plans of its users": (
         "models/core/intermediate/int_user_plans.sql",
         "changes.customer_id = users.customer_id",
         "changes.customer_id = users.user_id",
@@ -402,8 +425,8 @@ MUTANTS = {
     ),
     "another plan does not touch the entries of its time": (
         "models/core/intermediate/int_funnel_entries.sql",
-        "valid_at('changes', 'held.entered_at')",
-        "valid_at('changes', 'held.entered_at') ~ ' and false'",
+        "'int_user_plans', this, 'user_id'",
+        "'int_user_plans', this, 'funnel_id'",
     ),
     "a user's day does not touch its customer": (
         "models/core/intermediate/int_customer_days.sql",
@@ -437,12 +460,12 @@ MUTANTS = {
     ),
     "today moves and the scores stay": (
         "models/core/intermediate/int_customer_scores.sql",
-        "held.as_of <> today.as_of",
+        "{{ today_has_moved() }}",
         "false",
     ),
     "today moves and the health of customers stays": (
         "models/core/intermediate/int_customer_health.sql",
-        "held.as_of <> today.as_of",
+        "{{ today_has_moved() }}",
         "false",
     ),
     "another customer's order does not touch everybody's scores": (
@@ -471,7 +494,7 @@ MUTANTS = {
         "{{ exact.affected_by('dim_customers', [\"'nobody'\"]) }}",
     ),
     "a sale does not touch the product's month": (
-        "models/marts/customers/product_performance.sql",
+        "models/core/intermediate/int_product_sales.sql",
         "period_of('month', 'changes.order_date')",
         "plus_days('changes.order_date', 1)",
     ),
@@ -487,8 +510,8 @@ MUTANTS = {
     ),
     "a pair's month does not touch the pair": (
         "models/core/intermediate/int_product_pairs.sql",
-        "['product_id', 'other_product_id']) }}\n\nselect",
-        "['other_product_id', 'product_id']) }}\n\nselect",
+        "{{ exact.affected_by('int_product_pair_months', ['product_id', 'other_product_id']) }}",
+        "{{ exact.affected_by('int_product_pair_months', ['other_product_id', 'product_id']) }}",
     ),
     "an order without a shown pair does not touch the others": (
         "models/marts/customers/product_affinity.sql",
@@ -517,8 +540,8 @@ MUTANTS = {
     ),
     "a return does not follow the rate of its day": (
         "models/core/fact_returns.sql",
-        "on changes.currency = held.currency",
-        "on false and changes.currency = held.currency",
+        "{{ affected_by_rates(this, 'returned_date', ['return_id']) }}",
+        "{{ exact.affected_by('int_exchange_rates', [\"'nobody'\"]) }}",
     ),
     "a stock level does not follow a version that begins on its day": (
         "models/core/fact_inventory_daily.sql",
@@ -527,28 +550,38 @@ MUTANTS = {
     ),
     "a stock level does not follow the rate of its day": (
         "models/core/fact_inventory_daily.sql",
-        "on changes.currency = held.cost_currency",
-        "on false and changes.currency = held.cost_currency",
+        "currency='cost_currency'",
+        "currency='product_id'",
     ),
-    "fulfilment does not follow shipments": (
-        "models/marts/operations/order_fulfilment.sql",
-        "where changes.order_date is not null",
+    "deliveries do not follow shipments": (
+        "models/core/intermediate/int_order_deliveries.sql",
+        "where changes.order_id is not null",
         "where false",
     ),
-    "fulfilment does not follow orders": (
+    "deliveries do not follow orders": (
+        "models/core/intermediate/int_order_deliveries.sql",
+        "{{ exact.affected_by('fact_orders', ['order_id']) }}",
+        "{{ exact.affected_by('fact_orders', [\"'nobody'\"]) }}",
+    ),
+    "fulfilment does not follow deliveries": (
         "models/marts/operations/order_fulfilment.sql",
-        "from {{ exact.changes('fact_orders') }}",
-        "from {{ exact.changes('fact_orders') }} where false",
+        "from {{ exact.changes('int_order_deliveries') }}",
+        "from {{ exact.changes('int_order_deliveries') }} where false",
     ),
     "a payment does not touch by what its order is settled": (
         "models/core/intermediate/int_order_settlements.sql",
         "where changes.order_id is not null",
         "where false",
     ),
-    "a payment does not touch the month of the attempt before it": (
+    "a payment does not touch the bill of its order": (
+        "models/core/intermediate/int_failed_bills.sql",
+        "where changes.order_id is not null",
+        "where false",
+    ),
+    "a bill does not touch its month": (
         "models/core/intermediate/int_payment_retries.sql",
-        "changes.order_id = others.order_id",
-        "changes.order_id = others.order_id and false",
+        "from {{ exact.changes('int_failed_bills') }}",
+        "from {{ exact.changes('int_failed_bills') }} where false",
     ),
     "a refund does not follow the country of its order": (
         "models/marts/operations/geography_sales.sql",
@@ -562,8 +595,8 @@ MUTANTS = {
     ),
     "the return rate does not follow what was sold": (
         "models/marts/operations/product_returns.sql",
-        "from {{ exact.changes('fact_order_items') }}",
-        "from {{ exact.changes('fact_order_items') }} where false",
+        "{{ exact.affected_by('int_product_sales', ['month_start', 'product_id']) }}",
+        "{{ exact.affected_by('int_product_sales', [\"cast('2000-01-01' as date)\", \"'nobody'\"]) }}",
     ),
     "the first day of activity stays when it is gone": (
         "models/core/intermediate/int_first_activity.sql",
@@ -577,13 +610,23 @@ MUTANTS = {
     ),
     "a stock level does not touch the month after it": (
         "models/marts/operations/inventory_turnover.sql",
-        "period_of('month', 'changes.stock_date'), 1)",
-        "period_of('month', 'changes.stock_date'), 0)",
+        "plus_periods('month', 'changes.month_start', 1)",
+        "plus_periods('month', 'changes.month_start', 0)",
+    ),
+    "a stock level does not touch its month": (
+        "models/core/intermediate/int_stock_months.sql",
+        "from {{ exact.changes('fact_inventory_daily') }}",
+        "from {{ exact.changes('fact_inventory_daily') }} where false",
+    ),
+    "a product's performance does not follow what was sold": (
+        "models/marts/customers/product_performance.sql",
+        "{{ exact.affected_by('int_product_sales', ['month_start', 'product_id']) }}",
+        "{{ exact.affected_by('int_product_sales', [\"cast('2000-01-01' as date)\", \"'nobody'\"]) }}",
     ),
     "turnover does not follow what was sold": (
         "models/marts/operations/inventory_turnover.sql",
-        "from {{ exact.changes('fact_order_items') }}",
-        "from {{ exact.changes('fact_order_items') }} where false",
+        "{{ exact.affected_by('int_product_sales', ['month_start', 'product_id']) }}",
+        "{{ exact.affected_by('int_product_sales', [\"cast('2000-01-01' as date)\", \"'nobody'\"]) }}",
     ),
     "reconciliation does not follow payments": (
         "models/marts/revenue/payment_reconciliation.sql",
@@ -797,6 +840,78 @@ def test_a_changed_seed_rebuilds_the_models_above_it(
     build(
         warehouse, "run", "--full-refresh", "--select", "funnels+", "rfm_segments+", project=changed
     )
+    assert not differences(warehouse, tables)
+
+
+def test_a_changed_list_changes_what_reads_it(
+    warehouse: Settings, build: Build, tmp_path: Path
+) -> None:
+    """The lists are seeds, which a team edits. The next build must show each of these edits."""
+    moment = f"{FIRST_DAY}T09:00:00Z"
+    order = dict.fromkeys(("user_id", "discount_amount", "shipping_amount", "updated_at"), "")
+    order |= {"customer_id": "c", "ordered_at": moment, "currency": "USD", "status": "placed"}
+    line = {"product_id": "p", "quantity": "1", "unit_price": "5", "discount_amount": ""}
+    paid = dict.fromkeys(("order_id", "subscription_id", "method"), "")
+    paid |= {"customer_id": "c", "amount": "5", "kind": "charge", "status": "succeeded"}
+    subscription = {"subscription_id": "s", "customer_id": "c", "period_start": moment}
+    subscription |= {"status": "trialing", "monthly_amount": 5, "currency": "USD"}
+    rows: dict[str, list[Row]] = {
+        "orders": [
+            {**order, "order_id": "german", "shipping_country": "DE"},
+            {**order, "order_id": "elsewhere", "shipping_country": "Atlantis"},
+            {**order, "order_id": "done", "shipping_country": "", "status": "completed"},
+        ],
+        "order_items": [
+            {**line, "order_item_id": order_id, "order_id": order_id}
+            for order_id in ("german", "elsewhere", "done")
+        ],
+        "payments": [{**paid, "payment_id": "y", "currency": "GBP", "paid_at": moment}],
+        "sessions": [{"session_id": "v", "utm_source": "google", "started_at": moment}],
+        "subscriptions": [{**subscription, "updated_at": moment}],
+    }
+    write_delivery(warehouse.landing_zone, FIRST_DAY, rows)
+    land_days(warehouse, FIRST_DAY)
+    edits = {
+        ("countries", "DE,Germany,", "DE,Allemagne,"): (
+            "select country_name = 'Allemagne' from marts.geography_sales where country = 'DE'"
+        ),
+        ("country_aliases", "alias,code\n", "alias,code\natlantis,IS\n"): (
+            "select coalesce(shipping_country = 'IS', false) from core.fact_orders where order_id = 'elsewhere'"
+        ),
+        ("currencies", "GBP,British Pound\n", ""): (
+            "select _row_status = 'rejected' from staging.base_payments"
+        ),
+        # A rule of the team's own comes before ours.
+        ("channel_rules", "1000,", "1,ours,google,,,false\n1000,"): (
+            "select channel = 'ours' from core.fact_sessions"
+        ),
+        ("order_statuses", "completed,false", "completed,true"): (
+            "select not is_sale from core.fact_orders where order_id = 'done'"
+        ),
+        ("subscription_statuses", "trialing,false,", "trialing,true,"): (
+            "select paid_from is not null from core.fact_subscription_periods"
+        ),
+    }
+
+    def shown() -> dict[str, bool | None]:
+        """By seed: whether its edit shows."""
+        with psycopg.connect(warehouse.dsn("owner")) as connection:
+            found = {
+                edit[0]: connection.execute(sql.encode()).fetchone() for edit, sql in edits.items()
+            }
+        return {seed: row[0] if row else None for seed, row in found.items()}
+
+    models = ("geography_sales", "fact_sessions", "fact_subscription_periods", "stg_payments")
+    run = ("run", "--select", *(f"+{model}" for model in models))
+    build(warehouse, *run)
+    assert shown() == dict.fromkeys((edit[0] for edit in edits), False)
+    project = PROJECT
+    for seed, text, instead in edits:
+        project = mutant(project, tmp_path / seed, f"seeds/{seed}.csv", text, instead)
+    build(warehouse, *run, project=project)
+    assert shown() == dict.fromkeys((edit[0] for edit in edits), True)
+    tables = keep_copies(warehouse)
+    build(warehouse, *run, "--full-refresh", project=project)
     assert not differences(warehouse, tables)
 
 

@@ -46,7 +46,7 @@ def test_a_model_that_has_nothing_to_do_asks_the_database_once(
 def test_a_view_stays_where_it_is_as_it_should_be(
     warehouse: Settings, build: Build, tmp_path: Path
 ) -> None:
-    view = ("--select", "base_orders", "stg_orders")
+    view = ("--select", "+stg_orders")
     write_delivery(warehouse.landing_zone, FIRST_DAY, delivery(random.Random(1), FIRST_DAY))
     land_days(warehouse, FIRST_DAY)
     build(warehouse, "run", *view)

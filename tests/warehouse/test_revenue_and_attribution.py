@@ -439,8 +439,8 @@ FAULTS = {
     "sessions do not follow a late version of their user": (
         "attribution",
         "models/core/fact_sessions.sql",
-        "valid_at('changes', 'sessions.started_at')",
-        "valid_at('changes', 'sessions.started_at') ~ ' and false'",
+        "{{ affected_by_versions(\n    'dim_users', ref('stg_sessions'), 'user_id', 'started_at', ['session_id']\n) }}",
+        "{{ exact.affected_by('dim_users', [\"'nobody'\"]) }}",
     ),
     "an order that was the first one stays it": (
         "attribution",
@@ -448,11 +448,11 @@ FAULTS = {
         "where held.conversion_type = 'first_order'",
         "where false",
     ),
-    "a payment does not touch the months of the other attempts for its bill": (
+    "a payment does not touch the other bills of its subscription": (
         "bills",
-        "models/core/intermediate/int_payment_retries.sql",
-        "        where changes.order_id is null\n",
-        "        where false\n",
+        "models/core/intermediate/int_failed_bills.sql",
+        "where changes.order_id is null and changes.subscription_id is not null",
+        "where false",
     ),
     "cost does not touch its month": (
         "attribution",
@@ -480,21 +480,21 @@ FAULTS = {
     ),
     "an amount does not count as what was there before in the next month": (
         "revenue",
-        "models/core/intermediate/int_mrr_values.sql",
+        "models/core/intermediate/int_mrr_balances.sql",
         "{% for later in [0, 1] %}",
         "{% for later in [0] %}",
     ),
     "another rate does not count in the next month": (
         "revenue",
         "models/core/intermediate/int_mrr_values.sql",
-        "[(0, 0), (0, 1), (-1, 0)]",
-        "[(0, 0), (-1, 0)]",
+        "{% for later in [0, 1] %}",
+        "{% for later in [0] %}",
     ),
     "what has ended keeps the rate by which it was compared": (
         "revenue",
         "models/core/intermediate/int_mrr_values.sql",
-        "[(0, 0), (0, 1), (-1, 0)]",
-        "[(0, 0), (0, 1)]",
+        "and changes.currency = balances.currency",
+        "and changes.currency = balances.currency and balances.amount > 0",
     ),
     "the dollar keeps its rate where it is not the reporting currency": (
         "euros",
@@ -505,7 +505,7 @@ FAULTS = {
     "another month with an amount leaves those before it as they are": (
         "revenue",
         "models/marts/revenue/mrr.sql",
-        "coalesce({{ plus_periods('month', 'changed.month_paid_before', 1) }}, changed.month_start)",
+        "{{ plus_periods('month', 'changed.month_paid_before', 1) }}, changed.month_start",
         "changed.month_start",
     ),
 }
