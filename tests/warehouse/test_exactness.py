@@ -854,7 +854,7 @@ def test_a_changed_list_changes_what_reads_it(
     paid = dict.fromkeys(("order_id", "subscription_id", "method"), "")
     paid |= {"customer_id": "c", "amount": "5", "kind": "charge", "status": "succeeded"}
     subscription = {"subscription_id": "s", "customer_id": "c", "period_start": moment}
-    subscription |= {"status": "trialing", "monthly_amount": 5, "currency": "USD"}
+    subscription |= {"status": "trialing", "monthly_amount": "5", "currency": "USD"}
     rows: dict[str, list[Row]] = {
         "orders": [
             {**order, "order_id": "german", "shipping_country": "DE"},
