@@ -26,8 +26,8 @@ group by days.event_date, members.customer_id
     inner join {{ ref('int_user_customers') }} as members
         on changes.user_id = members.user_id and {{ valid_at('members', 'changes.event_date') }}
 {% endcall %}
--- A user who joins or leaves a customer takes along the days of the window, also those that are gone
--- since. Each of the two is joined by itself, for the index on the days.
+-- A user who joins or leaves a customer takes along the days of the window, also those that are
+-- gone since. Each of the two is joined by itself, for the index on the days.
 {% call affected_when() %}
     select days.event_date, members.customer_id
     from (select * from {{ changes('int_user_customers') }}) as members

@@ -24,7 +24,8 @@ where
         )
 {% endcall %}
 -- A type that may have left a day: somebody who had an event of it changed, and has none now. The
--- definition finds whether another has one; asked here of every type, it would read every changed day.
+-- definition finds whether another has one; asked here of every type, it would read every changed
+-- day.
 {% call affected_when() %}
     select chosen.event_date, chosen.event_type
     from (

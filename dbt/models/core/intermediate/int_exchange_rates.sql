@@ -96,8 +96,8 @@ select
     cast(1 as numeric(18, 8)) as rate
 where {{ affected("'" ~ reporting_currency ~ "'") }}
 
--- What a change upstream affects: all rates of the currency, which are few. The rate of the reporting
--- currency is in those of all others, the dollar's among them though nobody quotes it.
+-- What a change upstream affects: all rates of the currency, which are few. The rate of the
+-- reporting currency is in those of all others, the dollar's among them though nobody quotes it.
 {{ affected_by('stg_fx_rates', ['currency']) }}
 {% call affected_when() %}
     select others.currency

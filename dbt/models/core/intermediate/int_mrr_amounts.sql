@@ -37,7 +37,7 @@ group by periods.customer_id, months.month_start, periods.currency
             changes.paid_from < {{ plus_periods('month', 'months.month_start', 1) }}
             and (changes.period_end > months.month_start or changes.period_end is null)
 {% endcall %}
--- A new month: whoever pays on the day on which it is valued.
+-- A new month: everybody who pays on the day on which it is valued.
 {% call affected_when() %}
     select periods.customer_id, months.month_start
     from {{ months }} as months
@@ -47,9 +47,12 @@ group by periods.customer_id, months.month_start, periods.currency
             and (months.valued_on < periods.period_end or periods.period_end is null)
     where
         months.month_start in (select changes.month_start from {{ changes('int_month_ends') }})
-        and not exists (select 1 from {{ this }} as held where held.month_start = months.month_start)
+        and not exists (
+            select 1 from {{ this }} as held where held.month_start = months.month_start
+        )
 {% endcall %}
--- A month that is valued on another day, as today has moved: whoever began or ceased to pay between.
+-- A month that is valued on another day, as today has moved: everybody who began or ceased to pay
+-- between.
 {% call affected_when() %}
     select periods.customer_id, moved.month_start
     from (

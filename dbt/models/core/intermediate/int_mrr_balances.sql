@@ -43,9 +43,8 @@ from balances
 group by customer_id, month_start, currency
 
 -- What a change upstream affects.
-{% for later in [0, 1] %}
+{{ affected_by('int_mrr_amounts', ['customer_id', 'month_start']) }}
 {% call affected_when() %}
-    select changes.customer_id, {{ plus_periods('month', 'changes.month_start', later) }}
+    select changes.customer_id, {{ plus_periods('month', 'changes.month_start', 1) }}
     from {{ changes('int_mrr_amounts') }}
 {% endcall %}
-{% endfor %}

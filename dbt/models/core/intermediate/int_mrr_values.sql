@@ -68,7 +68,7 @@ group by customer_id, month_start
     where balances.currency <> '{{ var("reporting_currency") }}'
 {% endcall %}
 {% endfor %}
--- A new month: whoever has a balance in it.
+-- A new month: everybody with a balance in it.
 {% call affected_when() %}
     select balances.customer_id, balances.month_start
     from {{ balances }} as balances

@@ -72,7 +72,8 @@ where {{ affected('month_start') }}
 
 -- What a change upstream affects.
 {% call affected_when() %}
-    select {{ period_of('month', 'changes.converted_on') }} from {{ changes('channel_conversions') }}
+    select {{ period_of('month', 'changes.converted_on') }}
+    from {{ changes('channel_conversions') }}
     union
     select {{ period_of('month', 'changes.spend_date') }} from {{ changes('fact_ad_spend') }}
 {% endcall %}

@@ -57,8 +57,8 @@ select
 from periods
 where {{ affected('grain', 'period_start') }}
 
--- What a change upstream affects. Who was active in a period counts there and, as churned or not, in
--- the next one.
+-- What a change upstream affects. Who was active in a period counts there and, as churned or not,
+-- in the next one.
 {{ affected_by('int_user_periods', ['grain', 'period_start']) }}
 {{ affected_by_comparison(ref('int_activity_spine'), ['grain', 'period_start']) }}
 {% for grain in grains %}

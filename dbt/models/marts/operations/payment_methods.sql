@@ -91,5 +91,6 @@ where {{ affected('month_start') }}
 {% call affected_when() %}
     select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
     union
-    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_order_settlements') }}
+    select {{ period_of('month', 'changes.order_date') }}
+    from {{ changes('int_order_settlements') }}
 {% endcall %}

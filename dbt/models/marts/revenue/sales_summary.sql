@@ -79,8 +79,10 @@ where {{ affected('grain', 'period_start') }}
 -- What a change upstream affects.
 {% for grain in grains %}
 {% call affected_when() %}
-    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }} from {{ changes('fact_orders') }}
+    select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }}
+    from {{ changes('fact_orders') }}
     union
-    select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }} from {{ changes('fact_payments') }}
+    select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }}
+    from {{ changes('fact_payments') }}
 {% endcall %}
 {% endfor %}
