@@ -1,6 +1,7 @@
 {#-
-  Common table expressions for int_funnel_entries, of which the last is `reached`: for each attempt of `starts` the steps that it
-  gets to, with step_number and reached_at. `steps` and `events` are int_funnel_steps and int_funnel_events.
+  Common table expressions for int_funnel_entries, of which the last is `reached`: for each attempt
+  of `starts` the steps that it gets to, with step_number and reached_at. `steps` and `events` are
+  int_funnel_steps and int_funnel_events.
 -#}
 {% macro funnel_steps_reached(steps, events, last_step) -%}
 {%- set entry = "funnel_id, user_id, event_id, event_date, event_timestamp, device, country" -%}
@@ -14,7 +15,8 @@ reached_1 as (
     where mode <> 'any'
 ),
 
--- One step after the other. The first event that will do leaves the most to choose from for the steps after it.
+-- One step after the other. The first event that will do leaves the most to choose from for the
+-- steps after it.
 {% for step in range(2, last_step + 1) -%}
 reached_{{ step }} as (
     select

@@ -1,11 +1,15 @@
 {#-
-  What every base model shares: reading a raw table as text, and the rules that refuse a row. A rule is a branch of the `case`
-  that gives `_reject_rule`; the first that holds names the reason, as <column>_<what is wrong>.
+  What every base model shares: reading a raw table as text, and the rules that refuse a row. A rule
+  is a branch of the `case` that gives `_reject_rule`; the first that holds names the reason, as
+  <column>_<what is wrong>.
 
   The rules compare a typed column with its text, raw_<column>.
 -#}
 
-{#- The sources, and what names a row of each; a moment that is part of its key is left out, as its text is the reader's. -#}
+{#-
+  The sources, and what names a row of each; a moment in its key is not among them, as its text
+  depends on the reader.
+-#}
 {% macro landed_sources() -%}
     {{ return({
         "events": ["event_id"],
@@ -35,7 +39,10 @@
     nullif({{ dbt.concat(parts) }}, '{{ "|" * (columns | length - 1) }}')
 {%- endmacro %}
 
-{#- The columns of a raw table whose rows landed as columns, as text: raw_<column>, of the loads that are taken in. -#}
+{#-
+  The columns of a raw table whose rows landed as columns, as text: raw_<column>, of the loads that
+  are taken in.
+-#}
 {% macro landed_columns(relation, columns) -%}
     select
         {% for column in columns -%}
@@ -48,7 +55,10 @@
     {{ evaluated_once() }}
 {%- endmacro %}
 
-{#- The fields of a raw table whose rows landed as JSON documents, as text: raw_<field>; `json_fields` stay JSON. -#}
+{#-
+  The fields of a raw table whose rows landed as JSON documents, as text: raw_<field>; `json_fields`
+  stay JSON.
+-#}
 {% macro landed_documents(relation, fields, json_fields=[]) -%}
     select
         {% for field in fields -%}
@@ -81,14 +91,18 @@
     case when _reject_rule is not null then cast(_original as text) end as _original
 {%- endmacro %}
 
-{#- A required value is missing: the column itself, or its text (raw_<column>) where it is typed. -#}
+{#-
+  A required value is missing: the column itself, or its text (raw_<column>) where it is typed.
+-#}
 {% macro reject_missing(columns) -%}
     {%- for column in columns %}
             when {{ column }} is null then '{{ column | replace("raw_", "") }}_missing'
     {%- endfor -%}
 {%- endmacro %}
 
-{#- The text of a key, cut to where it is surely too long: an index takes no value of any length. -#}
+{#-
+  The text of a key, cut to where it is surely too long: an index takes no value of any length.
+-#}
 {% macro key_text(column) -%}
     left({{ column }}, 256)
 {%- endmacro %}
@@ -107,7 +121,10 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- A currency is given that is not in seeds/currencies.csv: without its currency an amount says nothing. -#}
+{#-
+  A currency is given that is not in seeds/currencies.csv: without its currency an amount says
+  nothing.
+-#}
 {% macro reject_unknown_currency(columns) -%}
     {%- for column in columns %}
             when raw_{{ column }} is not null and {{ column }} is null then '{{ column }}_unknown'
@@ -115,8 +132,9 @@
 {%- endmacro %}
 
 {#-
-  A point in time lies before all data or after the day on which the row landed; one day more is left to clocks that are wrong.
-  Both are days in UTC, so that what is refused does not depend on where the company reports.
+  A point in time lies before all data or after the day on which the row landed; one day more is
+  left to clocks that are wrong. Both are days in UTC, so that what is refused does not depend on
+  the reporting time zone.
 -#}
 {% macro reject_absurd_time(columns) -%}
     {%- for column in columns %}
@@ -149,8 +167,9 @@
 {%- endmacro %}
 
 {#-
-  The loads with is_due: whether the base models must hold its rows, because they have taken it in or it counted when this run of dbt
-  began. What lands while it runs is the next one's, so that a landing beside it makes no test fail. is_live: not superseded.
+  The loads with is_due: whether the base models must hold its rows, because they have taken it in
+  or it counted when this run of dbt began. What lands while it runs belongs to the next one, so
+  that a landing at the same time makes no test fail. is_live: not superseded.
 -#}
 {% macro loads_due() -%}
     (

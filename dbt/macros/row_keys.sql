@@ -1,4 +1,7 @@
-{#- What the test `every_row` asks of the key of a model. Each macro is a query that gives `_rule` and the columns of the model. -#}
+{#-
+  What the test `every_row` asks of the key of a model. Each macro is a query that gives `_rule` and
+  the columns of the model.
+-#}
 
 {#- A key with a NULL in it that comes more than once is shown with no row: nothing equals NULL. -#}
 {% macro rows_with_the_same(key, model) -%}

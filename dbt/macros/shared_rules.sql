@@ -14,8 +14,8 @@
 {%- endmacro %}
 
 {#-
-  An exchange rate values the amounts in its currency on its days. An amount without a currency is in
-  the reporting currency, whose rate is always 1.
+  An exchange rate values the amounts in its currency on its days. An amount without a currency is
+  in the reporting currency, whose rate is always 1.
 -#}
 {% macro affected_by_rates(facts, day, rebuild_key, currency="currency") -%}
 {% call exact.affected_when() %}

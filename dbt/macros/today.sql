@@ -4,8 +4,9 @@
 {%- endmacro %}
 
 {#-
-  The last day of the calendar, which is "today" or the last one that something landed for, as a subquery. What is foreseen for a later
-  day has not happened: a model that asks this follows the changes of dim_date.
+  The last day of the calendar, which is "today" or the last one that something landed for, as a
+  subquery. What is foreseen for a later day has not happened: a model that asks this follows the
+  changes of dim_date.
 -#}
 {% macro last_day() -%}
     (select max(dates.date_day) from {{ ref("dim_date") }} as dates)
@@ -17,8 +18,9 @@
 {%- endmacro %}
 
 {#-
-  Writes down which day was chosen to be "today", or that none was. It is a row and no part of the view's text, which the
-  definitions of models hold: another day then touches what depends on it, and rebuilds no model.
+  Writes down which day was chosen to be "today", or that none was. It is a row and no part of the
+  view's text, which the definitions of models hold: another day then touches what depends on it,
+  and rebuilds no model.
 -#}
 {% macro record_chosen_day() -%}
     {%- set chosen = env_var("DBT_AS_OF", "") or var("as_of") -%}

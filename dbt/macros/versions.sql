@@ -1,8 +1,8 @@
 {#-
   The versions of a slowly changing dimension (type 2), from the history that a staging model holds:
-  every column of `history` with `valid_from` and `valid_to` (half-open; NULL while open). A row that
-  repeats the one before it is not a version; comparison treats NULLs as equal. `attributes` are the
-  columns whose change makes a version.
+  every column of `history` with `valid_from` and `valid_to` (half-open; NULL while open). A row
+  that repeats the one before it is not a version; comparison treats NULLs as equal. `attributes`
+  are the columns whose change makes a version.
 -#}
 {% macro versions_of(history, natural_key, attributes) -%}
     select

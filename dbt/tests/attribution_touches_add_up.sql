@@ -1,6 +1,7 @@
 {#-
-  By every model, the touches of a conversion have all of its revenue and make one conversion; none is missing. Of the last 30 days:
-  it is the largest table. Of older ones conversion_channels_add_up asks it, as far as their channels were given it.
+  By every model, the touches of a conversion have all of its revenue and make one conversion; none
+  is missing. Of the last 30 days: it is the largest table. Of older ones conversion_channels_add_up
+  asks it, as far as their channels were given it.
 -#}
 {% set since = days_before_today(30) %}
 

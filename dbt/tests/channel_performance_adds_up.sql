@@ -1,4 +1,7 @@
-{#- Over all channels, each model has the month's conversions, their revenue, and what advertising cost. -#}
+{#-
+  Over all channels, each model has the month's conversions, their revenue, and what advertising
+  cost.
+-#}
 with performance as (
     select
         month_start,

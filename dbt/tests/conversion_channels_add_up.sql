@@ -1,4 +1,7 @@
-{#- By every model, the channels of a conversion have all of its revenue and make one conversion; none is missing. -#}
+{#-
+  By every model, the channels of a conversion have all of its revenue and make one conversion; none
+  is missing.
+-#}
 with divided as (
     select
         conversion_id,

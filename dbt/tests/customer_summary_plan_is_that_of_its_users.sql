@@ -1,4 +1,7 @@
-{#- Today's plan of a customer is that of the users who belong to it, by which usage and funnels are divided. -#}
+{#-
+  Today's plan of a customer is that of the users who belong to it, by which usage and funnels are
+  divided.
+-#}
 select
     customers.customer_id,
     users.user_id,

@@ -1,4 +1,7 @@
-{#- The number of users active on a day is the same in fact_daily_events, active_users and growth_accounting. -#}
+{#-
+  The number of users active on a day is the same in fact_daily_events, active_users and
+  growth_accounting.
+-#}
 with growth as (
     select
         period_start as date_day,
@@ -16,7 +19,8 @@ from {{ ref('active_users') }} as active_users
 full join growth on active_users.date_day = growth.date_day
 full join {{ ref('fact_daily_events') }} as daily on active_users.date_day = daily.event_date
 where
-    -- An event may be dated a day after "today", by a clock that is fast; its day is not one of the calendar yet.
+    -- An event may be dated a day after "today", by a clock that is fast; its day is not one of the
+    -- calendar yet.
     coalesce(active_users.date_day, growth.date_day, daily.event_date)
     <= (select max(calendar.date_day) from {{ ref('dim_date') }} as calendar)
     and (

@@ -1,4 +1,7 @@
-{#- Each dimension divides the users of a step among its values, and no step has more users than the one before. -#}
+{#-
+  Each dimension divides the users of a step among its values, and no step has more users than the
+  one before.
+-#}
 with steps as (
     select
         funnel_id,

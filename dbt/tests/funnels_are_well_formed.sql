@@ -1,4 +1,7 @@
-{#- A funnel has steps 1, 2, ... without gaps, as many as the models can follow, and one mode and one window. -#}
+{#-
+  A funnel has steps 1, 2, ... without gaps, as many as the models can follow, and one mode and one
+  window.
+-#}
 select
     funnel_id,
     count(*) as steps,

@@ -1,6 +1,6 @@
 {#-
-  Who was active in the period before is now retained or churned, and every period follows on the one before: the spine has
-  no gap. The first period has nobody to retain or to lose.
+  Who was active in the period before is now retained or churned, and every period follows on the
+  one before: the spine has no gap. The first period has nobody to retain or to lose.
 -#}
 with periods as (
     select

@@ -1,6 +1,7 @@
 {#-
-  Nothing lost, nothing doubled: the rows that a live load landed are, all of them and no others, in the source's base
-  model, where each is accepted (and then in staging), a duplicate or rejected. Shows the loads for which that is not so.
+  Nothing lost, nothing doubled: the rows that a live load landed are, all of them and no others, in
+  the source's base model, where each is accepted (and then in staging), a duplicate or rejected.
+  Shows the loads for which that is not so.
 -#}
 {% set sources = landed_sources().keys() | list %}
 

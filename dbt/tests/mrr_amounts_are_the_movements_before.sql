@@ -1,4 +1,6 @@
-{#- What is paid at the end of a month, in each currency, is the sum of all movements up to that day. -#}
+{#-
+  What is paid at the end of a month, in each currency, is the sum of all movements up to that day.
+-#}
 with moved as (
     select
         months.month_start,

@@ -1,4 +1,7 @@
-{#- A customer's months follow one another without a gap, from the first to the one after the last, or to today's. -#}
+{#-
+  A customer's months follow one another without a gap, from the first to the one after the last, or
+  to today's.
+-#}
 with lives as (
     select
         customer_id,

@@ -1,4 +1,7 @@
-{#- Opening, movements and rates make the closing of every month, and every month opens as the one before closed. -#}
+{#-
+  Opening, movements and rates make the closing of every month, and every month opens as the one
+  before closed.
+-#}
 with months as (
     select
         month_start,

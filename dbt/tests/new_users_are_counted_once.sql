@@ -1,6 +1,7 @@
 {#-
-  Every user is new in exactly one period of each grain; who is dated after the calendar, which ends today, does not count yet.
-  The calendar is as it was built: "today" itself may have moved since, by what landed.
+  Every user is new in exactly one period of each grain; who is dated after the calendar, which ends
+  today, does not count yet. The calendar is as it was built: "today" itself may have moved since,
+  by what landed.
 -#}
 with counted as (
     select

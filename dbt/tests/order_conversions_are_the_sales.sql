@@ -1,4 +1,7 @@
-{#- What attribution divides among the channels is what sales_summary says was sold, each month, before refunds. -#}
+{#-
+  What attribution divides among the channels is what sales_summary says was sold, each month,
+  before refunds.
+-#}
 with converted as (
     select
         {{ period_of('month', 'converted_on') }} as month_start,

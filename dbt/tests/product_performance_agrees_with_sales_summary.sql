@@ -1,4 +1,6 @@
-{#- All products of a month together sold what sales_summary reports for the month, to the last digit. -#}
+{#-
+  All products of a month together sold what sales_summary reports for the month, to the last digit.
+-#}
 with products as (
     select
         month_start,

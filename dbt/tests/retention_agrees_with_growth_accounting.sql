@@ -1,6 +1,6 @@
 {#-
-  The first-time cohort is the new users of its period, the recurring one its active users, and those of them who come back in the
-  next period are the retained users of that one.
+  The first-time cohort is the new users of its period, the recurring one its active users, and
+  those of them who come back in the next period are the retained users of that one.
 -#}
 with retention as (
     select

@@ -1,6 +1,6 @@
 {#-
-  For each source: rows in staging + rejects + duplicates = rows read from its files, less those that a mapping left out. What
-  could not be landed at all is among the rejects.
+  For each source: rows in staging + rejects + duplicates = rows read from its files, less those
+  that a mapping left out. What could not be landed at all is among the rejects.
 -#}
 {% set sources = landed_sources().keys() | list %}
 

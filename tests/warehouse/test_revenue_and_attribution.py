@@ -481,8 +481,8 @@ FAULTS = {
     "an amount does not count as what was there before in the next month": (
         "revenue",
         "models/core/intermediate/int_mrr_balances.sql",
-        "{% for later in [0, 1] %}",
-        "{% for later in [0] %}",
+        "plus_periods('month', 'changes.month_start', 1)",
+        "plus_periods('month', 'changes.month_start', 0)",
     ),
     "another rate does not count in the next month": (
         "revenue",

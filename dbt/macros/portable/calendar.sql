@@ -1,9 +1,15 @@
-{#- Days and periods. A period is named by its grain (day, week, month, quarter) and its first day; weeks are ISO weeks. -#}
+{#-
+  Days and periods. A period is named by its grain (day, week, month, quarter) and its first day;
+  weeks are ISO weeks.
+-#}
 
-{#- The day of a point in time where the company reports: in the time zone of the variable reporting_timezone. -#}
+{#- The day of a point in time in the reporting time zone (variable reporting_timezone). -#}
 {% macro day_of(timestamp) -%}{{ adapter.dispatch("day_in_zone")(timestamp, var("reporting_timezone")) }}{%- endmacro %}
 
-{#- The day of a point in time by the clock that days of landing go by, which is UTC wherever the company reports. -#}
+{#-
+  The day of a point in time by the clock that days of landing go by, which is UTC wherever the
+  company reports.
+-#}
 {% macro landing_day_of(timestamp) -%}{{ adapter.dispatch("day_in_zone")(timestamp, "UTC") }}{%- endmacro %}
 {% macro postgres__day_in_zone(timestamp, zone) -%}
     cast({{ timestamp }} at time zone '{{ zone }}' as date)
@@ -26,7 +32,9 @@
     {%- if grain == "day" -%}{{ day }}{%- else -%}cast(date_trunc('{{ grain }}', cast({{ day }} as timestamp)) as date){%- endif -%}
 {%- endmacro %}
 
-{#- The first day of the period that comes `periods` after the one that begins on `period_start`. -#}
+{#-
+  The first day of the period that comes `periods` after the one that begins on `period_start`.
+-#}
 {% macro plus_periods(grain, period_start, periods) -%}{{ adapter.dispatch("plus_periods")(grain, period_start, periods) }}{%- endmacro %}
 {% macro postgres__plus_periods(grain, period_start, periods) -%}
     {%- if grain == "day" -%}({{ period_start }} + ({{ periods }}))
@@ -34,7 +42,9 @@
     {%- else -%}cast({{ period_start }} + interval '1 {{ grain }}' * ({{ periods }}) as date){%- endif -%}
 {%- endmacro %}
 
-{#- One row (date_day) for each day from `first` to `last`, both included; none where either is NULL. -#}
+{#-
+  One row (date_day) for each day from `first` to `last`, both included; none where either is NULL.
+-#}
 {% macro days_between(first, last) -%}{{ adapter.dispatch("days_between")(first, last) }}{%- endmacro %}
 {% macro postgres__days_between(first, last) -%}
     select cast(series as date) as date_day

@@ -1,16 +1,20 @@
 {#-
-  The event of `events` with which an attempt (`attempt`, which has got to step `step` - 1) does the step of `steps`: event_id,
-  event_type, is_milestone and event_timestamp, in at most one row. That is the first one of the step's type within the window that
-  is not earlier than the step before and is no step already; in a strict funnel the user's very next event, if it is of that type.
+  The event of `events` with which an attempt (`attempt`, which has got to step `step` - 1) does the
+  step of `steps`: event_id, event_type, is_milestone and event_timestamp, in at most one row. That
+  is the first one of the step's type within the window that is not earlier than the step before and
+  is no step already; in a strict funnel the user's very next event, if it is of that type.
 
-  In which order the events of one moment came is not known, and their identifiers do not tell. Of those of one moment the one
-  of the step's type counts first. What else happened at the moment of the first step may have come before it; at that of a
-  later step, it came after the first one, and so between two steps if another one follows.
+  In which order the events of one moment came is not known, and their identifiers do not say. Of
+  those of one moment the one of the step's type counts first. What else happened at the moment of
+  the first step may have come before it; at that of a later step, it came after the first one, and
+  so between two steps if another one follows.
 
-  A milestone stands beside the event that brought it about, at the same moment. In a strict funnel it never comes between two
-  steps: another than the step's own is passed over, and so are the events of its moment, unless one of them is the next step.
+  A milestone has the moment of the event that caused it. In a strict funnel it never comes between
+  two steps: another than the step's own is passed over, and so are the events of its moment, unless
+  one of them is the next step.
 
-  A lookup for each attempt: how many events a user has is known from statistics, how many attempts get how far is not.
+  A lookup for each attempt: how many events a user has is known from statistics, how many attempts
+  get how far is not.
 -#}
 {% macro next_funnel_step(attempt, step, steps, events) -%}{{ adapter.dispatch("next_funnel_step")(attempt, step, steps, events) }}{%- endmacro %}
 {% macro postgres__next_funnel_step(attempt, step, steps, events) -%}

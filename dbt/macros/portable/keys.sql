@@ -1,4 +1,7 @@
-{#- A surrogate key: the MD5 of the columns' values, written so that no two lists of values, NULLs among them, look the same. -#}
+{#-
+  A surrogate key: the MD5 of the columns' values, written so that no two lists of values, NULLs
+  among them, look the same.
+-#}
 {% macro surrogate_key(columns) -%}{{ adapter.dispatch("surrogate_key")(columns) }}{%- endmacro %}
 {% macro postgres__surrogate_key(columns) -%}
     md5(cast(row({{ columns | join(", ") }}) as text))

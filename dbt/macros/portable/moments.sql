@@ -1,8 +1,9 @@
-{#- Points in time beside days. -#}
+{#- Points in time, next to days. -#}
 
 {#-
-  The day that a column of days holds, where staging read it as a point in time: a text without a time is midnight in UTC.
-  A day of a contract is the same day in every reporting time zone, so day_of() is not for it.
+  The day that a column of days holds, where staging read it as a point in time: a text without a
+  time is midnight in UTC. A day of a contract is the same day in every reporting time zone, so
+  day_of() is not for it.
 -#}
 {% macro stated_day(timestamp) -%}{{ adapter.dispatch("day_in_zone")(timestamp, "UTC") }}{%- endmacro %}
 
@@ -10,22 +11,25 @@
 {% macro start_of_stated_day(day) -%}{{ adapter.dispatch("start_of_day_in_utc")(day) }}{%- endmacro %}
 {% macro postgres__start_of_day_in_utc(day) -%}(cast({{ day }} as timestamp) at time zone 'UTC'){%- endmacro %}
 
-{#- The point in time at which a day begins where the company reports: day_of() of it is the day. -#}
+{#-
+  The point in time at which a day begins in the reporting time zone: day_of() of it is the day.
+-#}
 {% macro start_of_day(day) -%}{{ plus_seconds(end_of_day(plus_days(day, -1)), "0.000001") }}{%- endmacro %}
 
-{#- The last point in time of a day where the company reports, to the microsecond. -#}
+{#- The last point in time of a day in the reporting time zone, to the microsecond. -#}
 {% macro end_of_day(day) -%}{{ adapter.dispatch("end_of_day_in_zone")(day, var("reporting_timezone")) }}{%- endmacro %}
 {#-
-  Of a time that a clock shows twice PostgreSQL takes the later one. That is right at the end of a day; where clocks go back over
-  midnight, the beginning of the next day would be an hour late.
+  Of a time that a clock shows twice PostgreSQL takes the later one. That is right at the end of a
+  day; where clocks go back over midnight, the beginning of the next day would be an hour late.
 -#}
 {% macro postgres__end_of_day_in_zone(day, zone) -%}
     ((cast({{ plus_days(day, 1) }} as timestamp) - interval '1 microsecond') at time zone '{{ zone }}')
 {%- endmacro %}
 
 {#-
-  When something happened whose time a source states. Where it gives a day alone, that is when the day ends where the company
-  reports: what else happened on that day came before it, and day_of() of it is the day.
+  When something happened whose time a source states. Where it gives a day alone, that is when the
+  day ends in the reporting time zone: what else happened on that day came before it, and day_of()
+  of it is the day.
 -#}
 {% macro stated_moment(timestamp) -%}
     case
@@ -51,7 +55,10 @@
     cast(extract(epoch from {{ later }} - {{ earlier }}) as numeric(18, 6))
 {%- endmacro %}
 
-{#- The hours from one point in time to a later one; NULL where either is missing or they come in the other order. -#}
+{#-
+  The hours from one point in time to a later one; NULL where either is missing or they come in the
+  other order.
+-#}
 {% macro hours_between(earlier, later) -%}
     cast(case when {{ later }} >= {{ earlier }} then {{ seconds_between(earlier, later) }} / 3600 end as numeric(18, 4))
 {%- endmacro %}

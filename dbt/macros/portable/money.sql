@@ -1,4 +1,7 @@
-{#- Amounts of money in the reporting currency. Four decimals are kept: real files have unit prices in tenths of a cent. -#}
+{#-
+  Amounts of money in the reporting currency. Four decimals are kept: real files have unit prices in
+  tenths of a cent.
+-#}
 
 {#- An amount converted by a rate of int_exchange_rates; NULL where there is no rate. -#}
 {% macro in_reporting_currency(amount, rate) -%}
@@ -11,8 +14,9 @@
 {%- endmacro %}
 
 {#-
-  The part of `total` that falls to a row, in proportion to its `weight` among the rows of `partition_by`. The running total is
-  rounded and not each part, so the parts always sum to the total. The weights are positive; `order_by` names a row.
+  The part of `total` that falls to a row, in proportion to its `weight` among the rows of
+  `partition_by`. The running total is rounded and not each part, so the parts always sum to the
+  total. The weights are positive; `order_by` names a row.
 -#}
 {% macro share_of(total, weight, partition_by, order_by) -%}
     {%- set running = "sum(" ~ weight ~ ") over (partition by " ~ partition_by ~ " order by " ~ order_by ~ " rows unbounded preceding)" -%}

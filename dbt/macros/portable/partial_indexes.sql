@@ -1,4 +1,7 @@
-{#- A statement that lets a base model's rejected rows be read without the others, and counted by their rule without being read. -#}
+{#-
+  A statement that lets a base model's rejected rows be read without the others, and counted by
+  their rule without being read.
+-#}
 {% macro index_rejected_rows() -%}{{ adapter.dispatch("index_rejected_rows")() }}{%- endmacro %}
 
 {% macro default__index_rejected_rows() -%}
@@ -21,8 +24,9 @@
 {%- endmacro %}
 
 {#-
-  Statements that let the rows of a fact be counted that carry the unknown member, by its references (macros/references.sql).
-  PostgreSQL leaves out of a query what a constraint says already, and does not see then that an index with the same words fits.
+  Statements that let the rows of a fact be counted that carry the unknown member, by its references
+  (macros/references.sql). PostgreSQL leaves out of a query what a constraint says already, and does
+  not see then that an index with the same words fits.
 -#}
 {% macro index_unknown_members() -%}{{ adapter.dispatch("index_unknown_members")() }}{%- endmacro %}
 

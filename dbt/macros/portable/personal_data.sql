@@ -1,9 +1,11 @@
 {#-
-  Personal data that people typed where none belongs: what it looks like in a text, by kind. It is looked for in the strings of a
-  JSON value and in nothing else, so a number is no card, whatever its digits.
+  Personal data that people typed where none belongs: what it looks like in a text, by kind. It is
+  looked for in the strings of a JSON value and in nothing else, so a number is no card, whatever
+  its digits.
 
-  Cards: four groups of four digits, Amex in 4-6-5, or 13 to 19 digits in one piece. Phones: with + and the country, or written like
-  (415) 555-0132 and 415-555-0132, where dots or blanks may take the place of hyphens; digits alone are an identifier far more often.
+  Cards: four groups of four digits, Amex in 4-6-5, or 13 to 19 digits in one piece. Phones: with +
+  and the country, or written like (415) 555-0132 and 415-555-0132, where dots or blanks may take
+  the place of hyphens; digits alone are an identifier far more often.
 -#}
 {% macro personal_data_patterns() -%}
     {%- set north_american = "[2-9]\\d\\d[ .-]\\d{4}(?!-?\\d)" -%}
@@ -17,16 +19,20 @@
 {%- endmacro %}
 
 {#-
-  Whether there may be personal data in the text of a JSON value: all that the patterns find, and a little more. Nearly no row has any,
-  so each row is asked this, in one pass over its text, and the strings of few are read. The patterns look before and behind, which
-  takes PostgreSQL longer than the rest of them.
+  Whether there may be personal data in the text of a JSON value: all that the patterns find, and a
+  little more. Nearly no row has any, so each row is asked this, in one pass over its text, and the
+  strings of few are read. The patterns look before and behind, which takes PostgreSQL longer than
+  the rest of them.
 -#}
 {% macro postgres__may_have_personal_data(text) -%}
     ({{ text }} like '%@%' or {{ text }} like '%+%'
         or {{ text }} ~ '[2-6]\d{3}[ .-]?\d{4,6}[ .-]?\d{4,5}|\d{3}[ .)-]{1,2}\d{3}[ .-]\d{4}')
 {%- endmacro %}
 
-{#- The kinds of personal data in the text of a JSON value, comma between them; NULL where there are none. -#}
+{#-
+  The kinds of personal data in the text of a JSON value, comma between them; NULL where there are
+  none.
+-#}
 {% macro personal_data_in(text) -%}{{ adapter.dispatch("personal_data_in")(text) }}{%- endmacro %}
 {% macro postgres__personal_data_in(text) -%}
     case when {{ postgres__may_have_personal_data(text) }} then (
@@ -42,7 +48,10 @@
 {#- The JSON value of a text with [email], [phone] and [card] in the place of personal data. -#}
 {% macro without_personal_data(text) -%}{{ adapter.dispatch("without_personal_data")(text) }}{%- endmacro %}
 {% macro postgres__without_personal_data(text) -%}
-    {#- A string is read before it is masked: in \n4111 1111 1111 1111, as JSON writes a line break, the n is no letter. -#}
+    {#-
+      A string is read before it is masked: in \n4111 1111 1111 1111, as JSON writes a line break,
+      the n is no letter.
+    -#}
     {%- set ns = namespace(masked="cast(part[1] as jsonb) #>> '{}'") -%}
     {%- for kind, pattern in personal_data_patterns().items() -%}
         {%- set ns.masked = "regexp_replace(" ~ ns.masked ~ ", '" ~ pattern ~ "', '[" ~ kind ~ "]', 'g')" -%}
@@ -56,8 +65,8 @@
 {%- endmacro %}
 
 {#-
-  Whether a string or a name in a JSON or text column is like an expression: for the test of what masking leaves. The walk through JSON is
-  PostgreSQL's own, and takes numbers for numbers.
+  Whether a string or a name in a JSON or text column is like an expression: for the test of what
+  masking leaves. The walk through JSON is PostgreSQL's own, and takes numbers for numbers.
 -#}
 {% macro has_string_like(column, expression) -%}{{ adapter.dispatch("has_string_like")(column, expression) }}{%- endmacro %}
 {% macro postgres__has_string_like(column, expression) -%}
@@ -65,7 +74,10 @@
         or to_jsonb({{ column }}) @? '$.** ? (@.type() == "object").keyvalue().key ? (@ like_regex "{{ expression }}" flag "i")')
 {%- endmacro %}
 
-{#- Whether the text of a column has an @, or eight digits with at most two of what stands between the digits of a phone or a card. -#}
+{#-
+  Whether the text of a column has an @, or eight digits with at most two of what stands between the
+  digits of a phone or a card.
+-#}
 {% macro has_at_or_eight_digits(column) -%}{{ adapter.dispatch("has_at_or_eight_digits")(column) }}{%- endmacro %}
 {% macro postgres__has_at_or_eight_digits(column) -%}
     (cast({{ column }} as text) like '%@%' or cast({{ column }} as text) ~ '([0-9][ .()-]{0,2}){8}')

@@ -1,7 +1,8 @@
 {#-
-  Reading raw text. Each macro gives NULL for what it cannot read, and never an error, so that a bad value can be
-  explained in stg_rejects. The shape of the text is checked before the type's own parser is asked: PostgreSQL's would also take
-  'now' or 'infinity', and what they mean depends on the day of the run.
+  Reading raw text. Each macro gives NULL for what it cannot read, and never an error, so that a bad
+  value can be explained in stg_rejects. The shape of the text is checked before the type's own
+  parser is asked: PostgreSQL's would also take 'now' or 'infinity', and what they mean depends on
+  the day of the run.
 -#}
 
 {#- A column of a source whose rows land as columns: trimmed, empty is NULL. -#}
@@ -29,8 +30,9 @@
 {%- endmacro %}
 
 {#-
-  A category as it was meant: lower case, without space around it, and in Latin letters where a Cyrillic one that looks the
-  same, or a wide form, was typed. Cut like a key, since it stands in indexes.
+  A category as it was meant: lower case, without space around it, and in Latin letters where a
+  Cyrillic one that looks the same, or a wide form, was typed. Cut like a key, since it stands in
+  indexes.
 -#}
 {% macro tidy(text) -%}{{ key_text(adapter.dispatch("tidy")(text)) }}{%- endmacro %}
 {% macro postgres__tidy(text) -%}
@@ -50,7 +52,10 @@
 {#- ISO 8601 to a point in time. Without an offset it is UTC. -#}
 {% macro read_timestamp(text) -%}{{ adapter.dispatch("read_timestamp")(text) }}{%- endmacro %}
 {% macro postgres__read_timestamp(text) -%}
-    {#- The letters T and Z alone: no 'now' and no name of a time zone. Three times as fast as a regular expression. -#}
+    {#-
+      The letters T and Z alone: no 'now' and no name of a time zone. Three times as fast as a
+      regular expression.
+    -#}
     case
         when {{ text }} like '____-__-__%' and ltrim({{ text }}, '0123456789-:.+TZ ') = '' and pg_input_is_valid({{ text }}, 'timestamptz')
             then cast({{ text }} as timestamptz)
@@ -66,7 +71,10 @@
     end
 {%- endmacro %}
 
-{#- A plain decimal number. More than ten digits before the point is no amount, and could overflow what is computed from it. -#}
+{#-
+  A plain decimal number. More than ten digits before the point is no amount, and could overflow
+  what is computed from it.
+-#}
 {% macro read_decimal(text, precision=18, scale=4) -%}{{ adapter.dispatch("read_decimal")(text, precision, scale) }}{%- endmacro %}
 {% macro postgres__read_decimal(text, precision, scale) -%}
     cast(case when {{ text }} ~ '^[+-]?(\d{1,10}(\.\d*)?|\.\d+)$' then {{ text }} end as numeric({{ precision }}, {{ scale }}))
@@ -92,8 +100,8 @@
 {%- endmacro %}
 
 {#-
-  At the end of a subquery: its columns are computed once for each row, and not again wherever an outer query names them. The
-  planner would otherwise put their expressions in place of the names.
+  At the end of a subquery: its columns are computed once for each row, and not again wherever an
+  outer query names them. The planner would otherwise put their expressions in place of the names.
 -#}
 {% macro evaluated_once() -%}{{ adapter.dispatch("evaluated_once")() }}{%- endmacro %}
 {% macro postgres__evaluated_once() -%}offset 0{%- endmacro %}

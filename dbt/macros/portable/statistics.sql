@@ -3,15 +3,18 @@
     cast(cast({{ part }} as numeric(18, 4)) / nullif({{ whole }}, 0) as numeric(18, 4))
 {%- endmacro %}
 
-{#- The median of a group: the middle value, or the mean of the two in the middle. NULLs do not count. -#}
+{#-
+  The median of a group: the middle value, or the mean of the two in the middle. NULLs do not count.
+-#}
 {% macro median(expression) -%}{{ adapter.dispatch("median")(expression) }}{%- endmacro %}
 {% macro postgres__median(expression) -%}
     percentile_cont(0.5) within group (order by {{ expression }})
 {%- endmacro %}
 
 {#-
-  What is left of a weight of 1 that halves every `half_life` seconds: 2 to the power of -(seconds / half_life), as a whole
-  number of its parts of 10 to the power of -12. In floating point, as numeric powers take a hundred times as long.
+  What is left of a weight of 1 that halves every `half_life` seconds: 2 to the power of -(seconds /
+  half_life), as a whole number of its parts of 10 to the power of -12. In floating point, as
+  numeric powers take a hundred times as long.
 -#}
 {% macro weight_after(seconds, half_life) -%}{{ adapter.dispatch("weight_after")(seconds, half_life) }}{%- endmacro %}
 {% macro postgres__weight_after(seconds, half_life) -%}

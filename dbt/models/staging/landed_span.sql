@@ -1,4 +1,7 @@
-{#- From the first plausible day that a live load brought to "today". One row; NULLs while nothing has landed. -#}
+{#-
+  From the first plausible day that a live load brought to "today". One row; NULLs while nothing has
+  landed.
+-#}
 with live_loads as (
     select
         load_id,
@@ -9,8 +12,10 @@ with live_loads as (
 
 plausible_days as (
     select
-        -- Landing notes days in UTC; where clocks are behind, the first of them begins on the day before.
-        {{ 'days.event_day' if var('reporting_timezone') == 'UTC' else plus_days('days.event_day', -1) }} as event_day
+        -- Landing notes days in UTC; where clocks are behind, the first of them begins on the day
+        -- before.
+        {{ plus_days('days.event_day', 0 if var('reporting_timezone') == 'UTC' else -1) }}
+            as event_day
     from {{ source('raw', 'touched_days') }} as days
     inner join live_loads on days.load_id = live_loads.load_id
     where

@@ -1,4 +1,7 @@
-{#- Where the personal data came from that was found in JSON and masked, for whoever has to tell the source. -#}
+{#-
+  Where the personal data came from that was found in JSON and masked, for those who notify its
+  source.
+-#}
 select
     'events' as source,
     _landed_on as landed_on,

@@ -1,4 +1,7 @@
-{#- Every row that did not become data, and why: at landing (it could be no row) or here (it broke its contract). -#}
+{#-
+  Every row that did not become data, and why: at landing (it could be no row) or here (it broke its
+  contract).
+-#}
 select
     rejects.source,
     rejects.landed_on,

@@ -30,7 +30,8 @@ from (
         ) as kinds
     from {{ model }} as rows_searched
     where
-        -- Each of them has an @ or eight digits that nearly follow each other: few rows do, and to walk through JSON takes long.
+        -- Each of them has an @ or eight digits that nearly follow each other: few rows do, and to
+        -- walk through JSON takes long.
         {{ has_at_or_eight_digits(column_name) }}
         {% if date_column %}and {{ date_column }} > {{ days_before_today(days) }}{% endif %}
 ) as searched

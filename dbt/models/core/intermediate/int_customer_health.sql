@@ -55,7 +55,8 @@ points as (
             coalesce(25.0 * (attempts - failed_attempts) / nullif(attempts, 0), 25)
             as numeric(5, 2)
         ) as payment_points,
-        cast(25.0 * features_used / {{ var("features") | length }} as numeric(5, 2)) as feature_points
+        cast(25.0 * features_used / {{ var("features") | length }} as numeric(5, 2))
+            as feature_points
     from counted
 )
 

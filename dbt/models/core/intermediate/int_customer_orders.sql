@@ -6,7 +6,6 @@ with sales as (
         count(*) as orders,
         count(net_sales) as valued_orders,
         sum(units) as units,
-        -- Without a rate an order has no value in the reporting currency.
         coalesce(sum(net_sales), 0) as net_sales,
         min(order_date) as first_order_date,
         max(order_date) as last_order_date,

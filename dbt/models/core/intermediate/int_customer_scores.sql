@@ -1,11 +1,5 @@
 {{ config(rebuild_key=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
-{% set scored = {
-    'recency_days': 'recency',
-    'orders': 'frequency',
-    'net_revenue': 'monetary',
-} %}
-
 -- An order can be a day ahead of today, by a wrong clock.
 with customers as (
     select
@@ -20,20 +14,25 @@ with customers as (
 
 placed as (
     select
-        {% for value, name in scored.items() -%}
-        {{ value }},
-        row_number() over (order by {{ value }}) as {{ name }}_place,
-        {% endfor -%}
-        count(*) over () as customers
+        recency_days,
+        orders,
+        net_revenue,
+        count(*) over () as customers,
+        row_number() over (order by recency_days) as recency_place,
+        row_number() over (order by orders) as frequency_place,
+        row_number() over (order by net_revenue) as monetary_place
     from customers
 ),
 
 cutoffs as (
     select
-        {% for value, name in scored.items() -%}
         {% for fifth in range(1, 5) -%}
-        {{ quantile_at_fifth(value, name ~ '_place', 'customers', fifth) }} as {{ name }}_{{ fifth }},
-        {% endfor -%}
+        {{ quantile_at_fifth('recency_days', 'recency_place', 'customers', fifth) }}
+            as recency_{{ fifth }},
+        {{ quantile_at_fifth('orders', 'frequency_place', 'customers', fifth) }}
+            as frequency_{{ fifth }},
+        {{ quantile_at_fifth('net_revenue', 'monetary_place', 'customers', fifth) }}
+            as monetary_{{ fifth }},
         {% endfor -%}
         count(*) as customers
     from placed

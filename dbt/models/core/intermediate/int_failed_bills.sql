@@ -30,8 +30,8 @@ with charges as (
         and {{ exact.affected("'subscription'", 'subscription_id') }}
 ),
 
--- An order is one bill. A subscription is billed again and again, and no payment names its bill: the
--- first settled attempt pays it, and the next attempt is for another one.
+-- An order is one bill. A subscription is billed again and again, and no payment names its bill:
+-- the first settled attempt pays it, and the next attempt is for another one.
 bills as (
     select
         *,

@@ -75,9 +75,9 @@ where ranked.position = 1
     inner join {{ steps }} as steps on changes.event_type = steps.event_type
     where steps.step_number = 1 or steps.mode = 'any'
 {% endcall %}
--- Of any other step, and in a strict funnel of any event: the entries of the user in whose window it
--- lies. The longest window serves the index, as it is known before the funnel is: in days, and one
--- more, because a day may have 23 hours where clocks change.
+-- Of any other step, and in a strict funnel of any event: the entries of the user in whose window
+-- it lies. The longest window serves the index, as it is known before the funnel is: in days, and
+-- one more, because a day may have 23 hours where clocks change.
 {% set longest_window = "(select max(longest.window_days) + 1 from " ~ steps ~ " as longest)" %}
 {% call exact.affected_when() %}
     select held.funnel_id, held.user_id, held.entry_date

@@ -14,21 +14,13 @@
     )
 }}
 
-{#-
-  In a strict funnel every other event lies between two steps. A milestone is not an event of the
-  user, and never does.
--#}
+{#- In a strict funnel any other event comes between two steps; a milestone never does. -#}
 {% set steps = ref('int_funnel_steps') %}
 {% set is_a_step = "event_type in (select steps.event_type from " ~ steps ~ " as steps)" %}
 {% set may_count = is_a_step
     ~ " or exists (select 1 from " ~ steps ~ " as steps where steps.mode = 'strict')" %}
-{% set sources = {
-    'fact_events': may_count,
-    'int_activations': is_a_step,
-    'int_account_milestones': is_a_step,
-} %}
 
-{% for source, condition in sources.items() -%}
+{% for source in ['fact_events', 'int_activations', 'int_account_milestones'] -%}
 select
     event_id,
     user_id,
@@ -40,16 +32,16 @@ select
     event_timestamp
 from {{ ref(source) }}
 where
-    {{ exact.affected('event_date', 'user_id') }}
-    and ({{ condition }})
+    {{ affected('event_date', 'user_id') }}
+    and ({{ may_count if source == 'fact_events' else is_a_step }})
 {{ "union all" if not loop.last }}
 {% endfor %}
 
 -- What a change upstream affects.
-{{ exact.affected_by('int_activations', ['event_date', 'user_id']) }}
-{{ exact.affected_by('int_account_milestones', ['event_date', 'user_id']) }}
-{% call exact.affected_when() %}
+{{ affected_by('int_activations', ['event_date', 'user_id']) }}
+{{ affected_by('int_account_milestones', ['event_date', 'user_id']) }}
+{% call affected_when() %}
     select changes.event_date, changes.user_id
-    from {{ exact.changes('fact_events') }}
+    from {{ changes('fact_events') }}
     where {{ may_count }}
 {% endcall %}

@@ -1,7 +1,8 @@
 {#- The steps of seeds/funnels.csv, written as events are, each with its predecessor. -#}
 {{ config(materialized='view') }}
 
--- repetition: how many of the funnel's steps up to this one are of its type. They need as many events.
+-- repetition: how many of the funnel's steps up to this one are of its type. They need as many
+-- events.
 select
     funnel_id,
     step_number,

@@ -6,8 +6,8 @@
     )
 }}
 
--- An order that goes in several parcels is shipped, and delivered, when the last of them is. 'all' is
--- the row of all carriers in order_fulfilment, so a carrier of that name counts as unknown.
+-- An order that goes in several parcels is shipped, and delivered, when the last of them is. 'all'
+-- is the row of all carriers in order_fulfilment, so a carrier of that name counts as unknown.
 with shipments as (
     select
         order_id,

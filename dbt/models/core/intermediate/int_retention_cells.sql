@@ -1,4 +1,6 @@
-{#- Every cohort with each of its periods that has begun by "today", as far as retention_periods goes. -#}
+{#-
+  Every cohort with each of its periods that has begun by "today", as far as retention_periods goes.
+-#}
 {{ config(materialized='view') }}
 
 with

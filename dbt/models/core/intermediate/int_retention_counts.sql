@@ -7,8 +7,8 @@
     )
 }}
 
--- The planner takes a few cells for a few users, though a cell stands for all users of a period. The
--- hooks keep it from looking each of them up, and from sorting all to count them.
+-- The planner takes a few cells for a few users, though a cell stands for all users of a period.
+-- The hooks keep it from looking each of them up, and from sorting all to count them.
 with cells as (
     select
         cells.*,

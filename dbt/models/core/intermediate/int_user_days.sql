@@ -9,7 +9,8 @@
 }}
 
 {% set returning_types = var("returning_event_types") %}
-{% set is_return = "event_type in (" ~ quoted(returning_types) ~ ")" if returning_types else "true" %}
+{% set is_return = "event_type in (" ~ quoted(returning_types) ~ ")"
+    if returning_types else "true" %}
 
 select
     event_date,

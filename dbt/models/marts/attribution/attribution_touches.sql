@@ -12,8 +12,7 @@
 }}
 
 {% set sources = ['fact_sessions', 'int_recognised_sessions'] %}
-{% set reach_hours = attribution_reach_hours() %}
-{% set weights = attribution_weights() %}
+{% set reach_hours, weights = attribution_reach_hours(), attribution_weights() %}
 
 -- Visits of unknown customers join no conversion. They are not filtered here, so that each half is
 -- looked up by its index.
@@ -60,7 +59,8 @@ touches as (
 accrued as (
     select
         {%- for model, weight in weights.items() %}
-        {%- set until, all = "sum(" ~ weight ~ ") over until_touch", "sum(" ~ weight ~ ") over whole" %}
+        {%- set total = "sum(" ~ weight ~ ")" %}
+        {%- set until, all = total ~ " over until_touch", total ~ " over whole" %}
         round(revenue * {{ until }} / {{ all }}, 4) as {{ model }}_revenue,
         round(cast({{ until }} as numeric(38, 0)) / {{ all }}, 8) as {{ model }}_conversions,
         {%- endfor %}

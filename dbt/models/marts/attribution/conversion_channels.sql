@@ -17,9 +17,9 @@ select
     converted_on,
     cast(count(session_id) as integer) as touches,
     {%- for model in attribution_models() %}
-    {%- set comma = "," if not loop.last else "" %}
     cast(sum({{ model }}_conversions) as numeric(38, 8)) as {{ model }}_conversions,
-    cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue{{ comma }}
+    cast(sum({{ model }}_revenue) as numeric(38, 4)) as {{ model }}_revenue
+    {%- if not loop.last %},{% endif %}
     {%- endfor %}
 from {{ ref('attribution_touches') }}
 where {{ exact.affected('converted_on', 'conversion_id') }}

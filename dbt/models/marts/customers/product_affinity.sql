@@ -5,8 +5,8 @@
     )
 }}
 
--- What is rebuilt is always everything, so the definition has no affected(): it would only be one more
--- join of all pairs with all pairs.
+-- What is rebuilt is always everything, so the definition has no affected(): it would only be one
+-- more join of all pairs with all pairs.
 with pairs as (
     select
         product_id,
@@ -61,9 +61,9 @@ inner join products on both_ways.product_id = products.product_id
 inner join products as others on both_ways.other_product_id = others.product_id
 cross join baskets
 
--- What a change upstream affects: all pairs, as the number of all orders is in every figure. They are
--- rebuilt from one count for each pair.
-{% call exact.affected_when() %}
+-- What a change upstream affects: all pairs, as the number of all orders is in every figure. They
+-- are rebuilt from one count for each pair.
+{% call affected_when() %}
     select pairs.product_id, pairs.other_product_id
     from (
         select product_id, other_product_id from {{ ref('int_product_pairs') }}
@@ -75,6 +75,6 @@ cross join baskets
         select product_id, other_product_id from {{ this }}
     ) as pairs
     where
-        exists (select 1 from {{ exact.changes('int_product_pairs') }})
-        or exists (select 1 from {{ exact.changes('int_basket_months') }})
+        exists (select 1 from {{ changes('int_product_pairs') }})
+        or exists (select 1 from {{ changes('int_basket_months') }})
 {% endcall %}

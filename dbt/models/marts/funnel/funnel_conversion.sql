@@ -52,7 +52,10 @@ cells as (
         coalesce(
             lag(counted.users) over (
                 partition by
-                    entered.funnel_id, entered.entry_date, entered.dimension, entered.dimension_value
+                    entered.funnel_id,
+                    entered.entry_date,
+                    entered.dimension,
+                    entered.dimension_value
                 order by steps.step_number
             ), 0
         ) as previous_users,

@@ -18,9 +18,9 @@ with activity as (
     ) }}
 ),
 
--- Who is active on a day joins the windows of 7 and 30 days that end on it, and leaves them 7 and 30
--- days later, unless active again before: then the later activity carries on. So a rolling count is a
--- running sum of joins less leaves.
+-- Who is active on a day joins the windows of 7 and 30 days that end on it, and leaves them 7 and
+-- 30 days later, unless active again before: then the later activity carries on. So a rolling count
+-- is a running sum of joins less leaves.
 moves as (
     select
         event_date as date_day,

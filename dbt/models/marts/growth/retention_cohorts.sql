@@ -5,7 +5,7 @@
             {
                 'columns': ['grain', 'cohort_start', 'period_index', 'retention_type'],
                 'unique': true,
-            }
+            },
         ],
     )
 }}

@@ -6,23 +6,20 @@
 }}
 
 -- Of several windows that a day lies in, the one that it ends in counts.
-with users as (
+with
+{% for name, versions, segment in [
+    ('users', 'dim_users', 'country'),
+    ('plans', 'int_user_plans', 'plan_id'),
+] -%}
+{{ name }} as (
     select
         user_id,
-        country,
+        {{ segment }},
         {{ day_of('valid_from') }} as valid_from,
         {{ day_of('valid_to') }} as valid_to
-    from {{ ref('dim_users') }}
-),
-
-plans as (
-    select
-        user_id,
-        plan_id,
-        {{ day_of('valid_from') }} as valid_from,
-        {{ day_of('valid_to') }} as valid_to
-    from {{ ref('int_user_plans') }}
-)
+    from {{ ref(versions) }}
+){{ "," if not loop.last }}
+{% endfor %}
 
 select
     days.event_date,

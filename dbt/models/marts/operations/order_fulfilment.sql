@@ -9,8 +9,9 @@
 
 -- Each order counts for its carrier and for all of them together, by day and by month.
 with orders as (
-    {% for grain in grains %}{% set is_last_grain = loop.last -%}
-    {% for carrier in ['carrier', "'all'"] -%}
+    {% for grain, carrier in [
+        ('day', 'carrier'), ('day', "'all'"), ('month', 'carrier'), ('month', "'all'")
+    ] -%}
     select
         '{{ grain }}' as grain,
         {{ period_of(grain, 'order_date') }} as period_start,
@@ -22,8 +23,7 @@ with orders as (
         hours_to_deliver
     from {{ ref('int_order_deliveries') }}
     where {{ within_affected_periods(grain, 'order_date') }}
-    {{ "union all" if not (is_last_grain and loop.last) }}
-    {% endfor -%}
+    {{ "union all" if not loop.last }}
     {% endfor %}
 ),
 
@@ -31,14 +31,16 @@ with orders as (
 numbered as (
     select
         *,
-        {% for hours in ['hours_to_ship', 'hours_to_deliver'] -%}
         row_number() over (
             partition by grain, period_start, carrier
-            order by {{ hours }} asc nulls last, order_id asc
-        ) as {{ hours }}_position,
-        count({{ hours }}) over (partition by grain, period_start, carrier) as {{ hours }}_count
-        {{- "," if not loop.last }}
-        {% endfor %}
+            order by hours_to_ship asc nulls last, order_id asc
+        ) as ship_position,
+        count(hours_to_ship) over (partition by grain, period_start, carrier) as ship_count,
+        row_number() over (
+            partition by grain, period_start, carrier
+            order by hours_to_deliver asc nulls last, order_id asc
+        ) as deliver_position,
+        count(hours_to_deliver) over (partition by grain, period_start, carrier) as deliver_count
     from orders
     where {{ exact.affected('grain', 'period_start') }}
 ),
@@ -55,13 +57,15 @@ counts as (
         count(case when state = 'delivered' and not is_late then 1 end) as on_time,
         count(case when is_late then 1 end) as late,
         count(case when state in ('delivered', 'lost') or is_late then 1 end) as decided,
-        {% for hours in ['hours_to_ship', 'hours_to_deliver'] -%}
-        avg({{ hours }}) as average_{{ hours }},
+        avg(hours_to_ship) as average_hours_to_ship,
         avg(case
-            when 2 * {{ hours }}_position between {{ hours }}_count and {{ hours }}_count + 2
-                then {{ hours }}
-        end) as median_{{ hours }}{{ "," if not loop.last }}
-        {% endfor %}
+            when 2 * ship_position between ship_count and ship_count + 2 then hours_to_ship
+        end) as median_hours_to_ship,
+        avg(hours_to_deliver) as average_hours_to_deliver,
+        avg(case
+            when 2 * deliver_position between deliver_count and deliver_count + 2
+                then hours_to_deliver
+        end) as median_hours_to_deliver
     from numbered
     group by grain, period_start, carrier
 )

@@ -5,8 +5,8 @@
     )
 }}
 
--- What came back of an order that is not known (yet) did come back. 'all' is the row of all reasons,
--- so a reason of that name counts as unknown.
+-- What came back of an order that is not known (yet) did come back. 'all' is the row of all
+-- reasons, so a reason of that name counts as unknown.
 with returns as (
     select
         {{ period_of('month', 'returned_date') }} as month_start,

@@ -77,7 +77,8 @@ compared as (
 )
 
 -- difference: nothing is due for a cancelled order, so its charge has to go back, and no more than
--- that may. What went back of too much is resolved; what went back beyond it is a refund of the order.
+-- that may. What went back of too much is resolved; what went back beyond it is a refund of the
+-- order.
 select
     order_id,
     customer_id,

@@ -11,7 +11,9 @@
     )
 }}
 
-{% set columns = ['spend_date', 'channel', 'campaign', 'spend', 'currency', 'clicks', 'impressions'] %}
+{% set columns = [
+    'spend_date', 'channel', 'campaign', 'spend', 'currency', 'clicks', 'impressions',
+] %}
 
 with raw_rows as (
     {{ landed_documents(source('raw', 'ad_spend'), columns) }}
@@ -28,7 +30,8 @@ typed as (
         {{ read_integer('raw_clicks') }} as clicks,
         {{ read_integer('raw_impressions') }} as impressions
     from raw_rows
-    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
+    left join {{ ref('currencies') }} as currencies
+        on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 

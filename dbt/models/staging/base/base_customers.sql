@@ -11,7 +11,10 @@
     )
 }}
 
-{% set columns = ['customer_id', 'updated_at', 'name', 'segment', 'industry', 'country', 'created_at', 'is_deleted'] %}
+{% set columns = [
+    'customer_id', 'updated_at', 'name', 'segment', 'industry', 'country', 'created_at',
+    'is_deleted',
+] %}
 
 with raw_rows as (
     {{ landed_columns(source('raw', 'customers'), columns) }}

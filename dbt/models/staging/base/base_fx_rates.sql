@@ -3,7 +3,6 @@
         materialized='landed',
         source='fx_rates',
         key=['rate_date', 'currency'],
-        change_log=['rate_date', 'currency'],
         indexes=[
             {'columns': ['rate_date', 'currency']},
             {'columns': ['_load_id', '_row_status']},
@@ -11,10 +10,8 @@
     )
 }}
 
-{% set columns = ['rate_date', 'currency', 'usd_rate'] %}
-
 with raw_rows as (
-    {{ landed_columns(source('raw', 'fx_rates'), columns) }}
+    {{ landed_columns(source('raw', 'fx_rates'), ['rate_date', 'currency', 'usd_rate']) }}
 ),
 
 typed as (
@@ -24,7 +21,8 @@ typed as (
         currencies.code as currency,
         {{ read_decimal('raw_usd_rate', scale=8) }} as usd_rate
     from raw_rows
-    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
+    left join {{ ref('currencies') }} as currencies
+        on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 
@@ -32,8 +30,7 @@ judged as (
     select
         *,
         case
-            {{ reject_missing(['raw_currency']) }}
-            {{ reject_missing(['raw_rate_date', 'raw_usd_rate']) }}
+            {{ reject_missing(['raw_currency', 'raw_rate_date', 'raw_usd_rate']) }}
             {{ reject_unreadable(['rate_date', 'usd_rate']) }}
             {{ reject_unknown_currency(['currency']) }}
             {{ reject_absurd_day(['rate_date']) }}

@@ -3,7 +3,6 @@
         materialized='landed',
         source='inventory',
         key=['product_id', 'stock_date'],
-        change_log=['product_id', 'stock_date'],
         indexes=[
             {'columns': ['product_id', 'stock_date']},
             {'columns': ['_load_id', '_row_status']},
@@ -11,10 +10,10 @@
     )
 }}
 
-{% set columns = ['product_id', 'stock_date', 'on_hand', 'received'] %}
-
 with raw_rows as (
-    {{ landed_columns(source('raw', 'inventory'), columns) }}
+    {{ landed_columns(
+        source('raw', 'inventory'), ['product_id', 'stock_date', 'on_hand', 'received']
+    ) }}
 ),
 
 typed as (

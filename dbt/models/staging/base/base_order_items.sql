@@ -13,7 +13,9 @@
     )
 }}
 
-{% set columns = ['order_item_id', 'order_id', 'product_id', 'quantity', 'unit_price', 'discount_amount'] %}
+{% set columns = [
+    'order_item_id', 'order_id', 'product_id', 'quantity', 'unit_price', 'discount_amount',
+] %}
 
 with raw_rows as (
     {{ landed_columns(source('raw', 'order_items'), columns) }}

@@ -39,7 +39,8 @@ typed as (
         {{ read_decimal('raw_tax_amount') }} as tax_amount,
         {{ read_timestamp('raw_updated_at') }} as updated_at
     from raw_rows
-    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
+    left join {{ ref('currencies') }} as currencies
+        on upper(raw_rows.raw_currency) = currencies.code
     left join {{ country_names() }} as countries
         on {{ tidy('raw_rows.raw_shipping_country') }} = countries.name
     {{ evaluated_once() }}
@@ -53,7 +54,9 @@ judged as (
             {{ reject_missing(['order_id', 'customer_id']) }}
             {{ reject_too_long(['order_id', 'user_id', 'customer_id']) }}
             {{ reject_missing(['raw_ordered_at']) }}
-            {{ reject_unreadable(['ordered_at', 'discount_amount', 'shipping_amount', 'tax_amount', 'updated_at']) }}
+            {{ reject_unreadable([
+                'ordered_at', 'discount_amount', 'shipping_amount', 'tax_amount', 'updated_at',
+            ]) }}
             {{ reject_unknown_currency(['currency']) }}
             {{ reject_absurd_time(['ordered_at', 'updated_at']) }}
             {{ reject_negative(['discount_amount', 'shipping_amount', 'tax_amount']) }}

@@ -37,7 +37,8 @@ typed as (
         currencies.code as currency,
         {{ read_timestamp('raw_paid_at') }} as paid_at
     from raw_rows
-    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
+    left join {{ ref('currencies') }} as currencies
+        on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 

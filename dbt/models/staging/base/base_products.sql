@@ -11,7 +11,10 @@
     )
 }}
 
-{% set columns = ['product_id', 'updated_at', 'name', 'category', 'unit_price', 'unit_cost', 'currency', 'is_active'] %}
+{% set columns = [
+    'product_id', 'updated_at', 'name', 'category', 'unit_price', 'unit_cost', 'currency',
+    'is_active',
+] %}
 
 with raw_rows as (
     {{ landed_columns(source('raw', 'products'), columns) }}
@@ -29,7 +32,8 @@ typed as (
         currencies.code as currency,
         {{ read_boolean('raw_is_active') }} as is_active
     from raw_rows
-    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
+    left join {{ ref('currencies') }} as currencies
+        on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 

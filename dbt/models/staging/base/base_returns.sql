@@ -12,7 +12,9 @@
     )
 }}
 
-{% set columns = ['return_id', 'order_item_id', 'returned_at', 'quantity', 'reason', 'refund_amount'] %}
+{% set columns = [
+    'return_id', 'order_item_id', 'returned_at', 'quantity', 'reason', 'refund_amount',
+] %}
 
 with raw_rows as (
     {{ landed_columns(source('raw', 'returns'), columns) }}

@@ -13,7 +13,9 @@
     )
 }}
 
-{% set columns = ['shipment_id', 'order_id', 'carrier', 'shipped_at', 'promised_at', 'delivered_at', 'updated_at'] %}
+{% set columns = [
+    'shipment_id', 'order_id', 'carrier', 'shipped_at', 'promised_at', 'delivered_at', 'updated_at',
+] %}
 
 with raw_rows as (
     {{ landed_columns(source('raw', 'shipments'), columns) }}

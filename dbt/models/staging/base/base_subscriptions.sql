@@ -36,7 +36,8 @@ typed as (
         currencies.code as currency,
         {{ read_timestamp('raw_updated_at') }} as updated_at
     from raw_rows
-    left join {{ ref('currencies') }} as currencies on upper(raw_rows.raw_currency) = currencies.code
+    left join {{ ref('currencies') }} as currencies
+        on upper(raw_rows.raw_currency) = currencies.code
     {{ evaluated_once() }}
 ),
 
@@ -47,7 +48,9 @@ judged as (
             {{ reject_missing(['subscription_id', 'customer_id', 'raw_currency']) }}
             {{ reject_too_long(['subscription_id', 'customer_id', 'plan_id']) }}
             {{ reject_missing(['raw_period_start', 'raw_monthly_amount', 'raw_updated_at']) }}
-            {{ reject_unreadable(['period_start', 'period_end', 'trial_end', 'monthly_amount', 'updated_at']) }}
+            {{ reject_unreadable([
+                'period_start', 'period_end', 'trial_end', 'monthly_amount', 'updated_at',
+            ]) }}
             {{ reject_unknown_currency(['currency']) }}
             {{ reject_absurd_time(['period_start', 'updated_at']) }}
             {{ reject_negative(['monthly_amount']) }}

@@ -47,7 +47,9 @@ judged as (
             {{ reject_missing(['user_id']) }}
             {{ reject_too_long(['user_id', 'customer_id']) }}
             {{ reject_missing(['raw_updated_at']) }}
-            {{ reject_unreadable(['updated_at', 'signed_up_at', 'marketing_opt_in', 'is_deleted']) }}
+            {{ reject_unreadable([
+                'updated_at', 'signed_up_at', 'marketing_opt_in', 'is_deleted',
+            ]) }}
             {{ reject_absurd_time(['updated_at']) }}
         end as _reject_rule
     from typed
