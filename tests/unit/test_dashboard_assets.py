@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 
 import pytest
@@ -49,12 +50,8 @@ def tables_of(dataset: Document) -> set[str]:
 
 
 def test_a_channel_has_a_colour_of_its_own() -> None:
-    path = PROJECT_ROOT / "dbt/models/marts/attribution/conversion_channels.yml"
-    (model,) = yaml.safe_load(path.read_text("utf-8"))["models"]
-    (rules,) = [
-        test["every_row"]["arguments"] for test in model["data_tests"] if "every_row" in test
-    ]
-    channels = rules["one_of"]["channel"]
+    with (PROJECT_ROOT / "dbt/seeds/channel_rules.csv").open(encoding="utf-8", newline="") as file:
+        channels = {row["channel"] for row in csv.DictReader(file)} | {"other", "unattributed"}
     colours = ASSETS.dashboards["funnel-and-attribution"]["metadata"]["label_colors"]
     assert len({colours[channel] for channel in channels}) == len(channels)
 

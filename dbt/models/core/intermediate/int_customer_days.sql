@@ -16,26 +16,26 @@ select
 from {{ ref('int_user_days') }} as days
 inner join {{ ref('int_user_customers') }} as members
     on days.user_id = members.user_id and {{ valid_at('members', 'days.event_date') }}
-where {{ affected('days.event_date', 'members.customer_id') }}
+where {{ exact.affected('days.event_date', 'members.customer_id') }}
 group by days.event_date, members.customer_id
 
 -- What a change upstream affects.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select changes.event_date, members.customer_id
-    from {{ changes('int_user_days') }}
+    from {{ exact.changes('int_user_days') }}
     inner join {{ ref('int_user_customers') }} as members
         on changes.user_id = members.user_id and {{ valid_at('members', 'changes.event_date') }}
 {% endcall %}
 -- A user who joins or leaves a customer takes along the days of the window, also those that are
 -- gone since. Each of the two is joined by itself, for the index on the days.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select days.event_date, members.customer_id
-    from (select * from {{ changes('int_user_customers') }}) as members
+    from (select * from {{ exact.changes('int_user_customers') }}) as members
     inner join {{ ref('int_user_days') }} as days
         on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
     union
     select days.event_date, members.customer_id
-    from (select * from {{ changes('int_user_customers') }}) as members
-    inner join (select * from {{ changes('int_user_days') }}) as days
+    from (select * from {{ exact.changes('int_user_customers') }}) as members
+    inner join (select * from {{ exact.changes('int_user_days') }}) as days
         on members.user_id = days.user_id and {{ valid_at('members', 'days.event_date') }}
 {% endcall %}

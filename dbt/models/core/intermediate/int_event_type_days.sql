@@ -11,13 +11,13 @@ select distinct
     event_type
 from {{ ref('fact_events') }}
 where
-    {{ affected('event_date', 'event_type') }}
-    and {{ when_affected('event_date in (select event_date from affected)') }}
+    {{ exact.affected('event_date', 'event_type') }}
+    and {{ exact.when_affected('event_date in (select event_date from affected)') }}
 
 -- What a change upstream affects: a type that may be new on a day.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select changes.event_date, changes.event_type
-    from {{ changes('fact_events') }}
+    from {{ exact.changes('fact_events') }}
     where
         (changes.event_date, changes.event_type) not in (
             select held.event_date, held.event_type from {{ this }} as held
@@ -26,11 +26,11 @@ where
 -- A type that may have left a day: somebody who had an event of it changed, and has none now. The
 -- definition finds whether another has one; asked here of every type, it would read every changed
 -- day.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select chosen.event_date, chosen.event_type
     from (
         select changes.event_date, changes.event_type, max(changes.user_id) as user_id
-        from {{ changes('fact_events') }}
+        from {{ exact.changes('fact_events') }}
         group by changes.event_date, changes.event_type
     ) as chosen
     left join lateral (

@@ -22,7 +22,7 @@ with quoted as (
     from {{ ref('stg_fx_rates') }}
     where
         currency <> 'USD'
-        and ({{ affected('currency') }} or currency = '{{ reporting_currency }}')
+        and ({{ exact.affected('currency') }} or currency = '{{ reporting_currency }}')
     union all
     select
         'USD' as currency,
@@ -87,19 +87,19 @@ from known
 where
     currency <> '{{ reporting_currency }}'
     and reporting_usd_rate is not null
-    and {{ affected('currency') }}
+    and {{ exact.affected('currency') }}
 union all
 select
     '{{ reporting_currency }}' as currency,
     {{ beginning }} as valid_from,
     cast(null as date) as valid_to,
     cast(1 as numeric(18, 8)) as rate
-where {{ affected("'" ~ reporting_currency ~ "'") }}
+where {{ exact.affected("'" ~ reporting_currency ~ "'") }}
 
 -- What a change upstream affects: all rates of the currency, which are few. The rate of the
 -- reporting currency is in those of all others, the dollar's among them though nobody quotes it.
-{{ affected_by('stg_fx_rates', ['currency']) }}
-{% call affected_when() %}
+{{ exact.affected_by('stg_fx_rates', ['currency']) }}
+{% call exact.affected_when() %}
     select others.currency
     from (
         select rates.currency from {{ ref('stg_fx_rates') }} as rates
@@ -109,7 +109,7 @@ where {{ affected("'" ~ reporting_currency ~ "'") }}
     where
         exists (
             select 1
-            from {{ changes('stg_fx_rates') }}
+            from {{ exact.changes('stg_fx_rates') }}
             where changes.currency = '{{ reporting_currency }}'
         )
 {% endcall %}

@@ -32,16 +32,16 @@ select
     event_timestamp
 from {{ ref(source) }}
 where
-    {{ affected('event_date', 'user_id') }}
+    {{ exact.affected('event_date', 'user_id') }}
     and ({{ may_count if source == 'fact_events' else is_a_step }})
 {{ "union all" if not loop.last }}
 {% endfor %}
 
 -- What a change upstream affects.
-{{ affected_by('int_activations', ['event_date', 'user_id']) }}
-{{ affected_by('int_account_milestones', ['event_date', 'user_id']) }}
-{% call affected_when() %}
+{{ exact.affected_by('int_activations', ['event_date', 'user_id']) }}
+{{ exact.affected_by('int_account_milestones', ['event_date', 'user_id']) }}
+{% call exact.affected_when() %}
     select changes.event_date, changes.user_id
-    from {{ changes('fact_events') }}
+    from {{ exact.changes('fact_events') }}
     where {{ may_count }}
 {% endcall %}

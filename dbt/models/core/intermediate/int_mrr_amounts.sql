@@ -23,22 +23,22 @@ inner join {{ months }} as months
         and (periods.period_end > months.valued_on or periods.period_end is null)
 where
     periods.monthly_amount > 0
-    and {{ affected('periods.customer_id', 'months.month_start') }}
-    and {{ when_affected("periods.customer_id in (select customer_id from affected)") }}
+    and {{ exact.affected('periods.customer_id', 'months.month_start') }}
+    and {{ exact.when_affected("periods.customer_id in (select customer_id from affected)") }}
 group by periods.customer_id, months.month_start, periods.currency
 
 -- What a change upstream affects. A period counts at most in the months that it overlaps; the days
 -- on which these are valued may have moved since.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select changes.customer_id, months.month_start
-    from {{ changes('fact_subscription_periods') }}
+    from {{ exact.changes('fact_subscription_periods') }}
     inner join {{ months }} as months
         on
             changes.paid_from < {{ plus_periods('month', 'months.month_start', 1) }}
             and (changes.period_end > months.month_start or changes.period_end is null)
 {% endcall %}
 -- A new month: everybody who pays on the day on which it is valued.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select periods.customer_id, months.month_start
     from {{ months }} as months
     inner join {{ periods }} as periods
@@ -46,21 +46,21 @@ group by periods.customer_id, months.month_start, periods.currency
             months.valued_on >= periods.paid_from
             and (months.valued_on < periods.period_end or periods.period_end is null)
     where
-        months.month_start in (select changes.month_start from {{ changes('int_month_ends') }})
+        months.month_start in (select changes.month_start from {{ exact.changes('int_month_ends') }})
         and not exists (
             select 1 from {{ this }} as held where held.month_start = months.month_start
         )
 {% endcall %}
 -- A month that is valued on another day, as today has moved: everybody who began or ceased to pay
 -- between.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select periods.customer_id, moved.month_start
     from (
         select
             changes.month_start,
             min(changes.valued_on) as first_day,
             max(changes.valued_on) as last_day
-        from {{ changes('int_month_ends') }}
+        from {{ exact.changes('int_month_ends') }}
         group by changes.month_start
     ) as moved
     inner join {{ periods }} as periods

@@ -17,7 +17,7 @@ with balances as (
         amount,
         0 as previous_amount
     from {{ ref('int_mrr_amounts') }}
-    where {{ affected('customer_id', 'month_start') }}
+    where {{ exact.affected('customer_id', 'month_start') }}
     union all
     select
         customer_id,
@@ -27,7 +27,7 @@ with balances as (
         amount as previous_amount
     from {{ ref('int_mrr_amounts') }}
     where
-        {{ when_affected(
+        {{ exact.when_affected(
             "(customer_id, month_start) in (select customer_id, "
             ~ plus_periods("month", "month_start", -1) ~ " from affected)"
         ) }}
@@ -43,8 +43,8 @@ from balances
 group by customer_id, month_start, currency
 
 -- What a change upstream affects.
-{{ affected_by('int_mrr_amounts', ['customer_id', 'month_start']) }}
-{% call affected_when() %}
+{{ exact.affected_by('int_mrr_amounts', ['customer_id', 'month_start']) }}
+{% call exact.affected_when() %}
     select changes.customer_id, {{ plus_periods('month', 'changes.month_start', 1) }}
-    from {{ changes('int_mrr_amounts') }}
+    from {{ exact.changes('int_mrr_amounts') }}
 {% endcall %}

@@ -33,7 +33,7 @@ with valued as (
         on
             balances.currency = old_rates.currency
             and {{ valid_at('old_rates', 'old_months.valued_on') }}
-    where {{ affected('balances.customer_id', 'balances.month_start') }}
+    where {{ exact.affected('balances.customer_id', 'balances.month_start') }}
 )
 
 select
@@ -49,31 +49,31 @@ group by customer_id, month_start
 
 -- What a change upstream affects. The day on which a month is valued, and the rate of that day,
 -- count in the month and, for what was there before, in the next one.
-{{ affected_by('int_mrr_balances', ['customer_id', 'month_start']) }}
+{{ exact.affected_by('int_mrr_balances', ['customer_id', 'month_start']) }}
 {% for later in [0, 1] %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select balances.customer_id, balances.month_start
-    from {{ changes('int_exchange_rates') }}
+    from {{ exact.changes('int_exchange_rates') }}
     inner join {{ months }} as months on {{ valid_at('changes', 'months.valued_on') }}
     inner join {{ balances }} as balances
         on
             {{ plus_periods('month', 'months.month_start', later) }} = balances.month_start
             and changes.currency = balances.currency
 {% endcall %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select balances.customer_id, balances.month_start
-    from (select distinct changes.month_start from {{ changes('int_month_ends') }}) as months
+    from (select distinct changes.month_start from {{ exact.changes('int_month_ends') }}) as months
     inner join {{ balances }} as balances
         on {{ plus_periods('month', 'months.month_start', later) }} = balances.month_start
     where balances.currency <> '{{ var("reporting_currency") }}'
 {% endcall %}
 {% endfor %}
 -- A new month: everybody with a balance in it.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select balances.customer_id, balances.month_start
     from {{ balances }} as balances
     where
-        balances.month_start in (select changes.month_start from {{ changes('int_month_ends') }})
+        balances.month_start in (select changes.month_start from {{ exact.changes('int_month_ends') }})
         and not exists (
             select 1 from {{ this }} as held where balances.month_start = held.month_start
         )

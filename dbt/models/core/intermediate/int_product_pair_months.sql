@@ -27,6 +27,6 @@ group by baskets.month_start, baskets.product_id, others.product_id
 
 -- What a change upstream affects: the whole month, as one more product makes pairs with all others
 -- of its order.
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.order_date') }} from {{ changes('int_baskets') }}
+{% call exact.affected_when() %}
+    select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('int_baskets') }}
 {% endcall %}

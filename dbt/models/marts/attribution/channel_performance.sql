@@ -68,12 +68,12 @@ select
     cast(spend / nullif(conversions, 0) as numeric(38, 4)) as cpa,
     cast(revenue / nullif(spend, 0) as numeric(38, 4)) as roas
 from performance
-where {{ affected('month_start') }}
+where {{ exact.affected('month_start') }}
 
 -- What a change upstream affects.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select {{ period_of('month', 'changes.converted_on') }}
-    from {{ changes('channel_conversions') }}
+    from {{ exact.changes('channel_conversions') }}
     union
-    select {{ period_of('month', 'changes.spend_date') }} from {{ changes('fact_ad_spend') }}
+    select {{ period_of('month', 'changes.spend_date') }} from {{ exact.changes('fact_ad_spend') }}
 {% endcall %}

@@ -63,7 +63,7 @@ cross join baskets
 
 -- What a change upstream affects: all pairs, as the number of all orders is in every figure. They
 -- are rebuilt from one count for each pair.
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select pairs.product_id, pairs.other_product_id
     from (
         select product_id, other_product_id from {{ ref('int_product_pairs') }}
@@ -75,6 +75,6 @@ cross join baskets
         select product_id, other_product_id from {{ this }}
     ) as pairs
     where
-        exists (select 1 from {{ changes('int_product_pairs') }})
-        or exists (select 1 from {{ changes('int_basket_months') }})
+        exists (select 1 from {{ exact.changes('int_product_pairs') }})
+        or exists (select 1 from {{ exact.changes('int_basket_months') }})
 {% endcall %}

@@ -26,7 +26,7 @@ with counts as (
         count(case when status = 'retained' then 1 end) as retained_users,
         count(case when status = 'resurrected' then 1 end) as resurrected_users
     from {{ ref('int_user_periods') }}
-    where {{ when_affected("(grain, period_start) in (" ~ reached | join(" union all ") ~ ")") }}
+    where {{ exact.when_affected("(grain, period_start) in (" ~ reached | join(" union all ") ~ ")") }}
     group by grain, period_start
 ),
 
@@ -55,16 +55,16 @@ select
     cast(churned_users as integer) as churned_users,
     {{ ratio('new_users + resurrected_users', 'churned_users') }} as quick_ratio
 from periods
-where {{ affected('grain', 'period_start') }}
+where {{ exact.affected('grain', 'period_start') }}
 
 -- What a change upstream affects. Who was active in a period counts there and, as churned or not,
 -- in the next one.
-{{ affected_by('int_user_periods', ['grain', 'period_start']) }}
+{{ exact.affected_by('int_user_periods', ['grain', 'period_start']) }}
 {{ affected_by_comparison(ref('int_activity_spine'), ['grain', 'period_start']) }}
 {% for grain in grains %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select changes.grain, {{ plus_periods(grain, 'changes.period_start', 1) }}
-    from {{ changes('int_user_periods') }}
+    from {{ exact.changes('int_user_periods') }}
     where changes.grain = '{{ grain }}'
 {% endcall %}
 {% endfor %}

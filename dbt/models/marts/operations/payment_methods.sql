@@ -84,13 +84,13 @@ select
     cast(refunds as numeric(38, 4)) as refunds,
     cast(net_sales - refunds as numeric(38, 4)) as net_revenue
 from compared
-where {{ affected('month_start') }}
+where {{ exact.affected('month_start') }}
 
 -- What a change upstream affects.
-{{ affected_by('int_payment_retries', ['month_start']) }}
-{% call affected_when() %}
-    select {{ period_of('month', 'changes.paid_date') }} from {{ changes('fact_payments') }}
+{{ exact.affected_by('int_payment_retries', ['month_start']) }}
+{% call exact.affected_when() %}
+    select {{ period_of('month', 'changes.paid_date') }} from {{ exact.changes('fact_payments') }}
     union
     select {{ period_of('month', 'changes.order_date') }}
-    from {{ changes('int_order_settlements') }}
+    from {{ exact.changes('int_order_settlements') }}
 {% endcall %}

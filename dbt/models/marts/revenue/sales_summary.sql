@@ -74,15 +74,15 @@ select
     cast((gross_revenue - discounts) / nullif(valued_orders, 0) as numeric(38, 4))
         as average_order_value
 from all_grains
-where {{ affected('grain', 'period_start') }}
+where {{ exact.affected('grain', 'period_start') }}
 
 -- What a change upstream affects.
 {% for grain in grains %}
-{% call affected_when() %}
+{% call exact.affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }}
-    from {{ changes('fact_orders') }}
+    from {{ exact.changes('fact_orders') }}
     union
     select '{{ grain }}', {{ period_of(grain, 'changes.paid_date') }}
-    from {{ changes('fact_payments') }}
+    from {{ exact.changes('fact_payments') }}
 {% endcall %}
 {% endfor %}
