@@ -19,8 +19,8 @@ select
     cast(sum(case when is_recent then events else 0 end) as bigint) as events,
     cast(sum(case when is_recent then 0 else events end) as bigint) as events_before,
     {% for feature in features -%}
-    max(case when is_recent and {{ feature }} > 0 then 1 else 0 end)
-    {{ "+" if not loop.last else "as features_used," }}
+    max(case when is_recent and {{ feature }} > 0 then 1 else 0 end) {{ "+" if not loop.last }}
+    {%- if loop.last %} as features_used,{% endif %}
     {% endfor -%}
     max(event_date) as last_event_date
 from recent_days
