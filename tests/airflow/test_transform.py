@@ -20,7 +20,7 @@ from saas_analytics.pipeline.transform import APPLICATION_NAME, built_by, finger
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import patience, wait_until
 
-MODEL = "base_orders"
+MODEL = "base_returns"  # reads no seed
 
 
 RUN = ("run", "--full-refresh", "--select", MODEL)
@@ -79,7 +79,7 @@ def test_a_stopped_dbt_leaves_no_session(warehouse: Settings, number: signal.Sig
         assert sessions(server) == []
         # The second dbt has to replace the model's table, and waits for this lock.
         blocker.execute(
-            "lock table staging.base_orders, change_feed.base_orders in access exclusive mode"
+            "lock table staging.base_returns, change_feed.base_returns in access exclusive mode"
         )
         second = start(warehouse, PIPELINE_RUN_ID="the run")
         wait_for_a_session_that_waits(server)

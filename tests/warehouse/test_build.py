@@ -72,13 +72,13 @@ def test_a_landing_beside_a_build_is_the_next_builds(
     )
     land_company(warehouse, 2)
     monkeypatch.setenv("PIPELINE_RUN_ID", "the run that is watched")
-    build(warehouse, "run", "--select", "staging")
+    build(warehouse, "run", "--select", "+path:models/staging")
     land_company(warehouse, 3)
     build(warehouse, *tests)  # as the run goes on
     monkeypatch.setenv("PIPELINE_RUN_ID", "a run that begins after the landing")
     with pytest.raises(BuildFailed, match="landed_rows_have_one_verdict"):
         build(warehouse, *tests)
-    build(warehouse, "run", "--select", "staging")
+    build(warehouse, "run", "--select", "+path:models/staging")
     build(warehouse, *tests)
 
 

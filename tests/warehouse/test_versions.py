@@ -88,7 +88,7 @@ def test_the_last_updated_row_of_a_key_counts_then_the_last_landed_then_the_last
     for day, rows in zip(days, landed, strict=True):
         write_delivery(warehouse.landing_zone, day, {"orders": rows})
         land_days(warehouse, day)
-        build(warehouse, "run", "--select", "base_orders", "stg_orders")
+        build(warehouse, "run", "--select", "+stg_orders")
     expected = {row["order_id"]: "delivered" for rows in landed for row in rows}
     assert statuses(warehouse) == expected
     build(warehouse, "run", "--full-refresh", "--select", "base_orders")
