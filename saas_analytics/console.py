@@ -49,7 +49,7 @@ def table_of(rows: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> Ta
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for number in range(len(rows[0])):
         table.add_column(
-            justify="right" if number in numeric else "left", no_wrap=True, overflow="ignore"
+            justify="right" if number in numeric else "left", no_wrap=True, overflow="crop"
         )
     for row in rows:
         table.add_row(*map(_plain, row))

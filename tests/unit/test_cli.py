@@ -15,6 +15,7 @@ import typer
 from data_gen import land
 from saas_analytics import cli
 from saas_analytics.cli import app
+from saas_analytics.console import print_table
 from saas_analytics.errors import AnalyticsError, UsageError
 from saas_analytics.settings import PROJECT_ROOT, SettingsError
 
@@ -170,3 +171,15 @@ def test_settings_are_listed_without_secrets(
     assert re.search(r"WAREHOUSE_LOADER_PASSWORD +\(set\) +the environment", said)
     assert re.search(r"COMPANY_SEED +7 +the environment", said)
     assert re.search(r"SMTP_SECURITY +none ", said)
+
+
+def test_columns_of_numbers_are_aligned_to_the_right_and_lines_stay_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    address = f"http://127.0.0.1/{'x' * 200}"
+    print_table([("what", "value", "where"), ("a", "1,000", address), ("b", "7", "")], numeric=(1,))
+    assert capsys.readouterr().out.splitlines() == [
+        "what  value  where",
+        f"a     1,000  {address}",
+        "b         7",
+    ]
