@@ -104,7 +104,7 @@ comment on table quality.failed_build is 'The last build that failed: the digest
 comment on column quality.failed_build.lasts is 'True of a failed test: the same data fail it again';
 grant select, insert, update on quality.failed_build to transformer;
 
--- What somebody was told of and is not well again (saas_analytics/quality/alerts.py).
+-- Causes whose alert was sent and which are not resolved (saas_analytics/quality/alerts.py).
 create table if not exists quality.alerts (
     cause text primary key,
     text text not null,
@@ -112,7 +112,7 @@ create table if not exists quality.alerts (
 );
 alter table quality.alerts add column if not exists told_at timestamptz;
 alter table quality.alerts add column if not exists well_again text [];
-comment on table quality.alerts is 'Open alerts, one for a cause: told when raised, and when it is well again';
+comment on table quality.alerts is 'Open alerts, one for a cause: sent when it is raised, and when it is resolved';
 comment on column quality.alerts.told_at is 'NULL where nobody could be told: the next time that the cause comes up, it is';
 comment on column quality.alerts.well_again is 'Title and text that tell that it is well: to be told, and then the row goes';
 grant select, insert, update, delete on quality.alerts to transformer;
@@ -151,7 +151,7 @@ create table if not exists quality.anomalies (
     detected_at timestamptz not null default now(),
     primary key (day, metric)
 );
-comment on table quality.anomalies is 'Metrics of a day that were not what their history says: judged anew whenever the day is';
+comment on table quality.anomalies is 'Anomalous metrics of a day: judged again whenever the day is measured again';
 comment on column quality.anomalies.expected is 'By trend, weekday and level of the 42 days before; lower to upper is no anomaly';
 comment on column quality.anomalies.score is 'Distance from what was expected, in spreads (from the median absolute deviation)';
 grant select, insert, delete on quality.anomalies to transformer;

@@ -19,7 +19,7 @@ def _keep_sessions() -> None:
     """Let a thread keep its session with PostgreSQL from node to node, as dbt-snowflake does by `reuse_connections`.
 
     dbt-postgres ends it after each node. A new one costs 10 ms of processor time, half of it in the server, which then
-    reads its catalogue anew. What a node left open in the session is rolled back, as it was before. The threads in
+    reads its catalogue again. What a node left open in the session is rolled back, as it was before. The threads in
     which dbt lists what there is keep theirs too, until the run ends: some four sessions more.
     """
     import psycopg2

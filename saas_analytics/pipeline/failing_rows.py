@@ -91,7 +91,7 @@ def passed(settings: Settings, run_id: str) -> set[str]:
 def keep_failing_rows(session: psycopg.Connection, run_id: str, ended: Iterable[NodeEnd]) -> None:
     """Ask for the first rows of each test that found some, and keep them for the run.
 
-    `session` is in autocommit mode. What cannot be asked is told, and stops nothing.
+    `session` is in autocommit mode. A query that fails is reported and stops nothing.
     """
     tests = {end.node: end for end in ended if end.node.startswith("test.")}
     try:

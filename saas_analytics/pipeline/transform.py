@@ -40,7 +40,7 @@ _SESSION_OPTIONS = {
 }
 # Folders of dbt/ whose files make the manifest.
 _PROJECT_PARTS = ("models", "macros", "packages", "seeds", "snapshots", "tests")
-_PATIENCE = 30_000  # milliseconds in which a session that was told to end must have ended
+_PATIENCE = 30_000  # milliseconds in which a terminated session must have ended
 
 # The pool in Airflow whose one slot every task that runs dbt takes.
 TRANSFORM_POOL = "transform"

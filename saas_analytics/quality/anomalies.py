@@ -49,7 +49,7 @@ _STEADY = 0.85  # of the days as expected: what a metric that is not left to cha
 _PER_MAD = 1.4826  # the standard deviation of normal values is so many MADs
 _CAUSE = "anomaly in "
 _LOCK = 7_222_021  # key of an advisory lock in the warehouse
-_REMEMBERED = 7  # days in which what is still wrong is told again when a source is well
+_REMEMBERED = 7  # days whose open anomalies are reported when a source is resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ def find_anomalies(
     """Measure what has changed up to `day`, judge it, keep the anomalies, and return those of `day`.
 
     Earlier days that something has landed for since they were measured are judged again. What is wrong on the newest
-    day is told, once for a source, and told again when the source is well.
+    day is reported once for a source, and again when the source is resolved.
     """
     with connect(settings, "transformer", application_name="anomalies") as warehouse:
         warehouse.execute(

@@ -1,6 +1,6 @@
 """How long ago each source landed, by the limits in dbt's sources: printed, and kept in quality.source_freshness.
 
-A stale source is told, and stops nothing: what did land is to be seen. A source of which nothing has ever landed is one
+A stale source is reported, and stops nothing. A source of which nothing has ever landed is one
 that this warehouse does not use.
 """
 

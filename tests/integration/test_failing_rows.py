@@ -36,7 +36,7 @@ def test_the_first_rows_are_kept_and_what_is_personal_is_not(
         assert [row["user_number"] for row in rows] == [1, 2, 3, 4, 5]
         first = {"email": "***", "user_number": 1, "amount": "1.50", "day": "2026-01-05"}
         assert rows[0] == {**first, "properties": '{"note": "call ***"}'}
-        # Mended: nothing is left of it.
+        # Fixed: its rows are gone.
         keep_failing_rows(session, "run", [result("unique_email", "pass", "select 1")])
         assert session.execute("select count(*) from quality.failing_rows").fetchone() == (0,)
     assert "no_such_column" in capsys.readouterr().err

@@ -746,7 +746,7 @@ def test_the_day_that_is_today_may_move(
         write_delivery(warehouse.landing_zone, day, rows)
     land_days(warehouse, *days)
     build(warehouse, "run")
-    # Counted anew from the users' days: a week or month that has begun ends today.
+    # Counted again from the users' days: a week or month that has begun ends today.
     counts = (
         "select grain, period_start, active_users, ("
         " select count(distinct user_id) from core.int_user_days"

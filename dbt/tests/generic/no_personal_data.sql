@@ -1,7 +1,7 @@
 {#-
   No e-mail address, phone number or card number stands in a JSON or text column. Shows the rows and the kinds.
 
-  What it looks for is written here anew and stricter than in the masking (macros/portable/personal_data.sql), which may mask more: a
+  What it looks for is written here a second time, and stricter than in the masking (macros/portable/personal_data.sql), which may mask more: a
   test that asked the masking's own patterns would pass whatever these miss.
 
   Arguments
