@@ -29,7 +29,11 @@ OTHER_DAY = FIRST_DAY + timedelta(days=1)
 # Of a model that takes in loads, one of versions, and one with partitions. The first two give the
 # same rows.
 CHANGES = (
-    ("models/staging/base/base_events.sql", "{{ tidy('device') }}", "{{ tidy('device') }} || ''"),
+    (
+        "models/staging/base/base_events.sql",
+        "{{ tidy('raw_device') }}",
+        "{{ tidy('raw_device') }} || ''",
+    ),
     ("models/core/dim_users.sql", "valid_to is null as", "not valid_to is not null as"),
     (
         "models/core/fact_events.sql",

@@ -63,7 +63,7 @@ def test_days_that_are_built_leave_raw_and_the_models_keep_them(
         build(warehouse, "test", "--select", "landed_rows_have_one_verdict")
         assert differences(warehouse, tables) == {}
         # Another definition reads again what raw still has, and keeps the rest.
-        file, status = "models/staging/base/base_orders.sql", "{{ tidy('status') }}"
+        file, status = "models/staging/base/base_orders.sql", "{{ tidy('raw_status') }}"
         written_otherwise = mutant(PROJECT, tmp_path / "same", file, status, f"{status} || ''")
         rebuilt = last_rebuilt(settings)
         build(warehouse, "run", *SOME, project=written_otherwise)
