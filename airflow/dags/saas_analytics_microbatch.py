@@ -10,7 +10,8 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 
-from saas_analytics.pipeline.transform import TRANSFORM_POOL, target_path
+from saas_analytics.pipeline.dbt_project import target_path
+from saas_analytics.pipeline.transform import TRANSFORM_POOL
 from saas_analytics.settings import load_settings
 from warehouse_tasks import (
     Command,

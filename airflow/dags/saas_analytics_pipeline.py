@@ -12,7 +12,8 @@ from airflow.sdk import DAG, Param
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from dbt_mirrors import mirror_models
-from saas_analytics.pipeline.transform import TRANSFORM_POOL, target_path
+from saas_analytics.pipeline.dbt_project import target_path
+from saas_analytics.pipeline.transform import TRANSFORM_POOL
 from saas_analytics.settings import load_settings
 from warehouse_tasks import (
     Command,

@@ -25,19 +25,19 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from dbt_mirrors import BuildFailed, DbtBuild, DbtMirror, TestsFailed
 from deadlines import RunIsMade
-from saas_analytics.pipeline.changed_marts import changed_marts, record_notified
-from saas_analytics.pipeline.dbt_process import Outcome
-from saas_analytics.pipeline.failing_rows import failures, masked_text, passed
-from saas_analytics.pipeline.lineage import PARENT
-from saas_analytics.pipeline.transform import (
+from saas_analytics.pipeline.build_log import (
     built_by,
     failed_by,
     fingerprint,
     record_build,
     record_failure,
-    run_dbt,
-    target_path,
 )
+from saas_analytics.pipeline.changed_marts import changed_marts, record_notified
+from saas_analytics.pipeline.dbt_process import Outcome
+from saas_analytics.pipeline.dbt_project import target_path
+from saas_analytics.pipeline.failing_rows import failures, masked_text, passed
+from saas_analytics.pipeline.lineage import PARENT
+from saas_analytics.pipeline.transform import run_dbt
 from saas_analytics.quality.alerts import (
     open_causes,
     raise_alert,

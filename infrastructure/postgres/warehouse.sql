@@ -83,7 +83,7 @@ create table if not exists quality.source_freshness (
 comment on table quality.source_freshness is 'Hours since each source in use last landed, at each run, and whether that is too long';
 grant select, insert, update, delete on quality.source_freshness to transformer;
 
--- What the models were last built from, whole and without a failure (saas_analytics/pipeline/transform.py). One row.
+-- What the models were last built from, whole and without a failure (saas_analytics/pipeline/build_log.py). One row.
 create table if not exists quality.built (
     only_row boolean primary key default true check (only_row),
     fingerprint text not null,

@@ -20,7 +20,8 @@ from psycopg.rows import class_row
 from saas_analytics.documentation import metrics, pages
 from saas_analytics.documentation.project import read_project
 from saas_analytics.errors import AnalyticsError
-from saas_analytics.pipeline.transform import dbt_environment, ensure_manifest, run_dbt, target_path
+from saas_analytics.pipeline.dbt_project import dbt_environment, ensure_manifest, target_path
+from saas_analytics.pipeline.transform import run_dbt
 from saas_analytics.quality import quality_report
 from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect

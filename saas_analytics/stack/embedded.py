@@ -22,7 +22,8 @@ from saas_analytics.layout import (
     StackError,
     bin_directory,
 )
-from saas_analytics.pipeline.transform import TRANSFORM_POOL, ensure_manifest
+from saas_analytics.pipeline.dbt_project import ensure_manifest
+from saas_analytics.pipeline.transform import TRANSFORM_POOL
 from saas_analytics.settings import Settings, load_settings
 from saas_analytics.stack import supervision
 from saas_analytics.stack.airflow import (

@@ -6,7 +6,7 @@ import os
 import shlex
 
 from saas_analytics.layout import bin_directory
-from saas_analytics.pipeline.transform import dbt_environment
+from saas_analytics.pipeline.dbt_project import dbt_environment
 from saas_analytics.settings import LOGINS, Settings
 from saas_analytics.stack.airflow import ADMIN, airflow_environment, airflow_url
 from saas_analytics.stack.postgres import binaries

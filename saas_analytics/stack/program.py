@@ -16,7 +16,8 @@ import sys
 from collections.abc import Sequence
 
 from saas_analytics.layout import Layout, StackError
-from saas_analytics.pipeline.transform import TRANSFORM_POOL, ensure_manifest
+from saas_analytics.pipeline.dbt_project import ensure_manifest
+from saas_analytics.pipeline.transform import TRANSFORM_POOL
 from saas_analytics.settings import Settings, SettingsError, load_settings
 from saas_analytics.stack.airflow import (
     TRANSFORM_POOL_DESCRIPTION,

@@ -16,7 +16,8 @@ import pytest
 
 from saas_analytics.cli import main
 from saas_analytics.landing.execution import prepare
-from saas_analytics.pipeline.transform import APPLICATION_NAME, built_by, fingerprint, record_build
+from saas_analytics.pipeline.build_log import built_by, fingerprint, record_build
+from saas_analytics.pipeline.transform import APPLICATION_NAME
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import patience, wait_until
 

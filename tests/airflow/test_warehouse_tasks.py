@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from saas_analytics.pipeline.transform import record_failure
+from saas_analytics.pipeline.build_log import record_failure
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.receivers import hook
 

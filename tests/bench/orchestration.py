@@ -45,7 +45,7 @@ from cosmos import DbtDag, ExecutionConfig, ProfileConfig, ProjectConfig, Render
 from cosmos.constants import ExecutionMode, LoadMode
 
 from saas_analytics.settings import load_settings
-from saas_analytics.pipeline.transform import dbt_environment, target_path
+from saas_analytics.pipeline.dbt_project import dbt_environment, target_path
 
 SETTINGS = load_settings()
 DBT = SETTINGS.root / "dbt"

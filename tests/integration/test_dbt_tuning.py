@@ -12,7 +12,7 @@ import pytest
 
 from saas_analytics.pipeline import dbt_process
 from saas_analytics.pipeline.dbt_process import NodeEnd, Outcome
-from saas_analytics.pipeline.transform import dbt_environment
+from saas_analytics.pipeline.dbt_project import dbt_environment
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import wait_until
 

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from data_gen import land as land_command
 from saas_analytics.pipeline import dbt_process
-from saas_analytics.pipeline.transform import dbt_environment
+from saas_analytics.pipeline.dbt_project import dbt_environment
 from saas_analytics.settings import PROJECT_ROOT, Settings
 
 Build = Callable[..., None]

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import yaml
 
-from saas_analytics.pipeline.transform import dbt_environment
+from saas_analytics.pipeline.dbt_project import dbt_environment
 from saas_analytics.settings import PROJECT_ROOT, Settings
 
 PROJECT = PROJECT_ROOT / "dbt"

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from saas_analytics.pipeline.transform import dbt_environment, target_path
+from saas_analytics.pipeline.dbt_project import dbt_environment, target_path
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.waiting import patience, wait_until
 from tests.warehouse.conftest import (
