@@ -129,7 +129,8 @@ def doctor() -> int:
 @command("psql", STACK)
 def psql(
     sql: Annotated[
-        str | None, typer.Option(metavar="SQL", envvar="SQL", help="Run this and end.")
+        str | None,
+        typer.Option("--sql", metavar="SQL", envvar="SQL", help="Run this and end."),
     ] = None,
     warehouse: Warehouse = None,
 ) -> None:

@@ -214,7 +214,11 @@ def _from_the_warehouse(settings: Settings) -> tuple[dict[str, pages.Cost] | Non
         )
     reports = settings.root / ".local/reports" / settings.database
     if not (reports / f"{newest}.html").exists():
-        quality_report.write(settings, newest, quality_report.report(settings, newest))
+        try:
+            sections = quality_report.report(settings, newest)
+        except quality_report.ReportError as error:
+            return costs, [], str(error)
+        quality_report.write(settings, newest, sections)
     return costs, sorted(reports.glob("*.html"), reverse=True)[:REPORTS], ""
 
 

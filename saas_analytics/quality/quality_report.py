@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from saas_analytics.errors import AnalyticsError
 from saas_analytics.landing.errors import FileRefused
 from saas_analytics.landing.manifest import read_manifest
 from saas_analytics.landing.zone import corrections, day_directory
@@ -26,13 +27,23 @@ from saas_analytics.warehouse import connect
 Rows = list[dict[str, Any]]
 
 
+class ReportError(AnalyticsError):
+    """The report cannot be made. The message says why, and what to do."""
+
+
 def report(settings: Settings, day: date) -> dict[str, Rows]:
     """The sections of the report of `day` and the run that belongs to this process; each a list of rows."""
     with connect(settings, "transformer", application_name="quality_report") as warehouse:
         warehouse.read_only = True
         run_id = os.environ.get("PIPELINE_RUN_ID") or newest_run(warehouse)
         values = {"day": day, "run_id": run_id}
-        sections = {name: _rows(warehouse, query, values) for name, query in _QUERIES.items()}
+        try:
+            sections = {name: _rows(warehouse, query, values) for name, query in _QUERIES.items()}
+        except psycopg.errors.UndefinedTable as error:
+            raise ReportError(
+                f"The report of {day} reads a model that warehouse {settings.database} does not"
+                f" have: {error.diag.message_primary}. Run `make dbt-build`, then this again."
+            ) from error
     sections["completeness"] = _against_manifests(settings, day, sections["completeness"])
     return {"run": [{"day": day, "run_id": run_id, "warehouse": settings.database}], **sections}
 

@@ -41,6 +41,14 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"analytics {name}" in said and len(said.splitlines()) > 6
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_in_lower_case(name: str) -> None:
+    group = typer.main.get_command(app)
+    command = group.commands[name]  # type: ignore[attr-defined]
+    options = [option for parameter in command.params for option in parameter.opts]
+    assert [option for option in options if option.startswith("-") and not option.islower()] == []
+
+
 def test_the_help_has_every_command_in_its_panel(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     said = capsys.readouterr().out
