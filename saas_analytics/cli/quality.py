@@ -67,21 +67,14 @@ def anomalies(day: Day, as_json: Json = False, warehouse: Warehouse = None) -> N
 @command("quality-report", QUALITY)
 def quality_report(day: Day, warehouse: Warehouse = None) -> None:
     """Find the anomalies of a day and write its data-quality report."""
-    import psycopg
-
     from saas_analytics.quality.anomalies import find_anomalies
     from saas_analytics.quality.quality_report import report, write
     from saas_analytics.settings import load_settings
-    from saas_analytics.warehouse import WarehouseError
 
     settings = load_settings()
-    try:
-        find_anomalies(settings, day, _company_days(settings, day))
-        sections = report(settings, day)
-        typer.echo(f"The report: {write(settings, day, sections)}")
-    except psycopg.errors.UndefinedTable as error:
-        what = error.diag.message_primary
-        raise WarehouseError(f"{what}: the models are not built. Run `make dbt-build`.") from None
+    find_anomalies(settings, day, _company_days(settings, day))
+    sections = report(settings, day)
+    typer.echo(f"The report: {write(settings, day, sections)}")
     for title, rows in sections.items():
         typer.echo(f"  {len(rows):5d}  {title.replace('_', ' ')}")
 

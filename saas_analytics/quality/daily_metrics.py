@@ -64,9 +64,9 @@ def measure(warehouse: psycopg.Connection, first: date, last: date) -> list[date
     days = warehouse.execute(_CHANGED_DAYS, {"first": first, "last": last}).fetchall()
     for (day,) in days:
         _measure_day(warehouse, day)
-    if warehouse.execute("select to_regclass('marts.sales_summary') is not null").fetchone() == (
-        True,
-    ):
+    models = ["core.fact_daily_events", "marts.sales_summary"]
+    built = "select bool_and(to_regclass(name) is not null) from unnest(%s::text[]) as name"
+    if warehouse.execute(built, [models]).fetchone() == (True,):
         warehouse.execute(_KPIS, {"first": first, "last": last})
     return [day for (day,) in days]
 
