@@ -344,11 +344,10 @@ def _reports_page(reports: Sequence[Path], why_not: str) -> pages.Pages:
     lines = [
         "# Data-quality reports",
         "",
-        "Each run of the pipeline ends with a report of its day: what did not pass, freshness, "
-        "completeness against what was read, rejects by rule, drift, the history of tests and the "
-        "slowest models. For a failed test it shows the first rows, with personal data masked. By "
-        "hand: "
-        "`analytics quality-report --day YYYY-MM-DD`.",
+        "Each run of the pipeline ends with a report of its day: nodes that did not pass, "
+        "anomalies, freshness, completeness against the manifests, rejects by rule, drift, the "
+        "history of tests and the slowest nodes. For a failed test it shows the first rows, with "
+        "personal data masked. By hand: `analytics quality-report --day YYYY-MM-DD`.",
         "",
     ]
     if not reports:
