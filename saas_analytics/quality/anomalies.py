@@ -98,7 +98,7 @@ def judge(history: History, day: date, special: Sequence[SpecialDay] = ()) -> li
 
 
 class _Log:
-    """The scale of counts and amounts: logarithmic, but linear near 0 to allow 0 and negatives."""
+    """The scale of counts and amounts: logarithmic, and linear near 0 for 0 and negatives."""
 
     least = 0.03  # the smallest spread
 
@@ -114,7 +114,7 @@ class _Log:
         return math.copysign(math.expm1(min(abs(value), 700)) * self._unit, value)
 
     def by_chance(self, expected: float) -> float:
-        """The spread of a count of independent events: the square root of the count, on this scale."""
+        """The spread of a count of independent events: its square root, on this scale."""
         return 1 / math.sqrt(max(self.back(expected), 0) + 1) if self._is_count else 0.0
 
     def least_change(self, expected: float) -> float:
@@ -190,7 +190,7 @@ def _spread(rest: Numbers, scale: _Log | _Share, expected: float) -> float:
 def _forecast(y: Numbers) -> tuple[float, Numbers]:
     """The expected next value, and the residuals of the days that have a value.
 
-    `y` has one value for each day, the oldest first, and NaN for none. Its length is a multiple of 7.
+    `y` has one value for each day of whole weeks, the oldest first, and NaN for none.
     """
     ages = np.arange(len(y), 0, -1.0)  # days before the judged day
     # Each value with the trend up to the judged day. The first column has the same weekday.
