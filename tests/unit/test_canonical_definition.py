@@ -115,12 +115,12 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT)
-def test_what_says_something_else_is_not(canonical: Canonical, one: str, other: str) -> None:
+def test_definitions_of_another_meaning_differ(canonical: Canonical, one: str, other: str) -> None:
     assert canonical(one) != canonical(other)
 
 
 def test_the_tokens_of_markers_stay(canonical: Canonical) -> None:
-    """Hashes in warehouses were made of them: with another token every model would be recomputed."""
+    """Warehouses hold hashes of these tokens: a changed token would recompute every model."""
     markers = "(true /*affected a|b*/) and (true /*when_affected c*/) or (true /*newly_landed*/)"
     tokens = "( true { keys a | b } ) and ( true { where c } ) or ( true { new } )"
     clause = "select a from { changes } ( x )"
