@@ -287,11 +287,11 @@ def _alert(settings: Settings, day: date, found: Sequence[Anomaly]) -> None:
         raise_alert(settings, _CAUSE + source, "\n".join(lines))
     for cause in open_causes(settings, _CAUSE):
         if (source := cause.removeprefix(_CAUSE)) not in by_source:
-            text = f"{source} is normal on {day}.{_earlier(settings, day, source)}"
+            text = f"{source} is normal on {day}.{_still_wrong(settings, day, source)}"
             resolve_alert(settings, cause, text)
 
 
-def _earlier(settings: Settings, day: date, source: str) -> str:
+def _still_wrong(settings: Settings, day: date, source: str) -> str:
     """A sentence with the earlier days on which the source is still anomalous, or ""."""
     with connect(settings, "transformer", application_name="anomalies") as warehouse:
         rows = warehouse.execute(

@@ -14,7 +14,7 @@ def result(name: str, status: str, query: str, test: str = "unique") -> NodeEnd:
     return NodeEnd(f"test.shop.{name}", status, query=query, test=test)
 
 
-def test_the_first_rows_are_kept_without_personal_data(
+def test_the_first_rows_are_kept_and_what_is_personal_is_not(
     warehouse: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed = result(
@@ -45,7 +45,7 @@ def test_the_first_rows_are_kept_without_personal_data(
 
 
 @pytest.mark.parametrize(("broken", "kept"), [(1, 5), (2, 5), (7, 7)])
-def test_each_broken_rule_of_a_test_keeps_a_row(
+def test_of_a_test_with_several_rules_each_that_is_broken_keeps_a_row(
     warehouse: Settings, broken: int, kept: int
 ) -> None:
     query = (
@@ -67,7 +67,7 @@ def test_a_test_of_a_personal_column_shows_none_of_its_values() -> None:
     assert masked_row(row, "plan_id") == row
 
 
-def test_the_delivered_text_of_a_row_is_personal() -> None:
+def test_a_row_as_it_was_delivered_is_personal() -> None:
     delivered = '{"full_name": "Ann Lee"}'
     row = dict.fromkeys(("_original", "original", "_doc", "_extra"), delivered)
     assert masked_row({**row, "rule": "no_email"}) == {

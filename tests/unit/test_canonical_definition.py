@@ -1,4 +1,4 @@
-"""What counts in the text of a model's query, and what a rename or a comment does not change.
+"""The canonical form of a model's query. A rename or a comment does not change it.
 
 The macro is rendered by Jinja itself, without dbt. tests/warehouse/test_exact_package.py builds.
 """
@@ -115,7 +115,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT)
-def test_definitions_of_another_meaning_differ(canonical: Canonical, one: str, other: str) -> None:
+def test_what_says_something_else_is_not(canonical: Canonical, one: str, other: str) -> None:
     assert canonical(one) != canonical(other)
 
 

@@ -1,4 +1,4 @@
-"""The command `analytics`: its commands, their help, what make calls, and exit codes."""
+"""The command `analytics`: its commands, their help, the targets of make, and exit codes."""
 
 from __future__ import annotations
 

@@ -32,14 +32,14 @@ def test_the_result_of_a_test_has_its_query_kind_and_column() -> None:
     )
 
 
-def test_the_result_of_run_operation_has_an_id_and_no_node() -> None:
+def test_what_run_operation_gives_has_an_id_and_no_node() -> None:
     given = result(
         unique_id="operation.shop.vacuum", status="success", adapter_response={"rows_affected": 3}
     )
     assert _of_result(given) == NodeEnd("operation.shop.vacuum", "success", "", 0.123, 3)
 
 
-def test_dbt_does_not_read_a_dotenv_file(tmp_path: Path) -> None:
+def test_what_stands_in_a_dotenv_stays_out_of_the_process_of_dbt(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("NOT_FOR_MODELS=secret\n")
     code = (
         "import os; from saas_analytics.pipeline import dbt_process; dbt_process.load(); "

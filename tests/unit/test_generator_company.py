@@ -1,4 +1,4 @@
-"""How the synthetic company behaves: statistics of 90 days, and what holds for every row."""
+"""The behaviour of the synthetic company: statistics of 90 days, and rules for every row."""
 
 from __future__ import annotations
 
