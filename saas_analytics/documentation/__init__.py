@@ -1,1 +1,1 @@
-"""The documentation site: pages made from the project and the warehouse, and the pages in docs/."""
+"""The documentation site: the pages in docs/, and pages generated from the project."""

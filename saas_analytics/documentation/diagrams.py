@@ -11,28 +11,24 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-CHARACTER, ROW, HEADING, PADDING = (
-    7.3,
-    19.0,
-    27.0,
-    11.0,
-)  # pixels, for a monospaced font of 12 pixels
+# In pixels, for a monospaced font of 12 pixels.
+CHARACTER, ROW, HEADING, PADDING = 7.3, 19.0, 27.0, 11.0
 GAP_ACROSS, GAP_DOWN, GAP_OF_LABEL = 48.0, 20.0, 44.0
-SWEEPS = 8
+SWEEPS = 8  # passes that order the boxes in the columns
 
 
 class DiagramError(Exception):
-    """A diagram cannot be drawn. The message says which line, and what is supported."""
+    """A diagram cannot be drawn. The message names the line or box, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A heading, and rows of a mark (PK, FK) and a text."""
+    """A heading, and rows. Each row is a mark (PK, FK or empty) and a text."""
 
     title: str
     rows: tuple[tuple[str, str], ...] = ()
     link: str | None = None
-    kind: str = "plain"  # class of the element, for its colour
+    kind: str = "plain"  # the CSS class, for its colour
 
     @property
     def lines(self) -> list[str]:
@@ -53,9 +49,9 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From a box to one on its right.
+    """An edge from a box to a box on its right.
 
-    A row is the text of the row at which the edge ends; None: at the heading.
+    `left_row` and `right_row` are the texts of the rows at which it ends; None means the heading.
     """
 
     left: str
@@ -66,14 +62,14 @@ class Edge:
     dashed: bool = False
 
 
-Place = tuple[float, float]  # of the left upper corner
+Place = tuple[float, float]  # x and y of the upper left corner
 _PASSAGE = Box("")
 
 
 def draw(boxes: Mapping[str, Box], edges: Sequence[Edge], title: str) -> str:
-    """An SVG element. Its colours are those of the page: see theme/static/site.css."""
+    """An SVG element. theme/static/site.css sets its colours. DiagramError if there is a cycle."""
     depths = _depths(boxes, edges)
-    # An edge that passes a column takes a place in it, so that it does not run under a box.
+    # An edge across a column gets a place in it, so that it does not run under a box.
     passing = {
         (edge, depth): f"{n} {depth}"
         for n, edge in enumerate(edges)
@@ -117,7 +113,7 @@ def _hops(
 
 
 def flowchart(text: str) -> str:
-    """The SVG of a flow chart in Mermaid's language, as far as it is supported (see the error)."""
+    """The SVG of a flow chart in a subset of Mermaid's language. DiagramError for anything else."""
     boxes: dict[str, Box] = {}
     edges: list[Edge] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -149,7 +145,7 @@ _ARROW = re.compile(
 
 
 def _depths(boxes: Mapping[str, Box], edges: Sequence[Edge]) -> dict[str, int]:
-    """The column of each box with an edge: one right of its rightmost neighbour on the left."""
+    """The column of each box with an edge: to the right of all boxes that lead to it."""
     lefts: dict[str, set[str]] = {name: set() for edge in edges for name in (edge.left, edge.right)}
     for edge in edges:
         lefts[edge.right].add(edge.left)
@@ -158,7 +154,7 @@ def _depths(boxes: Mapping[str, Box], edges: Sequence[Edge]) -> dict[str, int]:
     def depth_of(name: str, seen: frozenset[str]) -> int:
         if name in seen:
             raise DiagramError(
-                f"The diagram has a circle through {name}. It cannot be drawn from left to right."
+                f"The diagram has a cycle through {name}. It cannot be drawn from left to right."
             )
         if name not in depths:
             depths[name] = max(
@@ -172,7 +168,7 @@ def _depths(boxes: Mapping[str, Box], edges: Sequence[Edge]) -> dict[str, int]:
 def _columns(
     boxes: Mapping[str, Box], hops: Sequence[tuple[str, str]], depths: Mapping[str, int]
 ) -> list[list[str]]:
-    """Names by column, each near its neighbours; boxes that no edge joins fill the columns up."""
+    """The names in each column, close to their neighbours. Boxes without edges fill gaps."""
     columns: list[list[str]] = [[] for _ in range(max(depths.values(), default=0) + 1)]
     for name, depth in depths.items():
         columns[depth].append(name)
@@ -245,7 +241,7 @@ def _curve(
     edge: Edge,
     stops: Sequence[tuple[float, float, float]],
 ) -> str:
-    """Through its stops: where it begins and ends to run straight, and how far down."""
+    """The SVG of an edge. A stop is a straight part: its first x, its last x, and its y."""
     x1, y1, x2, y2 = _ends(boxes, places, edge)
     path, x, y = [f"M{x1:.1f},{y1:.1f}"], x1, y1
     for begin, end, down in [*stops, (x2, x2, y2)]:
@@ -255,7 +251,7 @@ def _curve(
             path.append(f"H{end:.1f}")
         x, y = end, down
     if edge.left_row is not None or edge.right_row is not None:
-        # A reference: one at the left, any number at the right.
+        # A reference: one row at the left, any number at the right.
         ends = f'<path d="M{x1 + 8:.1f},{y1 - 5:.1f} v10 M{x2:.1f},{y2 - 5:.1f} l-9,5 l9,5"/>'
     else:
         ends = f'<path class="arrow" d="M{x2 - 8:.1f},{y2 - 4.5:.1f} l8,4.5 l-8,4.5 z"/>'
@@ -264,7 +260,7 @@ def _curve(
 
 
 def _title(edge: Edge) -> str:
-    """What a pointer on the line shows, and a screen reader says."""
+    """The tooltip of an edge, which screen readers read out."""
     left, right = (
         f"{name}.{row}" if row else name
         for name, row in ((edge.left, edge.left_row), (edge.right, edge.right_row))
@@ -305,6 +301,6 @@ def _rectangle(box: Box, place: Place) -> str:
 
 
 def _round_top(width: float, height: float, *, open_below: bool) -> str:
-    """The outline of a heading: round above, and below too where nothing follows it."""
+    """The outline of a heading: rounded at the top, and at the bottom if no row follows."""
     below = f"V{height} H0" if open_below else f"V{height - 5} q0,5 -5,5 H5 q-5,0 -5,-5"
     return f"M0,5 q0,-5 5,-5 H{width - 5:.1f} q5,0 5,5 {below} Z"

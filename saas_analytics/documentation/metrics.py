@@ -1,7 +1,7 @@
 """The page of metrics: definitions from the models, formulas from docs/metrics.yml, examples.
 
-An example is a unit test of dbt, and cannot go stale: `make dbt-build` runs it, and this module
-checks the formula against each of its rows.
+An example is a unit test of dbt, so it cannot become outdated. `make dbt-build` runs it, and this
+module checks the formula against each of its rows.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Row = Mapping[str, Any]
 
 
 class MetricError(AnalyticsError):
-    """A metric of docs/metrics.yml contradicts the models. The message says which, and where."""
+    """A metric of docs/metrics.yml contradicts the models. The message names both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric, its formula (or what it counts, in words) and the unit test that shows it."""
+    """A metric, its formula (or a description of what it counts) and its unit test."""
 
     area: str
     name: str
@@ -51,6 +51,7 @@ class Metric:
 
 
 def read_metrics(path: Path) -> list[Metric]:
+    """The metrics of a YAML file. MetricError if one has not exactly one of formula and counts."""
     metrics = []
     for area, entries in yaml.safe_load(path.read_text(encoding="utf-8")).items():
         for entry in entries:
@@ -70,7 +71,7 @@ def read_metrics(path: Path) -> list[Metric]:
 
 
 def page(project: Project, metrics: Sequence[Metric]) -> dict[str, str]:
-    """The page. MetricError if a metric does not agree with its model or its unit test."""
+    """The page by its path. MetricError if a metric contradicts its model or its unit test."""
     lines = [
         "# Formulas and worked examples",
         "",
@@ -159,7 +160,7 @@ def _cell(value: object) -> str:
 
 
 def check(metric: Metric, rows: Sequence[Row]) -> None:
-    """Raise MetricError if a row of the unit test expects another value than the formula gives."""
+    """Raise MetricError if the formula differs from the expected value of a row."""
     for row in rows:
         expected, found = _number(row[metric.column]), evaluate(metric.formula, row)
         agree = (
@@ -176,6 +177,7 @@ def check(metric: Metric, rows: Sequence[Row]) -> None:
 
 
 def columns_in(formula: str) -> list[str]:
+    """The columns that a formula uses, in the order of their first use."""
     names = (
         node.id for node in ast.walk(ast.parse(formula, mode="eval")) if isinstance(node, ast.Name)
     )
@@ -183,7 +185,10 @@ def columns_in(formula: str) -> list[str]:
 
 
 def evaluate(formula: str, row: Row) -> Decimal | None:
-    """The value of a formula in a row; None if a part of it is NULL or it divides by 0."""
+    """The value of a formula in a row; None if a part is NULL or it divides by 0.
+
+    MetricError if it has anything but columns, numbers, brackets and + - * /.
+    """
 
     def value(node: ast.AST) -> Decimal | None:
         match node:
@@ -218,6 +223,8 @@ def _instructive(row: Row, names: Sequence[str]) -> tuple[int, int]:
 
 
 def _substituted(metric: Metric, row: Row) -> str:
+    """The formula with the numbers of a row, and its value."""
+
     class Numbers(ast.NodeTransformer):
         def visit_Name(self, node: ast.Name) -> ast.AST:
             return ast.Name(id=str(row[node.id]))

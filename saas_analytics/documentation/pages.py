@@ -1,10 +1,11 @@
-"""The pages made from the project: diagrams, dictionary, contracts, settings, performance."""
+"""Generated pages: diagrams, data dictionary, contracts, settings and performance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from saas_analytics.documentation.diagrams import Box, Edge, draw
@@ -19,16 +20,17 @@ from saas_analytics.documentation.project import (
 )
 from saas_analytics.settings_table import SECTIONS
 
-Pages = dict[str, str]  # path under the site's source, and its Markdown
+Pages = dict[str, str]  # Markdown by path in the site's source
 
 _PART_TITLES = {"staging": "Staging", "core": "Core", "seeds": "Seeds"}
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model cost in the runs of quality.dbt_results, and its size.
+    """The cost of a model in the runs of quality.dbt_results, and its size.
 
-    Seconds for one run; `rows` and `bytes` are those of the table now.
+    Seconds are per run. `last_rows` is the number of rows that the last run wrote, if known.
+    `rows` and `bytes` are the current size of the table.
     """
 
     runs: int
@@ -54,7 +56,7 @@ def dictionary(project: Project) -> Pages:
         "# Data dictionary",
         "",
         "Every model and every column, from dbt's manifest and the catalogue of the warehouse. "
-        '<a href="../dbt.html#!/overview?g_v=1">The lineage</a> shows what depends on what.',
+        '<a href="../dbt.html#!/overview?g_v=1">The lineage</a> shows their dependencies.',
         "",
     ]
     for part in ordered:
@@ -144,7 +146,7 @@ def _rules(project: Project, name: str, column: str, about: Mapping[str, Any]) -
 
 
 def _rules_of_every_row(arguments: Mapping[str, Any], column: str) -> list[str]:
-    """What a test `every_row` says of a column by itself."""
+    """The rules of a test `every_row` about a single column."""
     rules = ["unique"] if key_of(arguments) == [column] else []
     if column in arguments.get("not_null", ()):
         rules.append("not null")
@@ -158,7 +160,7 @@ def _rules_of_every_row(arguments: Mapping[str, Any], column: str) -> list[str]:
 
 
 def diagrams(project: Project) -> Pages:
-    """The entity-relationship diagrams: of the warehouse, and of what the sources deliver."""
+    """The entity-relationship diagrams of the warehouse and of the sources."""
     return {
         "erd.md": "\n".join(
             [
@@ -183,9 +185,9 @@ def diagrams(project: Project) -> Pages:
                 "",
                 "## The sources",
                 "",
-                "What the sources deliver, by the [contracts](contracts/index.md). A row whose key "
-                "names nothing that has landed is kept, and [the models](explanation/exactness.md) "
-                "connect it when its key lands.",
+                "The rows that sources deliver, by their [contracts](contracts/index.md). A row "
+                "may refer to a row that has not landed yet. It is kept, and "
+                "[the models](explanation/exactness.md) connect the two when the other lands.",
                 "",
                 _svg(_source_diagram(project)),
                 "",
@@ -215,7 +217,7 @@ def _core_diagram(project: Project) -> str:
         shown = [
             c for c in project.models[name]["columns"] if c in ours or c in keys or c in pointed_at
         ]
-        # A version's own key stands for the columns that make it.
+        # The surrogate key of a version stands for the columns that identify the version.
         rows = tuple(
             ("FK" if c in ours else "PK" if c in keys or c in pointed_at else "", c) for c in shown
         )
@@ -229,7 +231,7 @@ def _core_diagram(project: Project) -> str:
 
 
 def _by_name(project: Project, names: Sequence[str]) -> list[Reference]:
-    """Columns of facts that are called as the key of another fact is, as a contract's column is."""
+    """References by name: a column of a fact that is the key of another fact and of a source."""
     owners = {
         key[0]: name
         for name in names
@@ -266,7 +268,7 @@ def _edge(reference: Reference) -> Edge:
 
 
 def contracts(project: Project, files: Mapping[str, str]) -> Pages:
-    """A page for each contract: its columns as a table, and its file, whose text is in `files`."""
+    """A page for each contract: its columns as a table, and its text from `files`."""
     pages = {}
     for source, contract in project.contracts.items():
         schema = contract["schema"][0]
@@ -327,10 +329,10 @@ def contracts(project: Project, files: Mapping[str, str]) -> Pages:
         [
             "# Contracts",
             "",
-            "What the rows of each source must be. Raw tables, the types in staging and the "
-            "reasons of rejects follow from these files.",
+            "The required columns and values of each source. The raw tables, the types in staging "
+            "and the reasons of rejects follow from these files.",
             "",
-            table(("source", "what it holds", "columns"), listing, numbers={2}),
+            table(("source", "content", "columns"), listing, numbers={2}),
             "",
             f"```{{toctree}}\n:hidden:\n\n{listed}\n```",
             "",
@@ -348,7 +350,7 @@ def _options(column: Mapping[str, Any]) -> str:
 
 
 def settings() -> Pages:
-    """The page of the settings, from the one table of them."""
+    """The page of the settings, generated from their table."""
     lines = [
         "# Settings",
         "",
@@ -372,7 +374,10 @@ def settings() -> Pages:
 
 
 def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str) -> Pages:
-    """The page of what each model cost, and of partitions and indexes by the models' config."""
+    """The page of costs, partitions and indexes of the models.
+
+    `costs` is None without a warehouse. Then the page says `why_not`.
+    """
     exact = {n: node for n, node in project.models.items() if node["config"].get("rebuild_key")}
     lines = [
         "# Performance notes",
@@ -381,7 +386,7 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
         "rebuild keys that changed ([how](explanation/exactness.md)). `make bench` measures "
         "generating, landing and building.",
         "",
-        "## What each model costs",
+        "## Cost of each model",
         "",
     ]
     if costs is None:
@@ -420,7 +425,7 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
                 )
                 lines += [f"### {LAYERS[layer]}", "", table(heading, rows, numbers=range(1, 7)), ""]
     lines += [
-        "## What is partitioned",
+        "## Partitions",
         "",
         "Raw tables have one partition for each landed day and origin, so a day is replaced whole. "
         "Partitioned models:",
@@ -434,7 +439,7 @@ def performance(project: Project, costs: Mapping[str, Cost] | None, why_not: str
             ],
         ),
         "",
-        "## What is rebuilt, and what is indexed",
+        "## Rebuild keys and indexes",
         "",
         "A build finds the rows of a model by its rebuild key, so every model has an index on it. "
         "The other indexes serve readers.",
@@ -463,7 +468,8 @@ def _size(number: int) -> str:
     return f"{number / 1024**2:,.1f} MB" if number >= 1024**2 else f"{number / 1024:,.0f} kB"
 
 
-def contract_texts(project: Project, directory: Any) -> dict[str, str]:
+def contract_texts(project: Project, directory: Path) -> dict[str, str]:
+    """The text of each contract, by its source."""
     return {
         source: (directory / f"{source}.yaml").read_text(encoding="utf-8")
         for source in project.contracts

@@ -1,4 +1,4 @@
-"""What the pages are made from: dbt's manifest and catalogue, and the contracts."""
+"""The input of generated pages: dbt's manifest and catalogue, and the contracts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAYERS = {"staging": "Staging", "core": "Core", "marts": "Marts"}
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A column whose values are those of another table's column, by a test or by a contract."""
+    """A column that refers to a column of another table, by a test or by a contract."""
 
     table: str
     column: str
@@ -28,7 +28,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Project:
-    """dbt's manifest and catalogue (empty if no warehouse answered); the contracts by source."""
+    """dbt's manifest and catalogue (empty without a warehouse), and the contracts by source."""
 
     manifest: Mapping[str, Any]
     catalog: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Project:
 
     @cached_property
     def contract_references(self) -> list[Reference]:
-        """Columns of contracts with another contract's key: `customer_id` is that of customers."""
+        """References between contracts, by name: `customer_id` refers to customers."""
         return [
             Reference(source, column["name"], owner, column["name"])
             for source, contract in self.contracts.items()
@@ -81,7 +81,7 @@ class Project:
         ]
 
     def key(self, name: str) -> list[str]:
-        """The key columns of a model, by its tests or else its unique index; may be empty."""
+        """The key columns of a model, from its tests or else its unique index; empty if unknown."""
         for test in self.tests[name]:
             about = test.get("test_metadata") or {}
             if about.get("name") == "every_row" and (key := key_of(about["kwargs"])):
@@ -101,7 +101,7 @@ class Project:
         return str(node["columns"][column].get("data_type") or "")
 
     def part(self, node: Node) -> str:
-        """The page of the data dictionary with a model: its schema, for marts also its domain."""
+        """The page of a model in the data dictionary: its layer, and for marts also its domain."""
         if node["resource_type"] == "seed":
             return "seeds"
         folder = Path(node["path"]).parts
@@ -109,16 +109,21 @@ class Project:
 
 
 def key_of(arguments: Mapping[str, Any]) -> list[str]:
-    """The key that a test `every_row` checks; empty if it names none."""
+    """The key columns that a test `every_row` checks; empty if there are none."""
     return list(arguments.get("enforced_key") or arguments.get("key") or ())
 
 
 def columns_of(contract: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The columns of a contract, as it declares them."""
     yield from contract["schema"][0]["properties"]
 
 
 def read_project(target: Path, contracts: Path) -> Project:
-    """`target` holds manifest.json and, after `dbt docs generate`, catalog.json."""
+    """Read the project.
+
+    `target` holds manifest.json and, after `dbt docs generate`, catalog.json. `contracts` is the
+    folder of the YAML files.
+    """
     catalog = target / "catalog.json"
     return Project(
         manifest=json.loads((target / "manifest.json").read_text(encoding="utf-8")),

@@ -1,7 +1,7 @@
-"""Builds the documentation site: the pages of docs/, pages made from the project, and dbt's page.
+"""Builds the documentation site: the pages of docs/, generated pages, and dbt's page.
 
-Building the site needs no network, and neither does reading it. Without a warehouse the site has no
-column types of the catalogue, no costs and no report, and says so.
+Neither building nor reading the site needs a network. Without a warehouse the site has no column
+types from the catalogue, no costs and no reports, and says so.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
 
 THEME = Path(__file__).parent / "theme"
-REPORTS = 30  # this many of the newest are in the site
-# The order of the menu: a heading and the pages under it, by their path in the site. A title of its
-# own stands before <path>. A page that is in no menu is an error.
+REPORTS = 30  # number of newest quality reports in the site
+# The menu: headings, and the paths of their pages in the site. A title may precede <path>. A page
+# that is in no menu is an error.
 MENU: Mapping[str, Sequence[str]] = {
     "Start": (
         "Getting started <readme>",
@@ -93,16 +93,16 @@ MENU: Mapping[str, Sequence[str]] = {
         "changelog",
     ),
 }
-# What a link of a page leads to on GitHub, and the page that the site makes of it.
+# Links to these files lead to generated pages in the site.
 _MADE = {
     ".env.template": "settings.md",
     "dbt/models": "dictionary/index.md",
     "docs/metrics.yml": "metric-examples.md",
     "saas_analytics/contracts": "contracts/index.md",
 }
-# Added to the first page: these pages are made from the project, so GitHub does not have them.
+# Added to the first page. GitHub does not have these pages, as they are generated.
 _MADE_PAGES = """
-## Made from this project
+## Generated from this project
 
 [Data dictionary](dictionary/index.md) · [entity-relationship diagrams](erd.md) ·
 <a href="dbt.html">lineage</a> · [contracts](contracts/index.md) · [settings](settings.md) ·
@@ -111,7 +111,7 @@ _MADE_PAGES = """
 """
 _IMAGES = Path("docs/images")
 _AT_THE_TOP = ("README.md", "DECISIONS.md", "CONTRIBUTING.md", "CHANGELOG.md")
-# Packages that another project can take have their page next to their code.
+# The page of a package that other projects can use is next to its code.
 _OF_PACKAGES = {
     "dbt/packages/exact/README.md": "reference/exact.md",
     "airflow/plugins/dbt_mirrors/README.md": "reference/dbt-mirrors.md",
@@ -123,11 +123,14 @@ _DRAWING = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)
 
 
 class SiteError(AnalyticsError):
-    """The site cannot be built. The message says what is wrong, and where."""
+    """The site cannot be built. The message names the problem and the file."""
 
 
 def build(settings: Settings) -> Path:
-    """Build the site from the project and its warehouse, and return the path of its first page."""
+    """Build the site from the project and its warehouse, and return the path of its first page.
+
+    SiteError or MetricError if a page is wrong.
+    """
     why_not = _generate_dbt_docs(settings)
     project = read_project(target_path(settings), settings.root / "saas_analytics/contracts")
     costs, reports, why_not = _from_the_warehouse(settings) if not why_not else (None, [], why_not)
@@ -159,13 +162,16 @@ def build(settings: Settings) -> Path:
     lineage = (target_path(settings) / "static_index.html").read_text(encoding="utf-8")
     lineage = _TRACKER.sub('""', lineage).replace(f"{settings.root}/", "")
     (built / "dbt.html").write_text(lineage, encoding="utf-8")
-    (built / ".nojekyll").touch()  # without it GitHub Pages skips directories that begin with _
+    (built / ".nojekyll").touch()  # or GitHub Pages skips directories that begin with _
     _replace(site, built)
     return site / "index.html"
 
 
 def _generate_dbt_docs(settings: Settings) -> str:
-    """Write dbt's manifest, catalogue and page. Return why there is no catalogue, or ""."""
+    """Write dbt's manifest, catalogue and page.
+
+    Returns the reason if there is no catalogue, or "". SiteError if dbt fails.
+    """
     try:
         outcome = run_dbt(settings, ["--quiet", "docs", "generate", "--static"])
     except WarehouseError as error:
@@ -196,9 +202,10 @@ def _generate_dbt_docs(settings: Settings) -> str:
 
 
 def _from_the_warehouse(settings: Settings) -> tuple[dict[str, pages.Cost] | None, list[Path], str]:
-    """Return the cost of each model, the files of the newest reports, and why there are none.
+    """Return the cost of each model by name, and the newest reports, newest first.
 
-    Writes the report of the newest landed day if it does not exist.
+    If the warehouse is empty, return None, no reports, and the reason. Writes the report of the
+    newest landed day if it does not exist.
     """
     with connect(settings, "owner", application_name="documentation") as warehouse:
         (newest,) = warehouse.execute(
@@ -274,7 +281,10 @@ inner join tables using (name)
 
 
 def written_pages(root: Path) -> pages.Pages:
-    """The pages of docs/ and of the top level, with links that work in the site."""
+    """The pages of docs/, packages and the top level, with links that work in the site.
+
+    SiteError if a page is missing or has a dead link.
+    """
     places = {
         path: str(path.relative_to(root / "docs")) for path in sorted((root / "docs").rglob("*.md"))
     }
@@ -284,7 +294,7 @@ def written_pages(root: Path) -> pages.Pages:
 
 
 def _moved(path: Path, place: str, places: dict[Path, str], root: Path) -> str:
-    """The text of the page at `place` in the site. A link to another file becomes its path."""
+    """The text of a page, for `place` in the site. Links to files outside become plain paths."""
     try:
         words = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -321,7 +331,7 @@ def _moved(path: Path, place: str, places: dict[Path, str], root: Path) -> str:
 
 
 def menu(names: Sequence[str]) -> str:
-    """The tables of contents that make the menu. SiteError if a page is in none of them."""
+    """The tables of contents that form the menu. SiteError if a page is in none of them."""
     left = [name.removesuffix(".md") for name in names if name != "index.md"]
     left = [
         name
@@ -349,11 +359,10 @@ def _reports_page(reports: Sequence[Path], why_not: str) -> pages.Pages:
     lines = [
         "# Data-quality reports",
         "",
-        "Each run of the pipeline ends with a report of its day: what did not pass, freshness, "
-        "completeness against what was read, rejects by rule, drift, the history of tests and the "
-        "slowest models. For a failed test it shows the first rows, with personal data masked. By "
-        "hand: "
-        "`analytics quality-report --day YYYY-MM-DD`.",
+        "Each run of the pipeline ends with a report of its day: nodes that did not pass, "
+        "anomalies, freshness, completeness against the manifests, rejects by rule, drift, the "
+        "history of tests and the slowest nodes. For a failed test it shows the first rows, with "
+        "personal data masked. By hand: `analytics quality-report --day YYYY-MM-DD`.",
         "",
     ]
     if not reports:

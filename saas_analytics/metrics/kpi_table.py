@@ -1,4 +1,4 @@
-"""`make kpis`: the newest key figures as a table in the terminal, each with its change and a sparkline."""
+"""`make kpis`: the newest key figures as a table, each with its change and a sparkline."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from saas_analytics.metrics.kpis import Grain, Trend, Unit, kpi_trends
 from saas_analytics.settings import Settings
 
 _BARS = "▁▂▃▄▅▆▇█"
-_PLAIN_BARS = "_.:-=+*#"  # for a terminal that has no such characters
-_NUMERIC = (2, 3, 4)  # columns
+_PLAIN_BARS = "_.:-=+*#"  # for terminals without Unicode
+_NUMERIC = (2, 3, 4)  # indexes of the numeric columns
 _HEADINGS = ("figure", "period", "newest", "before", "change", "trend")
 
 
 def print_kpis(settings: Settings) -> bool:
-    """Print the newest figures of the warehouse; False, with what to do, where the marts have none."""
+    """Print the newest figures. If the marts have none, print what to do and return False."""
     trends = kpi_trends(settings)
     if not trends:
         console.print(
-            f"The marts of {settings.database} are built and empty: nothing has landed. `make generate && make land && "
-            "make dbt-build` brings the synthetic company's newest day, `make demo` its history.",
+            f"The marts of {settings.database} are built and empty: nothing has landed. Run "
+            "`make generate && make land && make dbt-build` for the newest day of the synthetic "
+            "company, or `make demo` for its history.",
             markup=False,
         )
         return False
@@ -33,7 +34,7 @@ def print_kpis(settings: Settings) -> bool:
 
 
 def sparkline(values: Sequence[Decimal | None], bars: str = _BARS) -> str:
-    """One character for each value, from the least to the greatest of them; a space for none."""
+    """One character for each value, scaled from the smallest to the largest; a space for None."""
     known = [value for value in values if value is not None]
     if not known:
         return " " * len(values)
@@ -75,7 +76,7 @@ def _value(unit: Unit, value: Decimal | None) -> str:
 
 
 def _change(unit: Unit, newest: Decimal | None, before: Decimal | None) -> str:
-    """In percent of the period before; of a share in percentage points."""
+    """The change in percent; of a share, in percentage points (pp)."""
     if newest is None or before is None:
         return "-"
     if unit == "share":

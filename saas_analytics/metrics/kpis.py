@@ -1,4 +1,4 @@
-"""The newest key figures and how they came about, read from the marts as the role that only reads."""
+"""The newest key figures and their history, read from the marts with the read-only role."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ActiveUsers:
 
 @dataclass(frozen=True, slots=True)
 class GrowthAccounting:
-    """Users of the newest week that is over: who came, stayed, came back and left."""
+    """Users of the newest complete week: new, retained, resurrected and churned ones."""
 
     week: date
     active_users: int
@@ -45,7 +45,7 @@ class GrowthAccounting:
 
 @dataclass(frozen=True, slots=True)
 class Sales:
-    """Orders and net revenue of the newest day that has any, and of the 30 days that end with it."""
+    """Orders and net revenue of the newest day with any, and of the 30 days that end with it."""
 
     day: date
     orders: int
@@ -56,7 +56,7 @@ class Sales:
 
 @dataclass(frozen=True, slots=True)
 class Kpis:
-    """The newest figures of each kind; None where the marts have no row for it yet."""
+    """The newest figures of each kind; None if the marts have no row for it yet."""
 
     active_users: ActiveUsers | None
     growth: GrowthAccounting | None
@@ -65,7 +65,7 @@ class Kpis:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A key figure in its newest periods, the oldest first. A value is None where the figure has none, as 0 / 0."""
+    """A key figure in its newest periods, the oldest first. A value is None if undefined: 0 / 0."""
 
     name: str
     unit: Unit
@@ -74,6 +74,7 @@ class Trend:
 
 
 def newest_kpis(settings: Settings) -> Kpis:
+    """The newest figures. WarehouseError if the models are not built."""
     with _marts(settings) as warehouse:
         return Kpis(
             active_users=_first(warehouse, ActiveUsers, _ACTIVE_USERS),
@@ -83,7 +84,10 @@ def newest_kpis(settings: Settings) -> Kpis:
 
 
 def kpi_trends(settings: Settings) -> list[Trend]:
-    """Every key figure that the marts have a row for; none where nothing has landed."""
+    """Every key figure with a row in the marts; empty if nothing has landed.
+
+    WarehouseError if the models are not built.
+    """
     with _marts(settings) as warehouse:
         return [trend for family in _FAMILIES for trend in _trends(warehouse, family)]
 
@@ -95,7 +99,8 @@ def _marts(settings: Settings) -> Iterator[psycopg.Connection]:
             yield warehouse
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise WarehouseError(
-                f"{error.diag.message_primary} in {settings.database}: the models are not built. Run `make dbt-build`."
+                f"{error.diag.message_primary} in {settings.database}: the models are not built. "
+                "Run `make dbt-build`."
             ) from error
 
 
@@ -130,7 +135,9 @@ _ACTIVE_USERS = """
     limit 1
 """
 _GROWTH = """
-    select period_start as week, active_users, new_users, retained_users, resurrected_users, churned_users
+    select
+        period_start as week, active_users, new_users, retained_users, resurrected_users,
+        churned_users
     from marts.growth_accounting
     inner join marts.complete_periods using (grain, period_start)
     where grain = 'week'
@@ -149,19 +156,21 @@ _SALES = """
         sum(sales.net_revenue) as net_revenue_30_days
     from newest
     inner join marts.sales_summary as sales
-        on sales.grain = 'day' and sales.period_start > newest.day - 30 and sales.period_start <= newest.day
+        on
+            sales.grain = 'day'
+            and sales.period_start > newest.day - 30 and sales.period_start <= newest.day
     group by newest.day
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """Figures of one mart: a query of period, then the figures in their order, the newest period first."""
+    """Figures of one mart. The query selects the period and then `figures`, newest period first."""
 
     grain: Grain
     figures: Mapping[str, Unit]
     query: str
-    every_day: bool = False  # a day without a row is a day of zeros
+    every_day: bool = False  # a day without a row has zeros
 
 
 _FAMILIES = (
@@ -173,7 +182,12 @@ _FAMILIES = (
             "Monthly active users": "count",
             "Stickiness (DAU / MAU)": "share",
         },
-        "select date_day, dau, wau, mau, stickiness from marts.active_users order by date_day desc limit 28",
+        """
+        select date_day, dau, wau, mau, stickiness
+        from marts.active_users
+        order by date_day desc
+        limit 28
+        """,
     ),
     _Family(
         "week",
@@ -185,7 +199,8 @@ _FAMILIES = (
             "Quick ratio": "ratio",
         },
         """
-        select period_start, new_users, retained_users, resurrected_users, churned_users, quick_ratio
+        select
+            period_start, new_users, retained_users, resurrected_users, churned_users, quick_ratio
         from marts.growth_accounting
         inner join marts.complete_periods using (grain, period_start)
         where grain = 'week'
@@ -206,7 +221,9 @@ _FAMILIES = (
         from marts.sales_summary
         where
             grain = 'day'
-            and period_start > (select max(period_start) - 28 from marts.sales_summary where grain = 'day')
+            and period_start > (
+                select max(period_start) - 28 from marts.sales_summary where grain = 'day'
+            )
         order by period_start desc
         """,
         every_day=True,

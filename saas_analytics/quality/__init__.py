@@ -1,1 +1,1 @@
-"""Whether the data are right: freshness, anomalies, reports and alerts."""
+"""Data quality: freshness, anomalies, reports and alerts."""

@@ -1,9 +1,9 @@
-"""Alerts of failures and their resolution, sent to Slack and by e-mail as `.env` says.
+"""Alerts of failures and their resolution, sent to Slack and by e-mail.
 
-Each cause has one alert. quality.alerts keeps the open ones: an alert is sent once, and again when
-its cause is resolved. Airflow's own notifiers send it. An alert that cannot be sent is printed and
-fails nothing. It is sent when its cause comes up again; the message that a cause is resolved is
-sent with the next such message.
+Each cause has one alert, which is sent once, and again when its cause is resolved. quality.alerts
+holds the open ones. Airflow's notifiers send them, with the settings of `.env`. An alert that
+cannot be sent is printed and fails nothing. It is sent when its cause comes up again. A message of
+a resolution is sent with the next one.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from saas_analytics.layout import Layout
 from saas_analytics.settings import Settings
 from saas_analytics.warehouse import WarehouseError, connect
 
-_SECONDS = 10  # until a receiver has to answer
+_SECONDS = 10  # timeout of a receiver
 _MOST = 10  # causes that one message describes
-# Airflow's names for the connections, which are in no database.
+# The names of the Airflow connections, which exist only in the environment.
 _SLACK, _SMTP = "alerts_slack", "alerts_smtp"
 
 

@@ -1,20 +1,25 @@
-"""Finds days on which volumes, contents or KPIs are not what their history says; keeps them in quality.anomalies.
+"""Finds the days on which a volume, a content or a KPI does not fit its history.
 
-The method, for each metric by itself (`judge`):
+The anomalies are kept in quality.anomalies. `judge` tests each metric by itself:
 
-1. The 42 days before are put on a scale on which what multiplies adds: a logarithm for counts and amounts, the arc
-   sine of the root for shares. Special days and days on which nothing landed at all are left out.
-2. Trend: the median of the slopes between all pairs of days of the same weekday (Sen's slope, free of the week).
-3. Weekdays: the median of each weekday, without the trend, drawn towards the common one where there are few. Level:
-   the median of the last 21 days, without trend and weekdays. Level and weekday at the day are what is expected.
-4. Spread: the median absolute deviation (MAD) of what is left, but no less than what chance alone would do to so small
-   a number; unless nearly all days are exactly as expected, as those of a list that always has four rows.
-5. The score is the distance from what is expected, in spreads. On a special day all between the usual and what the
-   day may do to it is expected. A day is an anomaly at a score of 6 or more, where the difference is also large enough
-   to matter: a quarter of the expected number, or six percentage points of a share and three rows.
+1. Scale: the values of the 42 days before are transformed so that effects add up. Counts and
+   amounts become logarithms, shares the arcsine of their square root. Special days, and days on
+   which nothing landed at all, are skipped.
+2. Trend: the median of the slopes between all pairs of days with the same weekday. This is Sen's
+   slope, unaffected by the weekly pattern.
+3. Weekday and level: the effect of a weekday is its median without the trend, shrunk towards 0 if
+   it has few values. The level is the median of the last 21 days without trend and weekday effect.
+   The expected value is the level plus the effect of the weekday.
+4. Spread: the median absolute deviation (MAD) of the residuals, but at least the variation that
+   chance alone gives a number of this size. That minimum does not apply if nearly all days are as
+   expected, as for a list that always has four rows.
+5. Score: the distance from the expected value, in spreads. On a special day, every value between
+   the usual and the special one is expected. A day is anomalous if its score is 6 or more, up or
+   down, and the difference matters: a quarter of the expected number, or six percentage points of
+   a share and three rows.
 
-Medians make the method robust: some of the days may be faulty without changing what is expected, and what
-changes for good is what is expected after two to three weeks.
+Medians make the method robust. Some faulty days in the history hardly change the expected value,
+and a permanent change becomes the expected value after two to three weeks.
 """
 
 from __future__ import annotations
@@ -37,24 +42,27 @@ from saas_analytics.warehouse import connect
 Numbers = npt.NDArray[np.float64]
 History = Mapping[str, Mapping[date, float]]  # metric: day: value
 
-WINDOW = 42  # days that a day is compared with
-HISTORY_DAYS = 2 * 42  # before a day, whose special days are asked for
-ENOUGH = 21  # of them that must have a value
-LIMIT = 6.0  # spreads
+WINDOW = 42  # days of history that a day is compared with
+HISTORY_DAYS = 2 * WINDOW  # the history of the first day that is judged again
+ENOUGH = 21  # days of the window that must have a value
+LIMIT = 6.0  # score of an anomaly
 _LEVEL_DAYS = 21
 _LEAST_CHANGE = math.log(1.25)  # of a count or an amount
-_LEAST_SHARE = 0.06  # of a share, in the share itself ...
+_LEAST_SHARE = 0.06  # of a share, as a difference of shares ...
 _LEAST_ROWS = 3  # ... and in rows
-_STEADY = 0.85  # of the days as expected: what a metric that is not left to chance does, such as rows of a list
-_PER_MAD = 1.4826  # the standard deviation of normal values is so many MADs
+_STEADY = 0.85  # share of days as expected from which a metric counts as free of chance
+_PER_MAD = 1.4826  # standard deviations per MAD of normally distributed values
 _CAUSE = "anomaly in "
 _LOCK = 7_222_021  # key of an advisory lock in the warehouse
-_REMEMBERED = 7  # days whose open anomalies are reported when a source is resolved
+_REMEMBERED = 7  # earlier days whose anomalies the message of a resolved source names
 
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """A metric that on `day` is not what its history says; `lower` to `upper` is what would not be one."""
+    """A metric that does not fit its history on `day`.
+
+    Values between `lower` and `upper` would not be anomalous. `score` is signed, in spreads.
+    """
 
     day: date
     metric: str
@@ -67,7 +75,10 @@ class Anomaly:
 
 
 def judge(history: History, day: date, special: Sequence[SpecialDay] = ()) -> list[Anomaly]:
-    """The anomalies of `day`, worst first. `history` holds the day itself and those before; later ones do not count."""
+    """The anomalies of `day`, worst first.
+
+    `history` holds the values of the day and of the days before. Later days are ignored.
+    """
     unusual = {one.day for one in special}
     before = [day - timedelta(days=back) for back in range(WINDOW, 0, -1)]
     found = []
@@ -87,7 +98,7 @@ def judge(history: History, day: date, special: Sequence[SpecialDay] = ()) -> li
 
 
 class _Log:
-    """The scale of counts and amounts: a logarithm above a small number, so that 0 and negative values have a place."""
+    """The scale of counts and amounts: logarithmic, and linear near 0 for 0 and negatives."""
 
     least = 0.03  # the smallest spread
 
@@ -103,19 +114,22 @@ class _Log:
         return math.copysign(math.expm1(min(abs(value), 700)) * self._unit, value)
 
     def by_chance(self, expected: float) -> float:
-        """What chance does: the square root of a number of things that happen each by itself."""
+        """The spread of a count of independent events: its square root, on this scale."""
         return 1 / math.sqrt(max(self.back(expected), 0) + 1) if self._is_count else 0.0
 
     def least_change(self, expected: float) -> float:
         return _LEAST_CHANGE
 
     def change_of(self, share: float) -> float:
-        """What a special day on which `share` of the usual is expected adds."""
+        """The effect of a special day on which `share` of the usual value is expected."""
         return math.log(share)
 
 
 class _Share:
-    """The scale of shares: chance moves the arc sine of the root of each of them equally, by the number of rows."""
+    """The scale of shares: the arcsine of the square root.
+
+    On it, the variation by chance depends on the number of rows, and not on the share.
+    """
 
     least = 0.01
 
@@ -167,19 +181,20 @@ def _judge_one(
 
 
 def _spread(rest: Numbers, scale: _Log | _Share, expected: float) -> float:
-    """How far a usual day lies from what is expected of it."""
+    """The distance of a usual day from its expected value, on the scale."""
     steady = np.count_nonzero(np.abs(rest) < scale.least) >= _STEADY * len(rest)
     least = scale.least if steady else math.hypot(scale.by_chance(expected), scale.least)
     return max(_PER_MAD * float(np.median(np.abs(rest))), least)
 
 
 def _forecast(y: Numbers) -> tuple[float, Numbers]:
-    """What follows on `y`, one value a day, NaN where there is none, and by how much the days with a value differ from
-    what this would have expected of them."""
-    ages = np.arange(len(y), 0, -1.0)  # days before the day in question
-    now = (y + _slope(y) * ages).reshape(
-        -1, 7
-    )  # as if each day were this one; the first column is its weekday
+    """The expected next value, and the residuals of the days that have a value.
+
+    `y` has one value for each day of whole weeks, the oldest first, and NaN for none.
+    """
+    ages = np.arange(len(y), 0, -1.0)  # days before the judged day
+    # Each value with the trend up to the judged day. The first column has the same weekday.
+    now = (y + _slope(y) * ages).reshape(-1, 7)
     seen = np.count_nonzero(~np.isnan(now), axis=0)
     week = np.zeros(7)
     week[seen > 0] = np.nanmedian(now[:, seen > 0], axis=0) - np.median(now[~np.isnan(now)])
@@ -192,7 +207,7 @@ def _forecast(y: Numbers) -> tuple[float, Numbers]:
 
 
 def _slope(y: Numbers) -> float:
-    """Per day: the median over all pairs of days that lie whole weeks apart."""
+    """The change per day: the median over all pairs of days that are whole weeks apart."""
     slopes = np.concatenate([(y[apart:] - y[:-apart]) / apart for apart in range(7, len(y), 7)])
     slopes = slopes[~np.isnan(slopes)]
     return float(np.median(slopes)) if len(slopes) else 0.0
@@ -205,15 +220,16 @@ def _reason(metric: str, day: date, value: float, usual: float, lower: float, up
         "empty": f"share of rows without {name}",
         "size": f"usual size of {name}",
     }
-    text = f"{what.get(kind, name)}: {_number(value)}; a {day:%A} has {_number(lower)} to {_number(upper)}"
+    expected = f"expected {_number(lower)} to {_number(upper)} on a {day:%A}"
+    text = f"{what.get(kind, name)}: {_number(value)}, {expected}"
     if kind == "empty":
-        return f"{text}. A column may have been renamed, or is no longer filled."
+        return f"{text}. A column may have been renamed, or may no longer be filled."
     if value == 0:
-        return f"{text}. Nothing came."
+        return f"{text}. Nothing arrived."
     times = value / usual if usual else math.inf
     if 20 < times < 5000 or 1 / 5000 < times < 1 / 20:
-        return f"{text}. {times:.3g} times what is usual: the unit may have changed."
-    return f"{text}. {times:.2f} times what is usual."
+        return f"{text}. {times:.3g} times the usual value: the unit may have changed."
+    return f"{text}. {times:.2f} times the usual value."
 
 
 def _number(value: float) -> str:
@@ -223,24 +239,24 @@ def _number(value: float) -> str:
 def find_anomalies(
     settings: Settings, day: date, known: Sequence[SpecialDay] = ()
 ) -> list[Anomaly]:
-    """Measure what has changed up to `day`, judge it, keep the anomalies, and return those of `day`.
+    """Measure and judge `day`, keep its anomalies and return them, worst first.
 
-    Earlier days that something has landed for since they were measured are judged again. What is wrong on the newest
-    day is reported once for a source, and again when the source is resolved.
+    Earlier days are measured and judged again if something has landed for them since. Anomalies of
+    the newest day raise one alert for each source, which is resolved on the first normal day.
+    `known` are special days in addition to those of the team's file.
     """
     with connect(settings, "transformer", application_name="anomalies") as warehouse:
-        warehouse.execute(
-            "select pg_advisory_xact_lock(%s)", [_LOCK]
-        )  # the runs of a backfill do this side by side
+        # The runs of a backfill call this in parallel.
+        warehouse.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
         measured = measure(warehouse, day - timedelta(days=WINDOW), day)
-        values = history(warehouse, day - timedelta(days=2 * WINDOW), day)
+        values = history(warehouse, day - timedelta(days=HISTORY_DAYS), day)
         special = [*known, *special_days(settings, day - timedelta(days=HISTORY_DAYS), day)]
         for each in sorted({*measured, day}):
             found = judge(values, each, special)
             _keep(warehouse, each, found)
         is_newest = day >= (newest_day(warehouse) or day)
     if is_newest:
-        _tell(settings, day, found)
+        _alert(settings, day, found)
     return found
 
 
@@ -258,28 +274,29 @@ def _keep(warehouse: psycopg.Connection, day: date, found: Sequence[Anomaly]) ->
     )
 
 
-def _tell(settings: Settings, day: date, found: Sequence[Anomaly]) -> None:
+def _alert(settings: Settings, day: date, found: Sequence[Anomaly]) -> None:
     by_source: dict[str, list[Anomaly]] = {}
     sources = by_cause(anomaly.metric for anomaly in found)
     for anomaly in found:
         by_source.setdefault(sources[anomaly.metric], []).append(anomaly)
     for source, anomalies in by_source.items():
         lines = [
-            f"Day {day}, {len(anomalies)} metrics of {source}:",
+            f"{len(anomalies)} anomalous metrics of {source} on {day}:",
             *(a.reason for a in anomalies[:5]),
         ]
         raise_alert(settings, _CAUSE + source, "\n".join(lines))
     for cause in open_causes(settings, _CAUSE):
         if (source := cause.removeprefix(_CAUSE)) not in by_source:
-            told = f"On {day} {source} is as its history says.{_still_wrong(settings, day, source)}"
-            resolve_alert(settings, cause, told)
+            text = f"{source} is normal on {day}.{_still_wrong(settings, day, source)}"
+            resolve_alert(settings, cause, text)
 
 
 def _still_wrong(settings: Settings, day: date, source: str) -> str:
+    """A sentence with the earlier days on which the source is still anomalous, or ""."""
     with connect(settings, "transformer", application_name="anomalies") as warehouse:
         rows = warehouse.execute(
             "select day, metric from quality.anomalies where day >= %s and day < %s",
             [day - timedelta(days=_REMEMBERED), day],
         ).fetchall()
     days = sorted({str(one) for one, metric in rows if subject(metric) == source})
-    return f" Not so what landed for {', '.join(days)}." if days else ""
+    return f" It is still anomalous on {', '.join(days)}." if days else ""

@@ -1,7 +1,10 @@
-"""Measures each landed day: rows, empty values and sizes of every source, and the KPIs; kept in quality.daily_metrics.
+"""Measures each landed day for quality.daily_metrics: the volume and content of sources, and KPIs.
 
-Metrics: `rows.<source>`; `empty.<source>.<column>`, the share of rows without a value; `size.<source>.<column>`, the
-geometric mean of the values above 0 of a column of numbers, which a few large ones hardly move; `kpi.<name>`.
+- `rows.<source>`: the number of rows.
+- `empty.<source>.<column>`: the share of rows without a value.
+- `size.<source>.<column>`: the geometric mean of the values above 0 of a numeric column. A few
+  large values hardly change it.
+- `kpi.<name>`: a KPI of the marts.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from psycopg import sql
 from saas_analytics.contracts import SOURCES, Column, Contract, load_contract
 from saas_analytics.landing.tables import file_partition_value
 
-# The sources that a KPI is counted from, first the one that says most of it.
+# The sources that a KPI is calculated from, the most important one first.
 KPI_SOURCES = {
     "total_events": ("events",),
     "dau": ("events",),
@@ -28,13 +31,16 @@ _NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,9})?$"
 
 
 def subject(metric: str) -> str:
-    """The source that a metric is about."""
+    """The source of a metric; of a KPI, its most important one."""
     kind, name, *_ = metric.split(".")
     return KPI_SOURCES[name][0] if kind == "kpi" else name
 
 
 def by_cause(metrics: Iterable[str]) -> dict[str, str]:
-    """The source that is to blame for each of the metrics that are wrong on a day: a KPI follows its sources."""
+    """The source that causes each anomalous metric of a day, by metric.
+
+    A KPI is attributed to the first of its sources that has an anomalous metric itself.
+    """
     metrics = list(metrics)
     wrong = {subject(metric) for metric in metrics if not metric.startswith("kpi.")}
     return {
@@ -52,14 +58,15 @@ def by_cause(metrics: Iterable[str]) -> dict[str, str]:
 
 
 def is_number(column: Column) -> bool:
-    """Whether the column has a size."""
+    """Whether the column has a metric `size`."""
     return column.logical_type in ("number", "integer")
 
 
 def measure(warehouse: psycopg.Connection, first: date, last: date) -> list[date]:
-    """Measure the days from `first` to `last` that something has landed for since they were measured; return them.
+    """Measure the days from `first` to `last` with new loads since their last measurement.
 
-    The KPIs are read again for all of the days, as a late row changes them.
+    Returns these days, oldest first. The KPIs of all days are read again, because a late row
+    changes them. `last` is always measured.
     """
     days = warehouse.execute(_CHANGED_DAYS, {"first": first, "last": last}).fetchall()
     for (day,) in days:
@@ -72,7 +79,7 @@ def measure(warehouse: psycopg.Connection, first: date, last: date) -> list[date
 
 
 def history(warehouse: psycopg.Connection, first: date, last: date) -> dict[str, dict[date, float]]:
-    """Metric: day: value. A day on which nothing at all landed has no values, but the last."""
+    """Values by metric and day. Days on which nothing landed are skipped, except for the last."""
     rows = warehouse.execute(
         "select metric, day, value from quality.daily_metrics where day between %s and %s",
         [first, last],
@@ -86,7 +93,10 @@ def history(warehouse: psycopg.Connection, first: date, last: date) -> dict[str,
 
 
 def newest_day(warehouse: psycopg.Connection) -> date | None:
-    """The last day that is over (UTC) and that anything has landed for: files of incoming/ land on the present day."""
+    """The last complete day (UTC) with a load; None if there is none.
+
+    Files of incoming/ land on the current day, which is not complete.
+    """
     row = warehouse.execute(_NEWEST_DAY).fetchone()
     return row[0] if row else None
 
@@ -117,7 +127,7 @@ def _profile_names(contract: Contract) -> Iterable[str]:
 
 
 def _profile_query(contract: Contract) -> sql.Composed:
-    """One reading of a day's partitions; what is measured is in the order of `_profile_names`."""
+    """One scan of a day's partitions. The columns have the order of `_profile_names`."""
     parts: list[sql.Composable] = [sql.SQL("count(*)")]
     for column in contract.columns:
         text = (
@@ -138,7 +148,7 @@ def _profile_query(contract: Contract) -> sql.Composed:
     )
 
 
-# A day of which nothing has landed is measured too, if it is the last: all of it is missing.
+# The last day is measured even if nothing has landed: then all of it is missing.
 _CHANGED_DAYS = """
     with measured as (
         select day, min(measured_at) as measured_at
@@ -158,7 +168,8 @@ _CHANGED_DAYS = """
     from landed
     left join measured on landed.day = measured.day
     group by landed.day
-    -- The last day is measured each time: a load may have ended before the day was measured, and be committed after it.
+    -- The last day is measured each time. A load may have ended before the measurement, but have
+    -- been committed after it.
     having
         landed.day = %(last)s
         or max(measured.measured_at) is null
@@ -186,9 +197,11 @@ _KPIS = """
         union all
         select period_start, 'orders', orders from marts.sales_summary where grain = 'day'
         union all
-        select period_start, 'gross_revenue', gross_revenue from marts.sales_summary where grain = 'day'
+        select period_start, 'gross_revenue', gross_revenue
+        from marts.sales_summary where grain = 'day'
         union all
-        select period_start, 'net_revenue', net_revenue from marts.sales_summary where grain = 'day'
+        select period_start, 'net_revenue', net_revenue
+        from marts.sales_summary where grain = 'day'
     ) as kpis
     where day between %(first)s and %(last)s
     on conflict (day, metric) do update set value = excluded.value

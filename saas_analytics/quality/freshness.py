@@ -1,7 +1,7 @@
-"""How long ago each source landed, by the limits in dbt's sources: printed, and kept in quality.source_freshness.
+"""How long ago each source landed, against the limits in dbt's sources.
 
-A stale source is reported, and stops nothing. A source of which nothing has ever landed is one
-that this warehouse does not use.
+The result is printed and kept in quality.source_freshness. A stale source is reported, and fails
+nothing. A source without any load is not used by this warehouse, so it is skipped.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from saas_analytics.warehouse import WarehouseError, connect
 
 
 def check_freshness(settings: Settings) -> list[dict[str, Any]]:
-    """Ask dbt, keep the answer, and return it: `source`, `age_hours`, `limit_hours` and `is_stale` of each source.
+    """Measure the freshness of each used source with dbt, store it and return it.
 
-    WarehouseError where a source could not be measured.
+    Each item has `source`, `age_hours`, `limit_hours` (None for no limit) and `is_stale`.
+    WarehouseError if dbt could not measure a source.
     """
     path = target_path(settings) / "sources.json"
-    path.unlink(missing_ok=True)  # so that what is read is what this dbt wrote
+    path.unlink(missing_ok=True)  # so that no older result is read
     outcome = run_dbt(settings, ["--quiet", "source", "freshness"])
     if not path.exists():
         raise WarehouseError(f"dbt source freshness wrote no {path}: {outcome.error}")
@@ -34,14 +35,14 @@ def check_freshness(settings: Settings) -> list[dict[str, Any]]:
     unknown = [
         f"{end.node}: {masked_text(end.message)}"
         for end in outcome.nodes
-        if end.status != "success" and end.node not in measured  # dbt leaves them out of the file
+        if end.status != "success" and end.node not in measured  # the file has no errors
     ]
     if unknown or not entries:
         raise WarehouseError(
             f"dbt could not measure how fresh the sources of warehouse {settings.database} are:\n"
-            + "\n".join(unknown or ["it has asked none; the lines above say why."])
-            + "\nIs the server up (`make status`)? Otherwise look at their `loaded_at_query` in "
-            "dbt/models/staging/_staging__sources.yml."
+            + "\n".join(unknown or ["It queried no source. The lines above say why."])
+            + "\nCheck that the server is up (`make status`), and then `loaded_at_query` of these "
+            "sources in dbt/models/staging/_staging__sources.yml."
         )
     answers = [_answer(entry) for entry in entries]
     used = [answer for answer in answers if answer["age_hours"] is not None]
@@ -54,14 +55,12 @@ def check_freshness(settings: Settings) -> list[dict[str, Any]]:
 
 def _answer(entry: dict[str, Any]) -> dict[str, Any]:
     limit = (entry.get("criteria") or {}).get("error_after") or {}
-    landed = not entry["max_loaded_at"].startswith(
-        "0001-"
-    )  # where nothing has landed, dbt counts from the year 1
+    # dbt counts from the year 1 if nothing has landed.
+    landed = not entry["max_loaded_at"].startswith("0001-")
+    hours = round(float(entry["max_loaded_at_time_ago_in_s"]) / 3600, 2)
     return {
         "source": entry["unique_id"].rpartition(".")[2],
-        "age_hours": round(float(entry["max_loaded_at_time_ago_in_s"]) / 3600, 2)
-        if landed
-        else None,
+        "age_hours": hours if landed else None,
         "limit_hours": (limit.get("count") or 0) * _HOURS[limit.get("period") or "hour"] or None,
         "is_stale": entry["status"] == "error",
     }
@@ -78,10 +77,12 @@ values (%(run_id)s, %(source)s, %(age_hours)s, %(limit_hours)s, %(is_stale)s)
 def report_stale_sources(
     settings: Settings, answers: Sequence[dict[str, Any]], *, quiet: bool = False
 ) -> None:
-    """Print which sources are stale, and alert of those that became stale or fresh again."""
+    """Print the stale sources (not if `quiet`). Raise and resolve their alerts."""
     stale = {
-        f"{_CAUSE}{answer['source']}": f"{answer['source']} landed {answer['age_hours']} hours ago; "
-        f"{answer['limit_hours']} are allowed"
+        f"{_CAUSE}{answer['source']}": (
+            f"{answer['source']} landed {answer['age_hours']} hours ago; "
+            f"{answer['limit_hours']} are allowed"
+        )
         for answer in answers
         if answer["is_stale"]
     }

@@ -1,7 +1,8 @@
-"""The data-quality report of a day: one HTML page and its figures as JSON, from the schemas raw, staging and quality.
+"""The data-quality report of a day: an HTML page and its figures as JSON.
 
-First looks for anomalies of the day. Written to .local/reports/<warehouse>/<day>.html and .json. It holds counts,
-names, rules, and the first rows of failed tests with what is personal masked.
+It reads the schemas raw, staging and quality, and is written to
+.local/reports/<warehouse>/<day>.html and .json. It holds counts, names, rules, and the first rows
+of failed tests, with personal data masked.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ class ReportError(AnalyticsError):
 
 
 def report(settings: Settings, day: date) -> dict[str, Rows]:
-    """The sections of the report of `day` and the run that belongs to this process; each a list of rows."""
+    """The sections of the report by name, each a list of rows.
+
+    They are about `day` and about the run of this process, or else the newest run.
+    """
     with connect(settings, "transformer", application_name="quality_report") as warehouse:
         warehouse.read_only = True
         run_id = os.environ.get("PIPELINE_RUN_ID") or newest_run(warehouse)
@@ -49,7 +53,7 @@ def report(settings: Settings, day: date) -> dict[str, Rows]:
 
 
 def write(settings: Settings, day: date, sections: dict[str, Rows]) -> Path:
-    """Write both files; the path of the page. Each appears whole or not at all."""
+    """Write both files, each atomically, and return the path of the page."""
     directory = settings.root / ".local/reports" / settings.database
     directory.mkdir(parents=True, exist_ok=True)
     plain = json.loads(json.dumps(sections, default=_plain))
@@ -64,7 +68,7 @@ def write(settings: Settings, day: date, sections: dict[str, Rows]) -> Path:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as numbers; dates and times as text."""
+    """A date or time as text, and a Decimal as a float, for JSON."""
     return str(value) if isinstance(value, date) else float(value)
 
 
@@ -74,7 +78,10 @@ def _rows(warehouse: psycopg.Connection, query: str, values: dict[str, Any]) -> 
 
 
 def _against_manifests(settings: Settings, day: date, landed: Rows) -> Rows:
-    """Beside what landed: the rows that the manifest of the delivery says, and what has a manifest and did not land."""
+    """The landed sources with the rows of their manifests and a verdict.
+
+    A source that has a manifest but did not land is added.
+    """
     by_source = {row["source"]: row for row in landed}
     zone = settings.landing_zone
     delivered = {path.parent.parent.name for path in zone.glob(f"*/dt={day}/_manifest.json")}
@@ -90,10 +97,8 @@ def _against_manifests(settings: Settings, day: date, landed: Rows) -> Rows:
     for source in sorted(by_source.keys() | {name for name in delivered if name[0] != "_"}):
         row = by_source.get(source) or {"source": source, "from_zone": 0, **lacking}
         place = corrections(zone, row["delivered_on"]) if row["delivered_on"] > day else zone
-        wanted, from_zone = (
-            _rows_of_manifest(day_directory(place, source, day)),
-            row.pop("from_zone"),
-        )
+        wanted = _rows_of_manifest(day_directory(place, source, day))
+        from_zone = row.pop("from_zone")
         row["rows_in_manifest"] = wanted
         if source not in by_source:
             row["verdict"] = "not landed"
@@ -108,11 +113,11 @@ def _against_manifests(settings: Settings, day: date, landed: Rows) -> Rows:
 
 
 def _rows_of_manifest(directory: Path) -> int | None:
-    """None where there is no manifest, or it does not say."""
+    """The rows of all files of a delivery; None if no manifest says so."""
     try:
         manifest = read_manifest(directory)
     except FileRefused:
-        return None  # landing has refused it too, and told
+        return None  # landing has refused it too, and reported it
     if manifest is None or any(entry.rows is None for entry in manifest.entries):
         return None
     return sum(entry.rows or 0 for entry in manifest.entries)
@@ -120,14 +125,17 @@ def _rows_of_manifest(directory: Path) -> int | None:
 
 _QUERIES = {
     "outcomes": """
-        select split_part(node_id, '.', 1) as kind, status, count(*) as nodes, sum(seconds) as seconds
+        select
+            split_part(node_id, '.', 1) as kind, status, count(*) as nodes, sum(seconds) as seconds
         from quality.dbt_results
         where run_id = %(run_id)s
         group by kind, status
         order by kind, status
     """,
     "failures": """
-        select results.node_id, results.status, results.failures, results.message, failing.rows as first_rows
+        select
+            results.node_id, results.status, results.failures, results.message,
+            failing.rows as first_rows
         from quality.dbt_results as results
         left join quality.failing_rows as failing
             on results.run_id = failing.run_id and results.node_id = failing.node_id
@@ -144,10 +152,16 @@ _QUERIES = {
     "volumes": """
         select
             split_part(metrics.metric, '.', 2) as source,
-            json_agg(json_build_array(metrics.day, metrics.value, found.day is not null) order by metrics.day) as days
+            json_agg(
+                json_build_array(metrics.day, metrics.value, found.day is not null)
+                order by metrics.day
+            ) as days
         from quality.daily_metrics as metrics
-        left join quality.anomalies as found on metrics.day = found.day and metrics.metric = found.metric
-        where metrics.metric like 'rows.%%' and metrics.day > %(day)s - 42 and metrics.day <= %(day)s
+        left join quality.anomalies as found
+            on metrics.day = found.day and metrics.metric = found.metric
+        where
+            metrics.metric like 'rows.%%'
+            and metrics.day > %(day)s - 42 and metrics.day <= %(day)s
         group by metrics.metric
         order by metrics.metric
     """,
@@ -155,7 +169,7 @@ _QUERIES = {
         select source, age_hours, limit_hours, is_stale
         from quality.source_freshness
         where run_id = (
-            -- By hand, freshness is a run of its own: the newest.
+            -- Freshness is a run of its own if started by hand. Then the newest is shown.
             select run_id from quality.source_freshness
             order by run_id = %(run_id)s desc, checked_at desc
             limit 1
@@ -163,8 +177,9 @@ _QUERIES = {
         order by is_stale desc, age_hours / nullif(limit_hours, 0) desc nulls last, source
     """,
     "completeness": """
-        select source, max(delivered_on) as delivered_on, count(*) as loads, sum(rows_read)::bigint as rows_read,
-            sum(rows_landed)::bigint as rows_landed, sum(rows_rejected)::bigint as rows_rejected,
+        select source, max(delivered_on) as delivered_on, count(*) as loads,
+            sum(rows_read)::bigint as rows_read, sum(rows_landed)::bigint as rows_landed,
+            sum(rows_rejected)::bigint as rows_rejected,
             sum(rows_left_out)::bigint as rows_left_out,
             coalesce(sum(rows_read) filter (where origin = 'zone'), 0)::bigint as from_zone
         from raw.loads
@@ -176,7 +191,9 @@ _QUERIES = {
         select distinct source
         from raw.loads
         where landed_on = %(day)s - 1 and origin = 'zone' and superseded_by is null
-            and source not in (select source from raw.loads where landed_on = %(day)s and superseded_by is null)
+            and source not in (
+                select source from raw.loads where landed_on = %(day)s and superseded_by is null
+            )
         order by source
     """,
     "rejects": """
@@ -192,13 +209,14 @@ _QUERIES = {
         where last_seen > %(day)s - 7
         order by last_seen desc, source, column_name
     """,
-    # The tests of dbt/tests: each holds a model against another one, or against what landed. Theirs is a name of three
-    # parts; that of a test of one model ends with a digest.
+    # The tests of dbt/tests compare models with each other or with landed rows. Their names have
+    # three parts. The name of a test of one model has a fourth part, a digest.
     "reconciliations": """
         select split_part(node_id, '.', 3) as test, status, failures, seconds
         from quality.dbt_results
         where run_id = %(run_id)s
-            and node_id like 'test.%%' and (node_id not like 'test.%%.%%.%%' or node_id like 'test.%%.same_totals%%')
+            and node_id like 'test.%%'
+            and (node_id not like 'test.%%.%%.%%' or node_id like 'test.%%.same_totals%%')
         order by status = 'pass', test
     """,
     "test_history": """

@@ -1,7 +1,7 @@
-"""Days with unusual figures that are known beforehand, such as holidays and launches.
+"""Days with unusual figures that are known in advance, such as holidays and launches.
 
-A team names its own in a CSV file, by the setting SPECIAL_DAYS, with the columns day, name and
-share: 0.4 is a day on which 40 percent of the usual are expected.
+The setting SPECIAL_DAYS names a CSV file of the team with the columns day, name and share. A share
+of 0.4 expects 40 percent of a usual day.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from saas_analytics.settings import Settings, SettingsError
 
 @dataclass(frozen=True, slots=True)
 class SpecialDay:
-    """`share` of what is usual is expected, at the most extreme; 1.5 is half as much again."""
+    """A day on which a value may be as far from usual as `share` times the usual value."""
 
     day: date
     name: str
@@ -23,7 +23,10 @@ class SpecialDay:
 
 
 def special_days(settings: Settings, first: date, last: date) -> list[SpecialDay]:
-    """The special days of the team's file from `first` to `last`, both included."""
+    """The special days of the team's file from `first` to `last`, both included.
+
+    SettingsError if the file cannot be read.
+    """
     days = _of_file(settings) if settings.special_days != "off" else []
     return [special for special in days if first <= special.day <= last]
 
@@ -38,8 +41,9 @@ def _of_file(settings: Settings) -> list[SpecialDay]:
             ]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise SettingsError(
-            f"SPECIAL_DAYS names {path}, which is not a CSV file with the columns day (2026-12-24), name and share "
-            f"(above 0; 0.4 is 40 percent of a usual day): {error!r}. Correct it."
+            f"SPECIAL_DAYS names {path}, which is not a CSV file with the columns day "
+            "(2026-12-24), name and share (above 0; 0.4 is 40 percent of a usual day): "
+            f"{error!r}. Correct the file or the setting."
         ) from None
 
 

@@ -60,7 +60,7 @@ def built_stack(stack: Stack) -> Stack:
 
 @pytest.fixture(scope="module")
 def site(built_stack: Stack) -> Path:
-    """What `make docs` builds."""
+    """The site that `make docs` builds."""
     done = built_stack.local("docs")
     assert f"http://127.0.0.1:{built_stack.settings.docs_port}" in done.stdout
     return built_stack.root / "site"

@@ -1,4 +1,4 @@
-"""What we have dbt leave out is left out, and nothing else changes."""
+"""The tuning of dbt skips the work that it should, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ name: sessions
 profile: warehouse
 models:
   +materialized: table
-  # A transaction of a node before would have such a table already, and without one it would be gone at once.
+  # Fails if the transaction of an earlier node is open. Without a transaction the table would be
+  # dropped at once.
   +pre_hook: create temporary table of_the_node on commit drop as select pg_backend_pid() as pid
 """
 COUNTED = [f"c_{number:02}" for number in range(20)]
@@ -34,7 +35,10 @@ MODELS = {
 
 @pytest.fixture
 def project(warehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A dbt project of models that tell which session built them, in the environment to run it, one after the other."""
+    """A dbt project, with the environment to run it. Its models record the session that built them.
+
+    One thread builds the models one after the other.
+    """
     folder = tmp_path / "project"
     (folder / "models").mkdir(parents=True)
     (folder / "dbt_project.yml").write_text(PROJECT)
@@ -62,7 +66,7 @@ def test_a_thread_keeps_its_session_until_the_end_of_the_run(
         )
 
 
-def test_a_session_that_is_lost_between_two_nodes_is_opened_anew(
+def test_a_session_that_is_lost_between_two_nodes_is_opened_again(
     warehouse: Settings, project: Path
 ) -> None:
     with psycopg.connect(warehouse.admin_dsn(warehouse.database), autocommit=True) as server:
@@ -70,7 +74,8 @@ def test_a_session_that_is_lost_between_two_nodes_is_opened_anew(
         def end_sessions(ended: NodeEnd) -> None:
             if ended.node.endswith("c_09"):
                 server.execute(
-                    "select pg_terminate_backend(pid, 30000) from pg_stat_activity where usename = 'transformer'"
+                    "select pg_terminate_backend(pid, 30000) from pg_stat_activity"
+                    " where usename = 'transformer'"
                 )
 
         outcome = dbt_process.run(["--quiet", "run", "--exclude", "b_lost"], [end_sessions])

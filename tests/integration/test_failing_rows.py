@@ -1,4 +1,4 @@
-"""The first rows of failed tests: kept for the run, without what says who somebody is."""
+"""The first rows of failed tests: kept for the run, with personal data masked."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ def test_the_first_rows_are_kept_and_what_is_personal_is_not(
     failed = result(
         "unique_email",
         "fail",
-        "select 'a@b.example' as email, n as user_number, 1.50 as amount, date '2026-01-05' as day, "
-        "jsonb_build_object('note', 'call +49 170 1234567') as properties from generate_series(1, 100) as n",
+        "select 'a@b.example' as email, n as user_number, 1.50 as amount, "
+        "date '2026-01-05' as day, "
+        "jsonb_build_object('note', 'call +49 170 1234567') as properties "
+        "from generate_series(1, 100) as n",
     )
     others = [
         result("passes", "pass", "select 1"),
@@ -29,7 +31,7 @@ def test_the_first_rows_are_kept_and_what_is_personal_is_not(
     ]
     with psycopg.connect(warehouse.dsn("transformer"), autocommit=True) as session:
         keep_failing_rows(session, "run", [failed, *others])
-        keep_failing_rows(session, "run", [failed])  # another try writes over it
+        keep_failing_rows(session, "run", [failed])  # another try overwrites it
         kept = session.execute("select node_id, rows from quality.failing_rows").fetchall()
         assert [node_id for node_id, _ in kept] == ["test.shop.unique_email"]
         rows = kept[0][1]
@@ -46,7 +48,10 @@ def test_the_first_rows_are_kept_and_what_is_personal_is_not(
 def test_of_a_test_with_several_rules_each_that_is_broken_keeps_a_row(
     warehouse: Settings, broken: int, kept: int
 ) -> None:
-    query = f"select 'rule ' || r as _rule, n from generate_series(1, {broken}) as r, generate_series(1, 100) as n"
+    query = (
+        "select 'rule ' || r as _rule, n "
+        f"from generate_series(1, {broken}) as r, generate_series(1, 100) as n"
+    )
     with psycopg.connect(warehouse.dsn("transformer"), autocommit=True) as session:
         keep_failing_rows(
             session, "run", [result("every_row_of_orders", "fail", query, test="every_row")]
@@ -103,5 +108,5 @@ def test_a_long_value_is_masked_before_it_is_cut() -> None:
         ),
     ],
 )
-def test_a_message_is_told_without_what_is_personal(text: str, masked: str) -> None:
+def test_personal_data_in_messages_is_masked(text: str, masked: str) -> None:
     assert masked_text(text) == masked

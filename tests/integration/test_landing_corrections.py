@@ -221,7 +221,8 @@ def test_a_warehouse_without_the_column_of_corrections_is_upgraded(warehouse: Se
     land(warehouse, "users")
     with connect(warehouse, "owner") as owner:
         owner.execute("alter table raw.loads drop column delivered_on")
-        owner.execute(f"comment on database {warehouse.database} is null")  # type: ignore[arg-type,unused-ignore]
+        uncommented = f"comment on database {warehouse.database} is null"
+        owner.execute(uncommented.encode())
     with pytest.raises(psycopg.errors.UndefinedColumn):
         query(warehouse, "select delivered_on from raw.loads")
 

@@ -1,4 +1,4 @@
-"""A database elsewhere, as ./deploy.sh prod asks for it: reached by TLS, known by its certificate, or not reached."""
+"""A remote database, as for ./deploy.sh prod: reached by TLS, and only with its certificate."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def test_creating_a_warehouse_again_keeps_its_data(filled: Settings) -> None:
     ensure_warehouse(filled)
     # Without its comment the warehouse looks older than the SQL files.
     with connect(filled, "owner", autocommit=True) as owner:
-        owner.execute(f"comment on database {filled.database} is null")  # type: ignore[arg-type,unused-ignore]
+        owner.execute(f"comment on database {filled.database} is null".encode())
     ensure_warehouse(filled)
     assert run(filled, "reporter", "select n from marts.figures") == [(1,)]
 

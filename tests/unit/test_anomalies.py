@@ -1,4 +1,4 @@
-"""The method that finds anomalies, on histories made here: what it must find, and what it must leave alone."""
+"""The method that finds anomalies, on synthetic histories: faults to find, and normal days."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WEEK = (1.0, 1.1, 1.1, 1.0, 0.9, 0.4, 0.3)
 def rows(
     today: float, *, daily_growth: float = 0.01, level: float = 1000.0, noise: float = 0.05
 ) -> dict[date, float]:
-    """Numbers of rows with a week, a trend and noise; those of DAY are `today` times what they would be."""
+    """Row counts with a weekly pattern, a trend and noise; that of DAY is multiplied by `today`."""
     draw = np.random.default_rng(7)
     days = [DAY - timedelta(days=back) for back in range(WINDOW, -1, -1)]
     values = {
@@ -47,8 +47,8 @@ def found(
 @pytest.mark.parametrize("today", [0.0, 0.5, 2.0, 100.0])
 def test_a_day_that_is_unlike_its_history_is_found(today: float) -> None:
     (reason,) = found(rows(today))
-    assert "rows of events" in reason and "a Wednesday has" in reason
-    assert ("Nothing came" in reason) == (today == 0)
+    assert "rows of events" in reason and "on a Wednesday" in reason
+    assert ("Nothing arrived" in reason) == (today == 0)
     assert ("unit may have changed" in reason) == (today == 100)
 
 

@@ -1,4 +1,4 @@
-"""What counts in the text of a model's query, and what a rename or a comment does not change.
+"""The canonical form of a model's query. A rename or a comment does not change it.
 
 The macro is rendered by Jinja itself, without dbt. tests/warehouse/test_exact_package.py builds.
 """
@@ -120,7 +120,7 @@ def test_what_says_something_else_is_not(canonical: Canonical, one: str, other: 
 
 
 def test_the_tokens_of_markers_stay(canonical: Canonical) -> None:
-    """Hashes in warehouses were made of them: with another token every model would be recomputed."""
+    """Warehouses hold hashes of these tokens: a changed token would recompute every model."""
     markers = "(true /*affected a|b*/) and (true /*when_affected c*/) or (true /*newly_landed*/)"
     tokens = "( true { keys a | b } ) and ( true { where c } ) or ( true { new } )"
     clause = "select a from { changes } ( x )"

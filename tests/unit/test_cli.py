@@ -1,4 +1,4 @@
-"""The command `analytics`: its commands, their help, what make calls, and exit codes."""
+"""The command `analytics`: its commands, their help, the targets of make, and exit codes."""
 
 from __future__ import annotations
 
@@ -107,7 +107,11 @@ def test_wrong_usage_says_what_is_wrong(
         (AnalyticsError("no disk\nfree some"), 1, "error: no disk\nfree some\n"),
         (UsageError("no such day"), 2, "error: no such day\n"),
         (SettingsError("A=[b] is not a port"), 1, "error: A=[b] is not a port\n"),
-        (KeyboardInterrupt(), 130, "error: Interrupted. `analytics land` takes up again"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "error: Interrupted. `analytics land` continues where it stopped",
+        ),
     ],
 )
 def test_errors_are_messages_with_exit_codes(

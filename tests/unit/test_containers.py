@@ -1,4 +1,4 @@
-"""The environment of containers, and what commands see of them; no Docker engine is needed."""
+"""The environment of containers, and commands that use them; no Docker engine is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dbt says of its nodes, as the rest of the project reads it; and what dbt does not get to see."""
+"""The results of dbt's nodes, as the project reads them, and the environment of dbt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def result(**more: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**names, "adapter_response": {"rows_affected": -1}, **more})
 
 
-def test_a_test_is_told_with_its_query_and_what_it_is_of() -> None:
+def test_the_result_of_a_test_has_its_query_kind_and_column() -> None:
     node = SimpleNamespace(
         unique_id="test.shop.unique.1a",
         compiled_code="select 1",
@@ -41,7 +41,10 @@ def test_what_run_operation_gives_has_an_id_and_no_node() -> None:
 
 def test_what_stands_in_a_dotenv_stays_out_of_the_process_of_dbt(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("NOT_FOR_MODELS=secret\n")
-    code = "import os; from saas_analytics.pipeline import dbt_process; dbt_process.load(); print(os.environ.get('NOT_FOR_MODELS'))"
+    code = (
+        "import os; from saas_analytics.pipeline import dbt_process; dbt_process.load(); "
+        "print(os.environ.get('NOT_FOR_MODELS'))"
+    )
     environment = {
         key: value for key, value in os.environ.items() if key != "PYTHON_DOTENV_DISABLED"
     }

@@ -107,7 +107,7 @@ def test_a_flow_chart_of_mermaid_is_drawn() -> None:
     assert "with &lt;this&gt;" in drawn
     with pytest.raises(DiagramError, match="Line 2"):
         flowchart("flowchart LR\n    subgraph x")
-    with pytest.raises(DiagramError, match="circle"):
+    with pytest.raises(DiagramError, match="cycle"):
         flowchart("flowchart LR\n a --> b\n b --> a")
 
 

@@ -1,4 +1,4 @@
-"""How the synthetic company behaves: statistics of 90 days, and what holds for every row."""
+"""The behaviour of the synthetic company: statistics of 90 days, and rules for every row."""
 
 from __future__ import annotations
 
@@ -583,17 +583,15 @@ def test_visits_before_the_signup_lead_to_it(known: Frames) -> None:
     signup = sessions.join(first, on="session_id").select(
         "anonymous_id", "born", source="utm_source"
     )
-    touched = before.join(signup, on="anonymous_id")
-    assert (touched["started_at"] < touched["born"]).all() and before[
-        "utm_source"
-    ].null_count() == 0
-    assert figure(((touched["born"] - touched["started_at"]).dt.total_days()).max()) <= 14
+    visits = before.join(signup, on="anonymous_id")
+    assert (visits["started_at"] < visits["born"]).all() and before["utm_source"].null_count() == 0
+    assert figure(((visits["born"] - visits["started_at"]).dt.total_days()).max()) <= 14
     late_signups = signup.filter(pl.col("born").dt.date() > DAYS[20])
     touches = late_signups.join(
         before.group_by("anonymous_id").len(), on="anonymous_id", how="left"
     )["len"].fill_null(0)
     assert figure((touches >= 2).mean()) > 0.4 and 0.02 < figure((touches == 0).mean()) < 0.3
-    last = touched.sort("started_at").unique("anonymous_id", keep="last")
+    last = visits.sort("started_at").unique("anonymous_id", keep="last")
     assert figure((last["source"].is_not_null()).mean()) > 0.99
     assert known["events"].join(sessions, on="session_id", how="anti")["session_id"].n_unique() == 0
 

@@ -58,6 +58,7 @@ def test_the_command_works_in_an_environment_with_the_wheel_alone(
         "import sys, saas_analytics; from saas_analytics.cli import main;"
         "assert 'venv' in saas_analytics.__file__, saas_analytics.__file__;"
         "from saas_analytics.contracts import SOURCES; assert len(SOURCES) == 14, SOURCES;"
+        "import saas_analytics.quality.rendering;"  # finds the templates of pages
         "sys.exit(main(['--help']))"
     )
     done = subprocess.run(

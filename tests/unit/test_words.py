@@ -19,14 +19,10 @@ NOT_YET = (
     "infrastructure/postgres",
     "saas_analytics/contracts",
     "saas_analytics/landing",
-    "saas_analytics/metrics",
     "saas_analytics/pipeline",
-    "saas_analytics/quality",
     "saas_analytics/sources",
     "tests/airflow",
     "tests/bench",
-    "tests/integration",
-    "tests/unit",
     "tests/warehouse",
 )
 # Files that hold no prose of ours: history, lock files, data. This file names the words.
@@ -36,6 +32,7 @@ LIMITED_SUFFIXES = (".md", ".py", ".sql")
 
 # A pattern, and what to say instead. Case is ignored. A name with an underscore is one word, so
 # `quality.told_marts` and `raw.touched_days`, which existing warehouses have, are none of these.
+# Neither is the former key 'dirt' of the generator's rules, in quotes or as `dirt=`.
 WORDS = {
     r"mend(s|ed|ing)?": "fix, remedy",
     r"(?<!\.)tell(s|ing)?|told": "report, notify, say, print",
@@ -50,7 +47,7 @@ WORDS = {
     r"(?<!there )(is|are|was|were) no (?!longer|more|less|fewer|later)": "is not a(n) ..., invalid",
     r"foreign files?": "external file",
     r"(left|leaves?|leaving) out": "filtered, skipped",
-    r"dirt|dirty|soil(s|ed|ing)?": "defects, corruption",
+    r"(?<![\"'])dirt(?!=)|dirty|soil(s|ed|ing)?": "defects, corruption",
     r"answer keys?": "ground truth",
     r"put(s|ting)? away": "archive",
     r"change feeds?|(a|an|the|its|their|own|this|upstream's) feeds?": "change log",
@@ -175,6 +172,7 @@ def test_a_word_to_avoid_is_found_with_its_line(text: str, word: str) -> None:
         "`quality.told_marts` and raw.touched_days keep their names.",
         "A synthetic company feeds it. A unit test has a unit of measure.",
         "`dirt.redelivered` is a key of the rules.",
+        "Rules(dirt=None) once had the key 'dirt'.",
         "Attribution shares a conversion among touches.",
         "if it is None: position = file.tell()",
     ],

@@ -29,7 +29,7 @@ def test_the_page_shows_the_nodes_of_a_run_to_logged_in_users(
     token = answer.json()["access_token"]
     page = httpx.get(url, cookies={"_token": token})
     assert page.status_code == 200
-    for shown in ("sales_summary", "active_users", "What did not pass"):
+    for shown in ("sales_summary", "active_users", "Nodes that did not pass"):
         assert shown in page.text
     missing = httpx.get(url.replace("manual", "manuel"), cookies={"_token": token})
     assert (missing.status_code, "has no run" in missing.text) == (404, True)
