@@ -80,7 +80,7 @@ check: $(READY)  ## Run the quick tests, in three minutes: [ARGS="-k landing"]
 test: $(READY)  ## Run the tests of a commit: [ARGS="-k landing"]
 	@$(ANALYTICS) test $(ARGS)
 
-test-long: $(READY)  ## Run all tests, for hours: [ARGS="-k histories"] [HISTORIES=40]
+test-long: $(READY)  ## Run all tests, for hours: [ARGS="-k incremental_builds"] [HISTORIES=40]
 	@$(ANALYTICS) test --long $(ARGS)
 
 test-compose: $(READY)  ## Run the tests of the stack in containers
