@@ -35,7 +35,7 @@ up: $(READY)  ## Start the stack, and return when it is healthy
 down: $(READY)  ## Stop the stack; the data are kept
 	@$(ANALYTICS) down
 
-status: $(READY)  ## Show what runs, where, and how much is in it
+status: $(READY)  ## Show what is running, where, and how much is in the warehouse
 	@$(ANALYTICS) status
 
 doctor: $(READY)  ## Check this machine and this stack, with a fix for each finding
@@ -50,7 +50,7 @@ land: $(READY)  ## Land the files of some days: [DAY=2026-01-05] [DAYS=7]
 dbt-build: $(READY)  ## Build and test every model
 	@$(ANALYTICS) dbt-build
 
-dbt-test: $(READY)  ## Test the models as they are
+dbt-test: $(READY)  ## Test the models without building them
 	@$(ANALYTICS) dbt-test
 
 trigger: $(READY)  ## Run the pipeline in Airflow for a day, and wait: [DAY=2026-01-05]
@@ -80,7 +80,7 @@ check: $(READY)  ## Run the quick tests, in three minutes: [ARGS="-k landing"]
 test: $(READY)  ## Run the tests of a commit: [ARGS="-k landing"]
 	@$(ANALYTICS) test $(ARGS)
 
-test-long: $(READY)  ## Run all tests, for hours: [ARGS="-k histories"] [HISTORIES=40]
+test-long: $(READY)  ## Run all tests, for hours: [ARGS="-k exactness"] [HISTORIES=40]
 	@$(ANALYTICS) test --long $(ARGS)
 
 test-compose: $(READY)  ## Run the tests of the stack in containers

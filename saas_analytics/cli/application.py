@@ -16,8 +16,8 @@ from saas_analytics.errors import AnalyticsError
 F = TypeVar("F", bound=Callable[..., Any])
 
 app = typer.Typer(
-    help="The analytics stack: land files, build the marts, run the pipeline, look at the results.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+    help="The analytics stack: land files, build the marts, run the pipeline, see the results.",
+    epilog="Exit codes: 0 succeeded, 1 failed, 2 invalid usage, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -102,8 +102,10 @@ Day = Annotated[
         help="The first day, or the only one.",
     ),
 ]
-Days = Annotated[int, typer.Option(min=1, max=4000, metavar="N", help="How many days, from --day.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+Days = Annotated[
+    int, typer.Option(min=1, max=4000, metavar="N", help="The number of days, from --day.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Warehouse = Annotated[
     str | None,
     typer.Option(
@@ -114,4 +116,4 @@ Warehouse = Annotated[
         help="The warehouse (database) to work in.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]

@@ -50,12 +50,12 @@ def generate(
     days: Days = 1,
     scale: Annotated[
         str | None,
-        typer.Option(metavar="X", show_default="COMPANY_SCALE", help="Multiplies the users."),
+        typer.Option(metavar="X", show_default="COMPANY_SCALE", help="A factor for the users."),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            metavar="S", show_default="COMPANY_SEED", help="Another seed, another company."
+            metavar="S", show_default="COMPANY_SEED", help="Another seed gives another company."
         ),
     ] = None,
     out: Annotated[
@@ -67,10 +67,11 @@ def generate(
         typer.Option(metavar="FILE", show_default="data_gen/rules.yaml", help="The rules."),
     ] = None,
 ) -> int:
-    """Write the synthetic company's files of some days into the landing zone.
+    """Generate the synthetic company's files for some days, in the landing zone.
 
-    The files are OUT/<source>/dt=YYYY-MM-DD/<source>.<format>. The bytes of a day depend on the
-    rules, the scale, the seed and the day only, so any day can be made alone, and again.
+    The files are OUT/<source>/dt=YYYY-MM-DD/<source>.<format>. The bytes of a day depend only on
+    the rules, the founding day, the scale, the seed and the day, so you can generate any day alone
+    and repeatedly.
     """
     span = ["--day", str(day), "--days", str(days)]
     stays = any(value is not None for value in (scale, seed, out, rules))
@@ -95,7 +96,7 @@ def land(
             parser=as_day,
             metavar="YYYY-MM-DD",
             show_default="yesterday; today for external files, UTC",
-            help="The day to land, or on which the files arrive.",
+            help="The day to land, or the day on which the files arrive.",
         ),
     ] = None,
     days: Days = 1,
@@ -110,11 +111,11 @@ def land(
         typer.Option(metavar="MAPPING.yaml", help="How external files become rows."),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Do not archive the external files in processed/.")
+        bool, typer.Option("--keep", help="Do not move external files to processed/.")
     ] = False,
     new: Annotated[
         bool,
-        typer.Option("--new", help="Land external files whose name or bytes landed before."),
+        typer.Option("--new", help="Land as new files, even if name or bytes are known."),
     ] = False,
     again: Annotated[
         bool,
@@ -128,7 +129,7 @@ def land(
 ) -> int:
     """Land files in the raw tables: days of the landing zone, or external files by a mapping.
 
-    Landing the same bytes again changes nothing. Exit code 0 only if everything landed.
+    Landing the same bytes again changes nothing. The exit code is 0 only if everything landed.
     """
     _check_usage(files, days, zone, mapping, keep=keep, new=new, again=again)
     if mapping is None and zone is None:
@@ -197,7 +198,7 @@ def land_incoming(warehouse: Warehouse = None) -> int:
 @command("faults", DATA)
 def faults(
     zone: Annotated[Path, typer.Option("--from", metavar="DIR", help="The generated zone.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the copy goes; must not exist.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The copy; must not exist yet.")],
     day: Annotated[
         date, typer.Option(parser=as_day, metavar="YYYY-MM-DD", help="The first day with faults.")
     ],

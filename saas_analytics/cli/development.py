@@ -25,9 +25,9 @@ _PARALLEL = ("--numprocesses", "logical", "--maxprocesses", "4", "--no-loadscope
 def test(
     context: typer.Context,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Tests that need at most one PostgreSQL.")
+        bool, typer.Option("--quick", help="Only tests that need at most one PostgreSQL.")
     ] = False,
-    long: Annotated[bool, typer.Option("--long", help="The nightly tests too: hours.")] = False,
+    long: Annotated[bool, typer.Option("--long", help="The nightly tests too, for hours.")] = False,
     compose: Annotated[
         bool, typer.Option("--compose", help="The stack in containers; needs a Docker engine.")
     ] = False,

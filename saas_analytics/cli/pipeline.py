@@ -29,8 +29,8 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 def dbt(context: typer.Context) -> int:
     """Run dbt in the warehouse, one dbt at a time: analytics dbt build --select marts.
 
-    dbt gets the settings of the project. Exit code 1 if a model or a test failed, 2 if dbt could
-    not run.
+    dbt gets the settings of the project. The exit code is 1 if a model or a test failed, and 2 if
+    dbt could not run.
     """
     from saas_analytics.pipeline.transform import run_dbt
     from saas_analytics.settings import load_settings
@@ -58,7 +58,7 @@ def dbt_build(context: typer.Context, warehouse: Warehouse = None) -> int:
 
 @command("dbt-test", PIPELINE)
 def dbt_test(context: typer.Context, warehouse: Warehouse = None) -> int:
-    """Test the models as they are."""
+    """Test the models without building them."""
     return _dbt(context, "test")
 
 
@@ -121,7 +121,7 @@ def publish(day: Day, warehouse: Warehouse = None) -> None:
 
 @command("maintenance", PIPELINE)
 def maintenance(warehouse: Warehouse = None) -> None:
-    """Vacuum tables that need it, and delete what is older than the settings keep."""
+    """Vacuum tables that need it, and delete old logs, results and runs."""
     from saas_analytics.pipeline.maintenance import maintain
     from saas_analytics.settings import load_settings
     from saas_analytics.stack.airflow import airflow_environment

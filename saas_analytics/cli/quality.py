@@ -36,7 +36,7 @@ def kpis(as_json: Json = False, warehouse: Warehouse = None) -> int:
 
 @command("freshness", QUALITY)
 def freshness(as_json: Json = False, warehouse: Warehouse = None) -> None:
-    """Check how long ago each source landed, store it, and report stale sources."""
+    """Measure and store how long ago each source landed, and report stale sources."""
     from saas_analytics.quality.freshness import check_freshness, report_stale_sources
     from saas_analytics.settings import load_settings
 

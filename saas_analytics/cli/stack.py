@@ -109,7 +109,7 @@ def serve_docs(
 
 @command("status", STACK)
 def status(warehouse: Warehouse = None) -> int:
-    """Show what runs, at which addresses, and how much is in the warehouse."""
+    """Show what is running, its addresses, and how much is in the warehouse."""
     from saas_analytics.settings import PROJECT_ROOT
     from saas_analytics.stack import containers
     from saas_analytics.stack.status import status as show
@@ -130,7 +130,7 @@ def doctor() -> int:
 def psql(
     sql: Annotated[
         str | None,
-        typer.Option("--sql", metavar="SQL", envvar="SQL", help="Run this and end."),
+        typer.Option("--sql", metavar="SQL", envvar="SQL", help="Run this SQL and exit."),
     ] = None,
     warehouse: Warehouse = None,
 ) -> None:
@@ -202,7 +202,7 @@ def deploy(
         bool, typer.Option("--check", help="Check the settings for production; start nothing.")
     ] = False,
 ) -> int:
-    """Start the stack in containers. prod refuses unsafe settings and prints the fix of each."""
+    """Start the stack in containers. prod refuses unsafe settings, and prints a fix for each."""
     from saas_analytics.settings import PROJECT_ROOT
     from saas_analytics.stack.deploy import deploy as start
 

@@ -79,7 +79,7 @@ def test_each_model_has_a_mirror_with_its_tests_and_the_edges_of_the_manifest(gr
         REPORT: (REPORT, ALONE),
         SOURCES: (FRESH,),
     }
-    # The ephemeral model between them is not built, so it is no task.
+    # The ephemeral model between them is not built, so it has no mirror.
     assert mirrors[SALES].upstream == {RAW}
     assert mirrors[REPORT].upstream == {RAW, SALES}
     assert (mirrors[SALES].label, mirrors[SALES].folder) == ("sales", "marts")

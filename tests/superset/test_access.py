@@ -31,7 +31,7 @@ FOR_NO_VIEWER = (
 @pytest.mark.parametrize(
     "path", (*FOR_NO_VIEWER, "/api/v1/dashboard/", "/api/v1/dashboard/revenue", "/api/v1/chart/")
 )
-def test_nobody_gets_in_without_a_login(superset: Superset, path: str) -> None:
+def test_nobody_has_access_without_a_login(superset: Superset, path: str) -> None:
     with httpx.Client(base_url=superset.url, trust_env=False) as nobody:
         assert nobody.get(path).status_code == 401
         assert nobody.get("/superset/dashboard/revenue/").headers["Location"].startswith("/login/")
@@ -51,7 +51,7 @@ def test_a_viewer_sees_nothing_else(viewer: httpx.Client, admin: httpx.Client, p
     assert admin.get(path).status_code == 200  # it exists
 
 
-def test_a_viewer_has_no_sql(viewer: httpx.Client, admin: httpx.Client) -> None:
+def test_a_viewer_cannot_run_sql(viewer: httpx.Client, admin: httpx.Client) -> None:
     query = {"database_id": warehouse_id(admin), "sql": "select 1 as one"}
     assert viewer.post("/api/v1/sqllab/execute/", json=query).status_code == 403
     assert answer(admin.post("/api/v1/sqllab/execute/", json=query))["data"] == [{"one": 1}]
@@ -240,7 +240,7 @@ def test_a_viewer_sees_charts_as_they_are_drawn(
 
 
 @pytest.mark.parametrize("file", ["csv", "xlsx"])
-def test_a_viewer_takes_no_files(
+def test_a_viewer_cannot_export_files(
     viewer: httpx.Client, segments: Chart, geography: Chart, file: str
 ) -> None:
     assert ask(viewer, segments, result_format=file) == 403
@@ -308,7 +308,7 @@ def test_superset_reads_only_marts(admin: httpx.Client, sql: str) -> None:
     assert any(text in response.text for text in REFUSED[sql].split("|")), response.text[:500]
 
 
-def test_the_reporter_writes_nothing_even_if_it_asks_to(marts: Settings) -> None:
+def test_the_reporter_cannot_write_even_in_a_writable_transaction(marts: Settings) -> None:
     with psycopg.connect(marts.dsn("reporter"), autocommit=True) as reporter:
         reporter.execute("set default_transaction_read_only to off")
         for sql in (

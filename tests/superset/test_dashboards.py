@@ -275,7 +275,7 @@ def as_number(value: Any) -> Any:
     return float(given) if isinstance(given, int | Decimal) else given
 
 
-def test_a_filter_leaves_what_was_asked_for(
+def test_a_filter_narrows_a_chart_to_its_values(
     viewer: httpx.Client, numbers: Numbers, owner: psycopg.Connection
 ) -> None:
     most = "select country from marts.customer_summary group by 1 order by count(*) desc"
@@ -309,7 +309,7 @@ def emitted(chart: str) -> list[str]:
         if emitted(chart) and ASSETS.dashboard_of(chart)["metadata"]["cross_filters_enabled"]
     ],
 )
-def test_a_click_on_a_chart_empties_no_other(
+def test_a_click_on_a_chart_leaves_no_other_chart_empty(
     viewer: httpx.Client, numbers: Numbers, chart: str
 ) -> None:
     clicked = rows_of(viewer, numbers, chart)[0]

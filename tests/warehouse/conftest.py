@@ -1,4 +1,4 @@
-"""What the tests of the models share: landing and dbt on a warehouse, in this process, as dbt is slow to start."""
+"""Shared by the tests of the models: landing and dbt in this process, because dbt starts slowly."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from saas_analytics.settings import PROJECT_ROOT, Settings
 Build = Callable[..., None]
 
 
-# What PostgreSQL says where rows break a key or another rule that the database keeps.
+# PostgreSQL's messages for rows that violate a key or another constraint.
 REFUSED_ROWS = re.compile(
     r"violates (unique|exclusion|check|not-null) constraint|could not create unique index"
 )
 
 
 class BuildFailed(AssertionError):
-    """dbt could not build. The message names the models and what went wrong."""
+    """dbt failed. The message has the failed nodes and their errors."""
 
     def __init__(self, command: str, nodes: list[str], exception: BaseException | None) -> None:
         super().__init__("\n".join([f"dbt {command} failed", *nodes, str(exception or "")]))
         self.nodes = nodes
 
     @property
-    def is_of_refused_rows(self) -> bool:
-        """Whether the database refused the rows of every model that failed, and nothing else went wrong."""
+    def is_caused_by_refused_rows(self) -> bool:
+        """Whether the database refused the rows of every failed model, and nothing else failed."""
         return bool(self.nodes) and all(map(REFUSED_ROWS.search, self.nodes))
 
 
@@ -47,14 +47,15 @@ MODELS_AND_SEEDS = ("build", "--resource-type", "model", "--resource-type", "see
 
 @pytest.fixture(scope="session")
 def dbt_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where dbt writes: for all tests, so that it parses the project once."""
+    """The folder that dbt writes to, shared by all tests so that dbt parses the project once."""
     return tmp_path_factory.mktemp("dbt")
 
 
 class Parsed:
-    """dbt's manifests of the projects that tests build: parsed once, as that takes as long as a small build.
+    """dbt's manifests of the projects that tests build.
 
-    A copy of the project is parsed from what dbt keeps of ours (partial_parse.msgpack): only its other files are read.
+    Each is parsed once, because parsing takes as long as a small build. For a copy of the project,
+    dbt starts from the partial_parse.msgpack of the original, and reads only the changed files.
     """
 
     def __init__(self, output: Path) -> None:
@@ -62,7 +63,10 @@ class Parsed:
         self._manifests: dict[tuple[str, ...], tuple[list[tuple[str, int, int]], Any]] = {}
 
     def target(self, settings: Settings, project: Path, variables: str) -> Path:
-        """Where dbt writes for this project, warehouse and variables; with what it has parsed of ours, where it may."""
+        """The target folder for this project, warehouse and variables.
+
+        A new one gets the original project's partial_parse.msgpack, if there is one.
+        """
         name = (
             f"{project}|{variables}".strip("/").replace("/", "_")
             if variables
@@ -78,7 +82,7 @@ class Parsed:
         return target
 
     def manifest(self, settings: Settings, project: Path, options: Sequence[str]) -> Any:
-        """What `dbt parse` gives for the project as it is now. Needs the environment that dbt runs in."""
+        """The manifest of the project as it is now. dbt's environment variables must be set."""
         from dbt.cli.main import dbtRunner
 
         files = [
@@ -103,9 +107,9 @@ def parsed(dbt_output: Path) -> Parsed:
 
 @pytest.fixture
 def build(dbt_output: Path, parsed: Parsed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
-    """build(settings, "run", "--full-refresh"): one dbt command, which must succeed, in our project or a copy of it.
+    """build(settings, "run", "--full-refresh"): run a dbt command, which must succeed.
 
-    "run" is all models, and the seeds that they read.
+    It runs in the project or a copy of it. "run" builds all models and the seeds that they read.
     """
     dbt_process.load()
     from dbt.cli.main import dbtRunner
@@ -118,7 +122,7 @@ def build(dbt_output: Path, parsed: Parsed, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv("DBT_PROFILES_DIR", str(project))
         monkeypatch.setenv("DBT_TARGET_PATH", str(parsed.target(settings, project, variables)))
         monkeypatch.setenv("DBT_LOG_PATH", str(dbt_output / "logs"))
-        # Files that hardly any test reads take an eighth of dbt's time; `--write-json` has them written.
+        # Few tests read dbt's JSON files (`--write-json`), which take an eighth of its time.
         monkeypatch.setenv("DBT_WRITE_JSON", "false")
         monkeypatch.setenv("DBT_LOG_LEVEL_FILE", "none")
         monkeypatch.chdir(project)
@@ -142,13 +146,13 @@ def build(dbt_output: Path, parsed: Parsed, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def land_days(settings: Settings, *days: date) -> None:
-    """Lands the landing zone's files of the days, in the order given, as `make land` would."""
+    """Land the files of these days from the landing zone, in the given order, like `make land`."""
     for day in days:
         land(settings, "--day", day.isoformat(), "--from", str(settings.landing_zone))
 
 
 def land(settings: Settings, *arguments: str) -> None:
-    """One landing, which must succeed."""
+    """Run one landing, which must succeed."""
     with pytest.MonkeyPatch.context() as patch:
         for key, value in settings.environment().items():
             patch.setenv(key, value)
@@ -157,11 +161,12 @@ def land(settings: Settings, *arguments: str) -> None:
 
 
 def built_tables(settings: Settings) -> list[str]:
-    """Every table and view that dbt has built, as schema.name; not the views of reporting.sql, which tell of runs."""
+    """Every table and view that dbt has built, as schema.name; not the views of reporting.sql."""
     with psycopg.connect(settings.dsn("owner")) as connection:
         rows = connection.execute(
             "select relnamespace::regnamespace || '.' || relname from pg_class"
-            " where relnamespace::regnamespace::text = any(%s) and relkind in ('r', 'p', 'v') and not relispartition"
+            " where relnamespace::regnamespace::text = any(%s)"
+            " and relkind in ('r', 'p', 'v') and not relispartition"
             " and relowner = 'transformer'::regrole order by 1",
             [list(BUILT_SCHEMAS)],
         ).fetchall()
@@ -169,7 +174,7 @@ def built_tables(settings: Settings) -> list[str]:
 
 
 def last_rebuilt(settings: Settings) -> dict[str, int]:
-    """For each model that follows its upstreams: the number of the change with which it was last rebuilt whole."""
+    """For each model that follows its upstreams, the number of the change of its last rebuild."""
     with psycopg.connect(settings.dsn("owner")) as connection:
         return dict(
             connection.execute("select model, rebuilt_seq from change_feed.models").fetchall()
@@ -177,13 +182,13 @@ def last_rebuilt(settings: Settings) -> dict[str, int]:
 
 
 def copy_of(project: Path, copy: Path) -> Path:
-    """A copy of the dbt project, with its own package: the link to it stays a link."""
+    """A copy of the dbt project. The link to its own package stays a link."""
     shutil.copytree(project, copy, ignore=shutil.ignore_patterns("target", "logs"), symlinks=True)
     return copy
 
 
 def mutant(project: Path, place: Path, file: str, text: str, instead: str) -> Path:
-    """A copy of the dbt project under `place`, with another text in one of its files."""
+    """A copy of the dbt project under `place`, in which one file has `instead` for `text`."""
     copy = copy_of(project, place / "dbt")
     source = (copy / file).read_text()
     assert text in source, f"{file} does not say {text!r}"
@@ -192,7 +197,7 @@ def mutant(project: Path, place: Path, file: str, text: str, instead: str) -> Pa
 
 
 def keep_copies(settings: Settings) -> list[str]:
-    """Copies every built table into schema `kept`. Returns their names."""
+    """Copy every built table into the schema `kept`. Returns their names."""
     tables = built_tables(settings)
     with psycopg.connect(settings.dsn("owner")) as connection:
         connection.execute("drop schema if exists kept cascade")
@@ -207,7 +212,7 @@ def keep_copies(settings: Settings) -> list[str]:
 
 
 def differences(settings: Settings, tables: list[str]) -> dict[str, list[str]]:
-    """For each table that is not row for row equal to its copy: the first rows that only one side has."""
+    """For each table that differs from its copy, the first rows that only one of them has."""
     found: dict[str, list[str]] = {}
     with psycopg.connect(settings.dsn("owner")) as connection:
         for table in tables:
@@ -221,7 +226,8 @@ def differences(settings: Settings, tables: list[str]) -> dict[str, list[str]]:
                 ("only now", "now", "kept"),
             ):
                 query = sql.SQL(
-                    "select difference::text from (table {} except all table {}) as difference limit 3"
+                    "select difference::text"
+                    " from (table {} except all table {}) as difference limit 3"
                 )
                 rows = connection.execute(query.format(names[one], names[other])).fetchall()
                 lines += [f"{only}: {row[0]}" for row in rows]
@@ -231,7 +237,7 @@ def differences(settings: Settings, tables: list[str]) -> dict[str, list[str]]:
 
 
 def rows_of(settings: Settings, table: str, without: frozenset[str] = frozenset()) -> list[str]:
-    """The rows of a table as sorted text, for comparing warehouses; `without` names columns that may differ."""
+    """The rows of a table as sorted text. `without` names columns that may differ."""
     schema, name = table.split(".")
     with psycopg.connect(settings.dsn("owner")) as connection:
         columns = [

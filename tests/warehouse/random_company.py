@@ -1,6 +1,7 @@
-"""A tiny company that does everything wrong: its few keys come again and again, late, corrected, withdrawn or broken.
+"""A tiny company whose few keys arrive repeatedly: late, corrected, withdrawn, or broken.
 
-Everything follows from the random generator that is passed in, so a failing history can be made again from its seed.
+All values come from the random generator of the caller, so a failing history can be repeated from
+its seed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 FIRST_DAY = date(2026, 1, 20)
-# How many days before it lands a row may have happened: mostly none, sometimes long ago.
+# How many days before its landing a row may have happened: usually none, sometimes many.
 DELAYS = (0, 0, 0, 0, 1, 1, 2, 7, 29, 30, 31, 45)
 BROKEN_TIMES = (
     "",
@@ -26,7 +27,7 @@ BROKEN_TIMES = (
     "1970-01-01T00:00:00Z",
     "2099-01-01T00:00:00Z",
 )
-# Steps of funnels among them, so that users get somewhere.
+# Some are steps of funnels, so that users progress.
 EVENT_TYPES = (
     *("signup", "login", "export_run", "Report_Created ", "api_call"),
     *("view_product", "add_to_cart", "checkout_started", "purchase"),
@@ -35,9 +36,10 @@ Row = dict[str, Any]
 
 
 def delivery(dice: random.Random, day: date, *, few: bool = False) -> dict[str, list[Row]]:
-    """What lands on `day`: rows by source. Any source may be missing or empty.
+    """The rows that land on `day`, by source. Any source may be missing or empty.
 
-    `few`: a row or two of one source. What a model fails to rebuild is then not rebuilt by luck, for another row.
+    `few`: a row or two of one source. Then another row does not hide, by affecting the same key,
+    that a model fails to rebuild it.
     """
     makers: dict[str, Callable[[random.Random, date], Row]] = {
         "events": _event,
@@ -66,7 +68,7 @@ def delivery(dice: random.Random, day: date, *, few: bool = False) -> dict[str, 
 
 
 def write_delivery(zone: Path, day: date, rows: dict[str, list[Row]]) -> None:
-    """Puts the rows into the landing zone as the day's files, in place of what lies there."""
+    """Write the rows into the landing zone as the files of the day, replacing earlier ones."""
     for source, records in rows.items():
         folder = zone / source / f"dt={day}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +152,7 @@ def _moment(dice: random.Random, landed: date) -> str:
         return dice.choice(
             (*BROKEN_TIMES, f" {landed}T09:00:00Z\t", f"{landed + timedelta(days=1)}T00:00:05Z")
         )
-    # Few different moments, so that ties and windows that begin at the moment of a fact occur.
+    # Few distinct moments, so that ties occur, and windows that begin at the moment of a fact.
     moment = datetime.combine(
         landed - timedelta(days=dice.choice(DELAYS)), time(dice.choice((0, 9, 23))), UTC
     )
@@ -158,7 +160,7 @@ def _moment(dice: random.Random, landed: date) -> str:
 
 
 def _later(dice: random.Random, landed: date, days: int) -> str:
-    """A moment some days after one that a row landed on `landed` may have happened at, or none."""
+    """A moment around `landed`, up to `days` days after it; empty or unreadable in some rows."""
     return dice.choice(
         ("", "soon", f"{landed + timedelta(days=dice.randrange(-3, days))}T09:00:00Z")
     )
@@ -175,12 +177,12 @@ def _key(dice: random.Random, prefix: str, count: int, missing: float = 0.03) ->
 
 
 def too_long(dice: random.Random) -> str:
-    """A text that fits into no row of an index; one letter again and again would be compressed until it does."""
+    """A text that is too long for an index entry. It is random, so that it cannot be compressed."""
     return f"{dice.getrandbits(36_000):x}"
 
 
 def _user_key(dice: random.Random) -> str:
-    # A few who come all the time, and many who hardly ever do: some windows then hang on one row alone.
+    # A few frequent users, and many rare ones, so that some windows depend on a single row.
     return _key(dice, "u", 6) if dice.random() < 0.7 else _key(dice, "v", 40)
 
 

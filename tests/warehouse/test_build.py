@@ -1,4 +1,4 @@
-"""The project builds, with every test of its own: on nothing, and on two weeks of the synthetic company."""
+"""The project builds and passes its own tests: without data, and with two weeks of a company."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.warehouse.random_company import FIRST_DAY, Row, delivery, too_long, w
 DAYS = 14
 
 
-def test_a_company_builds_from_nothing_on_and_passes_all_tests(
+def test_the_project_builds_and_passes_its_tests_without_and_with_data(
     warehouse: Settings, build: Build, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before anything has landed, and two weeks later."""
@@ -61,7 +61,7 @@ def test_a_company_builds_from_nothing_on_and_passes_all_tests(
     check_kpi_table(warehouse, capsys)
 
 
-def test_a_landing_beside_a_build_is_the_next_builds(
+def test_rows_that_land_during_a_run_are_left_to_the_next_run(
     warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tests = (
@@ -71,19 +71,19 @@ def test_a_landing_beside_a_build_is_the_next_builds(
         "staging_rejects_and_duplicates_are_what_landed",
     )
     land_company(warehouse, 2)
-    monkeypatch.setenv("PIPELINE_RUN_ID", "the run that is watched")
+    monkeypatch.setenv("PIPELINE_RUN_ID", "the run during which rows land")
     build(warehouse, "run", "--select", "+path:models/staging")
     land_company(warehouse, 3)
-    build(warehouse, *tests)  # as the run goes on
-    monkeypatch.setenv("PIPELINE_RUN_ID", "a run that begins after the landing")
+    build(warehouse, *tests)  # in the same run
+    monkeypatch.setenv("PIPELINE_RUN_ID", "a run that starts after the landing")
     with pytest.raises(BuildFailed, match="landed_rows_have_one_verdict"):
         build(warehouse, *tests)
     build(warehouse, "run", "--select", "+path:models/staging")
     build(warehouse, *tests)
 
 
-def test_a_text_as_long_as_a_page_stops_no_model(warehouse: Settings, build: Build) -> None:
-    """In every column of every source, in rows that are whole otherwise; half of their columns stand in some index."""
+def test_a_text_as_long_as_a_page_fails_no_model(warehouse: Settings, build: Build) -> None:
+    """In each text column of every source, in otherwise valid rows. Half of them are indexed."""
     dice, day, rows = random.Random(1), FIRST_DAY, dict[str, list[Row]]()
     for _ in range(12):
         for source, made in delivery(dice, day).items():
@@ -106,7 +106,7 @@ def test_a_text_as_long_as_a_page_stops_no_model(warehouse: Settings, build: Bui
     land_days(warehouse, day)
     build(warehouse, "run")
     with psycopg.connect(warehouse.dsn("owner")) as connection:
-        # The other sources have nothing but keys, numbers and times.
+        # The other sources have only keys, numbers and times.
         for source in (
             "events",
             "sessions",
@@ -124,18 +124,20 @@ def test_a_text_as_long_as_a_page_stops_no_model(warehouse: Settings, build: Bui
 
 
 def check_indexes_of_unknown_members(connection: psycopg.Connection) -> None:
-    """Every column of a fact that may hold the unknown member has the index by which these rows are counted."""
+    """Each column of a fact that may refer to the unknown member has an index of such rows."""
     members = (
         "select table_name || '_unknown_' || column_name from information_schema.columns"
-        " where table_schema = 'core' and table_name ~ '^fact_[a-z_]+$' and column_name ~ '_sk$' order by 1"
+        " where table_schema = 'core' and table_name ~ '^fact_[a-z_]+$'"
+        " and column_name ~ '_sk$' order by 1"
     )
     indexes = (
-        "select indexname from pg_indexes where schemaname = 'core' and tablename ~ '^fact_[a-z_]+$'"
+        "select indexname from pg_indexes"
+        " where schemaname = 'core' and tablename ~ '^fact_[a-z_]+$'"
         " and indexname ~ '_unknown_' and indexdef ~ '= ''unknown''' order by 1"
     )
     found = connection.execute(indexes).fetchall()
     assert found and found == connection.execute(members).fetchall()
-    # The planner takes each of them: with another index it would read the rows whose dimension is there.
+    # The planner uses each of them: with another index it would read the other rows too.
     query = "select indexrelid::regclass::text from pg_index where indpred is not null"
     partial = {name for (name,) in connection.execute(query)}
     connection.execute("set enable_seqscan = off")
@@ -149,27 +151,29 @@ def check_indexes_of_unknown_members(connection: psycopg.Connection) -> None:
 
 
 def scans(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The nodes of a plan that read a table, or its index."""
+    """The nodes of a plan that read a table or an index."""
     if "Index Name" in node or node["Node Type"] == "Seq Scan":
         yield node
     for child in node.get("Plans", ()):
         yield from scans(child)
 
 
-# The newest value of every figure of `make kpis`, in the order of the table.
+# The newest value of each figure of `make kpis`, in the order of its table.
 NEWEST = (
     "select dau, wau, mau, stickiness from marts.active_users order by date_day desc limit 1",
-    "select new_users, retained_users, resurrected_users, churned_users, quick_ratio from marts.growth_accounting"
+    "select new_users, retained_users, resurrected_users, churned_users, quick_ratio"
+    " from marts.growth_accounting"
     " where grain = 'week' and period_start + 6 <= %(last)s order by period_start desc limit 1",
-    "select orders, gross_revenue, net_revenue, gross_profit from marts.sales_summary where grain = 'day'"
-    " order by period_start desc limit 1",
-    "select sum(mrr), sum(greatest(0, mrr_change - fx_change)), -sum(least(0, mrr_change - fx_change)) from marts.mrr"
-    " where month_start = (select max(month_start) from marts.mrr)",
+    "select orders, gross_revenue, net_revenue, gross_profit"
+    " from marts.sales_summary where grain = 'day' order by period_start desc limit 1",
+    "select sum(mrr), sum(greatest(0, mrr_change - fx_change)),"
+    " -sum(least(0, mrr_change - fx_change))"
+    " from marts.mrr where month_start = (select max(month_start) from marts.mrr)",
 )
 
 
 def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its newest figures, changes and sparklines are those of the marts."""
+    """The table shows the newest figures of the marts, with correct changes and sparklines."""
     capsys.readouterr()
     assert print_kpis(settings)
     shown = {line[:22].strip(): line for line in capsys.readouterr().out.splitlines()}
@@ -200,12 +204,12 @@ def check_kpi_table(settings: Settings, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        pytest.param([1, 8], "▁█", id="from the least to the greatest"),
+        pytest.param([1, 8], "▁█", id="from the lowest to the highest"),
         pytest.param([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█", id="eight steps"),
         pytest.param(
-            [5, None, 5], "▄ ▄", id="what is none is left out, what never changes is in the middle"
+            [5, None, 5], "▄ ▄", id="a space for a missing value, the middle for a constant"
         ),
-        pytest.param([None, None], "  ", id="nothing known"),
+        pytest.param([None, None], "  ", id="no values"),
         pytest.param([-10, 0, -5], "▁█▅", id="below zero"),
     ],
 )
@@ -215,7 +219,7 @@ def test_sparklines(values: list[int | None], expected: str) -> None:
 
 
 def land_company(settings: Settings, days: int) -> None:
-    """Generates and lands the company's first days."""
+    """Generate and land the first days of the company."""
     span = ["--day", str(settings.company_founded), "--days", str(days)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COMPANY_FOUNDED", str(settings.company_founded))

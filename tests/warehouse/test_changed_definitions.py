@@ -1,6 +1,6 @@
-"""A changed definition in the real project: nothing is rebuilt, and only what differs is written.
+"""A changed definition in the real project: no model is rebuilt, and only changed rows are written.
 
-tests/warehouse/test_exact_package.py has each case by itself, on the small example of the package.
+tests/warehouse/test_exact_package.py has each case by itself, in the package's small example.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 PROJECT = PROJECT_ROOT / "dbt"
 CHOSEN = ("--select", "+fact_events", "+int_exchange_rates")
 OTHER_DAY = FIRST_DAY + timedelta(days=1)
-# Of a model that takes in loads, one of versions, and one with partitions. The first two give the
-# same rows.
+# Changes of a model that reads loads, one of versions, and one with partitions. The first two give
+# the same rows.
 CHANGES = (
     (
         "models/staging/base/base_events.sql",
@@ -50,7 +50,7 @@ def state(settings: Settings) -> list[tuple[str, ...]]:
 
 
 def places(settings: Settings) -> dict[str, list[tuple[str, ...]]]:
-    """Where the rows are that no change of CHANGES is about, and which transaction wrote them."""
+    """The positions of the rows that CHANGES leave alone, and the transactions that wrote them."""
     query = "select tableoid::text, ctid::text, xmin::text from %s where %s order by 1, 2"
     tables = {"staging.base_events": "true", "core.dim_users": "true"}
     tables["core.fact_events"] = f"event_date <> '{OTHER_DAY}' or is_late"

@@ -1,6 +1,6 @@
-"""The dbt package exact by itself: its example, in a database that has nothing of this project.
+"""The dbt package exact by itself: its example, in a database without anything of this project.
 
-It shows that another team can take the package, and what a build does with a changed definition.
+The tests show that another team can use the package, and how a build handles a changed definition.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.warehouse.conftest import copy_of
 PACKAGE = PROJECT_ROOT / "dbt" / "packages" / "exact"
 MODELS = ("base_orders", "base_prices", "orders", "prices", "sales", "weekly_sales")
 TABLES = tuple(name for name in MODELS if name != "orders")
-# What is said of models that had nothing to write.
+# The messages of models that had nothing to write.
 NOTHING = {"nothing changed", "nothing landed", "nothing affected"}
 Row = tuple[Any, ...]
 Landed = tuple[str, ...]  # the columns of a raw table, without those of landing
@@ -46,7 +46,7 @@ class Shop:
         return self.package / "example"
 
     def build(self, *arguments: str) -> dict[str, str]:
-        """One `dbt run`, which must succeed. Returns what it says of each model."""
+        """One `dbt run`, which must succeed. Returns its message for each model."""
         from dbt.cli.main import dbtRunner
 
         self.patch.chdir(self.project)
@@ -62,7 +62,7 @@ class Shop:
             return cursor.fetchall() if cursor.description else []
 
     def land(self, source: str, day: date, *rows: Landed, replaces: int | None = None) -> int:
-        """Lands a file of the day. `replaces` is the load whose rows it takes the place of."""
+        """Land a file of the day. It supersedes the load `replaces`."""
         table = sql.Identifier("example_raw", source)
         with psycopg.connect(self.dsn) as connection:
             insert = "insert into example_raw.loads (source, landed_on) values (%s, %s) returning *"
@@ -79,7 +79,7 @@ class Shop:
         return int(load)
 
     def expire(self, load: int, source: str) -> None:
-        """Deletes the raw rows of a load that the models have taken in."""
+        """Delete the raw rows of a load that the models have read."""
         table = sql.Identifier("example_raw", source)
         with psycopg.connect(self.dsn) as connection:
             expired = "update example_raw.loads set retired_at = now() where load_id = %s"
@@ -98,7 +98,7 @@ class Shop:
         return {name: self.query(query.format(name)) for name in MODELS}
 
     def places(self) -> dict[str, list[Row]]:
-        """Where each row is, and which transaction wrote it."""
+        """The position of each row, and the transaction that wrote it."""
         query = "select tableoid, ctid::text, xmin::text from example.{} order by 1, 2"
         return {name: self.query(query.format(name)) for name in TABLES}
 
@@ -116,12 +116,12 @@ class Shop:
         self.patch.setenv("PGDATABASE", name)
 
     def keep_change_logs(self) -> None:
-        """They are pruned when all have followed them: this stands for somebody who never does."""
+        """Register a model that never reads the change logs, so that they are not pruned."""
         for model in TABLES:
             self.query(f"insert into change_feed.consumed values ('base_prices', '{model}', 0)")
 
     def changes(self, model: str, columns: str) -> list[Row]:
-        """What the last change of a model put into its change log."""
+        """The rows that the last change of a model added to its change log."""
         last = f"select last_seq from change_feed.models where model = '{model}'"
         query = f"select distinct {columns} from change_feed.{model} where _seq = ({last})"
         return sorted(self.query(query))
@@ -136,7 +136,7 @@ class Shop:
         return [(model, last[model]) for model in models]
 
     def assert_exact(self) -> None:
-        """Every model is, row for row, what a full refresh makes of the same raw data."""
+        """Every model equals, row for row, a full refresh of the same raw data."""
         before = self.contents()
         assert all(before.values())
         self.build("--full-refresh")
@@ -183,7 +183,7 @@ def shop(
 
 
 def test_the_example_is_exact(shop: Shop) -> None:
-    """Orders and prices land in any order and are corrected; a full refresh gives the same."""
+    """Orders and prices land in any order and are corrected. A full refresh gives the same rows."""
     shop.build()
     amounts = "select order_id, amount from example.sales order by 1"
     assert shop.query(amounts) == [("o1", 8), ("o2", 9)]
@@ -203,10 +203,10 @@ def test_the_example_is_exact(shop: Shop) -> None:
     windows = shop.changes("prices", "product_id, valid_from, valid_to")
     assert windows == [("cup", date(2026, 2, 1), None)]
     assert shop.changes("sales", "order_id") == [("o5",)]
-    # A corrected file: an order that is gone, one with another quantity, one more.
+    # A corrected file: one order is withdrawn, one has another quantity, one is new.
     corrected = [("o5", "cup", "2026-02-02", "2"), ("o6", "tea", "2026-01-07", "1")]
     shop.land("orders", january, *corrected, replaces=first)
-    # A late order, an order that was there, and a price of before.
+    # A late order, a new version of a known order, and a late price.
     again = [("o7", "tea", "2026-01-03", "4"), ("o1", "tea", "2026-01-02", "5")]
     shop.land("orders", february, *again)
     shop.land("prices", february, ("tea", "2026-01-03", "4.50"))
@@ -225,7 +225,7 @@ def test_the_example_is_exact(shop: Shop) -> None:
     shop.assert_exact()
 
 
-# Changes that say nothing else about rows: what is written instead of what, in every file.
+# Renames that change no rows, made in every file: a pattern and its replacement.
 RENAMES = {
     "a marker": (r"\baffected_when\b", "affects_keys"),
     "another": (r"\bwhen_affected\b", "only_affected"),
@@ -257,7 +257,7 @@ def test_a_rename_or_a_comment_changes_no_definition(shop: Shop) -> None:
             path.write_text(re.sub(pattern, instead, path.read_text()))
         for path in (shop.package / "dbt_project.yml", shop.project / "dbt_project.yml"):
             path.write_text(re.sub(pattern, instead, path.read_text()))
-    # The macro itself, whose columns come as varargs.
+    # The macro itself, which takes its columns as varargs.
     markers = shop.package / "macros" / "markers.sql"
     markers.write_text(markers.read_text().replace("macro affected()", "macro in_keys_of()"))
     shutil.rmtree(shop.project / "dbt_packages")
@@ -269,7 +269,7 @@ def test_a_rename_or_a_comment_changes_no_definition(shop: Shop) -> None:
     assert "precise.affects_keys()" in text and "precise.in_keys_of(" in text
     shop.build()
     assert (shop.built("definition"), shop.places()) == (definitions, places)
-    # And it still builds what is affected.
+    # The renamed package still builds the affected keys.
     shop.keep_change_logs()
     shop.land("orders", date(2026, 1, 9), ("o4", "cup", "2026-01-08", "3"))
     shop.build()
@@ -300,13 +300,13 @@ def test_a_changed_definition_with_the_same_rows_writes_none(shop: Shop) -> None
     old, new = before["definition"], shop.built("definition")
     assert {name for name in TABLES if new[name] != old[name]} == recomputed
     assert shop.query("select count(*) from public.of_a_reader") == [(3,)]
-    # The next build has seen the new definitions.
+    # The next build knows the new definitions.
     assert shop.build()["sales"] == "nothing affected"
     shop.assert_exact()
 
 
 def test_a_changed_definition_writes_the_rows_that_differ(shop: Shop) -> None:
-    """And models downstream follow these, while rows land in the same build."""
+    """Downstream models follow these rows, also if others land before the same build."""
     rows = [("o4", "cup", "2026-01-08", "3"), ("o6", "tea", "2026-02-08", "3")]
     shop.land("orders", date(2026, 1, 9), *rows)
     shop.build()
@@ -330,7 +330,7 @@ def test_a_changed_definition_writes_the_rows_that_differ(shop: Shop) -> None:
     assert shop.query(may_read) == [(True,)]
     assert shop.query("select amount from public.of_a_reader where order_id = 'o4'") == [(28,)]
     assert shop.query("select to_regclass('example.of_somebody') is not null") == [(True,)]
-    # Other definitions of a model of versions and of one that takes in loads, which land meanwhile.
+    # Changed definitions of a model of versions and of one that reads loads, after a landing.
     shop.change("base_orders.sql", "cast(quantity as integer)", "cast(quantity as integer) * 2")
     shop.change("prices.sql", "        price,\n", "        price + 1 as price,\n")
     shop.land("prices", date(2026, 1, 10), ("cup", "2026-01-06", "12.00"))
@@ -348,8 +348,8 @@ def test_a_changed_definition_writes_the_rows_that_differ(shop: Shop) -> None:
     shop.assert_exact()
 
 
-def test_a_definition_that_reads_something_else_follows_that_from_now_on(shop: Shop) -> None:
-    """It is computed from what its upstreams have now: a position in each of them, in no other."""
+def test_a_model_with_a_new_upstream_follows_it_from_then_on(shop: Shop) -> None:
+    """It is computed from its upstreams as they are, and has a position only in those."""
     shop.land("orders", date(2026, 1, 9), ("o4", "cup", "2026-02-08", "3"))
     shop.build()
     rebuilt = shop.built("rebuilt_seq")
@@ -365,13 +365,13 @@ def test_a_definition_that_reads_something_else_follows_that_from_now_on(shop: S
     model.write_text(original)
     shop.build()
     assert shop.positions("weekly_sales") == shop.last_changes("sales")
-    # Nobody waits any more for what weekly_sales followed: the change log of orders is pruned.
+    # No model still has to read what weekly_sales followed: the change log of orders is pruned.
     assert shop.query("select count(*) from change_feed.base_orders") == [(0,)]
     assert shop.built("rebuilt_seq") == rebuilt
     shop.assert_exact()
 
 
-def test_another_shape_rebuilds_the_model_and_those_that_follow_it(shop: Shop) -> None:
+def test_a_changed_shape_rebuilds_the_model_and_those_that_follow_it(shop: Shop) -> None:
     shop.build()
     following = {"sales", "weekly_sales"}
 
@@ -386,7 +386,8 @@ def test_another_shape_rebuilds_the_model_and_those_that_follow_it(shop: Shop) -
     log = "change_log=['order_id', 'ordered_on'"
     assert rebuilt_by("sales.sql", f"{log}]", f"{log}, 'product_id']") == following
     assert rebuilt_by("prices.sql", "'derived': ['is_current']", "'derived': []") == set()
-    # Without a window the change log has both sides of a change, and the database refuses nothing.
+    # Without a window the change log has the rows before and after a change, and the database has
+    # no exclusion constraint.
     key, log = "rebuild_key=['product_id']", "change_log=['product_id', 'valid_from', 'valid_to']"
     shop.change("prices.sql", key, f"{key}, {log}")
     constraint = "select count(*) from pg_constraint where conname = 'prices_do_not_overlap'"
@@ -397,8 +398,8 @@ def test_another_shape_rebuilds_the_model_and_those_that_follow_it(shop: Shop) -
     shop.assert_exact()
 
 
-def test_a_contract_rounds_what_is_compared(shop: Shop) -> None:
-    """The query may give more decimals, and its columns in another order, than the contract has."""
+def test_rows_are_compared_in_the_types_of_the_contract(shop: Shop) -> None:
+    """The query may return more decimals than the contract, and its columns in another order."""
     columns = {"ordered_on": "date", "amount_of_week": "numeric(12, 1)", "amount": "numeric"}
     line = "      - {{name: {}, data_type: '{}'}}\n"
     lines = [line.format(*column) for column in columns.items()]
@@ -415,8 +416,8 @@ def test_a_contract_rounds_what_is_compared(shop: Shop) -> None:
     shop.assert_exact()
 
 
-def test_rows_that_raw_has_expired_are_kept_by_another_definition(shop: Shop) -> None:
-    """They are still judged with the others: a row that lands decides which one is the last."""
+def test_a_changed_definition_keeps_rows_that_have_expired_from_raw(shop: Shop) -> None:
+    """Their verdicts still change: a landed or withdrawn row decides which row of a key is last."""
     days = [date(2026, 1, day) for day in (6, 7, 8)]
     accepted, older, rejected = (
         ("o4", "cup", "2026-01-05", "3"),
@@ -434,7 +435,7 @@ def test_rows_that_raw_has_expired_are_kept_by_another_definition(shop: Shop) ->
     shop.change("base_orders.sql", "'^\\d{1,6}$'", "'^[0-9]{1,6}$'")
     shop.build()
     assert (shop.contents(), shop.built("rebuilt_seq")) == (before, rebuilt)
-    # Another quantity for what raw still has; and the load of the last row is replaced.
+    # Another quantity for the rows that raw still has; and the load of the last row is superseded.
     shop.change("base_orders.sql", "cast(quantity as integer)", "10 * cast(quantity as integer)")
     shop.land("orders", days[1], ("o6", "cup", "2026-01-06", "1"), replaces=second)
     shop.build()
@@ -444,7 +445,7 @@ def test_rows_that_raw_has_expired_are_kept_by_another_definition(shop: Shop) ->
     amounts = "select order_id, amount from example.sales where order_id > 'o3' order by 1"
     assert shop.query(amounts) == [("o4", 27), ("o5", 4), ("o6", 90)]
     assert shop.built("rebuilt_seq") == rebuilt
-    # A load that is replaced takes its rows along, expired or not.
+    # The rows of a superseded load go, expired or not.
     shop.land("orders", days[0], accepted, older, replaces=old)
     shop.change("base_orders.sql", "10 * cast", "100 * cast")
     shop.build()

@@ -1,6 +1,6 @@
-"""Funnels that the project does not ship: every mode, repeated types, short windows, a seed that changes.
+"""Funnels that the project does not ship: all modes, repeated types, short windows, a changed seed.
 
-They equal a full refresh (law 1), and what a walk through the events of each user finds.
+They equal a full refresh, and a computation in Python from the events of each user.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Event(NamedTuple):
     day: date
 
 
-# A step that was reached: funnel, user, day of entry, its moment, number of the step, seconds since the one before.
+# A reached step: funnel, user, day and moment of entry, number, seconds since the previous step.
 Step = tuple[str, str, date, datetime, int, float | None]
 
 
@@ -56,7 +56,7 @@ def test_funnels_of_every_mode_stay_exact(
         if number == 1:
             seed_file.write_text(as_seed())
         for day, rows in batch:
-            if number < 2 or "events" in rows:  # what else lands late lands alone
+            if number < 2 or "events" in rows:  # late rows of other sources land alone
                 rows["events"] = [
                     *rows.get("events", []),
                     *crowd(dice, day, 20 if number < 2 else 1),
@@ -89,7 +89,7 @@ def test_funnels_of_every_mode_stay_exact(
 
 
 def crowd(dice: random.Random, day: date, size: int) -> list[Row]:
-    """Events of a few users who do little else than the steps, often several at one moment."""
+    """Events of a few users, mostly steps of funnels, often several at one moment."""
     types = sorted({step for _, _, steps in FUNNELS.values() for step in steps} | {"view_product"})
     return [
         event(
@@ -104,7 +104,7 @@ def crowd(dice: random.Random, day: date, size: int) -> list[Row]:
 
 
 def walkers(day: date) -> list[Row]:
-    """Those who get through a strict funnel, as hardly anybody does by chance."""
+    """Events of users who complete a strict funnel, which hardly happens by chance."""
     straight = (("signup", 8), ("login", 9), ("api_call", 10))
     activated = (("login", 9), ("export_run", 10), ("api_call", 11))
     return [
@@ -166,7 +166,7 @@ def steps_walked(connection: psycopg.Connection) -> Iterator[Step]:
 def walk(
     start: Event, events: Sequence[Event], mode: str, window: timedelta, steps: Sequence[str]
 ) -> list[datetime]:
-    """The moments of the steps that an attempt reaches, by docs/reference/metrics.md and decision 32."""
+    """The moments of the steps that an attempt reaches: docs/reference/metrics.md, decision 32."""
     later = [
         event for event in events if start.at <= event.at <= start.at + window and event != start
     ]

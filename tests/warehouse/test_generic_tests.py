@@ -1,4 +1,4 @@
-"""The project's own generic data tests, each on rows that it must pass and on rows that it must find."""
+"""The project's generic data tests, each on rows that must pass and on rows that must fail."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ TODAY = "2026-03-10"
 
 @dataclass(frozen=True)
 class Case:
-    """A generic test with its arguments; rows, as SQL, that satisfy it and rows that do not."""
+    """A generic test with its arguments, and queries with rows that pass and rows that fail."""
 
     test: str
     good: str
     bad: str
     arguments: dict[str, Any] = field(default_factory=dict)
     column: str | None = None
-    broken: tuple[
-        str, ...
-    ] = ()  # of every_row: the rule that each of the rows found breaks, in order
+    broken: tuple[str, ...] = ()  # for every_row: the broken rule of each failing row, sorted
 
 
 def rows(columns: str, *values: str) -> str:
@@ -104,7 +102,8 @@ CASES = {
         "every_row",
         "{{ config(materialized='table', indexes=[{'columns': ['k'], 'unique': true}],"
         " post_hook='alter table {{ this }} alter column k set not null') }} select 1 as k",
-        "{{ config(materialized='table', indexes=[{'columns': ['k']}, {'columns': ['k', 'n'], 'unique': true}],"
+        "{{ config(materialized='table',"
+        " indexes=[{'columns': ['k']}, {'columns': ['k', 'n'], 'unique': true}],"
         " post_hook='create unique index on {{ this }} (n) include (k)') }} select 1 as k, 1 as n",
         {"enforced_key": texts("k")},
         broken=("k cannot be NULL", "k has a unique index"),
@@ -113,7 +112,8 @@ CASES = {
         "every_row",
         "{{ config(materialized='table',"
         " post_hook='alter table {{ this }} add primary key (k, n)') }} select 1 as k, 2 as n",
-        "{{ config(materialized='table', post_hook='alter table {{ this }} alter column k set not null;"
+        "{{ config(materialized='table',"
+        " post_hook='alter table {{ this }} alter column k set not null;"
         " alter table {{ this }} alter column n set not null;"
         " create unique index on {{ this }} (n, k) where n > 0') }} select 1 as k, 2 as n",
         {"enforced_key": texts("n", "k")},
@@ -226,7 +226,8 @@ CASES = {
         "no_personal_data",
         rows(
             "doc",
-            """cast('{"a": [5105105105105100, {"b": 4111111111111111}], "c": "0.4111 22"}' as jsonb)""",
+            """cast('{"a": [5105105105105100, {"b": 4111111111111111}], "c": "0.4111 22"}'"""
+            " as jsonb)",
         ),
         rows("doc", """cast('{"a": [1, {"b": "cards [5105105105105100]"}]}' as jsonb)"""),
         {},
@@ -293,9 +294,9 @@ HELPERS = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dbt project with the real macros and generic tests, and a good and a bad model for each case.
+    """A dbt project with the real macros and generic tests, and two models for each case.
 
-    Its views are dbt's own: those of the package keep their state in tables that a hook makes.
+    It uses dbt's own view materialization: that of the package needs tables which a hook creates.
     """
     folder = tmp_path_factory.mktemp("generic_tests")
     without_views = shutil.ignore_patterns("view.sql")
@@ -328,7 +329,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_generic_test_finds_what_it_is_for(
+def test_each_generic_test_passes_good_rows_and_fails_bad_ones(
     project: Path, warehouse: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dbt.cli.main import dbtRunner
@@ -343,14 +344,14 @@ def test_every_generic_test_finds_what_it_is_for(
     result = dbtRunner().invoke(["--quiet", "build"])
     assert result.result is not None, result.exception
     status = {node.node.name: node.status for node in result.result.results}
-    told = {node.node.name: node.message for node in result.result.results}
+    message = {node.node.name: node.message for node in result.result.results}
     expected = {
         f"{kind}_{name}_test": outcome
         for name in CASES
         for kind, outcome in (("good", "pass"), ("bad", "fail"))
     }
     wrong = {
-        name: (status[name], told[name])
+        name: (status[name], message[name])
         for name, outcome in expected.items()
         if status[name] != outcome
     }

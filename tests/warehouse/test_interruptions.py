@@ -1,4 +1,4 @@
-"""A build that is killed, and two at once, leave the warehouse as one undisturbed build would."""
+"""A killed build, and two concurrent ones, leave the same warehouse as one undisturbed build."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ from tests.warehouse.conftest import (
 )
 from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 
-# What is built: the models in which builds are killed, and what they need. LONG=1: everything.
+# The models in which builds are killed, and their upstreams. LONG=1: all models.
 SOME = () if "LONG" in os.environ else ("--select", "+fact_events", "+sales_summary")
-# Where a build is stopped and killed: before a model writes its rows, and after that, before it tells its feed.
+# Where a build is blocked and killed: before a model writes its rows, and between its rows and its
+# change log.
 AIMS = (
     "change_feed.base_events",
     pytest.param("core.dim_users", marks=pytest.mark.long),
@@ -66,7 +67,7 @@ def _land_some(settings: Settings, seed: int) -> None:
 
 
 @pytest.mark.parametrize("table", AIMS)
-def test_a_killed_build_is_taken_up_by_the_next(
+def test_the_next_build_completes_a_killed_one(
     warehouse: Settings, build: Build, parsed: Parsed, tmp_path: Path, table: str
 ) -> None:
     _land_some(warehouse, 1)
@@ -88,7 +89,7 @@ def test_a_killed_build_is_taken_up_by_the_next(
     assert not differences(warehouse, tables)
 
 
-def test_two_builds_at_once_do_the_work_of_one(
+def test_two_concurrent_builds_give_the_rows_of_one(
     warehouse: Settings, build: Build, tmp_path: Path
 ) -> None:
     _land_some(warehouse, 1)
@@ -120,15 +121,18 @@ def test_two_builds_at_once_do_the_work_of_one(
 
 
 def _wait_until_blocked(connection: psycopg.Connection, process: subprocess.Popen[bytes]) -> None:
-    """Until a session of dbt waits for a lock, which `connection` holds."""
-    query = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+    """Wait until a session of dbt waits for a lock that `connection` holds."""
+    query = (
+        "select exists (select from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock')"
+    )
 
     def is_blocked_or_ended() -> bool:
-        # A snapshot of the sessions stays as it is until it is cleared.
+        # The snapshot of the sessions does not change until it is cleared.
         connection.execute("select pg_stat_clear_snapshot()")
         return connection.execute(query).fetchone() == (True,) or process.poll() is not None
 
-    wait_until(is_blocked_or_ended, 240, "dbt never came to the table")
+    wait_until(is_blocked_or_ended, 240, "dbt did not reach the table")
     assert process.poll() is None, (
-        f"dbt ended before it came to the table, with exit code {process.returncode}"
+        f"dbt ended before it reached the table, with exit code {process.returncode}"
     )

@@ -1,8 +1,7 @@
-"""The marts give exactly the key figures that can be recovered from what has landed, for every day, whenever one looks,
-and after weeks of the generator's dirt all models are what a full refresh makes of it (law 1).
+"""The marts have exactly the key figures that are recoverable from the landed data, on every day.
 
-The answer key comes from the generator's plan of a day, not from the files that were written; see
-docs/reference/synthetic-company.md.
+After weeks of corrupted files, all models still equal a full refresh. The ground truth comes from
+the generator's plan of a day, not from the files; see docs/reference/synthetic-company.md.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ import pyarrow.parquet as pq
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import Build, differences, keep_copies, land_days
 
-# How many days land, and after how many of them the models are built and held to the key. LONG=1: after every day.
+# How many days land, and after how many of them the models are built and compared with the ground
+# truth. LONG=1: after every day.
 FIRST = date(2026, 1, 1)
 DAYS, EVERY = (60, 1) if "LONG" in os.environ else (24, 12)
 Figures = dict[tuple[date, str], Decimal]
@@ -32,10 +32,12 @@ DAILY = """
     union all select date_day, 'active_users_7', wau from marts.active_users
     union all select date_day, 'active_users_30', mau from marts.active_users
     union all select period_start, 'orders', orders from marts.sales_summary where grain = 'day'
-    union all select period_start, 'gross_revenue', gross_revenue from marts.sales_summary where grain = 'day'
-    union all select period_start, 'net_revenue', net_revenue from marts.sales_summary where grain = 'day'
+    union all select period_start, 'gross_revenue', gross_revenue
+    from marts.sales_summary where grain = 'day'
+    union all select period_start, 'net_revenue', net_revenue
+    from marts.sales_summary where grain = 'day'
 """
-# What each subscription pays a month on a day against the day before, in its own currency.
+# The changes in the monthly amounts of subscriptions from one day to the next, by currency.
 MRR = """
     select movement_date, 'mrr_' || movement || '.' || currency, sum(amount_change)
     from core.int_subscription_movements
@@ -44,10 +46,10 @@ MRR = """
 """
 
 
-def test_the_marts_give_what_can_be_recovered(warehouse: Settings, build: Build) -> None:
+def test_the_marts_have_the_recoverable_figures(warehouse: Settings, build: Build) -> None:
     zone = warehouse.landing_zone
     generate(zone)
-    key = {day: answer_key(zone, day) for day in days()}
+    truth = {day: ground_truth(zone, day) for day in days()}
     wrong = []
     for number, day in enumerate(days(), start=1):
         land_days(warehouse, day)
@@ -56,12 +58,13 @@ def test_the_marts_give_what_can_be_recovered(warehouse: Settings, build: Build)
         build(warehouse, "run")
         figures = figures_of(warehouse)
         wrong += [
-            f"{metric} of {of} as of {day}: recoverable is {expected}, the models say {figures.get((of, metric), 0)}"
-            for (of, metric), expected in recoverable(key, day).items()
+            f"{metric} of {of} as of {day}:"
+            f" {expected} is recoverable, the models have {figures.get((of, metric), 0)}"
+            for (of, metric), expected in recoverable(truth, day).items()
             if figures.get((of, metric), Decimal(0)) != expected
         ]
     assert not wrong, "\n".join(
-        [f"{len(wrong)} figures are not what can be recovered:", *wrong[:40]]
+        [f"{len(wrong)} figures differ from the recoverable ones:", *wrong[:40]]
     )
     tables = keep_copies(warehouse)
     build(warehouse, "run", "--full-refresh")
@@ -85,8 +88,8 @@ def generate(zone: Path) -> None:
     )
 
 
-def answer_key(zone: Path, day: date) -> list[tuple[str, date, Decimal]]:
-    """What can be recovered of a day: metric, the landing day from which the value holds, and the value."""
+def ground_truth(zone: Path, day: date) -> list[tuple[str, date, Decimal]]:
+    """The recoverable figures of a day: metric, the first landed day for which it holds, value."""
     rows = pq.read_table(zone / "_truth" / f"dt={day}" / "kpis.parquet").to_pylist()
     return [
         (row["metric"], row["as_of_landing_day"], Decimal(str(row["value"])))
@@ -95,10 +98,10 @@ def answer_key(zone: Path, day: date) -> list[tuple[str, date, Decimal]]:
     ]
 
 
-def recoverable(key: dict[date, list[tuple[str, date, Decimal]]], landed_until: date) -> Figures:
-    """The figures of every day up to `landed_until`, as they can be known once that day has landed."""
+def recoverable(truth: dict[date, list[tuple[str, date, Decimal]]], landed_until: date) -> Figures:
+    """The recoverable figures of every day up to `landed_until`, once that day has landed."""
     figures: Figures = {}
-    for day, entries in key.items():
+    for day, entries in truth.items():
         for metric, holds_from, value in sorted(entries, key=lambda entry: entry[1]):
             if day <= landed_until and holds_from <= landed_until:
                 figures[day, metric] = value

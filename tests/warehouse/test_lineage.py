@@ -1,4 +1,4 @@
-"""The lineage of a dbt run: from raw to the marts, by tables and by columns, to a file and to a server."""
+"""The lineage of a dbt run, of tables and columns from raw to the marts: in a file, at a server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 RUN = "01890000-0000-7000-8000-000000000000"  # in Airflow
 
 
-def test_raw_is_connected_to_the_marts_in_a_file_and_at_a_server(
+def test_lineage_connects_raw_to_the_marts_in_a_file_and_at_a_server(
     warehouse: Settings,
     build: Build,
     tmp_path: Path,
@@ -43,9 +43,11 @@ def test_raw_is_connected_to_the_marts_in_a_file_and_at_a_server(
     lines = (tmp_path / ".local/logs/lineage/events.jsonl").read_text().splitlines()
     events = [event for event in map(json.loads, lines) if event["eventType"] == "COMPLETE"]
     assert {event["run"]["facets"]["parent"]["run"]["runId"] for event in events} == {RUN}
-    tables = from_where((table(output), table(input)) for output, input in edges(events))
-    assert {"raw.subscriptions", "raw.customers", "raw.fx_rates"} <= above(tables, "marts.mrr")
-    columns = from_where(
+    tables = sources_by_output((table(output), table(input)) for output, input in edges(events))
+    assert {"raw.subscriptions", "raw.customers", "raw.fx_rates"} <= upstream_of(
+        tables, "marts.mrr"
+    )
+    columns = sources_by_output(
         ((table(output), column), (table(source), source["field"]))
         for output, _ in edges(events)
         for column, origin in output["facets"]
@@ -53,11 +55,11 @@ def test_raw_is_connected_to_the_marts_in_a_file_and_at_a_server(
         .items()
         for source in origin["inputFields"]
     )
-    # As far as the library reads SQL, which is not into every WITH.
-    assert ("core.fact_subscription_periods", "customer_id") in above(
+    # A column that the library can trace: it does not read every WITH.
+    assert ("core.fact_subscription_periods", "customer_id") in upstream_of(
         columns, ("marts.mrr", "customer_id")
     )
-    # Tests of one model are assertions about it; the others are runs of their own.
+    # A test of one model is an assertion about it; any other test is a run of its own.
     asserted = {
         assertion["name"]
         for event in events
@@ -78,14 +80,13 @@ def test_raw_is_connected_to_the_marts_in_a_file_and_at_a_server(
         )
     assert len(server.got) == len(lines)
     capsys.readouterr()
-    emit_lineage(
-        replace(settings, lineage_url=f"http://127.0.0.1:{server.server_port}"), target
-    )  # it is down now
+    # The server is down now.
+    emit_lineage(replace(settings, lineage_url=f"http://127.0.0.1:{server.server_port}"), target)
     assert "The lineage of this dbt run could not be emitted" in capsys.readouterr().err
 
 
 def edges(events: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each output of an event with each of its inputs."""
+    """Each pair of an output and an input of an event."""
     for event in events:
         for output in event.get("outputs", ()):
             for input in event.get("inputs", ()):
@@ -93,19 +94,19 @@ def edges(events: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[s
 
 
 def table(dataset: dict[str, Any]) -> str:
-    """Without the database."""
+    """The name of a data set without the database."""
     return str(dataset["name"].partition(".")[2])
 
 
-def from_where(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, set[Any]]:
+def sources_by_output(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, set[Any]]:
     graph = defaultdict(set)
     for made, source in pairs:
         graph[made].add(source)
     return graph
 
 
-def above(graph: dict[Any, set[Any]], start: Any) -> set[Any]:
-    """What it is made from, and what that is made from."""
+def upstream_of(graph: dict[Any, set[Any]], start: Any) -> set[Any]:
+    """Everything upstream of `start`."""
     seen: set[Any] = set()
     waiting = [start]
     while waiting:

@@ -1,4 +1,4 @@
-"""What a build does where nothing has changed: hardly anything, and views stay."""
+"""A build after which nothing has changed: it asks the database little, and views stay."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 CHOSEN = ("--select", "+fact_orders")
 
 
-def test_a_model_that_has_nothing_to_do_asks_the_database_once(
-    warehouse: Settings, build: Build
-) -> None:
+def test_a_model_with_nothing_to_do_runs_one_query(warehouse: Settings, build: Build) -> None:
     from dbt.cli.main import dbtRunner
 
     write_delivery(warehouse.landing_zone, FIRST_DAY, delivery(random.Random(1), FIRST_DAY))
@@ -38,12 +36,13 @@ def test_a_model_that_has_nothing_to_do_asks_the_database_once(
         key.rpartition(".")[2]: number for key, number in asked.items() if key.startswith("model.")
     }
     assert {by_name[name] for name in ("stg_orders", "dim_users", "int_exchange_rates")} == {1}
-    # The calendar reads what has landed, which has no feed, and a fact keeps an index besides; a base model does both.
+    # One query more for the calendar, because the load log has no change log, and for a fact, which
+    # checks its indexes. Base models need both.
     assert max(number for name, number in by_name.items() if not name.startswith("base_")) == 2
     assert max(by_name.values()) == 3
 
 
-def test_a_view_stays_where_it_is_as_it_should_be(
+def test_a_view_is_replaced_only_if_it_differs(
     warehouse: Settings, build: Build, tmp_path: Path
 ) -> None:
     view = ("--select", "+stg_orders")
@@ -65,10 +64,10 @@ def test_a_view_stays_where_it_is_as_it_should_be(
 
         build(warehouse, "run", *view)
         assert owner.execute(state).fetchall() == [was]
-        # Another description is written, and the view stays.
+        # A changed description is written, and the view stays.
         project = mutant(
             PROJECT_ROOT / "dbt",
-            tmp_path / "told",
+            tmp_path / "described",
             "models/staging/stg_orders.yml",
             "one row for each",
             "a row for each",
@@ -79,7 +78,7 @@ def test_a_view_stays_where_it_is_as_it_should_be(
         assert owner.execute("select to_regclass('public.of_a_reader') is not null").fetchone() == (
             True,
         )
-        # What somebody has changed by hand is put right, and another definition is taken.
+        # A change by hand is undone, and a changed definition takes effect.
         owner.execute("alter view staging.stg_orders rename column status to state")
         build(warehouse, "run", *view)
         ((oid, _, columns),) = owner.execute(state).fetchall()

@@ -1,4 +1,4 @@
-"""Real input: the UCI Online Retail file, landed by the mapping that the project ships, gives the known totals."""
+"""Real input: UCI's Online Retail file, landed by the project's mapping, gives the known totals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.warehouse.conftest import Build, land
 
 MAPPING = PROJECT_ROOT / "saas_analytics/landing/mappings" / "online_retail.yaml"
 FILE = PROJECT_ROOT / "tests" / "data" / "online_retail.csv.gz"
-# The marts that are asked. LONG=1: everything.
+# The marts that the test reads. LONG=1: all models.
 CHOSEN = (
     ()
     if "LONG" in os.environ
@@ -24,9 +24,10 @@ CHOSEN = (
 
 
 def cutoffs_below(values: Sequence[int | Decimal]) -> list[int]:
-    """For each value, how many of the quantiles at 0.2, 0.4, 0.6 and 0.8 it lies above.
+    """For each value, the number of the quantiles 0.2, 0.4, 0.6 and 0.8 that it exceeds.
 
-    The method "inclusive" is type 7. Fractions keep a value that equals a quantile from lying above it by a rounding.
+    The method "inclusive" is type 7. With fractions, rounding cannot lift a value above a quantile
+    that it equals.
     """
     cutoffs = quantiles(map(Fraction, values), n=5, method="inclusive")
     return [sum(value > cutoff for cutoff in cutoffs) for value in map(Fraction, values)]
@@ -41,14 +42,16 @@ def test_online_retail_gives_the_known_totals(warehouse: Settings, build: Build)
         ).fetchone()
     with psycopg.connect(warehouse.dsn("transformer")) as connection:
         lines = connection.execute(
-            "select count(*), count(distinct order_id), count(distinct customer_id), sum(net_amount)"
-            " from core.fact_order_items where is_sale"
+            "select count(*), count(distinct order_id), count(distinct customer_id),"
+            " sum(net_amount) from core.fact_order_items where is_sale"
         ).fetchone()
         landed = connection.execute(
-            "select rows_read, rows_landed + rows_left_out, rows_rejected from raw.loads where source = 'order_items'"
+            "select rows_read, rows_landed + rows_left_out, rows_rejected"
+            " from raw.loads where source = 'order_items'"
         ).fetchone()
         first_month = connection.execute(
-            "select count(distinct customer_id) from core.fact_orders where is_sale and order_date < date '2011-01-01'"
+            "select count(distinct customer_id)"
+            " from core.fact_orders where is_sale and order_date < date '2011-01-01'"
         ).fetchone()
         cohort = connection.execute(
             "select count(distinct c.customer_id), count(distinct o.customer_id)"
@@ -58,8 +61,8 @@ def test_online_retail_gives_the_known_totals(warehouse: Settings, build: Build)
             " where c.cohort_month = date '2010-12-01'"
         ).fetchone()
         customers = connection.execute(
-            "select recency_days, frequency, monetary, r_score, f_score, m_score from marts.customer_summary"
-            " where frequency is not null"
+            "select recency_days, frequency, monetary, r_score, f_score, m_score"
+            " from marts.customer_summary where frequency is not null"
         ).fetchall()
         revenue = connection.execute(
             "select (select sum(net_revenue) from marts.customer_summary),"

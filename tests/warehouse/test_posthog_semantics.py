@@ -1,6 +1,7 @@
-"""What growth accounting, retention and funnels mean: as in PostHog's own tests, landed as foreign files.
+"""Growth accounting, retention and funnels have the semantics of PostHog's own tests.
 
-PostHog fills what cannot have been observed yet with 0; here it has no row.
+Their fixtures land as external files. Periods that cannot have been observed yet are 0 in PostHog,
+and have no row here.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def test_lifecycle_is_growth_accounting(warehouse: Settings, build: Build) -> No
 
 
 def test_first_time_retention(warehouse: Settings, build: Build) -> None:
-    """Signing up makes the cohort, looking at a page is coming back."""
+    """Users join a cohort by signing up, and return by viewing a page."""
     today = date(2020, 6, 15)
     land_events(warehouse, "retention_first_time", "product_events", date(2020, 6, 16))
     with pytest.MonkeyPatch.context() as patch:
@@ -54,7 +55,7 @@ def test_first_time_retention(warehouse: Settings, build: Build) -> None:
 
 
 def test_recurring_retention(warehouse: Settings, build: Build) -> None:
-    # A cohort's last cells lie after today: they have no row.
+    # The last cells of a cohort are after today: they have no row.
     today = date(2020, 6, 17)
     land_events(warehouse, "retention_recurring", "product_events", today)
     build(warehouse, "run", "--select", "+retention_cohorts")
@@ -62,7 +63,7 @@ def test_recurring_retention(warehouse: Settings, build: Build) -> None:
 
 
 def test_retention_in_another_time_zone(warehouse: Settings, build: Build) -> None:
-    """The zone is part of the models' definitions: a build in another one gives what a full refresh gives there."""
+    """The zone is part of the definitions: a build in another zone equals a full refresh there."""
     today = date(2020, 6, 20)
     land_events(warehouse, "retention_timezone", "product_events_utc", today)
     rows = expected("retention_timezone_expected")
@@ -77,13 +78,14 @@ def test_retention_in_another_time_zone(warehouse: Settings, build: Build) -> No
     assert not differences(warehouse, tables)
 
 
-def test_what_is_refused_does_not_depend_on_the_time_zone(
+def test_rejects_do_not_depend_on_the_time_zone(
     warehouse: Settings, build: Build, tmp_path: Path
 ) -> None:
-    """A clock may be a day ahead of landing, by the days of landing, which are those of UTC."""
+    """A clock may be a day ahead of the landed day, which is a day in UTC."""
     file = tmp_path / "events.csv"
     file.write_text(
-        "person,timestamp\np1,2020-01-02T23:30:00Z\np2,2020-01-03T00:30:00Z\np3,2020-01-01T00:30:00Z\n"
+        "person,timestamp\n"
+        "p1,2020-01-02T23:30:00Z\np2,2020-01-03T00:30:00Z\np3,2020-01-01T00:30:00Z\n"
     )
     mapping = str(MAPPINGS / "product_events_activity.yaml")
     land(warehouse, "--mapping", mapping, "--keep", "--day", "2020-01-01", str(file))
@@ -106,10 +108,10 @@ def test_what_is_refused_does_not_depend_on_the_time_zone(
 def test_funnel(
     warehouse: Settings, build: Build, tmp_path: Path, fixture: str, steps: Sequence[str], mode: str
 ) -> None:
-    """Every person does everything on one day, so that the funnel of that day is the funnel of the fixture."""
+    """Each person does everything on one day, so the funnel of that day is that of the fixture."""
     project = copy_of(PROJECT_ROOT / "dbt", tmp_path / "dbt")
     land_events(warehouse, fixture, "product_events_sequence", date(2020, 1, 1))
-    # What another file has left behind gives way: a changed seed rebuilds what follows from it.
+    # Rows of an earlier seed are replaced: a changed seed rebuilds the models downstream.
     for rows in (funnel(steps, "any"), funnel(steps, mode)):
         (project / "seeds" / "funnels.csv").write_text(rows)
         build(warehouse, "run", "--select", "+funnel_conversion", project=project)
@@ -168,7 +170,7 @@ def funnel(steps: Iterable[str], mode: str) -> str:
 
 
 def assert_retained(settings: Settings, kind: str, rows: list[dict[str, str]], today: date) -> None:
-    """The cohorts of the file are as it says up to today, and have no row for what comes after, which it has 0 for."""
+    """The cohorts equal those of the file up to today, without rows for its zeros after today."""
     wanted = {
         (date.fromisoformat(row["cohort_day"]), int(row["day_index"])): int(row["count"])
         for row in rows

@@ -1,4 +1,4 @@
-"""RAW_RETENTION_DAYS: rows leave raw when the models have them, and the models keep what they built."""
+"""RAW_RETENTION_DAYS: rows that are built expire from raw, and the models keep their own rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.warehouse.random_company import FIRST_DAY, delivery, write_delivery
 from tests.warehouse.test_versions import order
 
 PROJECT = PROJECT_ROOT / "dbt"
-# Every source is taken in; of what follows, some. LONG=1: everything.
+# All of staging, and some models downstream. LONG=1: all models.
 SOME = (
     ()
     if "LONG" in os.environ
@@ -32,7 +32,7 @@ SOME = (
 )
 
 
-def test_days_that_are_built_leave_raw_and_the_models_keep_them(
+def test_built_days_expire_from_raw_and_the_models_keep_them(
     warehouse: Settings, build: Build, tmp_path: Path
 ) -> None:
     dice = random.Random(1)
@@ -41,28 +41,28 @@ def test_days_that_are_built_leave_raw_and_the_models_keep_them(
         rows = delivery(dice, day)
         rows.setdefault("orders", []).append(order(f"of {day}", "", "completed"))
         write_delivery(warehouse.landing_zone, day, rows)
-    # What is kept: the last two days, counted from today.
+    # Raw keeps the last two days, counted from today.
     settings = replace(warehouse, raw_retention_days=(datetime.now(UTC).date() - days[2]).days)
     with psycopg.connect(warehouse.dsn("owner"), autocommit=True) as server:
         land_days(warehouse, *days[:3])
         assert retire_raw(settings) == []  # nothing is built
         build(warehouse, "run", *SOME)
-        assert retire_raw(warehouse) == []  # 0 days: for ever
+        assert retire_raw(warehouse) == []  # 0 days: nothing expires
         tables = keep_copies(warehouse)
-        touched = server.execute("select count(*) from raw.touched_days").fetchone()
+        affected_days = server.execute("select count(*) from raw.touched_days").fetchone()
 
         dropped = retire_raw(settings)
         assert dropped and all(f"_d{day:%Y%m%d}_" in "".join(dropped) for day in days[:2])
         assert not any(f"_d{days[2]:%Y%m%d}_" in name for name in dropped)
-        retired = "select distinct landed_on from raw.loads where retired_at is not null order by 1"
-        assert server.execute(retired).fetchall() == [(day,) for day in days[:2]]
-        assert server.execute("select count(*) from raw.touched_days").fetchone() == touched
+        expired = "select distinct landed_on from raw.loads where retired_at is not null order by 1"
+        assert server.execute(expired).fetchall() == [(day,) for day in days[:2]]
+        assert server.execute("select count(*) from raw.touched_days").fetchone() == affected_days
         assert retire_raw(settings) == []
 
         build(warehouse, "run", *SOME)
         build(warehouse, "test", "--select", "landed_rows_have_one_verdict")
         assert differences(warehouse, tables) == {}
-        # Another definition reads again what raw still has, and keeps the rest.
+        # A changed definition reads again the rows that raw still has, and keeps the others.
         file, status = "models/staging/base/base_orders.sql", "{{ tidy('raw_status') }}"
         written_otherwise = mutant(PROJECT, tmp_path / "same", file, status, f"{status} || ''")
         rebuilt = last_rebuilt(settings)
@@ -81,7 +81,7 @@ def test_days_that_are_built_leave_raw_and_the_models_keep_them(
         build(warehouse, "run", *SOME)
         assert differences(warehouse, tables) == {}
         assert last_rebuilt(settings) == rebuilt
-        # A day that is landed again comes back, and so does a corrected one; then raw has all that the models have.
+        # Days land again, one of them corrected. Then raw has all rows of the models.
         write_delivery(warehouse.landing_zone, days[1], delivery(dice, days[1]))
         land_days(warehouse, *days[:2])
         live = (

@@ -1,6 +1,7 @@
-"""What reaches far in recurring revenue, attribution and retries, step by step: a month ends, a rate comes late.
+"""Late and far-reaching changes in recurring revenue, attribution and retries, step by step.
 
-After each step the marts must be as told here. A small fault in what a model follows changes that (LONG=1).
+For example, a month ends, or a rate lands late. After each step the marts must have the rows given
+here. A small fault in what a model follows must change them (LONG=1).
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class Step:
     what: str
     day: date  # on which the rows land
     rows: dict[str, list[Row]]
-    expected: dict[str, dict[str, Any]]  # by query: the second column of its rows by the first
-    today: str = ""  # instead of the last landed day
+    expected: dict[str, dict[str, Any]]  # for each query, its second column by its first
+    today: str = ""  # DBT_AS_OF; empty: the last landed day
 
 
 def _period(
@@ -94,7 +95,10 @@ MRR = (
     " trim_scale(mrr) || ' ' || movement || ' ' || trim_scale(fx_change)"
     " from marts.mrr order by customer_id, month_start"
 )
-LAST_MONTHS = "select customer_id, to_char(max(month_start), 'Mon') from core.int_mrr_amounts group by customer_id"
+LAST_MONTHS = (
+    "select customer_id, to_char(max(month_start), 'Mon')"
+    " from core.int_mrr_amounts group by customer_id"
+)
 BEFORE_FEBRUARY = "select customer_id, previous_mrr from marts.mrr where month_start = '2026-02-01'"
 _C1 = {
     "Jan c1": "10 new 0",
@@ -144,13 +148,13 @@ REVENUE = (
         {MRR: _FEBRUARY_3},
     ),
     Step(
-        "the day after the last of a period passes; the next day's rate is known",
+        "a day passes since the last one of a period; the next day's rate is known",
         date(2026, 2, 5),
         {"fx_rates": [_rate("2026-02-06", "1.3")]},
         {MRR: _FEBRUARY_5},
     ),
     Step(
-        "what has ended is compared by the rate of another day",
+        "amounts that have ended are converted at the rate of another day",
         date(2026, 2, 6),
         {"products": []},
         {MRR: {**_FEBRUARY_5, "Feb c2": "130 none -20", "Feb c3": "0 churn -20"}},
@@ -165,13 +169,13 @@ REVENUE = (
         {MRR: {**_C1, **_C2, **_C3}},
     ),
     Step(
-        "the rates of the ends of two months come late",
+        "the rates at the ends of two months land late",
         date(2026, 5, 11),
         {"fx_rates": [_rate("2026-02-28", "1.4"), _rate("2026-03-31", "3.0")]},
         {MRR: {**_C1, **_C2_LATER, **_C3_LATER}},
     ),
     Step(
-        "a period of one day comes late",
+        "a period of one day lands late",
         date(2026, 5, 12),
         {"subscriptions": [_period("b", "c1", "2026-01-31", "2026-01-31", 7, "USD")]},
         {
@@ -190,7 +194,7 @@ REVENUE = (
         today="2026-02-03",
     ),
     Step(
-        "and forth again",
+        "today moves forward again",
         date(2026, 5, 13),
         {},
         {MRR: {**_C1_LATER, **_C2_LATER, **_C3_LATER}},
@@ -198,14 +202,15 @@ REVENUE = (
     ),
 )
 
-# conversion and session, channel and linear part
+# conversion and session; type, channel and linear share
 TOUCHES = (
     "select conversion_id || coalesce(' ' || session_id, ''),"
     " conversion_type || ' ' || channel || ' ' || trim_scale(linear_revenue)"
     " from marts.attribution_touches order by converted_at, touch_index"
 )
 SPENT = (
-    "select to_char(month_start, 'Mon') || ' ' || channel, trim_scale(spend) || ' ' || trim_scale(conversions)"
+    "select to_char(month_start, 'Mon') || ' ' || channel,"
+    " trim_scale(spend) || ' ' || trim_scale(conversions)"
     " from marts.channel_performance where model = 'linear'"
 )
 _RECOGNISED = {
@@ -216,7 +221,7 @@ _RECOGNISED = {
 _LATER = {key: value.replace("first_order", "later_order") for key, value in _RECOGNISED.items()}
 ATTRIBUTION = (
     Step(
-        "an order that no visit led to, and a visit of nobody",
+        "an order without a visit before it, and an anonymous visit",
         date(2026, 3, 1),
         {
             **_order("o1", "2026-03-01T09:00:00Z", 60),
@@ -228,7 +233,7 @@ ATTRIBUTION = (
         {TOUCHES: {"order:o1": "first_order unattributed 60"}},
     ),
     Step(
-        "a visit exactly 30 days before comes late, with one a second earlier",
+        "a visit exactly 30 days before the order lands late, and one a second earlier",
         date(2026, 3, 2),
         {
             "sessions": [
@@ -239,19 +244,19 @@ ATTRIBUTION = (
         {TOUCHES: {"order:o1 exact": "first_order display 60"}},
     ),
     Step(
-        "the user comes late, and tells who nobody was",
+        "the user lands late, and identifies the anonymous visit",
         date(2026, 3, 3),
         {"users": [{"user_id": "u1", "updated_at": "2026-02-26T00:00:00Z", "customer_id": "c1"}]},
         {TOUCHES: _RECOGNISED},
     ),
     Step(
-        "an earlier order comes late",
+        "an earlier order lands late",
         date(2026, 3, 4),
         _order("o0", "2026-01-01T09:00:00Z", 5),
         {TOUCHES: {"order:o0": "first_order unattributed 5", **_LATER}},
     ),
     Step(
-        "advertising costs something",
+        "ad spend lands",
         date(2026, 3, 5),
         {
             "ad_spend": [
@@ -270,7 +275,7 @@ ATTRIBUTION = (
         },
     ),
     Step(
-        "an order turns out to have been placed in the month before, within the reach of one visit more",
+        "an order turns out to be from the previous month, within the window of one more visit",
         date(2026, 3, 6),
         _order("o1", "2026-02-28T09:00:00Z", 60),
         {
@@ -292,9 +297,10 @@ ATTRIBUTION = (
     ),
 )
 
-# month, failed bills and those of them that were paid in the end
+# month; failed bills, and how many of them were paid later
 RETRIES = (
-    "select to_char(month_start, 'Mon'), coalesce(failed_orders, 0) || ' ' || coalesce(recovered_orders, 0)"
+    "select to_char(month_start, 'Mon'),"
+    " coalesce(failed_orders, 0) || ' ' || coalesce(recovered_orders, 0)"
     " from marts.payment_methods where method = 'card'"
 )
 
@@ -316,7 +322,7 @@ def _charge(payment: str, moment: str, status: str) -> Row:
 
 BILLS = (
     Step(
-        "two bills of a subscription, of which the second is not paid yet",
+        "two bills of a subscription, the second one unpaid",
         date(2026, 3, 10),
         {
             "payments": [
@@ -328,32 +334,35 @@ BILLS = (
         {RETRIES: {"Jan": "1 1", "Feb": "0 0", "Mar": "1 0"}},
     ),
     Step(
-        "what paid the first turns out to have failed, so that all attempts are for one",
+        "the payment of the first turns out to have failed, so all attempts are for one bill",
         date(2026, 3, 11),
         {"payments": [_charge("p2", "2026-02-20T09:00:00Z", "failed")]},
         {RETRIES: {"Jan": "1 0", "Feb": "0 0", "Mar": "0 0"}},
     ),
     Step(
-        "another payment of it comes late",
+        "another payment of the first bill lands late",
         date(2026, 3, 12),
         {"payments": [_charge("p4", "2026-02-25T09:00:00Z", "succeeded")]},
         {RETRIES: {"Jan": "1 1", "Feb": "0 0", "Mar": "1 0"}},
     ),
     Step(
-        "the second is paid",
+        "the second bill is paid",
         date(2026, 4, 2),
         {"payments": [_charge("p5", "2026-04-02T09:00:00Z", "succeeded")]},
         {RETRIES: {"Jan": "1 1", "Feb": "0 0", "Mar": "1 1", "Apr": "0 0"}},
     ),
     Step(
-        "a payment before the attempt that failed makes it one of a bill between the two",
+        "a payment before a failed attempt makes the attempt one of a bill between the two",
         date(2026, 4, 3),
         {"payments": [_charge("p6", "2026-02-01T09:00:00Z", "succeeded")]},
         {RETRIES: {"Jan": "1 1", "Feb": "1 1", "Mar": "1 1", "Apr": "0 0"}},
     ),
 )
 
-RATES = "select currency || ' ' || to_char(valid_from, 'Mon DD'), trim_scale(rate) from core.int_exchange_rates"
+RATES = (
+    "select currency || ' ' || to_char(valid_from, 'Mon DD'), trim_scale(rate)"
+    " from core.int_exchange_rates"
+)
 _QUOTED = {"EUR Jan 01": 1, "GBP Jan 01": Decimal("1.2"), "USD Jan 01": Decimal("0.8")}
 EUROS = (
     Step(
@@ -363,7 +372,7 @@ EUROS = (
         {RATES: _QUOTED},
     ),
     Step(
-        "the reporting currency has another rate",
+        "the rate of the reporting currency changes",
         date(2026, 1, 21),
         {"fx_rates": [_rate("2026-01-21", "1.6")]},
         {RATES: {**_QUOTED, "GBP Jan 21": Decimal("0.9375"), "USD Jan 21": Decimal("0.625")}},
@@ -374,7 +383,7 @@ EUROS = (
 @dataclass(frozen=True)
 class Story:
     steps: tuple[Step, ...]
-    models: str  # that are built after each step, and their upstreams
+    models: str  # the selection that is built after each step
     variables: str = "{}"
 
 
@@ -393,14 +402,16 @@ def first_difference(
     monkeypatch: pytest.MonkeyPatch,
     project: Path = PROJECT,
 ) -> str:
-    """Takes the steps one after the other. Returns what is not as told after the first that goes wrong, or nothing."""
-    told = STORIES[story]
-    for step in told.steps:
+    """Run the steps in order. Returns the first difference from what is expected, or ''."""
+    chosen = STORIES[story]
+    for step in chosen.steps:
         monkeypatch.setenv("DBT_AS_OF", step.today)
         write_delivery(settings.landing_zone, step.day, step.rows)
         if step.rows:
             land_days(settings, step.day)
-        build(settings, "run", "--select", told.models, "--vars", told.variables, project=project)
+        build(
+            settings, "run", "--select", chosen.models, "--vars", chosen.variables, project=project
+        )
         with psycopg.connect(settings.dsn("owner")) as connection:
             for query, expected in step.expected.items():
                 found: dict[str, Any] = dict(connection.execute(query.encode()).fetchall())
@@ -410,27 +421,27 @@ def first_difference(
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_every_step_changes_what_it_reaches(
+def test_the_marts_are_right_after_each_step(
     warehouse: Settings, build: Build, monkeypatch: pytest.MonkeyPatch, story: str
 ) -> None:
     assert not first_difference(warehouse, build, story, monkeypatch)
 
 
-# A small fault in what a model follows, after the story that shows it, and the text that it takes the place of.
+# Small faults in what a model follows: the story that shows it, a file, a text, its replacement.
 FAULTS = {
-    "a visit's reach to a conversion is one day short": (
+    "the window from a visit to a conversion is a day short": (
         "attribution",
         "models/marts/attribution/attribution_touches.sql",
         "plus_hours('changes.started_at', reach_hours)",
         "plus_hours('changes.started_at', reach_hours - 24)",
     ),
-    "who is recognised in a browser does not tell who its visitors were": (
+    "a recognised customer does not identify earlier visits in the browser": (
         "attribution",
         "models/core/intermediate/int_recognised_sessions.sql",
         "        changes.customer_id is not null\n",
         "        false\n",
     ),
-    "a visit is nearer to an unknown one than itself": (
+    "an anonymous visit does not follow the identified visit nearest to it": (
         "attribution",
         "models/core/intermediate/int_recognised_sessions.sql",
         "nearer.started_at < greatest(",
@@ -439,22 +450,23 @@ FAULTS = {
     "sessions do not follow a late version of their user": (
         "attribution",
         "models/core/fact_sessions.sql",
-        "{{ affected_by_versions(\n    'dim_users', ref('stg_sessions'), 'user_id', 'started_at', ['session_id']\n) }}",
+        "{{ affected_by_versions(\n"
+        "    'dim_users', ref('stg_sessions'), 'user_id', 'started_at', ['session_id']\n) }}",
         "{{ exact.affected_by('dim_users', [\"'nobody'\"]) }}",
     ),
-    "an order that was the first one stays it": (
+    "a first order stays the first when an earlier one lands": (
         "attribution",
         "models/core/intermediate/int_conversions.sql",
         "where held.conversion_type = 'first_order'",
         "where false",
     ),
-    "a payment does not touch the other bills of its subscription": (
+    "a payment does not affect the other bills of its subscription": (
         "bills",
         "models/core/intermediate/int_failed_bills.sql",
         "where changes.order_id is null and changes.subscription_id is not null",
         "where false",
     ),
-    "cost does not touch its month": (
+    "ad spend does not affect its month": (
         "attribution",
         "models/marts/attribution/channel_performance.sql",
         "select {{ period_of('month', 'changes.spend_date') }} from",
@@ -466,43 +478,45 @@ FAULTS = {
         "changes.paid_from < {{ plus_periods('month', 'months.month_start', 1) }}",
         "changes.paid_from < months.month_start",
     ),
-    "who ceases to pay while today moves stays": (
+    "a customer who stops paying on the day to which today moves stays": (
         "revenue",
         "models/core/intermediate/int_mrr_amounts.sql",
         "(periods.period_end > moved.first_day and periods.period_end <= moved.last_day)",
         "(periods.period_end > moved.first_day and periods.period_end < moved.last_day)",
     ),
-    "a month that begins touches nobody who pays": (
+    "a new month affects no paying customer": (
         "revenue",
         "models/core/intermediate/int_mrr_amounts.sql",
-        "months.month_start in (select changes.month_start from {{ exact.changes('int_month_ends') }})",
-        "months.month_start in (select changes.valued_on from {{ exact.changes('int_month_ends') }})",
+        "months.month_start in"
+        " (select changes.month_start from {{ exact.changes('int_month_ends') }})",
+        "months.month_start in"
+        " (select changes.valued_on from {{ exact.changes('int_month_ends') }})",
     ),
-    "an amount does not count as what was there before in the next month": (
+    "an amount does not count as the previous amount of the next month": (
         "revenue",
         "models/core/intermediate/int_mrr_balances.sql",
         "plus_periods('month', 'changes.month_start', 1)",
         "plus_periods('month', 'changes.month_start', 0)",
     ),
-    "another rate does not count in the next month": (
+    "a changed rate does not affect the next month": (
         "revenue",
         "models/core/intermediate/int_mrr_values.sql",
         "{% for later in [0, 1] %}",
         "{% for later in [0] %}",
     ),
-    "what has ended keeps the rate by which it was compared": (
+    "an amount that has ended keeps its old rate": (
         "revenue",
         "models/core/intermediate/int_mrr_values.sql",
         "and changes.currency = balances.currency",
         "and changes.currency = balances.currency and balances.amount > 0",
     ),
-    "the dollar keeps its rate where it is not the reporting currency": (
+    "the dollar keeps its rate if it is not the reporting currency": (
         "euros",
         "models/core/intermediate/int_exchange_rates.sql",
         "select 'USD'\n",
         "select 'USD' where false\n",
     ),
-    "another month with an amount leaves those before it as they are": (
+    "a new month with an amount does not affect the empty months before it": (
         "revenue",
         "models/marts/revenue/mrr.sql",
         "{{ plus_periods('month', 'changed.month_paid_before', 1) }}, changed.month_start",

@@ -1,4 +1,4 @@
-"""Which row of a key counts, and that no two versions of one key are ever valid at the same time."""
+"""Which row of a key counts; and no two versions of a key are valid at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DIMENSIONS = {"dim_users": "user", "dim_customers": "customer", "dim_products": 
 
 
 def test_the_database_refuses_versions_that_overlap(warehouse: Settings, build: Build) -> None:
-    """Also after a full refresh, which fills the tables that are there and makes their indexes new."""
+    """Also after a full refresh, which refills the existing tables and recreates their indexes."""
     prepare(warehouse)
     build(warehouse, "run", "--select", *(f"+{dimension}" for dimension in DIMENSIONS))
     check_overlaps_are_refused(warehouse)
@@ -29,9 +29,8 @@ def check_overlaps_are_refused(settings: Settings) -> None:
     for dimension, entity in DIMENSIONS.items():
         with psycopg.connect(settings.dsn("owner")) as connection:
             add_version(connection, dimension, entity, "2026-01-01", "2026-02-01")
-            add_version(
-                connection, dimension, entity, "2026-02-01", None
-            )  # windows are half-open: these two only meet
+            # Windows are half-open, so this one does not overlap the first.
+            add_version(connection, dimension, entity, "2026-02-01", None)
             for start, end in (
                 ("2026-01-31", "2026-02-01"),
                 ("2025-12-31", "2026-01-02"),
@@ -49,7 +48,7 @@ def check_overlaps_are_refused(settings: Settings) -> None:
 def add_version(
     connection: psycopg.Connection, dimension: str, entity: str, start: str, end: str | None
 ) -> None:
-    """A version of an entity of its own, with a key of its own, so that no unique index has anything against it."""
+    """Add a version with a surrogate key of its own, so that it violates no unique index."""
     query = sql.SQL(
         "insert into core.{} ({}, {}, valid_from, valid_to, is_current)"
         " values (%(key)s, 'somebody', %(start)s, %(end)s, %(current)s)"
@@ -64,7 +63,7 @@ def test_the_last_updated_row_of_a_key_counts_then_the_last_landed_then_the_last
 ) -> None:
     days = [FIRST_DAY + timedelta(days=n) for n in range(2)]
     early, late = (f"{FIRST_DAY}T{hour}:00:00Z" for hour in ("09", "10"))
-    # The status says whether the row is to count.
+    # Rows with the status delivered must count, the others must not.
     landed = [
         [
             order("older_lands_later", late, "delivered"),
@@ -80,9 +79,8 @@ def test_the_last_updated_row_of_a_key_counts_then_the_last_landed_then_the_last
             order("older_lands_later", early, "placed"),
             order("newer_lands_later", late, "delivered"),
             order("equal_lands_later", late, "delivered"),
-            order(
-                "says_when", "", "placed"
-            ),  # whoever does not say when it was updated does not win
+            # A row without updated_at does not replace one that has it.
+            order("says_when", "", "placed"),
         ],
     ]
     for day, rows in zip(days, landed, strict=True):

@@ -1,4 +1,4 @@
-"""Law 3: a build rebuilds what the new loads touched, reads what that needs, and nothing else."""
+"""A build rebuilds only the keys that new loads affect, and reads only the rows that these need."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.warehouse.conftest import Build, land_days, last_rebuilt, mutant
 from tests.warehouse.random_company import FIRST_DAY, Row, delivery, write_delivery
 
 PROJECT = PROJECT_ROOT / "dbt"
-# The rows that events of the last day do not reach, by table.
-OUT_OF_REACH = {
+# For each table, the rows that events of the last day do not affect.
+UNAFFECTED = {
     "staging.base_events": "_landed_on <> %(day)s",
     "core.fact_events": "event_date <> %(day)s",
     "core.int_user_days": "event_date <> %(day)s",
@@ -39,35 +39,37 @@ OUT_OF_REACH = {
         "%(day)s is not null",
     ),
 }
-# Tables with a row for each event, of which a day needs few.
+# Tables with a row for each event. A build of one day needs few of them.
 EVENTS = {"base_events": "staging.base_events", "fact_events": "core.fact_events"}
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What the models have written."""
+    """The state of the built tables."""
 
-    rebuilt: dict[str, int]  # when each model was last rebuilt whole
-    places: dict[
-        str, list[tuple[str, ...]]
-    ]  # where the rows out of reach lie, and which transaction wrote them
-    events: dict[str, int]  # rows of the tables of events
-    indexes: list[tuple[str, int]]  # of each table, those of partitions aside
+    rebuilt: dict[str, int]  # when each model was last rebuilt
+    # The positions of the unaffected rows, and the transactions that wrote them.
+    places: dict[str, list[tuple[str, ...]]]
+    events: dict[str, int]  # the number of rows of the event tables
+    indexes: list[tuple[str, int]]  # of each table, without those of partitions
 
 
 @dataclass(frozen=True)
 class Reads:
-    """What was read until now."""
+    """What has been read so far."""
 
     scans: dict[str, int]  # by partition of raw
-    rows: dict[str, int]  # of the tables of events
+    rows: dict[str, int]  # by event table
 
 
 def contents(settings: Settings, day: date) -> Contents:
     with psycopg.connect(settings.dsn("transformer")) as connection:
         places = {}
-        for table, condition in OUT_OF_REACH.items():
-            query = f"select tableoid::text, ctid::text, xmin::text from {table} where {condition} order by 1, 2"
+        for table, condition in UNAFFECTED.items():
+            query = (
+                "select tableoid::text, ctid::text, xmin::text"
+                f" from {table} where {condition} order by 1, 2"
+            )
             places[table] = connection.execute(query.encode(), {"day": day}).fetchall()
         events = {}
         for name, table in EVENTS.items():
@@ -75,18 +77,21 @@ def contents(settings: Settings, day: date) -> Contents:
                 f"select count(*) from {table}".encode()
             ).fetchall()
         indexes = connection.execute(
-            "select indrelid::regclass::text, indexrelid from pg_index join pg_class on indrelid = pg_class.oid"
-            " where relnamespace::regnamespace::text in ('staging', 'core', 'marts') and not relispartition"
+            "select indrelid::regclass::text, indexrelid"
+            " from pg_index join pg_class on indrelid = pg_class.oid"
+            " where relnamespace::regnamespace::text in ('staging', 'core', 'marts')"
+            " and not relispartition"
         ).fetchall()
     return Contents(last_rebuilt(settings), places, events, indexes)
 
 
 def reads(settings: Settings) -> Reads:
     with psycopg.connect(settings.dsn("transformer"), autocommit=True) as connection:
-        # A session tells what it has read at the latest when it ends: this waits until dbt's have.
+        # A session reports its reads when it ends, if not before: wait for the end of dbt's.
         connection.execute(
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
-            " where datname = current_database() and usename = current_user and pid <> pg_backend_pid()"
+            " where datname = current_database() and usename = current_user"
+            " and pid <> pg_backend_pid()"
         )
         scans = connection.execute(
             "select relname, seq_scan + coalesce(idx_scan, 0) from pg_stat_all_tables"
@@ -95,27 +100,28 @@ def reads(settings: Settings) -> Reads:
         rows = {}
         for name in EVENTS:
             ((rows[name],),) = connection.execute(
-                "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint from pg_stat_all_tables"
-                " where schemaname in ('staging', 'core') and relname ~ ('^' || %s || '(_[0-9]{4}_[0-9]{2})?$')",
+                "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint"
+                " from pg_stat_all_tables where schemaname in ('staging', 'core')"
+                " and relname ~ ('^' || %s || '(_[0-9]{4}_[0-9]{2})?$')",
                 [name],
             ).fetchall()
     return Reads(dict(scans), rows)
 
 
 def unneeded_work(settings: Settings, day: date, build: Callable[[], None]) -> list[str]:
-    """What a build does that the events of the day, which has landed, do not call for."""
+    """The work of a build that the landed events of the day do not need."""
     before, read_before = contents(settings, day), reads(settings)
-    assert all(before.places.values()), "a table has no rows out of reach"
+    assert all(before.places.values()), "a table has no unaffected rows"
     build()
     read, after = reads(settings), contents(settings, day)
     return [
         *(
-            f"{model} was rebuilt whole"
+            f"{model} was rebuilt"
             for model in after.rebuilt
             if after.rebuilt[model] != before.rebuilt[model]
         ),
         *(
-            f"an index of {table} was made"
+            f"an index of {table} was created"
             for table, index in after.indexes
             if (table, index) not in before.indexes
         ),
@@ -130,34 +136,34 @@ def unneeded_work(settings: Settings, day: date, build: Callable[[], None]) -> l
             if scans > read_before.scans[partition] and f"_d{day:%Y%m%d}_" not in partition
         ),
         *(
-            f"{table} was read whole"
+            f"all of {table} was read"
             for table, rows in before.events.items()
             if read.rows[table] - read_before.rows[table] >= rows
         ),
     ]
 
 
-# What makes a build do the work of a full refresh, or much of it, and gives the same rows; and what is then said. The
-# first is tried in each run of the tests. LONG=1: all.
+# Faults that make a build do most of the work of a full refresh and give the same rows: a file, a
+# text in it, its replacement, and a message that finds the fault. LONG=1: all, not only the first.
 FAULTS = {
-    "every model is rebuilt whole": (
+    "every model is rebuilt": (
         "packages/exact/macros/exact.sql",
         "exact.reaches_back(state, upstreams)",
         "false",
-        "fact_events was rebuilt whole",
+        "fact_events was rebuilt",
     ),
     "every key is affected": (
         "packages/exact/macros/exact.sql",
         "{{ exact.affected_keys(sql, rebuild_key) }};",
         "{{ exact.affected_keys(sql, rebuild_key) }}"
         " union select {{ rebuild_key | join(', ') }} from {{ target }};",
-        "fact_events was read whole",
+        "all of fact_events was read",
     ),
     "every model is recomputed": (
         "packages/exact/macros/exact.sql",
         'state["definition"] == definition and',
         "false and",
-        "fact_events was read whole",
+        "all of fact_events was read",
     ),
     "new loads are looked for in all partitions": (
         "packages/exact/macros/landed.sql",
@@ -168,7 +174,7 @@ FAULTS = {
 }
 
 
-def test_a_day_of_events_rebuilds_what_it_touches(
+def test_a_day_of_events_rebuilds_only_the_keys_that_it_affects(
     warehouse: Settings, build: Build, tmp_path: Path
 ) -> None:
     dice = random.Random(5)
@@ -202,7 +208,7 @@ def test_a_day_of_events_rebuilds_what_it_touches(
 
 
 def event(dice: random.Random, day: date, number: int) -> Row:
-    """One of a day, of one of many users."""
+    """An event of the day, of one of many users."""
     return {
         "event_id": f"{day} {number}",
         "user_id": f"w{dice.randrange(150)}",
