@@ -119,6 +119,7 @@ class ParquetReader:
                 with pa.ipc.new_stream(spool, pa.schema([("text", pa.string())])) as writer:
                     for texts in self._decoded(row_group, name):
                         writer.write_batch(pa.RecordBatch.from_arrays(texts, ["text"]))
+                pa.default_memory_pool().release_unused()
                 spool.seek(0)
                 spools.append(stack.enter_context(pa.ipc.open_stream(spool)))
             for batches in zip(*spools, strict=True):

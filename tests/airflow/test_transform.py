@@ -47,7 +47,8 @@ def sessions(server: psycopg.Connection) -> list[int]:
     return [pid for (pid,) in server.execute(query, [APPLICATION_NAME])]
 
 
-def wait_for_a_session_that_waits(server: psycopg.Connection) -> None:
+def wait_until_blocked(dbt: subprocess.Popen[str], server: psycopg.Connection) -> None:
+    """Wait until a session of dbt waits for a lock. AssertionError if dbt ends before."""
     query = """
         select exists (
             select from pg_stat_activity
@@ -55,11 +56,12 @@ def wait_for_a_session_that_waits(server: psycopg.Connection) -> None:
             and wait_event_type = 'Lock'
         )
     """
-    wait_until(
-        lambda: server.execute(query, [APPLICATION_NAME]).fetchone() == (True,),
-        240,
-        "dbt never came to the lock",
-    )
+
+    def is_blocked() -> bool:
+        assert dbt.poll() is None, dbt.communicate()[0]
+        return server.execute(query, [APPLICATION_NAME]).fetchone() == (True,)
+
+    wait_until(is_blocked, 240, "dbt never came to the lock")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_a_stopped_dbt_leaves_no_session(warehouse: Settings, number: signal.Sig
             "lock table staging.base_returns, change_feed.base_returns in access exclusive mode"
         )
         second = start(warehouse, PIPELINE_RUN_ID="the run")
-        wait_for_a_session_that_waits(server)
+        wait_until_blocked(second, server)
         second.send_signal(number)
         second.communicate(timeout=patience(60))
         codes = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}
@@ -111,9 +113,9 @@ def test_a_dbt_that_loses_the_lock_stops(warehouse: Settings) -> None:
         psycopg.connect(warehouse.dsn("owner")) as blocker,
         psycopg.connect(warehouse.admin_dsn(warehouse.database), autocommit=True) as server,
     ):
-        blocker.execute("lock table raw.orders in access exclusive mode")
+        blocker.execute("lock table raw.returns in access exclusive mode")
         dbt = start(warehouse)
-        wait_for_a_session_that_waits(server)
+        wait_until_blocked(dbt, server)
         lock = "application_name = 'transform lock' and datname = current_database()"
         ended = server.execute(
             f"select pg_terminate_backend(pid) from pg_stat_activity where {lock}"
