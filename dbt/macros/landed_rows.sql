@@ -168,8 +168,8 @@
 
 {#-
   The loads, with two more columns. is_due: the base models must hold its rows, because they have
-  consumed it, or it was live when this run of dbt began. Rows that land during the run belong to the
-  next one, so a landing at the same time makes no test fail. is_live: it is not superseded.
+  consumed it, or it was live when this run of dbt began. Rows that land during the run belong to
+  the next one, so a landing at the same time makes no test fail. is_live: it is not superseded.
 -#}
 {% macro loads_due() -%}
     (

@@ -23,13 +23,13 @@
     ({{ day }} + ({{ days }}))
 {%- endmacro %}
 
-{#- How many days `last` lies after `first`. -#}
+{#- The number of days from `first` to `last`. -#}
 {% macro days_from(first, last) -%}{{ adapter.dispatch("days_from")(first, last) }}{%- endmacro %}
 {% macro postgres__days_from(first, last) -%}
     ({{ last }} - {{ first }})
 {%- endmacro %}
 
-{#- The first day of the period that `day` lies in. -#}
+{#- The first day of the period that contains `day`. -#}
 {% macro period_of(grain, day) -%}{{ adapter.dispatch("period_of")(grain, day) }}{%- endmacro %}
 {% macro postgres__period_of(grain, day) -%}
     {%- if grain == "day" -%}
@@ -40,7 +40,7 @@
 {%- endmacro %}
 
 {#-
-  The first day of the period that comes `periods` after the one that begins on `period_start`.
+  The first day of the period that is `periods` after the one that begins on `period_start`.
 -#}
 {% macro plus_periods(grain, period_start, periods) -%}
     {{ adapter.dispatch("plus_periods")(grain, period_start, periods) }}
@@ -56,7 +56,7 @@
 {%- endmacro %}
 
 {#-
-  One row (date_day) for each day from `first` to `last`, both included; none where either is NULL.
+  One row (date_day) for each day from `first` to `last`, both included; none if either is NULL.
 -#}
 {% macro days_between(first, last) -%}
     {{ adapter.dispatch("days_between")(first, last) }}

@@ -5,10 +5,10 @@
   step and is not a step already. In a strict funnel it is the user's very next event, if that has
   the step's type.
 
-  The order of events with the same timestamp is unknown, and their identifiers do not show it. Among
-  them, the event of the step's type counts first. The others at the moment of the first step may
-  have happened before it. At the moment of a later step, they happened after the first step, so they
-  come between two steps if another one follows.
+  The order of events with the same timestamp is unknown, and their identifiers do not show it.
+  Among them, the event of the step's type counts first. The others at the moment of the first step
+  may have happened before it. At the moment of a later step, they happened after the first step, so
+  they come between two steps if another one follows.
 
   A milestone has the timestamp of the event that caused it. In a strict funnel it never comes
   between two steps: a milestone other than the step's own is skipped, and so are the events of its

@@ -13,7 +13,9 @@
 {% macro start_of_stated_day(day) -%}
     {{ adapter.dispatch("start_of_day_in_utc")(day) }}
 {%- endmacro %}
-{% macro postgres__start_of_day_in_utc(day) -%}(cast({{ day }} as timestamp) at time zone 'UTC'){%- endmacro %}
+{% macro postgres__start_of_day_in_utc(day) -%}
+    (cast({{ day }} as timestamp) at time zone 'UTC')
+{%- endmacro %}
 
 {#-
   The point in time at which a day begins in the reporting time zone: day_of() of it is the day.
@@ -31,7 +33,10 @@
   If clocks go back over midnight, the start of the next day would be an hour late.
 -#}
 {% macro postgres__end_of_day_in_zone(day, zone) -%}
-    ((cast({{ plus_days(day, 1) }} as timestamp) - interval '1 microsecond') at time zone '{{ zone }}')
+    (
+        (cast({{ plus_days(day, 1) }} as timestamp) - interval '1 microsecond')
+        at time zone '{{ zone }}'
+    )
 {%- endmacro %}
 
 {#-

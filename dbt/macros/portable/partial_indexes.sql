@@ -32,8 +32,8 @@
 
 {#-
   Statements: an index for each reference of a fact (macros/references.sql), which counts the rows
-  that have the unknown member. A condition that a constraint implies is not in the index: PostgreSQL
-  removes such a condition from a query, and then would not see that the index matches.
+  that have the unknown member. A condition that a constraint implies is not in the index:
+  PostgreSQL removes such a condition from a query, and would not see that the index matches.
 -#}
 {% macro index_unknown_members() -%}{{ adapter.dispatch("index_unknown_members")() }}{%- endmacro %}
 

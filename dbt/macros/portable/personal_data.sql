@@ -38,7 +38,8 @@
         select nullif(concat_ws(','
             {%- for kind, pattern in personal_data_patterns().items() -%}
                 , case
-                    when bool_or(cast(part[1] as jsonb) #>> '{}' ~ '{{ pattern }}') then '{{ kind }}'
+                    when bool_or(cast(part[1] as jsonb) #>> '{}' ~ '{{ pattern }}')
+                        then '{{ kind }}'
                 end
             {%- endfor -%}
         ), '')
@@ -62,7 +63,10 @@
     {%- endfor -%}
     (
         select cast(string_agg(
-            case when part[1] like '"%' then cast(to_jsonb({{ ns.masked }}) as text) else part[1] end,
+            case
+                when part[1] like '"%' then cast(to_jsonb({{ ns.masked }}) as text)
+                else part[1]
+            end,
             '' order by place
         ) as jsonb)
         from regexp_matches({{ text }}, '"(?:[^"\\]|\\.)*"|[^"]+', 'g')
@@ -71,21 +75,21 @@
 {%- endmacro %}
 
 {#-
-  Whether a string or a name in a JSON or text column matches a regular expression: for the test that
-  masking missed nothing. PostgreSQL's JSON path searches the document, and does not search numbers.
+  Whether a string or a name in a JSON or text column matches a regular expression: for the test
+  that masking missed nothing. PostgreSQL's JSON path searches the document, but not its numbers.
 -#}
 {% macro has_string_like(column, expression) -%}
     {{ adapter.dispatch("has_string_like")(column, expression) }}
 {%- endmacro %}
 {% macro postgres__has_string_like(column, expression) -%}
-    (to_jsonb({{ column }}) @? '$.** ? (@ like_regex "{{ expression }}" flag "i")'
-        or to_jsonb({{ column }})
-            @? '$.** ? (@.type() == "object").keyvalue().key ? (@ like_regex "{{ expression }}" flag "i")')
+    {%- set matches = '(@ like_regex "' ~ expression ~ '" flag "i")' -%}
+    (to_jsonb({{ column }}) @? '$.** ? {{ matches }}'
+        or to_jsonb({{ column }}) @? '$.** ? (@.type() == "object").keyvalue().key ? {{ matches }}')
 {%- endmacro %}
 
 {#-
-  Whether the text of a column has an @, or eight digits with at most two separators between them, of
-  those in numbers of phones and cards.
+  Whether the text of a column has an @, or eight digits with at most two of the separators of phone
+  and card numbers between them.
 -#}
 {% macro has_at_or_eight_digits(column) -%}
     {{ adapter.dispatch("has_at_or_eight_digits")(column) }}

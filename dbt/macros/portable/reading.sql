@@ -37,7 +37,7 @@
 
 {#-
   A category as it was meant: in lower case, without surrounding space, and with Latin letters for
-  Cyrillic ones that look the same and for wide forms. It is cut like a key, because indexes hold it.
+  Cyrillic ones that look the same and for wide forms. It is cut like a key, because it is indexed.
 -#}
 {% macro tidy(text) -%}{{ key_text(adapter.dispatch("tidy")(text)) }}{%- endmacro %}
 {% macro postgres__tidy(text) -%}
@@ -120,8 +120,8 @@
 {%- endmacro %}
 
 {#-
-  At the end of a subquery: its columns are computed once for each row. Without it, the planner would
-  replace their names in outer queries by their expressions, and compute each of these again.
+  At the end of a subquery: its columns are computed once for each row. Without it, the planner
+  would replace their names in outer queries by their expressions, and compute each of these again.
 -#}
 {% macro evaluated_once() -%}{{ adapter.dispatch("evaluated_once")() }}{%- endmacro %}
 {% macro postgres__evaluated_once() -%}offset 0{%- endmacro %}

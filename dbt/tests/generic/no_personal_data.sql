@@ -1,13 +1,13 @@
 {#-
-  A JSON or text column contains no e-mail address, phone number or card number. The test returns the
-  rows that do, and the kinds.
+  A JSON or text column contains no e-mail address, phone number or card number. The test returns
+  the rows that do, and the kinds.
 
-  It has patterns of its own, stricter than those of the masking (macros/portable/personal_data.sql),
-  which may mask more. With the masking's patterns, it would pass whatever they miss.
+  It has patterns of its own, stricter than those of the masking, which may mask more
+  (macros/portable/personal_data.sql). With the masking's patterns, it would pass whatever they miss.
 
   Arguments
-    date_column, days: only the rows of the last `days` days of the data are tested, so that the test
-      does not cost more each day
+    date_column, days: only the rows of the last `days` days of the data are tested, so that the
+      test does not cost more each day
 -#}
 {% test no_personal_data(model, column_name, date_column=none, days=30) %}
 {%- set between = "[ .-]?" %}

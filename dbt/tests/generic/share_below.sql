@@ -7,8 +7,8 @@
     condition: a condition on columns of the row
     maximum: the largest accepted share, from 0 to 1
     minimum_rows: with fewer rows than this, the test passes
-    date_column, days: only the rows of the last `days` days of the data are tested, so that the test
-      does not cost more each day
+    date_column, days: only the rows of the last `days` days of the data are tested, so that the
+      test does not cost more each day
 -#}
 {% test share_below(model, condition, maximum, minimum_rows=1, date_column=none, days=30) %}
 

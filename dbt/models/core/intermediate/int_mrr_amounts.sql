@@ -46,7 +46,9 @@ group by periods.customer_id, months.month_start, periods.currency
             months.valued_on >= periods.paid_from
             and (months.valued_on < periods.period_end or periods.period_end is null)
     where
-        months.month_start in (select changes.month_start from {{ exact.changes('int_month_ends') }})
+        months.month_start in (
+            select changes.month_start from {{ exact.changes('int_month_ends') }}
+        )
         and not exists (
             select 1 from {{ this }} as held where held.month_start = months.month_start
         )

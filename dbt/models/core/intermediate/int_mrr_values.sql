@@ -73,7 +73,9 @@ group by customer_id, month_start
     select balances.customer_id, balances.month_start
     from {{ balances }} as balances
     where
-        balances.month_start in (select changes.month_start from {{ exact.changes('int_month_ends') }})
+        balances.month_start in (
+            select changes.month_start from {{ exact.changes('int_month_ends') }}
+        )
         and not exists (
             select 1 from {{ this }} as held where balances.month_start = held.month_start
         )

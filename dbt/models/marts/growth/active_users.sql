@@ -76,7 +76,9 @@ where {{ exact.affected('date_day') }}
 {% call exact.affected_when() %}
     select days.date_day
     from {{ days }} as days
-    inner join (select distinct changes.event_date from {{ exact.changes('int_user_days') }}) as changes
+    inner join (
+        select distinct changes.event_date from {{ exact.changes('int_user_days') }}
+    ) as changes
         on
             days.date_day >= changes.event_date
             and days.date_day <= {{ plus_days('changes.event_date', 29) }}

@@ -26,7 +26,10 @@ with counts as (
         count(case when status = 'retained' then 1 end) as retained_users,
         count(case when status = 'resurrected' then 1 end) as resurrected_users
     from {{ ref('int_user_periods') }}
-    where {{ exact.when_affected("(grain, period_start) in (" ~ reached | join(" union all ") ~ ")") }}
+    where
+        {{ exact.when_affected(
+            "(grain, period_start) in (" ~ reached | join(" union all ") ~ ")"
+        ) }}
     group by grain, period_start
 ),
 
