@@ -2,7 +2,8 @@
   Days, months and quarters of sales_summary have the same totals as the facts, to the last digit.
 -#}
 {% set figures = [
-    "orders", "units", "gross_revenue", "discounts", "refunds", "net_revenue", "cost", "gross_profit",
+    "orders", "units", "gross_revenue", "discounts", "refunds", "net_revenue", "cost",
+    "gross_profit",
 ] %}
 
 with facts as (

@@ -3,7 +3,7 @@
   the rows that do, and the kinds.
 
   It has patterns of its own, stricter than those of the masking, which may mask more
-  (macros/portable/personal_data.sql). With the masking's patterns, it would pass whatever they miss.
+  (macros/portable/personal_data.sql). With the masking's patterns, it would pass what they miss.
 
   Arguments
     date_column, days: only the rows of the last `days` days of the data are tested, so that the
