@@ -40,7 +40,8 @@ grant usage on schema marts to reporter;
 grant select on all tables in schema marts to reporter;
 alter default privileges for role transformer in schema marts grant select on tables to reporter;
 
--- One row for each run of the pipeline. Its last task writes it (saas_analytics/pipeline/publish.py).
+-- One row for each run of the pipeline, which its last task writes
+-- (saas_analytics/pipeline/publish.py).
 create table if not exists quality.pipeline_runs (
     pipeline_run_id bigint generated always as identity primary key,
     day date not null,
@@ -95,8 +96,8 @@ comment on table quality.source_freshness is
 'Hours since each source in use last landed, at each run, and whether that is too long';
 grant select, insert, update, delete on quality.source_freshness to transformer;
 
--- The input of the last complete build without a failure (saas_analytics/pipeline/transform.py). One
--- row.
+-- The input of the last complete build without a failure
+-- (saas_analytics/pipeline/transform.py). One row.
 create table if not exists quality.built (
     only_row boolean primary key default true check (only_row),
     fingerprint text not null,
@@ -120,8 +121,8 @@ comment on column quality.failed_build.lasts is
 'True after a failed test: with the same data, it would fail again';
 grant select, insert, update on quality.failed_build to transformer;
 
--- Causes of alerts that are not resolved yet (saas_analytics/quality/alerts.py). The columns told_at
--- and well_again keep the names that existing warehouses have.
+-- Causes of alerts that are not resolved yet (saas_analytics/quality/alerts.py). The columns
+-- told_at and well_again keep the names that existing warehouses have.
 create table if not exists quality.alerts (
     cause text primary key,
     text text not null,
