@@ -16,7 +16,8 @@ NUL, NO_UTF8 = "\ue000", "\ue001"
 
 _CURRENCIES = ("XXX", "BTC", "US$", "EURO", "???")
 _COUNTRIES = ("XX", "ZZ", "Atlantis", "QQ", "UN")
-_LOOKALIKES = str.maketrans("aeopcxyi", "аеорсхуі")  # noqa: RUF001 - Cyrillic letters that look like Latin ones
+# Cyrillic letters that look like Latin ones.
+_LOOKALIKES = str.maketrans("aeopcxyi", "аеорсхуі")  # noqa: RUF001
 _FULL_WIDTH = 0xFEE0  # from a letter of ASCII to its wide form
 _PERSONAL = (
     '"note":"please write to jane.roe{n}@example.com"',

@@ -100,8 +100,8 @@ class CsvReader:
     def _long_record(self, first: bytes) -> tuple[int, Values] | Reject:
         """A record of several lines: a quote is open at the end of its first line.
 
-        If the quote never closes, or only the quote of another record closes it, only the first line
-        is rejected. So one misplaced quote does not affect the valid records after it.
+        If the quote never closes, or only the quote of another record closes it, only the first
+        line is rejected. So one misplaced quote does not affect the valid records after it.
         """
         rest = self.lines.until_closed(len(first))
         if rest is None:

@@ -76,8 +76,9 @@ def run(arguments: Sequence[str], listeners: Iterable[Listener] = ()) -> Outcome
 def load() -> None:
     """Import dbt. That takes seconds, and not every module that imports this one needs it.
 
-    dbt 1.12 loads an .env file into the environment of its process. Ours holds passwords that models
-    must not see, and a scheduler that has imported dbt would no longer see changes of the file.
+    dbt 1.12 loads an .env file into the environment of its process. Ours holds passwords that
+    models must not see, and a scheduler that has imported dbt would no longer see changes of the
+    file.
     """
     os.environ["PYTHON_DOTENV_DISABLED"] = "1"
     import dbt.adapters.postgres

@@ -1,7 +1,7 @@
 """Makes dbt skip two unnecessary steps at each node of a run.
 
-The result of a run stays the same. A plain `dbt build` has it too, and is only slower. DECISIONS.md,
-46, has the figures.
+The result of a run stays the same. A plain `dbt build` has it too, and is only slower.
+DECISIONS.md, 46, has the figures.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def _keep_sessions() -> None:
     """Let a thread keep its session with PostgreSQL between nodes.
 
     dbt-snowflake does so with `reuse_connections`. dbt-postgres ends the session after each node. A
-    new one costs 10 ms of processor time, half of it in the server, which reads its catalogue again.
-    A transaction that a node left open is rolled back, as before. The threads in which dbt lists the
-    relations keep their sessions until the run ends, too: about four more sessions.
+    new one costs 10 ms of processor time, half of it in the server, which reads its catalogue
+    again. A transaction that a node left open is rolled back, as before. The threads in which dbt
+    lists the relations keep their sessions until the run ends, too: about four more sessions.
     """
     import psycopg2
     from dbt.adapters.contracts.connection import Connection, ConnectionState
@@ -71,8 +71,8 @@ def _render_arguments_without_a_copy() -> None:
     """Render the arguments of a generic test without a copy of the context.
 
     dbt 1.12 looks names up in a chain of dictionaries, so a context need not hold the thousand
-    macros. Only its template for arguments still copies the chain for each text, and makes an object
-    of each macro, which takes 5 ms.
+    macros. Only its template for arguments still copies the chain for each text, and makes an
+    object of each macro, which takes 5 ms.
     """
     from dbt_common.clients import jinja
 

@@ -57,7 +57,7 @@ def masked_text(text: str) -> str:
 
 
 def masked_row(row: dict[str, Any], column: str | None = None) -> dict[str, Any]:
-    """A row as values for JSON, which are masked and cut. `column` is the one that its test is for."""
+    """A row as values for JSON, masked and cut. `column` is the one that its test is for."""
     personal = _personal_columns() | _DELIVERED
     if column in personal:
         personal |= _NAMES_IN_TESTS

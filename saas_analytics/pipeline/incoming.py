@@ -44,7 +44,7 @@ def arrived(directory: Path) -> dict[Path, list[Path]]:
 
 
 def land_waiting(settings: Settings) -> int:
-    """0 if all waiting files have landed. A file that cannot land stays in place, and is reported."""
+    """0 if all waiting files have landed. A file that cannot land stays, and is reported."""
     waiting = arrived(INCOMING)
     display = Display(sys.stdout)
     if not waiting:

@@ -17,7 +17,7 @@ from saas_analytics.warehouse import WarehouseError, connect
 
 
 def maintain(settings: Settings, airflow: Mapping[str, str]) -> None:
-    """Do all maintenance, and print a report. `airflow` is the environment of Airflow's commands."""
+    """Do all maintenance, and print a report. `airflow` is the environment of its commands."""
     tables = vacuum(settings)
     print(f"Vacuumed and analyzed {len(tables)} tables: {', '.join(tables) or 'none needed it'}")
     print(f"Dropped {len(expire_raw(settings))} partitions of raw")
@@ -135,8 +135,8 @@ def _remove_if_empty(directory: Path) -> None:
         return  # it is not empty
 
 
-# Tables in which a tenth of the rows is dead or has changed. Autovacuum does the same, but not while
-# a nightly build writes.
+# Tables in which a tenth of the rows is dead or has changed. Autovacuum does the same, but not
+# while a nightly build writes.
 _NEEDY_TABLES = """
 select schemaname, relname
 from pg_stat_user_tables

@@ -20,8 +20,8 @@ from saas_analytics.pipeline.failing_rows import masked_text
 class NodeResults:
     """Writes the results of one run through `session`, which is in autocommit mode.
 
-    `session` holds the lock of the warehouse. If it is lost, `lost` has the reason, and SIGTERM ends
-    this process before another dbt can run at the same time.
+    `session` holds the lock of the warehouse. If it is lost, `lost` has the reason, and SIGTERM
+    ends this process before another dbt can run at the same time.
     """
 
     COMMANDS = frozenset({"build", "run", "test", "seed", "snapshot", "retry"})
@@ -31,7 +31,7 @@ class NodeResults:
         self._run_id = run_id
         self.lost: psycopg.Error | None = None
         self._lock = Lock()  # dbt reports events from the threads that build the nodes
-        # If the server crashes, the last results are lost together with the models that they are of.
+        # If the server crashes, the last results are lost together with their models.
         session.execute("set synchronous_commit to off")
 
     def on_node(self, end: NodeEnd) -> None:
