@@ -50,7 +50,7 @@ class _Dice:
 def corrupted(
     kind: str, source: Source, columns: tuple[str, ...], values: Values, bits: int
 ) -> list[Change]:
-    """The changes of a row for a class of defects; none where the row cannot have the defect."""
+    """The changes of a row for a class of defects; none if the row cannot have the defect."""
     dice = _Dice(bits)
     if kind == "compound":
         *_, category = columns

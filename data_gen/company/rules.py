@@ -1,4 +1,4 @@
-"""rules.yaml as a whole: its sections, and what must hold between them.
+"""rules.yaml as a whole: its sections, and the conditions between them.
 
 `python -m data_gen.company.rules > data_gen/rules.schema.json` writes the JSON Schema for editors.
 """
@@ -56,7 +56,7 @@ _HASHED_AS = {
 
 
 class Rules(Section):
-    """What the synthetic company does."""
+    """The rules of the synthetic company."""
 
     company: CompanyRules
     growth: GrowthRules
@@ -139,7 +139,7 @@ def rules_from(text: str, file: str = "rules") -> Rules:
 
 
 def hashed_text(value: Any) -> str:
-    """The text of rules, or of a part of them, that `rules_hash` is the digest of.
+    """The text of rules, or of a part of them, of which `rules_hash` is the digest.
 
     It is the `repr` of the values with the names of the models and their fields.
     """

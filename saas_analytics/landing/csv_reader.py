@@ -151,7 +151,7 @@ class CsvReader:
 
 
 def header_names(names: Sequence[str | None]) -> tuple[str, ...]:
-    """The trimmed column names of a header. FileRefused where two columns have the same name."""
+    """The trimmed column names of a header. FileRefused if two columns have the same name."""
     trimmed = tuple(
         (name or "").strip() or f"column_{position}" for position, name in enumerate(names, start=1)
     )

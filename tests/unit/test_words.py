@@ -14,15 +14,9 @@ from saas_analytics.settings import PROJECT_ROOT
 MOST_CHARACTERS = 100
 # Folders and files that are not converted yet. Remove an entry when it passes; add none.
 NOT_YET = (
-    "data_gen",
-    "dbt",
-    "infrastructure/postgres",
-    "saas_analytics/contracts",
-    "saas_analytics/landing",
     "saas_analytics/metrics",
-    "saas_analytics/pipeline",
+    "saas_analytics/pipeline/transform.py",
     "saas_analytics/quality",
-    "saas_analytics/sources",
     "tests/airflow",
     "tests/bench",
     "tests/integration",
@@ -36,6 +30,7 @@ LIMITED_SUFFIXES = (".md", ".py", ".sql")
 
 # A pattern, and what to say instead. Case is ignored. A name with an underscore is one word, so
 # `quality.told_marts` and `raw.touched_days`, which existing warehouses have, are none of these.
+# "dirt" in double quotes is a key and a name of draws, which rules and their hashes have.
 WORDS = {
     r"mend(s|ed|ing)?": "fix, remedy",
     r"(?<!\.)tell(s|ing)?|told": "report, notify, say, print",
@@ -50,7 +45,7 @@ WORDS = {
     r"(?<!there )(is|are|was|were) no (?!longer|more|less|fewer|later)": "is not a(n) ..., invalid",
     r"foreign files?": "external file",
     r"(left|leaves?|leaving) out": "filtered, skipped",
-    r"dirt|dirty|soil(s|ed|ing)?": "defects, corruption",
+    r"(?<!\")dirt|dirty|soil(s|ed|ing)?": "defects, corruption",
     r"answer keys?": "ground truth",
     r"put(s|ting)? away": "archive",
     r"change feeds?|(a|an|the|its|their|own|this|upstream's) feeds?": "change log",
@@ -175,6 +170,7 @@ def test_a_word_to_avoid_is_found_with_its_line(text: str, word: str) -> None:
         "`quality.told_marts` and raw.touched_days keep their names.",
         "A synthetic company feeds it. A unit test has a unit of measure.",
         "`dirt.redelivered` is a key of the rules.",
+        '_STREAM = "dirt"',
         "Attribution shares a conversion among touches.",
         "if it is None: position = file.tell()",
     ],
