@@ -1,11 +1,11 @@
-"""Copies a generated landing zone with faults of whole files, which monitoring has to find.
+"""Copies a generated landing zone with faults of whole files, which monitoring must find.
 
     analytics faults --from raw --out faulty --day 2026-03-01 --days 60 [--seed 1] [--every 3]
 
 Files without a fault are hard links. `_truth/faults.json` of the copy lists every fault. Manifests
-fit the changed files, as the fault is that of the sender and not of the transport. The zone must be
-made by rules whose `defects` are all 0 (`generate.py --rules`): defects of single rows are another
-matter.
+match the changed files, because the faults are the sender's and not those of the transport. The
+zone must be made by rules whose `defects` are all 0 (`generate.py --rules`): defects of single rows
+are another matter.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Rows = list[dict[str, Any]]
 # How many days a fault lasts.
 KINDS = {
     "missing": (1, 3),  # no file
-    "halved": (1, 4),  # every other row is not there
+    "halved": (1, 4),  # every other row is missing
     "doubled": (1, 4),  # every row twice
     "null_drift": (2, 5),  # half of the values of an optional column are null
-    "unit_change": (2, 5),  # an amount is in cents: 100 times what it was
+    "unit_change": (2, 5),  # an amount is in cents: 100 times as much
     "late": (1, 1),  # the file comes a day later
     "holiday": (1, 1),  # not a fault: less activity everywhere, and known beforehand
 }
-HOLIDAY_SHARE = 0.6  # of what is usual
+HOLIDAY_SHARE = 0.6  # of the usual activity
 # The sources that lose rows on a holiday, and the key by which they lose them.
 _ON_HOLIDAY = {
     "events": "user_id",
@@ -143,7 +143,7 @@ def _end(fault: Fault) -> date:
 
 
 def inject(zone: Path, out: Path, faults: Sequence[Fault]) -> None:
-    """Copy `zone` to `out`, which must not exist, and put the faults into the copy."""
+    """Copy `zone` to `out`, which must not exist, and add the faults to the copy."""
     shutil.copytree(zone, out, copy_function=os.link)
     for fault in faults:
         for after in range(fault.days):

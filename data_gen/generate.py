@@ -46,9 +46,9 @@ def generate(
     out: Path | None = None,
     rules: Path | None = None,
 ) -> None:
-    """Write the files of `number` days from `first` on. The settings give what is None.
+    """Write the files of `number` days from `first` on. The settings replace what is None.
 
-    Raises UsageError where the company or a day cannot be made, AnalyticsError where a file cannot
+    Raises UsageError if the company or a day cannot be made, AnalyticsError if a file cannot
     be written.
     """
     request = read_request(first, number, scale=scale, seed=seed, out=out, rules=rules)

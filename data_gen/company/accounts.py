@@ -117,7 +117,7 @@ def customer_rows(company: Company, who: ActorDays) -> Rows:
 
 
 def _changes(company: Company, customer: I64, born: I64, window: I64) -> Changes:
-    """What changes of each customer in a window of its life.
+    """The attribute of each customer that changes in a window of its life.
 
     Solo accounts end early. They do not change, so that nothing changes after their end.
     """

@@ -1,6 +1,6 @@
 """Which users come on a day, and in which sessions.
 
-That follows from the active segments and the levels of the users, and from the rhythm of the day.
+Both depend on the active segments and the levels of the users, and on the rhythm of the day.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def first_active_user(company: Company, day: int) -> int:
 def visits(company: Company, who: ActorDays) -> tuple[ActorDays, I64]:
     """The users who come on their day, and the number of their sessions.
 
-    Each step only looks at the users who passed the one before.
+    Each step only looks at the users who passed the previous one.
     """
     rules = company.rules.users
     born = company.growth.signup_day(who.actor)
@@ -168,7 +168,7 @@ def sessions_of(company: Company, who: ActorDays, only_buying: bool = False) -> 
 def _owners(owner: I64, count: int, sparse: bool) -> tuple[I64, I64]:
     """The positions of the users to look at, and for each session its place among them.
 
-    Where sessions are sparse, only the users who have one are looked at.
+    If sessions are sparse, only the users who have one are looked at.
     """
     if not sparse:
         return np.arange(count), owner

@@ -1,8 +1,8 @@
 """The users active in the 7 and 30 days that end with a day: the true number and the known one.
 
 The search goes backwards from the day and stops for a user at the first day on which it came, so
-most users are looked at for a few days only. One event without a defect makes a user known. Mostly
-that is the first event of its day; for the few other users the search looks at all events.
+most users are looked at for a few days only. One event without a defect makes a user known. This is
+mostly the first event of its day; for the few other users the search looks at all events.
 """
 
 from __future__ import annotations

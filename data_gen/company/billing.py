@@ -3,7 +3,7 @@
 The key of a period is its first day; `period_end` and `trial_end` are last days. A row is written
 when a period starts, again when a failed payment succeeds, and once more, as canceled, on the day
 after the last period's end. A customer has up to two subscriptions at a time. Each runs once, or
-twice where it is reactivated.
+twice if it is reactivated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LAST_COMMON_DAY = (
 class Runs:
     """Times in which subscriptions run without a break."""
 
-    at: I64  # positions of the customers among those that were given
+    at: I64  # positions of the customers among the given ones
     customer: I64
     slot: int
     run: int
@@ -62,7 +62,7 @@ class Runs:
 class Periods:
     """Rows of subscriptions: one per subscription and day at most."""
 
-    at: I64  # positions of the customers among those that were given
+    at: I64  # positions of the customers among the given ones
     customer: I64
     slot: I64
     run: I64

@@ -1,4 +1,4 @@
-"""What makes days differ for everybody: weekdays, holidays, launches and outages."""
+"""Differences between days that affect everybody: weekdays, holidays, launches and outages."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Calendar:
         return bool(self._any_holiday[day] or self._outages[day])
 
     def open_until(self, day: I64, start: I64) -> I64:
-        """Milliseconds of the day at which a session must end; 0 where it starts in an outage."""
+        """Milliseconds of the day at which a session must end; 0 if it starts in an outage."""
         until: I64 = np.full(len(day), DAY_MS, dtype=np.int64)
         down = self._outages[day]
         if down.any():

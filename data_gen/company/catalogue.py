@@ -1,6 +1,6 @@
 """The products: which ones exist on a day, and their prices and costs.
 
-A price holds for some days, then moves around the usual price.
+A price is valid for some days, then moves around the usual price.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEVER = 1 << 40
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """What is fixed for each product."""
+    """The fixed attributes of each product."""
 
     created: I64  # day
     ends: I64  # the day of its discontinuation
@@ -64,7 +64,7 @@ def catalogue(company: Company) -> Catalogue:
 
 
 def price_on(company: Company, product: I64, day: I64) -> I64:
-    """The price of each product on each day, in cents. A new price holds from midnight on."""
+    """The price of each product on each day, in cents. A new price is valid from midnight on."""
     return _moved(company, "product.price.move", product, day, catalogue(company).price[product])
 
 

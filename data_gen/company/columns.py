@@ -40,7 +40,7 @@ def moments(ms: I64) -> pa.Array:
 
 
 def days(day: I64, known: Mask | None = None) -> pa.Array:
-    """Days since 1970 as dates; null where not `known`."""
+    """Days since 1970 as dates; null if not `known`."""
     valid = None if known is None else pa.py_buffer(_bits(known))
     numbers = np.ascontiguousarray(day, dtype=np.int32)
     return pa.Array.from_buffers(pa.date32(), len(day), [valid, pa.py_buffer(numbers)])

@@ -30,12 +30,12 @@ class Lines:
     bits: U64
     product: I64
     quantity: I64
-    price: I64  # cents a piece
+    price: I64  # cents per unit
     discount: I64  # cents
 
     @property
     def net(self) -> I64:
-        """Cents of each line, less its discount."""
+        """Cents of each line, minus its discount."""
         return self.quantity * self.price - self.discount
 
 
@@ -138,7 +138,7 @@ STATUSES = ("placed", "shipped", "completed", "cancelled")
 def order_rows(
     company: Company, orders: Orders, state: I64 | None = None, updated_ms: I64 | None = None
 ) -> Rows:
-    """A row per order: as placed, or in a later state that it got at the given time."""
+    """A row per order: as placed, or in a later state that it reached at the given time."""
     status = np.where(orders.cancelled, CANCELLED, PLACED if state is None else state)
     ordered = orders.day * DAY_MS + orders.at
     updated = ordered if updated_ms is None else updated_ms

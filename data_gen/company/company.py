@@ -48,7 +48,7 @@ class Company:
 
     @cached_property
     def made_from(self) -> dict[str, str | int]:
-        """What the bytes of a day depend on, besides the day and the lists in data_gen/seeds."""
+        """The input of a day's bytes, except for the day and the lists in data_gen/seeds."""
         return {"rules_hash": self.rules.digest(), "seed": self.seed, "scale": str(self.scale)}
 
     @property

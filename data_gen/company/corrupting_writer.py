@@ -36,7 +36,7 @@ from data_gen.company.schemas import Source
 from data_gen.company.writers import SourceWriter, lines_of, plain
 from saas_analytics.sources.files import Written
 
-# A corrupted row: where it is written (in place of the clean row, before it or after it), the
+# A corrupted row: its place (instead of the clean row, before it or after it), the
 # number of the clean row, its class of defects, its values, and the changes in them.
 Corrupted: TypeAlias = tuple[str, int, str, Values, list[Change]]
 
@@ -134,7 +134,7 @@ class CorruptingWriter:
     # -- defects -------------------------------------------------------------------------------
 
     def _defective(self, rows: Rows | Events, on_time: Mask | None) -> DefectiveRows:
-        """The rows with a defect. `on_time`: None where all rows are."""
+        """The rows with a defect. `on_time`: None if all rows are."""
         if on_time is not None and not on_time.any():
             nothing = np.zeros(0, dtype=np.int64)
             return DefectiveRows(nothing, nothing, nothing.view(np.uint64))

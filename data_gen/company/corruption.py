@@ -16,7 +16,8 @@ NUL, NO_UTF8 = "\ue000", "\ue001"
 
 _CURRENCIES = ("XXX", "BTC", "US$", "EURO", "???")
 _COUNTRIES = ("XX", "ZZ", "Atlantis", "QQ", "UN")
-_LOOKALIKES = str.maketrans("aeopcxyi", "аеорсхуі")  # noqa: RUF001 - Cyrillic letters that look like Latin ones
+# Cyrillic letters that look like Latin ones.
+_LOOKALIKES = str.maketrans("aeopcxyi", "аеорсхуі")  # noqa: RUF001
 _FULL_WIDTH = 0xFEE0  # from a letter of ASCII to its wide form
 _PERSONAL = (
     '"note":"please write to jane.roe{n}@example.com"',
@@ -49,7 +50,7 @@ class _Dice:
 def corrupted(
     kind: str, source: Source, columns: tuple[str, ...], values: Values, bits: int
 ) -> list[Change]:
-    """The changes of a row for a class of defects; none where the row cannot have the defect."""
+    """The changes of a row for a class of defects; none if the row cannot have the defect."""
     dice = _Dice(bits)
     if kind == "compound":
         *_, category = columns

@@ -151,7 +151,7 @@ def _activity(
     visits: I64,
     watcher: Watcher | None,
 ) -> Iterator[Batch]:
-    """What users do on their day. Adds the visits through each campaign to `visits`."""
+    """The activity of users on their day. Adds the visits through each campaign to `visits`."""
     sessions = sessions_of(company, who, only_buying=not wanted - _OF_ORDERS)
     on_time = _of_this_day(company, "events", sessions)
     if "events" in wanted:
@@ -216,7 +216,7 @@ def actors(day: int, first: int, last: int, count: int) -> Iterator[ActorDays]:
 def users_on(company: Company, day: int, chunk_rows: int) -> Iterator[ActorDays]:
     """The users who may be active on the day, or were so shortly before.
 
-    Shortly is within AUDIENCE_DAYS, or as long as a parcel can be under way.
+    Shortly means within AUDIENCE_DAYS, or as long as a parcel can be in transit.
     """
     rules = company.rules.shipments
     since = day - max(AUDIENCE_DAYS, rules.ship_days.largest + rules.transit_days.largest)

@@ -70,7 +70,7 @@ def _each(columns: dict[str, str]) -> dict[str, tuple[str, ...]]:
     return {source: (column,) for source, column in columns.items()}
 
 
-# class: what cleaning does with such a row, and the columns of the sources that can have it
+# class: the effect of cleaning on such a row, and the columns of the sources that can have it
 ROW_CLASSES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "exact_duplicate": (DEDUPE, dict.fromkeys(SOURCES, ())),
     "conflicting_duplicate": (DEDUPE, _each(_OTHER_BODY)),
@@ -128,7 +128,7 @@ ROW_CLASSES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
 }
 _OF_TEXT_FILES = frozenset({"invalid_utf8", "nul_byte", "embedded_newline"})
 
-# class: the formats that can have it, what cleaning does with it, and the column by source.
+# class: the formats that can have it, the effect of cleaning, and the column by source.
 # None: any source can have it.
 FILE_CLASSES: dict[str, tuple[tuple[str, ...], str, dict[str, str] | None]] = {
     "byte_order_mark": (("csv", "json", "jsonl"), REPAIR, None),
@@ -197,7 +197,7 @@ def drifted_column(source: str, kind: str | None) -> str | None:
 def columns_with(name: str, source: str, kind: str | None) -> tuple[str, ...]:
     """The columns that can have a class of row defects in a file that has a defect itself.
 
-    Empty where the class does not occur in such a file.
+    Empty if the class does not occur in such a file.
     """
     all_columns = ROW_CLASSES[name][1][source]
     left = tuple(column for column in all_columns if column != drifted_column(source, kind))

@@ -1,8 +1,8 @@
-"""Rows that come later than on their own day, without any state between days.
+"""Rows that land later than on their own day, without any state between days.
 
-Rows are put off by actor and day: of all actors of a day a fixed share is drawn, one from each of
-equal strata, and each gets a delay. So the few actors that are put off can be listed without a look
-at the others, and the delay of any actor and day can be computed.
+Rows are delayed by actor and day: a fixed share of all actors of a day is drawn, one from each of
+equal strata, and each gets a delay. So the few delayed actors can be listed without a look at the
+others, and the delay of any actor and day can be computed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BY_STRATUM, _BY_DAY = 1531, 2377
 
 @dataclass(frozen=True, eq=False)
 class PutOff:
-    """A reason for which a share of the actors' days is put off."""
+    """A reason for which a share of the actors' days is delayed."""
 
     company: Company
     stream: str
@@ -35,7 +35,7 @@ class PutOff:
     of_customers: bool = False
 
     def delay(self, who: ActorDays) -> I64:
-        """The number of days by which each actor's day is put off; 0 for not at all."""
+        """The number of days by which each actor's day is delayed; 0 for not at all."""
         first, actors, drawn = self._strata(who.day)
         place = who.actor - first
         inside = (place >= 0) & (place < actors) & (drawn > 0)
@@ -44,7 +44,7 @@ class PutOff:
         return np.where(inside & (chosen == who.actor), self._delay(who.day, stratum), 0)
 
     def due(self, day: int) -> Iterator[ActorDays]:
-        """The actors whose earlier days are put off to `day`, by day and actor."""
+        """The actors whose earlier days are delayed to `day`, by day and actor."""
         return _gathered(self._due(day))
 
     def _due(self, day: int) -> Iterator[ActorDays]:
@@ -64,7 +64,7 @@ class PutOff:
             )
 
     def of_day(self, day: int) -> Iterator[tuple[ActorDays, I64]]:
-        """All actors of one day that are put off, with their delays."""
+        """All delayed actors of one day, with their delays."""
         first, actors, drawn = self._strata(np.array([day]))
         for start in range(0, int(drawn[0]), BATCH):
             stratum = np.arange(start, min(start + BATCH, int(drawn[0])))
@@ -79,7 +79,7 @@ class PutOff:
         days, back = days_among(day)
         first, last = self._population(days)
         actors = last - first
-        # Rounded at random, so that the share is right on average where there are few actors.
+        # Rounded at random, so that the share is right on average if there are few actors.
         chance = field(self.company.draw(f"{self.stream}.rounding", days), 32, 32)
         drawn = (actors * int(self.share * (1 << 32)) + chance) >> 32
         return first[back], actors[back], np.minimum(drawn, actors)[back]
@@ -100,7 +100,7 @@ class PutOff:
         return first + low + below(self.company.draw(self.stream, day, stratum), high - low)
 
     def _delay(self, day: I64, stratum: I64) -> I64:
-        """The number of days by which a stratum is put off.
+        """The number of days by which a stratum is delayed.
 
         Neighbours take different steps of the curve, and all steps are taken equally often. It
         needs no draw, so that the actors due on a day are found without a draw for all others.
@@ -137,7 +137,7 @@ class Late:
 
 
 def _gathered(parts: Iterable[ActorDays]) -> Iterator[ActorDays]:
-    """The same in fewer parts, as each part has a fixed cost."""
+    """The same in fewer parts, because each part has a fixed cost."""
     waiting: list[ActorDays] = []
     for part in parts:
         waiting.append(part)

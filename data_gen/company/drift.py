@@ -26,7 +26,7 @@ class Drift:
 
     @classmethod
     def of(cls, source: Source, kind: str | None) -> Drift | None:
-        """The drift of a class of file defects; None where the class changes no columns."""
+        """The drift of a class of file defects; None if the class changes no columns."""
         if kind is None or not kind.startswith("column"):
             return None
         return cls(kind, drifted_column(source.name, kind))

@@ -72,7 +72,7 @@ class Vocabulary:
     purchase: int
     features: tuple[tuple[int, int], ...]  # code and days from the founding to the release
     always: int  # the other codes, as bits
-    otherwise: int  # the event in place of a feature that a user has not taken up
+    otherwise: int  # the event instead of a feature that a user has not adopted
     properties: pa.Array  # VARIANTS for each code
 
 
@@ -129,7 +129,7 @@ def event_codes(company: Company, sessions: Sessions, line: Timeline) -> I64:
 def _taken_up(company: Company, sessions: Sessions) -> I64:
     """The event types that the user of each session knows, as bits.
 
-    A user takes up a feature some time after its release.
+    A user adopts a feature some time after its release.
     """
     known = vocabulary(company)
     bits = company.draw("user.adoption", sessions.user)

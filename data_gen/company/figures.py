@@ -36,7 +36,7 @@ KPIS = Source(
             ("metric", pa.string()),
             ("kind", pa.string()),  # true, or recoverable
             ("day", pa.date32()),
-            ("as_of_landing_day", pa.date32()),  # the value holds from the end of this day on
+            ("as_of_landing_day", pa.date32()),  # the value is valid from the end of this day on
             ("value", VALUE),
         ]
     ),
@@ -121,7 +121,7 @@ class Figures:
         start = np.flatnonzero(np.diff(user, prepend=-1))
         first = np.minimum.reduceat(since, start)
         seen = user[start]
-        # A user whose events began in the part before counts again only if it is known earlier.
+        # A user whose events began in the previous part counts again only if it is known earlier.
         if seen[0] == self._last_user:
             before = self._last_user_from
             if first[0] < before:

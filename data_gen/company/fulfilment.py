@@ -141,7 +141,7 @@ def moved_order_rows(company: Company, parcels: Parcels) -> Rows:
 
 
 def updated_ms(company: Company, parcels: Parcels) -> I64:
-    """When each parcel got into its state, in milliseconds since 1970."""
+    """When each parcel reached its state, in milliseconds since 1970."""
     arrived = parcels.delivered * DAY_MS + company.hours.at(splitmix64(parcels.bits))
     return np.where(parcels.arrived, arrived, _shipped_ms(company, parcels))
 

@@ -19,7 +19,7 @@ def country_codes(path: Path = COUNTRIES) -> frozenset[str]:
 def founding_rates(path: Path = RATES) -> dict[str, Decimal | str]:
     """US dollars for one unit of each currency, by its code, in the order of the file.
 
-    What is not a number stays a text, for which the rules have an error.
+    A value that is not a number stays a text, which the rules report as an error.
     """
     rates: dict[str, Decimal | str] = {}
     for row in _rows(path):

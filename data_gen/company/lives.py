@@ -36,7 +36,7 @@ class ActorDays:
 class Changes:
     """The changes in some windows of lives, at most one in each."""
 
-    at: I64  # positions of the actors among those that were given
+    at: I64  # positions of the actors among the given ones
     day: I64
     kind: I64
     bits: U64  # random, for the new value
@@ -197,7 +197,7 @@ def country_on(company: Company, who: ActorDays) -> I64:
 
 
 def _move(company: Company, country: I64, changes: Changes) -> None:
-    """Set `country` to where users have moved. Of several moves of a user the last one stays."""
+    """Set `country` to that of each user's last move."""
     moves = changes.where(changes.kind == COUNTRY)
     country[moves.at] = company.country_choice.at(moves.bits)
 

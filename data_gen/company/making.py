@@ -31,7 +31,7 @@ from saas_analytics.sources.files import Written
 
 
 def day_number_of(day: date) -> int:
-    """The day's number since 1970. Raises ValueError where ids have no room for it."""
+    """The day's number since 1970. Raises ValueError if ids have no room for it."""
     number = day_number(day)
     if not 0 <= number <= LAST_DAY:
         raise ValueError(
@@ -118,7 +118,7 @@ def _delivered_again(
 ) -> Written:
     """Write the clean file of an earlier day.
 
-    It has a directory of its own, as the files of the earlier day must not change.
+    It has a directory of its own, because the files of the earlier day must not change.
     """
     source = SOURCES[name]
     folder = out / "_redelivered" / f"on={_iso(day)}" / name / f"dt={_iso(earlier)}"

@@ -1,6 +1,6 @@
 """Distributions as integer tables.
 
-Nothing needs exp, log or pow, whose last bit differs between processors.
+They need no exp, log or pow, whose last bit differs between processors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads YAML into the models of the rules. What does not fit is an error that names the key."""
+"""Reads YAML into the models of the rules. An error names the wrong key."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Movements of the monthly recurring revenue on a day, from the plan of the subscriptions.
 
-The revenue of a subscription on a day is the monthly amount of the paid period in which the day
-lies, whatever its status. Trials have none. The difference from the day before is new, expansion,
-contraction or churn; it is reactivation where there was revenue earlier but not on the day before.
+The revenue of a subscription on a day is the monthly amount of the paid period that contains the
+day, whatever its status. Trials have none. The difference from the previous day is new, expansion,
+contraction or churn. It is reactivation if there was revenue earlier, but not on the previous day.
 Amounts are in the subscription's currency.
 """
 
@@ -145,8 +145,8 @@ def _add_known(
 ) -> None:
     """Add subscriptions whose movement is known differently at different times.
 
-    For each, the movement is classified on every landing day that changes what is known of it.
-    `before`, `now`: the amounts of the month before and of the month, in cents.
+    For each, the movement is classified on every landing day that changes its known amounts.
+    `before`, `now`: the amounts of the previous month and of the month, in cents.
     """
     if not len(month):
         return

@@ -125,7 +125,7 @@ class CustomerRules(Section):
 
 
 class DeviceRules(Section):
-    """What a session runs on."""
+    """A kind of device."""
 
     device: Text
     platform: Text
@@ -213,7 +213,7 @@ class ProductRules(Section):
 
 
 class OrderRules(Section):
-    """What an order consists of."""
+    """The lines, discounts and shipping of orders."""
 
     items: Annotated[Curve, Points(1, 100)]
     quantity: Annotated[Curve, Points(1, 1000)]
@@ -339,7 +339,7 @@ class DeliveryRules(Section):
 
 
 class _Shares(Section):
-    """Shares of the same rows or files. One of them has one defect at most."""
+    """Shares of the same rows or files, each of which has at most one defect."""
 
     @model_validator(mode="after")
     def _exclude_each_other(self) -> _Shares:
@@ -386,7 +386,7 @@ class FileDefectRules(_Shares):
 
 
 class DefectRules(Section):
-    """What is wrong with the data."""
+    """The defects of the data."""
 
     rows: RowDefectRules
     files: FileDefectRules

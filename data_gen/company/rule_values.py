@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 class Wrong(ValueError):
-    """What is wrong with a value. `at` are the keys from the checked value to the wrong one."""
+    """A wrong value. `at` are the keys from the checked value to the wrong one."""
 
     def __init__(self, problem: str, *at: str | int) -> None:
         super().__init__(problem)
@@ -246,7 +246,7 @@ DayOfYear = Annotated[str, _DayOfYearKind()]
 
 
 def some_weight(entries: Any) -> Any:
-    """The entries, weights or things with a weight. Raises Wrong where none is above 0."""
+    """The entries, weights or things with a weight. Raises Wrong if none is above 0."""
     values = entries.values() if isinstance(entries, Mapping) else entries
     if not any(entry if isinstance(entry, int) else entry.weight for entry in values):
         raise Wrong("needs at least one weight above 0")

@@ -1,4 +1,4 @@
-"""rules.yaml as a whole: its sections, and what must hold between them.
+"""rules.yaml as a whole: its sections, and the conditions between them.
 
 `python -m data_gen.company.rules > data_gen/rules.schema.json` writes the JSON Schema for editors.
 """
@@ -45,8 +45,8 @@ from data_gen.company.rule_values import Named, Share, Wrong, some_weight
 BASE_CURRENCY = "USD"
 DEFAULT_RULES = Path(__file__).resolve().parents[1] / "rules.yaml"
 
-# What `rules_hash` calls models and keys that have another name by now: renaming one must not
-# change the manifests of unchanged rules.
+# Names that `rules_hash` uses for renamed models and keys: renaming one must not change the
+# manifests of unchanged rules.
 _HASHED_AS = {
     "DefectRules": "DirtRules",
     "RowDefectRules": "DirtyRowRules",
@@ -56,7 +56,7 @@ _HASHED_AS = {
 
 
 class Rules(Section):
-    """What the synthetic company does."""
+    """The rules of the synthetic company."""
 
     company: CompanyRules
     growth: GrowthRules
@@ -90,7 +90,7 @@ class Rules(Section):
     def _funnel_and_events_fit(self) -> Rules:
         for name, event in self.events.items():
             if event.kind == "commerce" and name not in self.funnel:
-                raise Wrong("is a commerce event that is no step of the funnel", "events", name)
+                raise Wrong("is a commerce event that the funnel does not have", "events", name)
         for step in self.funnel:
             if step not in self.events or self.events[step].kind != "commerce":
                 raise Wrong("is not an event of kind commerce", "funnel", step)
@@ -139,7 +139,7 @@ def rules_from(text: str, file: str = "rules") -> Rules:
 
 
 def hashed_text(value: Any) -> str:
-    """The text of rules, or of a part of them, that `rules_hash` is the digest of.
+    """The text of rules, or of a part of them, of which `rules_hash` is the digest.
 
     It is the `repr` of the values with the names of the models and their fields.
     """

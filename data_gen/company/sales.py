@@ -1,4 +1,4 @@
-"""What is known of orders by the end of a landing day, and the part of a refund for goods."""
+"""The known orders at the end of a landing day, and the part of a refund that is for goods."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def goods_of_refunds(amount: I64, order: I64, orders: Orders, known: Mask) -> I6
     sale = ~orders.cancelled & (np.bincount(orders.lines.order[known], minlength=len(orders)) > 0)
     total = net + orders.shipping + orders.tax
     counts = (sale & (total > 0))[order]
-    # Python's integers, as a product of two amounts may need more than 64 bits.
+    # Python's integers, because a product of two amounts may need more than 64 bits.
     given, goods, charged = (
         cents.astype(object) for cents in (amount, np.maximum(net, 0)[order], total[order])
     )

@@ -244,7 +244,7 @@ SOURCES: dict[str, Source] = {
 
 
 def table(source: str, columns: Mapping[str, pa.Array]) -> pa.Table:
-    """A table of a source. Raises ValueError or TypeError where the columns do not fit."""
+    """A table of a source. Raises ValueError or TypeError if the columns do not fit."""
     schema = SOURCES[source].schema
     if set(columns) != set(schema.names):
         raise ValueError(

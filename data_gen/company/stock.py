@@ -1,8 +1,8 @@
 """Stock levels: between two deliveries a product is sold at an even rate, and never below zero.
 
 Levels are planned per product and not counted from the orders, so that a day can be made without
-the days before it. Between days, on_hand = on_hand of the day before + received - what left, and
-only a delivery adds to it.
+the days before it. Between days, on_hand = on_hand of the previous day + received - sold, and only
+a delivery adds to it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def stock_on(company: Company, product: I64, day: int) -> tuple[I64, I64]:
     before = np.where(
         age > 0, _level(company, product, (age - 1) // every, (age - 1) % every, every), 0
     )
-    # A few pieces leave on the day of a delivery. Discontinued products get no deliveries.
+    # Some units are sold on the day of a delivery. Discontinued products get no deliveries.
     leaves = field(company.draw("stock.leaves", product, cycle), 0, 2)
     delivered = (passed == 0) & (day < goods.ends[product])
     ended = day >= goods.ends[product]

@@ -100,7 +100,7 @@ def numbered(prefix: str, numbers: I64, width: int) -> pa.Array:
 
 
 def join(pieces: Sequence[pa.Array | str], separator: str = "") -> pa.Array:
-    """The pieces of each row, joined. They must have no nulls."""
+    """The parts of each row, joined. They must have no nulls."""
     texts = [constant(piece) if isinstance(piece, str) else piece for piece in (*pieces, separator)]
     return pc.binary_join_element_wise(*texts)
 

@@ -2,7 +2,7 @@
 
     python data_gen/seeds/make_name_lists.py --out lists --locale de_DE --locale fr_FR --names 300
 
-This writes first_names.txt and last_names.txt: one name a line, each name once, in the order of
+This writes first_names.txt and last_names.txt: one name per line, each name once, in the order of
 their code points. The same options and the same version of Faker give the same bytes.
 
 To use the lists, copy them to data_gen/seeds. Users and customers of all days then have other

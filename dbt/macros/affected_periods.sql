@@ -1,9 +1,9 @@
-{#- Conditions of the package exact for models that are rebuilt by days, weeks or months. -#}
+{#- Conditions for models that are rebuilt by days, weeks or months. -#}
 
 {#-
-  For a model whose rebuild key has (grain, period_start): `day` lies between the first and the last
-  affected period, or in the `earlier` periods before them. An index on `day` serves it, so the
-  history before them is not read.
+  For a model with (grain, period_start) in its rebuild key: `day` lies between the first and the
+  last affected period, or in the `earlier` periods before them. The condition can use an index on
+  `day`, so older rows are not read.
 -#}
 {% macro within_affected_periods(grain, day, earlier=0) -%}
     {%- set first = plus_periods(grain, "min(period_start)", -earlier) -%}
@@ -16,8 +16,8 @@
 
 {#-
   For a model that is rebuilt by weeks or months (`week_start` or `month_start` in its rebuild key):
-  `day` lies in an affected one, or in one of the `earlier` ones before it. The limits come first,
-  for the index on `day`.
+  `day` lies in an affected week or month, or in one of the `earlier` ones before it. The limits
+  come first, for the index on `day`.
 -#}
 {% macro within_affected(grain, day, earlier=0) -%}
     {%- set start, periods = grain ~ "_start", [] -%}

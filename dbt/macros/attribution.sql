@@ -1,17 +1,16 @@
-{#- How the models divide a conversion among the visits that led to it. -#}
+{#- The attribution models, which divide a conversion among the visits that led to it. -#}
 {% macro attribution_models() -%}
     {{ return(["first_touch", "last_touch", "linear", "position_based", "time_decay"]) }}
 {%- endmacro %}
 
 {#-
-  For how many hours before a conversion a visit counts: 30 days, which clock changes do not alter.
+  A visit counts for this many hours before a conversion: 30 days of 24 hours, whatever the clocks.
 -#}
 {% macro attribution_reach_hours() -%}{{ return(30 * 24) }}{%- endmacro %}
 
 {#-
-  The weight of a touch of attribution_touches in each model that divides. Weights are whole
-  numbers, which add up to the same in any order. The one row of a conversion without a touch has
-  all of it.
+  The weight of a touch of attribution_touches in each model with shares. Weights are whole numbers,
+  whose sum is the same in any order. A conversion without a touch has one row, with all of it.
     linear: the same for all
     position_based: 40, 20 and 40 percent; of n touches the first and the last weigh 2 (n - 2), and
       each of the others 1
@@ -31,7 +30,7 @@
 {%- endmacro %}
 
 {#-
-  The share of one touch, from the running `total` up to it: the difference to the touch before.
+  The share of one touch, from the running `total` up to it: the difference to the previous touch.
 -#}
 {% macro share_of_touch(total, decimals) -%}
     cast({{ total }} - coalesce(lag({{ total }}) over each_touch, 0) as numeric(38, {{ decimals }}))

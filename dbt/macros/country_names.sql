@@ -1,7 +1,7 @@
 {#-
-  Every text that names a country, in lower case, as a subquery with its `name` and `code`: the
-  names and codes of seeds/countries.csv and the aliases of seeds/country_aliases.csv, which win.
-  Compare it with a text in the spelling of tidy().
+  A subquery of every text that names a country, in lower case (`name`), and its `code`: the names
+  and codes of seeds/countries.csv and the aliases of seeds/country_aliases.csv, which take
+  precedence. Compare it with a text that tidy() returns.
 -#}
 {% macro country_names() -%}
     (

@@ -1,6 +1,6 @@
 {#-
-  Common table expressions for int_funnel_entries, of which the last is `reached`: for each attempt
-  of `starts` the steps that it gets to, with step_number and reached_at. `steps` and `events` are
+  Common table expressions for int_funnel_entries. The last one is `reached`: the steps that each
+  attempt of `starts` reaches, with step_number and reached_at. `steps` and `events` are
   int_funnel_steps and int_funnel_events.
 -#}
 {% macro funnel_steps_reached(steps, events, last_step) -%}
@@ -15,8 +15,7 @@ reached_1 as (
     where mode <> 'any'
 ),
 
--- One step after the other. The first event that will do leaves the most to choose from for the
--- steps after it.
+-- One step after the other. The first event that fits leaves the largest choice for later steps.
 {% for step in range(2, last_step + 1) -%}
 reached_{{ step }} as (
     select
@@ -33,7 +32,7 @@ reached_{{ step }} as (
 
 {% endfor -%}
 
--- Where any order will do, the n-th event of those that the funnel asks for is step n.
+-- If the steps may come in any order, the n-th of the events that the funnel needs is step n.
 wanted as (
     select
         starts.*,

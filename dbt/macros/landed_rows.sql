@@ -1,14 +1,14 @@
 {#-
-  What every base model shares: reading a raw table as text, and the rules that refuse a row. A rule
-  is a branch of the `case` that gives `_reject_rule`; the first that holds names the reason, as
-  <column>_<what is wrong>.
+  What every base model shares: reading a raw table as text, and the rules that reject a row. A rule
+  is a branch of the `case` that computes `_reject_rule`. The first one that holds names the reason,
+  as <column>_<what is wrong>.
 
   The rules compare a typed column with its text, raw_<column>.
 -#}
 
 {#-
-  The sources, and what names a row of each; a moment in its key is not among them, as its text
-  depends on the reader.
+  The sources, and the columns that identify a row of each. Points in time in a key are not among
+  them, because their text depends on the reader.
 -#}
 {% macro landed_sources() -%}
     {{ return({
@@ -29,7 +29,7 @@
     }) }}
 {%- endmacro %}
 
-{#- These columns as one text, in which a NULL has an empty place; NULL where all of them are. -#}
+{#- These columns as one text, with an empty place for a NULL; NULL if all of them are NULL. -#}
 {% macro key_of_row(columns) -%}
     {%- set parts = [] -%}
     {%- for column in columns -%}
@@ -41,7 +41,7 @@
 
 {#-
   The columns of a raw table whose rows landed as columns, as text: raw_<column>, of the loads that
-  are taken in.
+  this build consumes.
 -#}
 {% macro landed_columns(relation, columns) -%}
     select
@@ -81,7 +81,7 @@
         _load_id
 {%- endmacro %}
 
-{#- Where a row came from and what becomes of it: the last columns of every base model. -#}
+{#- The origin of a row, and why it is rejected if it is: the last columns of every base model. -#}
 {% macro verdict_columns() -%}
     _landed_on,
     _file,
@@ -92,7 +92,7 @@
 {%- endmacro %}
 
 {#-
-  A required value is missing: the column itself, or its text (raw_<column>) where it is typed.
+  A required value is missing: the column itself, or its text (raw_<column>) if it is typed.
 -#}
 {% macro reject_missing(columns) -%}
     {%- for column in columns %}
@@ -101,29 +101,29 @@
 {%- endmacro %}
 
 {#-
-  The text of a key, cut to where it is surely too long: an index takes no value of any length.
+  The text of a key, cut to a length that is certainly too long: the values in an index are limited.
 -#}
 {% macro key_text(column) -%}
     left({{ column }}, 256)
 {%- endmacro %}
 
-{#- A key that no system gives; its text has been read by key_text. -#}
+{#- A key longer than any system makes; key_text has read its text. -#}
 {% macro reject_too_long(columns) -%}
     {%- for column in columns %}
             when length({{ column }}) > 255 then '{{ column }}_too_long'
     {%- endfor -%}
 {%- endmacro %}
 
-{#- A value is there and cannot be read as its type. -#}
+{#- A value is present, but cannot be read as its type. -#}
 {% macro reject_unreadable(columns) -%}
     {%- for column in columns %}
-            when raw_{{ column }} is not null and {{ column }} is null then '{{ column }}_unreadable'
+            when raw_{{ column }} is not null and {{ column }} is null
+                then '{{ column }}_unreadable'
     {%- endfor -%}
 {%- endmacro %}
 
 {#-
-  A currency is given that is not in seeds/currencies.csv: without its currency an amount says
-  nothing.
+  A currency is not in seeds/currencies.csv: an amount in an unknown currency means nothing.
 -#}
 {% macro reject_unknown_currency(columns) -%}
     {%- for column in columns %}
@@ -132,9 +132,9 @@
 {%- endmacro %}
 
 {#-
-  A point in time lies before all data or after the day on which the row landed; one day more is
-  left to clocks that are wrong. Both are days in UTC, so that what is refused does not depend on
-  the reporting time zone.
+  A point in time is before all data, or after the day on which the row landed, with a day's
+  tolerance for wrong clocks. Both are days in UTC, so that rejects do not depend on the reporting
+  time zone.
 -#}
 {% macro reject_absurd_time(columns) -%}
     {%- for column in columns %}
@@ -167,16 +167,17 @@
 {%- endmacro %}
 
 {#-
-  The loads with is_due: whether the base models must hold its rows, because they have taken it in
-  or it counted when this run of dbt began. What lands while it runs belongs to the next one, so
-  that a landing at the same time makes no test fail. is_live: not superseded.
+  The loads, with two more columns. is_due: the base models must hold its rows, because they have
+  consumed it, or it was live when this run of dbt began. Rows that land during the run belong to
+  the next one, so a landing at the same time makes no test fail. is_live: it is not superseded.
 -#}
 {% macro loads_due() -%}
     (
         select
             loads.*,
             loads.superseded_by is null as is_live,
-            consumed.load_id is not null or (loads.superseded_by is null and at_start.load_id is not null) as is_due
+            consumed.load_id is not null
+            or (loads.superseded_by is null and at_start.load_id is not null) as is_due
         from {{ source('raw', 'loads') }} as loads
         left join change_feed.consumed_loads as consumed
             on loads.load_id = consumed.load_id and consumed.model = 'base_' || loads.source

@@ -1,4 +1,4 @@
-{#- Texts of a variable as a list of SQL. -#}
+{#- The texts of a variable as a list in SQL. -#}
 {% macro quoted(texts) -%}
     '{{ texts | map("replace", "'", "''") | join("', '") }}'
 {%- endmacro %}

@@ -1,8 +1,8 @@
 {#-
-  Which facts refer to which dimensions: the fact, its column that names the dimension's row, its
+  The references from facts to dimensions: the fact, its column that names the dimension's row, its
   column with the surrogate key of the version or the unknown member, and its day. A shipment or a
-  return names it through its order or order line; what has neither its order nor left yet has no
-  day.
+  return names the row through its order or order line. A shipment without its order that has not
+  left yet has no day.
 -#}
 {% macro references() -%}
     {{ return([

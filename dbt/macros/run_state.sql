@@ -1,8 +1,8 @@
 {#-
-  What dbt keeps for the length of a run, before its first model. Besides what the package exact
-  keeps, in the schema change_feed:
-    loads_at_start  which loads counted when the run began that is or was the last: what a build
-                    answers for
+  The state of a run, which is written before its first model. These tables are in the schema
+  change_feed, next to those of the package exact:
+    loads_at_start  the loads that were live when the newest run began: those that its build must
+                    consume
     chosen_day      the day that was chosen to be "today", which model as_of reads
 -#}
 {% macro create_run_state() -%}
@@ -15,7 +15,7 @@
     );
     {% if execute -%}
         {#-
-          Another try of a run of the pipeline continues the one before, and answers for the same
+          A retry of a run of the pipeline continues the previous try, and must consume the same
           loads.
         -#}
         {%- set run_id = env_var("PIPELINE_RUN_ID", invocation_id) | replace("'", "''") -%}

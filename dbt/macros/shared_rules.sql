@@ -1,8 +1,11 @@
-{#- Invalidation rules that several models share. docs/explanation/exactness.md explains what a rule is. -#}
+{#-
+  Invalidation rules that several models share. docs/explanation/exactness.md explains what a rule
+  is.
+-#}
 
 {#-
-  A version of a dimension affects the facts of its time. `facts` has the dimension's natural `key`
-  and the `moment` of a fact; `rebuild_key` are its columns that name what is rebuilt.
+  A version of a dimension affects the facts in its time. `facts` has the dimension's natural `key`,
+  the `moment` of a fact and the columns of `rebuild_key`.
 -#}
 {% macro affected_by_versions(dimension, facts, key, moment, rebuild_key) -%}
 {% call exact.affected_when() %}
@@ -14,7 +17,7 @@
 {%- endmacro %}
 
 {#-
-  An exchange rate values the amounts in its currency on its days. An amount without a currency is
+  An exchange rate affects the amounts in its currency on its days. An amount without a currency is
   in the reporting currency, whose rate is always 1.
 -#}
 {% macro affected_by_rates(facts, day, rebuild_key, currency="currency") -%}
@@ -28,8 +31,8 @@
 {%- endmacro %}
 
 {#-
-  Rows of `others` that the model lacks, and those that it has too many. `others` is a relation or a
-  subquery with the columns `rebuild_key`; the model names it in compares_to.
+  The keys of `others` that the model lacks, and those that only the model has. `others` is a
+  relation or a subquery with the columns `rebuild_key`. The model names it in compares_to.
 -#}
 {% macro affected_by_comparison(others, rebuild_key) -%}
 {%- set values, same = [], [] -%}
@@ -45,7 +48,7 @@
 {% endcall %}
 {%- endmacro %}
 
-{#- A month has left the calendar: the rows that the model has of it. -#}
+{#- A month that has left the calendar affects the rows that the model has of it. -#}
 {% macro affected_by_lost_months() -%}
 {% call exact.affected_when() %}
     select held.customer_id, held.month_start
@@ -58,7 +61,7 @@
 {% endcall %}
 {%- endmacro %}
 
-{#- Condition: "today" is another day than the one that the model's rows were made for. -#}
+{#- Condition: "today" is no longer the day for which the model's rows were built. -#}
 {% macro today_has_moved() -%}
     exists (
         select 1

@@ -1,7 +1,7 @@
 {#-
-  When a period of fact_subscription_periods is first paid; NULL where no day of it is. One that is
-  paid from its start is so when it begins; the day after a trial is a day without a time, as in
-  stated_moment().
+  The point in time at which a period of fact_subscription_periods is first paid; NULL if no day of
+  it is. For a period that is paid from its start, this is its start. The day after a trial is a day
+  without a time, as in stated_moment().
 -#}
 {% macro paid_at(periods) -%}
     case

@@ -1,8 +1,8 @@
 {#-
-  The versions of a slowly changing dimension (type 2), from the history that a staging model holds:
-  every column of `history` with `valid_from` and `valid_to` (half-open; NULL while open). A row
-  that repeats the one before it is not a version; comparison treats NULLs as equal. `attributes`
-  are the columns whose change makes a version.
+  The versions of a slowly changing dimension (type 2), from the history in a staging model: every
+  column of `history`, with `valid_from` and `valid_to` (half-open; NULL while open). A row that
+  repeats the previous one is not a version; NULLs count as equal. `attributes` are the columns
+  whose change makes a version.
 -#}
 {% macro versions_of(history, natural_key, attributes) -%}
     select
@@ -27,9 +27,9 @@
 {%- endmacro %}
 
 {#-
-  The one row that facts refer to while their dimension row has not arrived. `attributes` are the
-  dimension's columns between its natural key and valid_from, with their types: {name: type}. No row
-  that lands has an empty key.
+  The unknown member: the row that facts refer to until their dimension row arrives. `attributes`
+  are the dimension's columns between its natural key and valid_from, with their types: {name:
+  type}. Its natural key is empty, which that of a landed row never is.
 -#}
 {% macro unknown_member(surrogate_key, natural_key, attributes) -%}
     select

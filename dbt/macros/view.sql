@@ -1,7 +1,6 @@
 {#-
-  The package's view in place of dbt's. A package may not replace what dbt ships by itself: dbt
-  takes a materialization of a package for a built-in one only where the root project says so, by
-  this wrapper.
+  Replaces dbt's view by the package's. A package cannot do so by itself: dbt uses a package's
+  materialization instead of a built-in one only if the root project has such a wrapper.
 -#}
 {% materialization view, adapter="postgres" %}
     {{ return(exact.materialization_view_postgres()) }}

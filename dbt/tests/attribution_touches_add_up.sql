@@ -1,11 +1,11 @@
 {#-
-  By every model, the touches of a conversion have all of its revenue and make one conversion; none
-  is missing. Of the last 30 days: it is the largest table. Of older ones conversion_channels_add_up
-  asks it, as far as their channels were given it.
+  In every attribution model, the touches of a conversion share all of its revenue and add up to one
+  conversion, and no conversion is missing. Only the last 30 days are tested, because this is the
+  largest table. conversion_channels_add_up tests the sums of older ones.
 -#}
 {% set since = days_before_today(30) %}
 
-with touched as (
+with shares as (
     select
         conversion_id,
         max(revenue) as revenue,
@@ -27,14 +27,14 @@ conversions as (
 select
     conversions.conversion_id,
     conversions.revenue as conversion_revenue,
-    touched.*
+    shares.*
 from conversions
-full join touched on conversions.conversion_id = touched.conversion_id
+full join shares on conversions.conversion_id = shares.conversion_id
 where
     conversions.conversion_id is null
-    or touched.conversion_id is null
-    or conversions.revenue <> touched.revenue
+    or shares.conversion_id is null
+    or conversions.revenue <> shares.revenue
     {%- for model in attribution_models() %}
-    or touched.{{ model }}_revenue <> touched.revenue
-    or touched.{{ model }}_conversions <> 1
+    or shares.{{ model }}_revenue <> shares.revenue
+    or shares.{{ model }}_conversions <> 1
     {%- endfor %}

@@ -1,6 +1,6 @@
 {#-
-  Over all channels, each model has the month's conversions, their revenue, and what advertising
-  cost.
+  Over all channels, each attribution model has the month's conversions, their revenue and the
+  costs of advertising.
 -#}
 with performance as (
     select
@@ -59,7 +59,10 @@ select
     performance.spend,
     expected.spend as expected_spend
 from performance
-full join expected on performance.month_start = expected.month_start and performance.model = expected.model
+full join expected
+    on
+        performance.month_start = expected.month_start
+        and performance.model = expected.model
 where
     performance.month_start is null
     or expected.month_start is null

@@ -1,6 +1,6 @@
 {#-
-  By every model, the channels of a conversion have all of its revenue and make one conversion; none
-  is missing.
+  In every attribution model, the channels of a conversion share all of its revenue and add up to
+  one conversion, and no conversion is missing.
 -#}
 with divided as (
     select

@@ -1,4 +1,4 @@
-{#- A text names one country, so that staging gets one row for each raw row. -#}
+{#- A text names at most one country, so that staging gets one row for each raw row. -#}
 select
     names.name,
     min(names.code) as code,

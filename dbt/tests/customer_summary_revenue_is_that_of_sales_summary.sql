@@ -1,4 +1,4 @@
-{#- What all customers brought is what sales_summary reports, to the last digit. -#}
+{#- The revenue of all customers is that of sales_summary, to the last digit. -#}
 with customers as (
     select
         coalesce(sum(orders), 0) as orders,

@@ -1,4 +1,4 @@
-{#- The days of fact_daily_events hold all events of fact_events, and no others. -#}
+{#- The days of fact_daily_events count all events of fact_events, and no others. -#}
 with daily as (
     select coalesce(sum(total_events), 0) as total_events from {{ ref('fact_daily_events') }}
 ),

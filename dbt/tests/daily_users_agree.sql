@@ -19,8 +19,7 @@ from {{ ref('active_users') }} as active_users
 full join growth on active_users.date_day = growth.date_day
 full join {{ ref('fact_daily_events') }} as daily on active_users.date_day = daily.event_date
 where
-    -- An event may be dated a day after "today", by a clock that is fast; its day is not one of the
-    -- calendar yet.
+    -- A fast clock may date an event a day after "today", on a day that is not in the calendar yet.
     coalesce(active_users.date_day, growth.date_day, daily.event_date)
     <= (select max(calendar.date_day) from {{ ref('dim_date') }} as calendar)
     and (

@@ -1,4 +1,4 @@
-{#- Every stock level in staging is a fact, once, and to the piece. -#}
+{#- Every stock level in staging is a fact, once, with the same quantity. -#}
 with staged as (
     select
         count(*) as staged_rows,

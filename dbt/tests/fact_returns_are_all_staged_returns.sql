@@ -2,4 +2,6 @@
 select
     (select count(*) from {{ ref('stg_returns') }}) as staged,
     (select count(*) from {{ ref('fact_returns') }}) as facts
-where (select count(*) from {{ ref('stg_returns') }}) <> (select count(*) from {{ ref('fact_returns') }})
+where
+    (select count(*) from {{ ref('stg_returns') }})
+    <> (select count(*) from {{ ref('fact_returns') }})

@@ -1,4 +1,4 @@
-{#- By the last week everybody who ever used a feature is an adopter of it, and was new once. -#}
+{#- By the last week, everybody who ever used a feature is an adopter of it, and was new once. -#}
 with counted as (
     select
         feature,
@@ -8,7 +8,7 @@ with counted as (
     group by feature
 ),
 
--- A first use that is dated after today does not count yet.
+-- A first use with a date after today does not count yet.
 users as (
     select
         feature,

@@ -19,7 +19,9 @@ compared as (
         sum(case when dimension = 'total' then users end) over (
             partition by funnel_id, entry_date, step_number
         ) as total_users,
-        lag(users) over (partition by funnel_id, entry_date, dimension order by step_number) as previous_users
+        lag(users) over (
+            partition by funnel_id, entry_date, dimension order by step_number
+        ) as previous_users
     from steps
 )
 

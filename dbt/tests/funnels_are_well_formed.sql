@@ -1,5 +1,5 @@
 {#-
-  A funnel has steps 1, 2, ... without gaps, as many as the models can follow, and one mode and one
+  A funnel has steps 1, 2, ... without gaps, no more than the models can follow, one mode and one
   window.
 -#}
 select

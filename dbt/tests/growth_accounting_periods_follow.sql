@@ -1,6 +1,6 @@
 {#-
-  Who was active in the period before is now retained or churned, and every period follows on the
-  one before: the spine has no gap. The first period has nobody to retain or to lose.
+  A user who was active in a period is retained or churned in the next one. The periods follow each
+  other without a gap. The first period has nobody to retain or to lose.
 -#}
 with periods as (
     select
@@ -10,7 +10,9 @@ with periods as (
         retained_users,
         churned_users,
         lag(period_start) over (partition by grain order by period_start) as previous_start,
-        coalesce(lag(active_users) over (partition by grain order by period_start), 0) as previous_active_users
+        coalesce(
+            lag(active_users) over (partition by grain order by period_start), 0
+        ) as previous_active_users
     from {{ ref('growth_accounting') }}
 )
 

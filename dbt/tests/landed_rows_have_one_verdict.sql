@@ -1,7 +1,7 @@
 {#-
-  Nothing lost, nothing doubled: the rows that a live load landed are, all of them and no others, in
-  the source's base model, where each is accepted (and then in staging), a duplicate or rejected.
-  Shows the loads for which that is not so.
+  No row is lost, and none is doubled: the base model of a source holds all rows of its live loads,
+  and no others. Each of them is accepted (and then in staging), a duplicate or rejected. The test
+  returns the loads for which that is wrong.
 -#}
 {% set sources = landed_sources().keys() | list %}
 
@@ -11,7 +11,9 @@ with judged as (
         '{{ source }}' as source,
         _load_id as load_id,
         count(*) as rows_judged,
-        count(case when _row_status in ('accepted', 'duplicate', 'rejected') then 1 end) as rows_with_verdict
+        count(
+            case when _row_status in ('accepted', 'duplicate', 'rejected') then 1 end
+        ) as rows_with_verdict
     from {{ ref('base_' ~ source) }}
     group by _load_id
     {{ "union all" if not loop.last }}

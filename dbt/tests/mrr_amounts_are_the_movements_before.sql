@@ -1,5 +1,6 @@
 {#-
-  What is paid at the end of a month, in each currency, is the sum of all movements up to that day.
+  The amount paid at the end of a month, in each currency, is the sum of all movements up to that
+  day.
 -#}
 with moved as (
     select
@@ -7,7 +8,8 @@ with moved as (
         movements.currency,
         sum(movements.amount_change) as amount
     from {{ ref('int_month_ends') }} as months
-    inner join {{ ref('int_subscription_movements') }} as movements on months.valued_on >= movements.movement_date
+    inner join {{ ref('int_subscription_movements') }} as movements
+        on months.valued_on >= movements.movement_date
     group by months.month_start, movements.currency
 ),
 

@@ -1,6 +1,6 @@
 {#-
-  A customer's months follow one another without a gap, from the first to the one after the last, or
-  to today's.
+  A customer's months follow each other without a gap, from the first paid month to the month after
+  the last one, or to the current month.
 -#}
 with lives as (
     select

@@ -1,6 +1,6 @@
 {#-
-  Opening, movements and rates make the closing of every month, and every month opens as the one
-  before closed.
+  In every month, opening MRR + movements + change by rates = closing MRR. Every month opens with
+  the closing MRR of the previous one.
 -#}
 with months as (
     select

@@ -1,7 +1,7 @@
 {#-
-  Every user is new in exactly one period of each grain; who is dated after the calendar, which ends
-  today, does not count yet. The calendar is as it was built: "today" itself may have moved since,
-  by what landed.
+  Every user is new in exactly one period of each grain. A user whose first activity is after the
+  end of the calendar, which is today, does not count yet. The test reads the calendar as built,
+  because rows that landed since may have moved "today".
 -#}
 with counted as (
     select

@@ -1,6 +1,6 @@
 {#-
-  What attribution divides among the channels is what sales_summary says was sold, each month,
-  before refunds.
+  Attribution divides among the channels what sales_summary reports as sold in each month, before
+  refunds.
 -#}
 with converted as (
     select

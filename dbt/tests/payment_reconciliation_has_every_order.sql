@@ -1,4 +1,4 @@
-{#- Every order is reconciled, once, with the total that the fact has. -#}
+{#- Every order is reconciled, once, with the total of its fact. -#}
 with orders as (
     select
         count(*) as orders,

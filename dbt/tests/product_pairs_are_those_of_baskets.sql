@@ -1,4 +1,4 @@
-{#- Counts by month and over all months are those of the baskets themselves. -#}
+{#- The counts by month and over all months equal those of the baskets. -#}
 with baskets as (
     select
         count(distinct order_id) as orders,
@@ -13,7 +13,9 @@ months as (
 
 pair_months as (
     select
-        coalesce(sum(case when product_id = other_product_id then orders_together end), 0) as order_products,
+        coalesce(
+            sum(case when product_id = other_product_id then orders_together end), 0
+        ) as order_products,
         coalesce(sum(orders_together), 0) as order_pairs
     from {{ ref('int_product_pair_months') }}
 ),

@@ -1,5 +1,5 @@
 {#-
-  All products of a month together sold what sales_summary reports for the month, to the last digit.
+  The sales of all products in a month are those of sales_summary, to the last digit.
 -#}
 with products as (
     select

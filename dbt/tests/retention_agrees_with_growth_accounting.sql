@@ -1,6 +1,6 @@
 {#-
-  The first-time cohort is the new users of its period, the recurring one its active users, and
-  those of them who come back in the next period are the retained users of that one.
+  The first-time cohort is the new users of its period, and the recurring cohort its active users.
+  Those of them who come back in the next period are the retained users of that period.
 -#}
 with retention as (
     select
@@ -25,9 +25,11 @@ inner join {{ ref('growth_accounting') }} as growth
     on retention.grain = growth.grain and retention.return_start = growth.period_start
 where
     retention.retained_users <> case
-        when retention.period_index = 0 and retention.retention_type = 'first_time' then growth.new_users
+        when retention.period_index = 0 and retention.retention_type = 'first_time'
+            then growth.new_users
         when retention.period_index = 0 then growth.active_users
         {% if not var("returning_event_types") -%}
-        when retention.period_index = 1 and retention.retention_type = 'recurring' then growth.retained_users
+        when retention.period_index = 1 and retention.retention_type = 'recurring'
+            then growth.retained_users
         {%- endif %}
     end

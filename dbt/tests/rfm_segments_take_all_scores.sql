@@ -1,5 +1,6 @@
 {#-
-  Every combination of scores has a segment, and every segment is the first of some combination.
+  Every combination of scores has a segment, and every segment is the first match of some
+  combination.
 -#}
 with scores as (
     {% for score in range(1, 6) -%}

@@ -1,8 +1,10 @@
 {#-
-  Days, months and quarters of sales_summary give the same totals, and those of the facts, to the
-  last digit.
+  Days, months and quarters of sales_summary have the same totals as the facts, to the last digit.
 -#}
-{% set figures = ["orders", "units", "gross_revenue", "discounts", "refunds", "net_revenue", "cost", "gross_profit"] %}
+{% set figures = [
+    "orders", "units", "gross_revenue", "discounts", "refunds", "net_revenue", "cost",
+    "gross_profit",
+] %}
 
 with facts as (
     select

@@ -1,15 +1,16 @@
 {#-
-  For each source: rows in staging + rejects + duplicates = rows read from its files, less those
-  that a mapping left out. What could not be landed at all is among the rejects.
+  For each source: rows in staging + rejects + duplicates = rows read from its files - rows that a
+  mapping filtered. Records that could not land are among the rejects.
 -#}
 {% set sources = landed_sources().keys() | list %}
 
 with delivered as (
     select
         source,
-        -- What could not be landed is among the rejects as soon as its load is there.
+        -- Records that could not land are among the rejects as soon as their load is live.
         sum(
-            case when is_due then rows_landed else 0 end + case when is_live then rows_rejected else 0 end
+            case when is_due then rows_landed else 0 end
+            + case when is_live then rows_rejected else 0 end
         ) as delivered_rows
     from {{ loads_due() }} as loads
     group by source

@@ -1,4 +1,4 @@
--- The load log, as warehouse_owner after warehouse.sql. Safe to apply again.
+-- Creates the load log, as warehouse_owner after warehouse.sql. Safe to apply again.
 -- Landing creates the tables of the sources itself, as loader, from saas_analytics/contracts.
 
 create table if not exists raw.loads (
@@ -64,8 +64,8 @@ create table if not exists raw.drift (
     primary key (load_id, kind, column_name)
 );
 
--- A view of the live loads: the drift of a day goes with the load that is replaced. And the loader
--- needs no right in the schema quality.
+-- A view of the live loads: the drift of a superseded load disappears with it. The loader needs no
+-- right in the schema quality.
 create or replace view quality.schema_drift as
 select
     loads.source,
@@ -79,8 +79,8 @@ inner join raw.loads as loads on drift.load_id = loads.load_id
 where loads.superseded_by is null
 group by loads.source, drift.column_name, drift.kind;
 
--- Also a view, of a model: through a function, which looks the model up at each query. A view on
--- the model itself would be dropped when dbt creates the model again.
+-- A view of a model, through a function that looks the model up at each query. A view on the model
+-- itself would be dropped when dbt creates the model again.
 create or replace function quality.count_rejects()
 returns table (source text, rule text, landed_on date, rows bigint)
 language plpgsql stable as $$
@@ -99,7 +99,7 @@ select source, rule, landed_on, rows from quality.count_rejects();
 comment on table raw.loads is
 'One row per load. A load without superseded_by is live: its rows are in the raw table';
 comment on column raw.loads.landed_on is
-'The day of the files in the landing zone; of an external file the day of its arrival';
+'The day of the files in the landing zone; for an external file, the day of its arrival';
 comment on column raw.loads.delivered_on is
 'The day of the arrival: later than landed_on for a corrected delivery. The latest delivery counts';
 comment on column raw.loads.origin is
@@ -107,7 +107,7 @@ comment on column raw.loads.origin is
 comment on column raw.loads.name is 'Name of the external file; null for the landing zone';
 comment on column raw.loads.mapping is 'Name of the mapping that landed an external file';
 comment on column raw.loads.mapping_sha256 is
-'Digest of the content of that mapping: by a changed mapping the same file lands again';
+'Digest of the content of that mapping: with a changed mapping, the same file lands again';
 comment on column raw.loads.files is 'Name, sha256 and bytes of each file of the load';
 comment on column raw.loads.rows_left_out is
 'Rows that the mapping''s where and distinct filtered';

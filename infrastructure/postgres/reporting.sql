@@ -1,5 +1,6 @@
--- What dashboards show of runs, as warehouse_owner after raw.sql. Safe to apply again. Views of the owner, and not models:
--- a model says nothing of when and how often something ran. They hold names and counts, and nothing of what landed.
+-- Creates the views of runs for dashboards, as warehouse_owner after raw.sql. Safe to apply again.
+-- They belong to the owner and are not models, because no model depends on when and how often
+-- something ran. They show names and counts, and no landed data.
 
 create or replace view marts.landed_rows as
 select
@@ -31,8 +32,9 @@ select
     round((extract(epoch from now() - landed_at) / 3600)::numeric, 1) as age_hours
 from (select source, max(landed_at) as landed_at from marts.landed_rows group by source) as newest;
 
-comment on view marts.landed_rows is 'Rows of the live loads of each landed day and source: read, landed, and refused at landing';
-comment on view marts.test_runs is 'What each test of the data found in each run of dbt';
+comment on view marts.landed_rows is
+'Rows of the live loads of each landed day and source: read, landed, and rejected at landing';
+comment on view marts.test_runs is 'The result of each test of the data in each run of dbt';
 comment on view marts.source_freshness is 'Hours since each source last landed';
 
 grant select on marts.landed_rows, marts.test_runs, marts.source_freshness to reporter;

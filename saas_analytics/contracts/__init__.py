@@ -1,4 +1,4 @@
-"""The data contracts: saas_analytics/contracts/<source>.yaml says what the rows of a source are.
+"""The data contracts: saas_analytics/contracts/<source>.yaml defines the rows of a source.
 
 The files follow the Open Data Contract Standard, version 3.
 """
@@ -49,7 +49,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What the rows of one source must be, and how they are delivered and kept."""
+    """The contract of a source: its columns, and how its rows are delivered and kept."""
 
     source: str
     description: str
@@ -69,7 +69,7 @@ class Contract:
         return tuple(column.name for column in self.columns if column.required)
 
     def column(self, name: str) -> Column:
-        """The column `name`. KeyError where the contract has none of that name."""
+        """The column `name`. KeyError if the contract has no column with this name."""
         for column in self.columns:
             if column.name == name:
                 return column

@@ -22,7 +22,7 @@ def archive_file(
     """Move a file with committed loads to `processed/`, unless `keep`; write its rejects there.
 
     With `keep` the rejects are next to the file. A second call changes nothing, so the next run
-    completes one that was killed. LandingError where the directory cannot be written.
+    completes one that was killed. LandingError if the directory cannot be written.
     """
     directory = path.parent if keep or path.parent.name == PROCESSED else path.parent / PROCESSED
     try:

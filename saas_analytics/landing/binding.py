@@ -113,7 +113,7 @@ class Binding:
         return max((columns.index(head) + 1 for head in heads if head in columns), default=0)
 
     def row(self, record: Record, line: int) -> Row | None:
-        """The row of this record; None where `where` or `distinct` filters it."""
+        """The row of this record; None if `where` or `distinct` filters it."""
         for getter, holds in self._conditions:
             if not holds(as_text(getter(record, line))):
                 return None
@@ -140,7 +140,7 @@ class Binding:
     def finish(self, rows_read: int) -> tuple[str, ...]:
         """Call it after the last row. Returns the optional contract columns that were missing.
 
-        MappingError where a required column was in no record of a JSON file.
+        MappingError if a required column was in no record of a JSON file.
         """
         if not rows_read or not self._unseen:
             return tuple(self._lacking)
@@ -157,7 +157,7 @@ class Binding:
         return tuple(missing)
 
     def _value(self, name: str, column: str) -> Getter:
-        """The file column for the contract column `name`; NULL where it is missing and optional."""
+        """The file column for the contract column `name`; NULL if it is missing and optional."""
         try:
             return self._file_column(f"columns.{name}", column)
         except MappingError:
@@ -296,7 +296,7 @@ def _hash(parts: Sequence[Getter]) -> Getter:
 
 
 def _inside(text: str | None, path: str) -> Any:
-    """The member at `path` in a column that holds JSON; None where there is none."""
+    """The member at `path` in a column that holds JSON; None if there is none."""
     value = _as_object(text)
     for part in path.split("."):
         if not isinstance(value, dict):
@@ -319,7 +319,7 @@ def _as_object(value: Any) -> Any:
 
 
 def _without(record: dict[str, Any], used: set[str]) -> dict[str, Any]:
-    """The members that are not used; of a partly used object, its unused part."""
+    """The members that are not used; for a partly used object, its unused part."""
     rest: dict[str, Any] = {}
     for name, value in record.items():
         if name in used:

@@ -32,7 +32,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def condition(expression: Any) -> Condition:
-    """Parse a condition of a mapping. ValueError where the expression is not a condition."""
+    """Parse a condition of a mapping. ValueError if the expression is not a condition."""
     if isinstance(expression, list):
         if not expression:
             raise ValueError("an empty list")
@@ -84,7 +84,7 @@ def _compare(compare: Callable[[Any, Any], bool], literal: str, is_text: bool) -
 
 
 def number(text: str) -> Decimal | None:
-    """The number that is written in a text; None where the text is not a finite number."""
+    """The number that is written in a text; None if the text is not a finite number."""
     try:
         found = Decimal(text)
     except InvalidOperation:

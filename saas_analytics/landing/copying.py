@@ -1,6 +1,6 @@
 """Copies one file into a partition: as segments of the file where possible, else by record.
 
-The fast way hands the file's bytes to COPY. A segment that COPY refuses is read again the careful
+The fast way passes the file's bytes to COPY. A segment that COPY refuses is read again the careful
 way, which finds the records that cannot be rows. Both ways give the same rows. So a file is read
 fast, and carefully only around its broken records.
 """
@@ -41,8 +41,8 @@ OnRead = Callable[[int], None]
 R = TypeVar("R", bound=tuple[int, object])
 B = TypeVar("B")
 
-# A segment is the part of a file that goes into one COPY. Where COPY refuses it, a smaller segment
-# is tried; the smallest ones are read record by record.
+# A segment is the part of a file that goes into one COPY. If COPY refuses it, a smaller segment is
+# tried; the smallest ones are read record by record.
 SEGMENT = 4 * 1024 * 1024
 SMALLEST = 64 * 1024
 _STEP = 8
@@ -80,7 +80,7 @@ def copy_file(
 ) -> Copied:
     """Copy the file's records into the partition, each with its line; bad ones go to `rejects`.
 
-    FileRefused where the file as a whole cannot be read.
+    FileRefused if the file as a whole cannot be read.
     """
     begin_file(cursor, partition, file.name)
     already = rejects.count
@@ -205,9 +205,9 @@ def _records_until(records: Iterator[Any], lines: Lines, end: int) -> Iterator[A
 def copy_fast(
     cursor: Cursor, statement: sql.Composed, text: bytes, meanwhile: Callable[[], None]
 ) -> int | None:
-    """Hand the text to COPY, and call `meanwhile` while the server works.
+    """Pass the text to COPY, and call `meanwhile` while the server works.
 
-    Returns the number of rows, or None where COPY refuses the text.
+    Returns the number of rows, or None if COPY refuses the text.
     """
     try:
         with cursor.connection.transaction():
@@ -361,7 +361,7 @@ def _copy_judged(
     documents: Iterable[tuple[int, bytes] | Reject],
     rejects: RejectBuffer,
 ) -> int:
-    """Ask the server whether each document is JSON, so that both ways judge alike."""
+    """Ask the server whether each document is JSON, so that both ways agree."""
     cursor.execute(
         "create temporary table if not exists landing_documents (line bigint, doc text)"
         " on commit drop"

@@ -100,8 +100,8 @@ class CsvReader:
     def _long_record(self, first: bytes) -> tuple[int, Values] | Reject:
         """A record of several lines: a quote is open at the end of its first line.
 
-        Where the quote never closes, or only another record's quote closes it, the first line alone
-        is rejected. So one stray quote does not spoil the good records after it.
+        If the quote never closes, or only the quote of another record closes it, only the first
+        line is rejected. So one misplaced quote does not affect the valid records after it.
         """
         rest = self.lines.until_closed(len(first))
         if rest is None:
@@ -151,7 +151,7 @@ class CsvReader:
 
 
 def header_names(names: Sequence[str | None]) -> tuple[str, ...]:
-    """The trimmed column names of a header. FileRefused where two columns have the same name."""
+    """The trimmed column names of a header. FileRefused if two columns have the same name."""
     trimmed = tuple(
         (name or "").strip() or f"column_{position}" for position, name in enumerate(names, start=1)
     )

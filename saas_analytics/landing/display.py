@@ -17,7 +17,7 @@ class Display:
         self._write = self._print
 
     def show(self, text: str) -> None:
-        """Write a line, above the bar where there is one."""
+        """Write a line, above the bar if there is one."""
         self._write(text)
 
     def show_summary(self, outcomes: Sequence[Outcome], seconds: float) -> None:

@@ -35,7 +35,7 @@ from saas_analytics.warehouse import WarehouseError, connect, ensure_warehouse
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to land on a connection, and the outcome if that fails."""
+    """One thing to land on a connection, and the outcome if that fails."""
 
     failure: Outcome
     size: int  # bytes, for the progress
@@ -43,9 +43,9 @@ class Task:
 
 
 def prepare(settings: Settings, *, may_create: bool = True) -> None:
-    """Create the warehouse, its load log and its raw tables where they are missing.
+    """Create the warehouse, its load log and its raw tables if they are missing.
 
-    WarehouseError where the server does not answer, or where something is missing and `may_create`
+    WarehouseError if the server does not answer, or if something is missing and `may_create`
     is false.
     """
     try:
@@ -64,7 +64,7 @@ def prepare(settings: Settings, *, may_create: bool = True) -> None:
                 f"A dry run needs a warehouse, and creates none: {reason}. Run `make up`, or land "
                 "without --dry-run."
             ) from error
-        ensure_warehouse(settings)  # raises where the cause is something else
+        ensure_warehouse(settings)  # raises if the cause is something else
     with connect(settings, "loader", autocommit=True, application_name="land") as connection:
         ensure_tables(connection)
 
@@ -82,7 +82,7 @@ def land_days(
     """Land `number` days of a landing zone, from `first` on.
 
     `zone`: None for that of the settings. `again` lands older deliveries too, in place of corrected
-    ones. Raises LandingError where nothing can be landed; the failure of one source and day is an
+    ones. Raises LandingError if nothing can be landed; the failure of one source and day is an
     outcome.
     """
     if zone is None:
@@ -163,7 +163,7 @@ def land_files(
     """Land external files that arrived on `day`, by a mapping file.
 
     `new` lands files whose name or bytes landed before as other files; `keep` does not archive
-    them. MappingError where the mapping is wrong; the failure of one file is an outcome.
+    them. MappingError if the mapping is wrong; the failure of one file is an outcome.
     """
     # Mappings need pydantic, whose import takes longer than the landing of a small zone.
     from saas_analytics.landing.external import land_file

@@ -76,7 +76,7 @@ def land_file(
     Then the file is archived in `processed/` next to it, unless `keep`. `new`: it is another file,
     though its name or its bytes are known. `dry_run`: do the same, and roll it back. The raw tables
     exist, and the connection is in autocommit mode. Returns an outcome for each mapping; raises
-    LandingError where the file cannot land.
+    LandingError if the file cannot land.
     """
     if not path.is_file():
         problem = (
@@ -84,7 +84,7 @@ def land_file(
         )
         raise FileRefused(f"{path} {problem}. Give the path of a file.")
     identity = fingerprint(describe(path, mappings[0].format))
-    # A column that none of the mappings names is unknown, unless one of them takes the rest.
+    # A column that no mapping names is unknown, unless one of them takes the rest.
     known = set().union(*(mapping.known_columns() for mapping in mappings))
     contracts = {mapping.contract.source: mapping.contract for mapping in mappings}
     outcomes = []
@@ -245,7 +245,7 @@ def _open(
 ) -> tuple[_Records, tuple[str, ...] | None, Callable[[], str]]:
     """The records of a file, its columns (None for JSON), and its digest once they are read."""
     if file.format == "parquet":
-        # pyarrow is large: imported only where it is needed.
+        # pyarrow is large: imported only if it is needed.
         from saas_analytics.landing.parquet_reader import ParquetReader
 
         parquet = stack.enter_context(ParquetReader(file))

@@ -48,9 +48,9 @@ class Fingerprint:
 
 
 def describe(path: Path, as_format: Format | None = None) -> InputFile:
-    """Find out by its name what kind of file `path` is. `as_format` overrides all but the .gz.
+    """The kind of the file `path`, by its name. `as_format` overrides all but the .gz.
 
-    FileRefused where the name has no known ending, or is not UTF-8.
+    FileRefused if the name has no known ending, or is not UTF-8.
     """
     if (shown := printable(path.name)) != path.name:
         raise FileRefused(

@@ -39,7 +39,7 @@ from saas_analytics.contracts import SOURCES, Contract, ContractError, load_cont
 from saas_analytics.landing.conditions import Condition, condition, number
 from saas_analytics.landing.files import Format
 
-EXTRA = "_extra"  # of raw tables with columns: everything that the contract does not know, as JSON
+EXTRA = "_extra"  # of raw tables with columns: all columns that no contract knows, as JSON
 SCHEMA = Path(__file__).with_name("mapping.schema.json")
 
 Scalar = StrictStr | StrictBool | StrictInt | StrictFloat
@@ -268,7 +268,7 @@ class MappingDocument(_Part):
     )
     ragged: Literal["pad", "reject"] = Field(
         "reject",
-        description="CSV rows that are too short: reject, or pad where only optional columns lack.",
+        description="CSV rows that are too short: reject, or pad missing optional columns.",
     )
 
     @model_validator(mode="after")
@@ -316,7 +316,7 @@ def complaints(content: dict[str, Any], error: ValidationError) -> Iterator[tupl
     """The mistakes in the content of a MappingFile.
 
     Yields the index of the mapping, and the key with what is wrong and what to do; the index is -1
-    where the file as a whole is wrong.
+    if the file as a whole is wrong.
     """
     for one in error.errors(include_url=False):
         if len(one["loc"]) == 1:

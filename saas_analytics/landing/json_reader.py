@@ -46,7 +46,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _number(literal: str) -> Number:
-    """The literal as a Number. JSONDecodeError where PostgreSQL's numeric cannot hold it."""
+    """The literal as a Number. JSONDecodeError if PostgreSQL's numeric cannot hold it."""
     exponent = literal.lower().partition("e")[2]
     if len(literal) > _MANY_DIGITS or len(exponent) > 5 or abs(int(exponent or 0)) > _MANY_DIGITS:
         raise JSONDecodeError(f"{literal[:40]} is too large or too precise a number", "", 0)
@@ -61,7 +61,7 @@ _scan: Scan = vars(_DECODER)["scan_once"]
 
 
 def parse(text: bytes) -> Any:
-    """The value of a JSON text, with numbers as Number. ValueError where it is not JSON."""
+    """The value of a JSON text, with numbers as Number. ValueError if it is not JSON."""
     try:
         return _DECODER.decode(text.decode("utf-8"))
     except RecursionError:
@@ -110,7 +110,7 @@ def fault_of_json(text: bytes) -> Reason:
 
 
 def depth(text: bytes) -> int:
-    """How deep the brackets of a possible JSON text are nested; 0 where it has only a few."""
+    """How deep the brackets of a possible JSON text are nested; 0 if it has only a few."""
     if text.count(b"{") + text.count(b"[") < _MANY_BRACKETS:
         return 0
     deepest = current = 0

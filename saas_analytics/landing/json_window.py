@@ -22,8 +22,8 @@ _NEAR = 64  # an error so near to the end of the window may be only that: text n
 class Window:
     """The part of a JSON text that is in memory, with bytes that are not UTF-8 as lone surrogates.
 
-    `scan` returns the value at a position of a text and the position of its end. Where there is
-    none it raises StopIteration or JSONDecodeError with the position.
+    `scan` returns the value at a position of a text and the position of its end. If there is none,
+    it raises StopIteration or JSONDecodeError with the position.
     """
 
     def __init__(self, blocks: Iterator[bytes], scan: Scan) -> None:
@@ -50,7 +50,7 @@ class Window:
         self._at += count
 
     def take_value(self) -> str | None:
-        """Take the JSON value that begins here. None, and nothing is taken, where there is none."""
+        """Take the JSON value that begins here. None, and nothing is taken, if there is none."""
         self._is_too_long = False
         while True:
             try:
@@ -68,7 +68,7 @@ class Window:
                 self._failed = 0
                 return None
             else:
-                # A number at the very end may go on in the next block.
+                # A number at the very end may continue in the next block.
                 if end == len(self._text) and self._text[end - 1] not in '}]"' and self._read():
                     continue
                 value = self._text[self._at : end]
@@ -90,7 +90,7 @@ class Window:
                 return skipped
 
     def skip_too_long(self, number: int) -> Reject | None:
-        """Skip, by its brackets, a value that does not fit; None where that was not the problem."""
+        """Skip, by its brackets, a value that does not fit; None if that was not the problem."""
         if not self._is_too_long:
             return None
         start = Overlong(
@@ -127,7 +127,7 @@ class Window:
         return has_read
 
     def _read(self) -> bool:
-        """Read one more block. False at the end, or where the window exceeds the longest record."""
+        """Read one more block. False at the end, or if the window exceeds the longest record."""
         if self._ended or len(self._text) - self._at > MAX_RECORD:
             return False
         block = next(self._blocks, None)

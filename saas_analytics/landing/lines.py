@@ -14,9 +14,9 @@ _LINE_END = re.compile(rb"\r\n?|\n")
 class Lines:
     """The lines of a stream, with their ends.
 
-    As in PostgreSQL's COPY, which reads the segments: where the first line ends in a lone CR, a CR
+    As in PostgreSQL's COPY, which reads the segments: if the first line ends in a lone CR, a CR
     ends lines too. `quoted`: a line end between quotes does not end a record, nor the first line.
-    A line longer than MAX_RECORD is given as Overlong, which has its beginning only.
+    A line longer than MAX_RECORD is returned as Overlong, which has only its beginning.
     """
 
     def __init__(self, blocks: Iterator[bytes], *, quoted: bool) -> None:
@@ -82,7 +82,7 @@ class Lines:
     def segment(self, size: int) -> bytes:
         """The next lines, at most `size` bytes, without taking them.
 
-        Quotes that open in a segment close in it. Empty where that needs more bytes.
+        Quotes that open in a segment close in it. Empty if that needs more bytes.
         """
         self.read_ahead(size + 1)  # with the byte after a CR
         end = self._at + size
@@ -109,14 +109,14 @@ class Lines:
         return b"\r" not in segment or segment.count(b"\r") == segment.count(b"\r\n")
 
     def peek(self) -> bytes:
-        """The next line, without taking it; empty where it is not in memory."""
+        """The next line, without taking it; empty if it is not in memory."""
         end = self._end_of_line(self._at)
         return self._text[self._at : end] if end > 0 else b""
 
     def until_closed(self, size: int) -> bytes | None:
         """The lines up to the one that closes a quote of the `size` bytes before; not taken.
 
-        None where it does not close, or where the record would be longer than MAX_RECORD.
+        None if it does not close, or if the record would be longer than MAX_RECORD.
         """
         searched = self._at
         is_open = True
@@ -136,7 +136,7 @@ class Lines:
         return self._text[self._at : searched] if size + searched - self._at <= MAX_RECORD else None
 
     def _end_of_line(self, start: int) -> int:
-        """The end of the line that goes on at `start`; -1 where it has not been read yet."""
+        """The end of the line that continues at `start`; -1 if it has not been read yet."""
         if self._mark == b"\n":
             end = self._text.find(b"\n", start) + 1
         else:
@@ -165,7 +165,7 @@ def _overlong(start: bytes, size: int) -> Overlong:
 
 
 def _first_end(text: bytes, quoted: bool) -> bytes | None:
-    """The end of the first line: b"\\n" (also for CR LF) or b"\\r"; None where it is not here."""
+    """The end of the first line: b"\\n" (also for CR LF) or b"\\r"; None if it is not here."""
     inside = False
     for mark in _MARKS.finditer(text):
         if mark[0] == b'"':

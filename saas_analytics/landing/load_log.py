@@ -141,7 +141,7 @@ def open_zone_load(cursor: Cursor, source: str, day: date, delivered_on: date) -
 
 
 def record_delivery(cursor: Cursor, load_id: int, delivered_on: date) -> None:
-    """Write that the same files were delivered again on a later day."""
+    """Record that the same files were delivered again on a later day."""
     cursor.execute(
         "update raw.loads set delivered_on = %s where load_id = %s", [delivered_on, load_id]
     )
@@ -186,13 +186,13 @@ def record_event_days(
     *,
     whole_table: bool,
 ) -> bool:
-    """Write to raw.touched_days which event days the load brings, and the replaced loads take away.
+    """Write the event days that the load brings, and the replaced loads take away.
 
     `whole_table`: all rows of `table` are the load's. The rows are read for it, so it also returns
     whether a document has a member that the contract does not know.
     """
     # A separate query, because PostgreSQL reads in parallel only for a query that does not write,
-    # and only where it does not expect as many days as rows.
+    # and only if it does not expect as many days as rows.
     cursor.execute("set local parallel_tuple_cost = 0")
     cursor.execute("set local time zone 'UTC'")  # whatever PGTZ says
     found = cursor.execute(_brought(contract, table, load_id, landed_on, whole_table)).fetchall()
@@ -234,10 +234,10 @@ from brought
 full join taken_away using (event_day)
 """
 
-# Parsing the timestamps costs a third of the COPY. The day is in the text itself where the time
-# is in UTC and not in the last second of the day (23:59:60 and 23:59:59.9999999 belong to the next
-# day): such rows are counted by that text, and only it is parsed. A wrong time may affect one day
-# too many, never one too few.
+# Parsing the timestamps costs a third of the COPY. The day is in the text itself if the time is in
+# UTC and not in the last second of the day (23:59:60 and 23:59:59.9999999 belong to the next day):
+# such rows are counted by that text, and only it is parsed. A wrong time may affect one day too
+# many, never one too few.
 # The work for each row is in the innermost query, which the planner merges into the grouping: the
 # workers of a parallel query do it. Trimming costs more than that, so it waits for the groups.
 _BROUGHT_BY_TIME = """

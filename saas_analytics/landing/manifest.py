@@ -1,7 +1,7 @@
 """The `_manifest.json` next to the files of a day, in which the sender lists them.
 
-A manifest is optional. Where it disagrees with the files, nothing of the day lands: half a delivery
-is not a day.
+A manifest is optional. If it disagrees with the files, nothing of the day lands: half a delivery is
+not a day.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MANIFEST = "_manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the manifest says about one file; None where it says nothing."""
+    """The entry of one file in the manifest; each value is None if it is not given."""
 
     name: str
     rows: int | None
@@ -75,7 +75,7 @@ class Manifest:
 
 
 def read_manifest(directory: Path) -> Manifest | None:
-    """The manifest of a day's directory, if it has one. FileRefused where it cannot be read."""
+    """The manifest of a day's directory, if it has one. FileRefused if it cannot be read."""
     path = directory / MANIFEST
     try:
         document = json.loads(path.read_bytes())

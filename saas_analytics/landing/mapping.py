@@ -1,4 +1,4 @@
-"""Mappings: YAML that says how an external file becomes rows of a contract.
+"""Mappings: YAML that maps an external file to rows of a contract.
 
 One file may hold several mappings, for a file that fills several contracts: as YAML documents, or
 as a list under `mappings:`. The keys are in saas_analytics/landing/grammar.py.
@@ -58,7 +58,7 @@ class Mapping:
     def known_columns(self) -> set[str]:
         """The file columns that the mapping names anywhere, with the heads of dotted ones.
 
-        REST is among them where the mapping takes all columns.
+        REST is among them if the mapping takes all columns.
         """
         known = {*self.where, *self.distinct}
         for name, origin in self.columns.items():
@@ -123,7 +123,7 @@ def load_mappings(path: Path) -> list[Mapping]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a mapping file says, in the form of a MappingFile."""
+    """The content of a mapping file, in the form of a MappingFile."""
     try:
         text = path.read_text(encoding="utf-8")
         documents = [
@@ -147,9 +147,9 @@ def _place(path: Path, content: dict[str, Any], index: int) -> str:
 
 
 def _digest(document: dict[str, Any], place: str) -> str:
-    """The SHA-256 of what a mapping says. Loads are compared by it, so it must never change."""
+    """The SHA-256 of a mapping's content. Loads are compared by it, so it must never change."""
     try:
         canonical = json.dumps(document, sort_keys=True, default=str)
-    except TypeError:  # where the keys of one level are of several types, or no text at all
+    except TypeError:  # the keys of one level are of several types, or not text
         raise MappingError(f"{place}: write the names of all columns as text: '2019'.") from None
     return hashlib.sha256(canonical.encode()).hexdigest()

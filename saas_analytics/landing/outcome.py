@@ -137,7 +137,7 @@ def conclusion(outcomes: Sequence[Outcome], seconds: float) -> str:
 
 
 def totals(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
-    """The cells of a table: a heading, and a row for each source. Empty where there was no file."""
+    """The cells of a table: a heading, and a row for each source. Empty if there was no file."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         if outcome.status != "absent":

@@ -64,7 +64,7 @@ class ParquetBatch:
 class ParquetReader:
     """The rows of a Parquet file as text. The line is the row number, from 1.
 
-    `columns` are its column names. FileRefused where it cannot be read.
+    `columns` are its column names. FileRefused if it cannot be read.
     """
 
     def __init__(self, file: InputFile) -> None:

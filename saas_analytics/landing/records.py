@@ -44,7 +44,7 @@ def reject(line: int, reason: Reason, original: bytes) -> Reject:
 
 
 def text_fault(record: bytes) -> Reason | None:
-    """Why these bytes cannot be text in PostgreSQL; None where they can be."""
+    """Why these bytes cannot be text in PostgreSQL; None if they can be."""
     if b"\x00" in record:
         return "nul_byte"
     try:

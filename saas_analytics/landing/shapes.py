@@ -21,12 +21,12 @@ class Shape:
 
 
 def shape_of(file: InputFile) -> Shape:
-    """The columns of a file. FileRefused where its header cannot be used."""
+    """The columns of a file. FileRefused if its header cannot be used."""
     if file.format == "csv":
         with ByteStream(file) as stream:
             return Shape(CsvReader(stream.blocks()).columns)
     if file.format == "parquet":
-        # pyarrow is large: imported only where it is needed.
+        # pyarrow is large: imported only if it is needed.
         from saas_analytics.landing.parquet_reader import ParquetReader
 
         with ParquetReader(file) as parquet:

@@ -27,7 +27,7 @@ def payload_columns(contract: Contract) -> tuple[tuple[str, str], ...]:
 
 
 def ensure_table(connection: psycopg.Connection, contract: Contract) -> None:
-    """Create the raw table of a contract where it is missing, and add the contract's new columns.
+    """Create the raw table of a contract if it is missing, and add the contract's new columns.
 
     This is a separate transaction, so that no landing locks the table while it copies.
     """
@@ -184,7 +184,7 @@ def _exists(cursor: Cursor, name: str) -> bool:
 def _missing(
     cursor: Cursor, source: str, wanted: Sequence[tuple[str, str]]
 ) -> tuple[tuple[str, str], ...] | None:
-    """Columns that the table lacks; None where there is no table."""
+    """Columns that the table lacks; None if there is no table."""
     rows = cursor.execute(
         "select attname from pg_attribute"
         " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",

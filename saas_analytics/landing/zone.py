@@ -107,7 +107,7 @@ def corrections(zone: Path, day: date) -> Path:
 def corrected_days(zone: Path, day: date) -> Iterator[tuple[str, Path, date | None]]:
     """Source, directory and day of each corrected delivery that arrives on `day`.
 
-    The day is None where the directory's name is not a day.
+    The day is None if the directory's name is not a day.
     """
     for directory in sorted(corrections(zone, day).glob("[!_.]*/dt=*")):
         if delivered_files(directory):
@@ -155,9 +155,9 @@ def land_day(
 ) -> Outcome:
     """Land the files of this source and day. Everything is committed, or nothing.
 
-    `again`: even where a delivery that arrived later has landed. `dry_run`: do the same, and roll
+    `again`: even if a delivery that arrived later has landed. `dry_run`: do the same, and roll
     it back. The raw tables exist (`ensure_tables`). The connection is in autocommit mode, with no
-    open transaction. FileRefused where the manifest disagrees; other failures are in the outcome.
+    open transaction. FileRefused if the manifest disagrees; other failures are in the outcome.
     """
     arrived = _arrival(zone, day)
     outcome = _land(connection, contract, day, zone, arrived, observe, again, dry_run)
@@ -266,7 +266,7 @@ def _delivery(contract: Contract, paths: Sequence[Path]) -> _Delivery:
 def _landed_already(live: ZoneLoad, files: Sequence[tuple[InputFile, Shape]]) -> list[Fingerprint]:
     """The fingerprints of the files if exactly these have landed, else nothing.
 
-    They are read only where their names and sizes are the same.
+    They are read only if their names and sizes are the same.
     """
     if live.is_expired or live.sizes != {file.name: file.size for file, _ in files}:
         return []

@@ -1,1 +1,1 @@
-"""dbt's runs and what surrounds them: results, lineage, incoming files, the summary of a run, maintenance."""
+"""Runs of dbt and related tasks: results, lineage, incoming files, summaries, maintenance."""

@@ -1,7 +1,8 @@
-"""How dbt is run in this process, and what it says of the nodes that it runs: nothing else knows dbt's own interfaces.
+"""Runs dbt in this process, and reports the end of its nodes. No other module uses dbt's own API.
 
-dbt 1 passes its events to callbacks of its `dbtRunner`. The runner of dbt 2 takes none: its events are lines of JSON on
-standard output (`--log-format json`), for this module to read. Nothing else has to change. See DECISIONS.md, 42.
+dbt 1 passes its events to callbacks of its `dbtRunner`. The runner of dbt 2 takes no callbacks: its
+events are lines of JSON on standard output (`--log-format json`), which this module would read. No
+other module has to change. See DECISIONS.md, 42.
 """
 
 from __future__ import annotations
@@ -13,10 +14,8 @@ from typing import Any
 
 from saas_analytics.pipeline.dbt_tuning import tune
 
-_UNHEARD = (
-    "operation.",
-    "exposure.",
-)  # hooks are dbt's own business, and nothing happens to an exposure
+# Nodes without a listener: hooks are internal to dbt, and an exposure is not run.
+_UNHEARD = ("operation.", "exposure.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,11 @@ class NodeEnd:
     status: str  # success, error, skipped; of a test pass, fail, warn, error, skipped
     message: str = ""
     seconds: float = 0.0
-    rows: int | None = None  # that the last statement wrote; None where it says nothing of rows
+    rows: int | None = None  # written by the last statement; None if it does not count rows
     failures: int | None = None  # rows that a test found
     query: str | None = None  # the compiled SQL; known when the whole run has ended
-    test: str | None = None  # the generic test that a test is of, such as unique
-    column: str | None = None  # that a test is of
+    test: str | None = None  # the name of a generic test, such as unique
+    column: str | None = None  # the column that a test is for
 
 
 Listener = Callable[[NodeEnd], None]
@@ -42,15 +41,16 @@ class Outcome:
     """How a dbt command has ended."""
 
     success: bool
-    nodes: tuple[NodeEnd, ...] = ()  # those that were skipped, and hooks, too
-    lines: tuple[str, ...] = ()  # what `dbt ls` lists
-    error: BaseException | None = None  # why dbt did not get to its end
+    nodes: tuple[NodeEnd, ...] = ()  # including skipped ones and hooks
+    lines: tuple[str, ...] = ()  # the output of `dbt ls`
+    error: BaseException | None = None  # why dbt did not finish
 
 
 def run(arguments: Sequence[str], listeners: Iterable[Listener] = ()) -> Outcome:
-    """Run one dbt command, telling the end of each node to `listeners` at once, from the thread that ran it.
+    """Run one dbt command, and report the end of each node to `listeners` at once.
 
-    A KeyboardInterrupt or SystemExit in this process ends dbt, which cancels its queries first, and is raised again.
+    The thread that ran the node calls the listeners. A KeyboardInterrupt or SystemExit in this
+    process ends dbt, which cancels its queries first, and is raised again.
     """
     load()
     from dbt.cli.main import dbtRunner
@@ -74,10 +74,11 @@ def run(arguments: Sequence[str], listeners: Iterable[Listener] = ()) -> Outcome
 
 
 def load() -> None:
-    """Read dbt, which takes seconds: not everything that imports this module needs it.
+    """Import dbt. That takes seconds, and not every module that imports this one needs it.
 
-    dbt 1.12 puts what stands in an .env file into the environment of its process. Ours holds passwords that are not for
-    models, and a scheduler that has read dbt would no longer see what is changed in the file.
+    dbt 1.12 loads an .env file into the environment of its process. Ours holds passwords that
+    models must not see, and a scheduler that has imported dbt would no longer see changes of the
+    file.
     """
     os.environ["PYTHON_DOTENV_DISABLED"] = "1"
     import dbt.adapters.postgres
@@ -116,6 +117,5 @@ def _of_result(result: Any) -> NodeEnd:
 
 def _rows(response: Any) -> int | None:
     rows = response.get("rows_affected")
-    return (
-        int(rows) if rows is not None and rows >= 0 else None
-    )  # PostgreSQL's -1: a statement that counts none
+    # PostgreSQL's -1: a statement that does not count rows.
+    return int(rows) if rows is not None and rows >= 0 else None

@@ -1,6 +1,7 @@
-"""Two things that dbt does for each node of a run and that need not be done.
+"""Makes dbt skip two unnecessary steps at each node of a run.
 
-What a run does stays the same, and a plain `dbt build` does it too, only slower. DECISIONS.md, 46, has the figures.
+The result of a run stays the same. A plain `dbt build` has it too, and is only slower.
+DECISIONS.md, 46, has the figures.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ def tune() -> None:
 
 
 def _keep_sessions() -> None:
-    """Let a thread keep its session with PostgreSQL from node to node, as dbt-snowflake does by `reuse_connections`.
+    """Let a thread keep its session with PostgreSQL between nodes.
 
-    dbt-postgres ends it after each node. A new one costs 10 ms of processor time, half of it in the server, which then
-    reads its catalogue again. What a node left open in the session is rolled back, as it was before. The threads in
-    which dbt lists what there is keep theirs too, until the run ends: some four sessions more.
+    dbt-snowflake does so with `reuse_connections`. dbt-postgres ends the session after each node. A
+    new one costs 10 ms of processor time, half of it in the server, which reads its catalogue
+    again. A transaction that a node left open is rolled back, as before. The threads in which dbt
+    lists the relations keep their sessions until the run ends, too: about four more sessions.
     """
     import psycopg2
     from dbt.adapters.contracts.connection import Connection, ConnectionState
@@ -42,8 +44,8 @@ def _keep_sessions() -> None:
                 return
             handle = connection.handle
             try:
-                # dbt commits by a statement of its own, after which psycopg2 still sees a transaction. Without one, the
-                # server would log a warning of each rollback.
+                # dbt commits with a statement of its own, and psycopg2 still sees a transaction. If
+                # there is none, the server would log a warning for each rollback.
                 if (handle.status, handle.info.transaction_status) == (
                     STATUS_BEGIN,
                     TRANSACTION_STATUS_IDLE,
@@ -59,18 +61,20 @@ def _keep_sessions() -> None:
 
 
 def _has_ended(handle: Any) -> bool:
-    """Whether the server has ended an idle session: until then it says nothing."""
+    """Whether the server has ended an idle session: it sends nothing to a live one."""
     poll = select.poll()
     poll.register(handle.fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 
 def _render_arguments_without_a_copy() -> None:
-    """Render the arguments of a generic test in the context as it is.
+    """Render the arguments of a generic test without a copy of the context.
 
-    dbt 1.12 looks names up in a chain of dictionaries, so that a context need not hold the thousand macros. Only its
-    template for arguments still copies the chain for each text, and makes an object of each macro, which takes 5 ms.
+    dbt 1.12 looks names up in a chain of dictionaries, so a context need not hold the thousand
+    macros. Only its template for arguments still copies the chain for each text, and makes an
+    object of each macro, which takes 5 ms.
     """
-    from dbt_common.clients.jinja import MacroFuzzTemplate, NativeSandboxTemplate
+    from dbt_common.clients import jinja
 
-    NativeSandboxTemplate.new_context = MacroFuzzTemplate.new_context  # type: ignore[method-assign, assignment]
+    new_context = jinja.MacroFuzzTemplate.new_context
+    jinja.NativeSandboxTemplate.new_context = new_context  # type: ignore[method-assign, assignment]

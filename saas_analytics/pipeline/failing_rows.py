@@ -1,8 +1,9 @@
-"""The first rows that a failed test found, kept in quality.failing_rows without what says who somebody is.
+"""Keeps the first rows that a failed test found in quality.failing_rows, without personal data.
 
-Personal are the columns that a contract marks as such (tag pii), whatever table they are in, what a test of such a
-column calls by another name, whole rows as they were delivered, and in any text e-mail addresses, long numbers (of
-phones and cards) and the values that a message of PostgreSQL quotes.
+Masked are the columns that a contract marks as personal (tag pii), in whatever table and under the
+other names that dbt's tests give them, and whole rows as they were delivered. In every text, e-mail
+addresses, long numbers (of phones and cards) and the values that PostgreSQL's messages quote are
+masked.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from saas_analytics.settings import Settings
 from saas_analytics.warehouse import connect
 
 FIRST = 5  # rows of a test
-# What dbt's own tests of a column (unique, accepted_values, relationships) call its values.
+# The names of a column's values in dbt's own tests (unique, accepted_values, relationships).
 _NAMES_IN_TESTS = frozenset({"unique_field", "value_field", "from_field"})
-# Columns that hold a row as it was delivered, or what of it no contract knows.
+# Columns that hold a row as it was delivered, or its fields that no contract knows.
 _DELIVERED = frozenset({"_original", "original", "_doc", "_extra"})
 MASK = "***"
 _LONGEST = 200  # characters of a value
-_SECONDS = 30  # that asking for the rows of a test may take
-# Of a limited length: what looks like neither costs no more for being long.
+_SECONDS = 30  # limit of the query for the rows of a test
+# The patterns are of limited length, so that a long text without a match does not take long.
 _EMAIL = re.compile(r"[^\s@\"'<>,;:(){}\[\]]{1,64}@[^\s@\"'<>,;:(){}\[\]]{1,255}\.\w+")
 _NUMBER = re.compile(r"\+?\b\d(?:[ ()./-]{0,2}\d){8,}\b")
-# A value may hold any brackets and lines: what is cut ends at the last bracket there is.
+# A value may contain brackets and line breaks: the masked part ends at the last bracket.
 _QUOTED = re.compile(
     r"(Failing row contains |\bkey \([^=]{0,1000}\)=)\((?:.*\)|.*)", re.IGNORECASE | re.DOTALL
 )
@@ -46,7 +47,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d( \d\d)?")  # with the hour that follows it
 
 
 def masked_text(text: str) -> str:
-    """The text without e-mail addresses, numbers that may be of a phone or a card, and values that PostgreSQL quotes.
+    """The text without e-mail addresses, phone and card numbers, and values that PostgreSQL quotes.
 
     Dates and times stay.
     """
@@ -56,7 +57,7 @@ def masked_text(text: str) -> str:
 
 
 def masked_row(row: dict[str, Any], column: str | None = None) -> dict[str, Any]:
-    """A row as JSON can hold it: personal columns masked, texts too, and short. `column` is what its test is of."""
+    """A row as values for JSON, masked and cut. `column` is the one that its test is for."""
     personal = _personal_columns() | _DELIVERED
     if column in personal:
         personal |= _NAMES_IN_TESTS
@@ -67,7 +68,7 @@ def masked_row(row: dict[str, Any], column: str | None = None) -> dict[str, Any]
 
 
 def failures(settings: Settings, run_id: str) -> dict[str, str]:
-    """What did not pass in a run of dbt: node and text, which has the first rows that a test found."""
+    """The nodes of a dbt run that failed, each with a text. It has the first rows of a test."""
     with connect(settings, "transformer", application_name="failing_rows") as session:
         found = session.execute(_FAILURES, [run_id]).fetchall()
     texts = {}
@@ -83,15 +84,14 @@ def failures(settings: Settings, run_id: str) -> dict[str, str]:
 
 def passed(settings: Settings, run_id: str) -> set[str]:
     """The nodes that passed in a run of dbt."""
-    query = "select node_id from quality.dbt_results where run_id = %s and status in ('success', 'pass', 'warn')"
     with connect(settings, "transformer", application_name="failing_rows") as session:
-        return {node_id for (node_id,) in session.execute(query, [run_id])}
+        return {node_id for (node_id,) in session.execute(_PASSED, [run_id])}
 
 
 def keep_failing_rows(session: psycopg.Connection, run_id: str, ended: Iterable[NodeEnd]) -> None:
-    """Ask for the first rows of each test that found some, and keep them for the run.
+    """Query the first rows of each test that found some, and keep them for the run.
 
-    `session` is in autocommit mode. A query that fails is reported and stops nothing.
+    `session` is in autocommit mode. A query that fails is reported, and the others still run.
     """
     tests = {end.node: end for end in ended if end.node.startswith("test.")}
     try:
@@ -121,13 +121,14 @@ def keep_failing_rows(session: psycopg.Connection, run_id: str, ended: Iterable[
 def _first_rows(
     session: psycopg.Connection, query: str, *, of_each_rule: bool
 ) -> list[dict[str, Any]]:
-    """The first rows that a test finds. Of a test with several rules, at least one row of each that is broken."""
-    # dbt's own text: a test is a query of the rows that should not be there.
+    """The first rows that a test finds, with at least one for each broken rule of several."""
+    # dbt's own text: a test is a query of the rows that should not exist.
     failing = f"(\n{query}\n) as failing"
     first = f"select * from {failing} limit {FIRST}"
     if of_each_rule:
         numbered = f"select *, row_number() over (partition by _rule) as _number from {failing}"
-        first = f"select * from ({numbered}) as numbered where _number <= {FIRST} order by _number, _rule"
+        condition = f"_number <= {FIRST} order by _number, _rule"
+        first = f"select * from ({numbered}) as numbered where {condition}"
     with session.transaction(), session.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
             sql.SQL("set local statement_timeout = {}").format(sql.Literal(f"{_SECONDS}s"))
@@ -166,4 +167,8 @@ _FAILURES = """
         on results.run_id = failing.run_id and results.node_id = failing.node_id
     where results.run_id = %s and results.status in ('error', 'fail')
     order by results.finished_at, results.node_id
+"""
+_PASSED = """
+    select node_id from quality.dbt_results
+    where run_id = %s and status in ('success', 'pass', 'warn')
 """

@@ -1,8 +1,9 @@
-"""Lands the files that have arrived in incoming/: what the micro-batch does before it builds.
+"""Lands the files that have arrived in incoming/: the first step of the micro-batch.
 
-A file belongs to the mapping that its folder is named after: incoming/online_retail/export.csv lands by
-incoming/online_retail/mapping.yaml, or, without one, by saas_analytics/landing/mappings/online_retail.yaml. Landed files go to
-processed/ beside them. Files that begin with a dot or end in .part or .tmp are still being written.
+A file lands by the mapping of its folder: incoming/online_retail/export.csv by mapping.yaml in
+incoming/online_retail or, without one, by saas_analytics/landing/mappings/online_retail.yaml.
+Landed files are archived in processed/ in the same folder. Files that begin with a dot or end in
+.part or .tmp are still being written.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _UNFINISHED = (".part", ".tmp")
 
 
 def arrived(directory: Path) -> dict[Path, list[Path]]:
-    """The mapping of each folder with files that wait, and those files, in the order of their names."""
+    """The mapping of each folder with waiting files, and these files, sorted by name."""
     waiting: dict[Path, list[Path]] = {}
     for folder in sorted(path for path in directory.glob("*") if path.is_dir()):
         files = [
@@ -43,7 +44,7 @@ def arrived(directory: Path) -> dict[Path, list[Path]]:
 
 
 def land_waiting(settings: Settings) -> int:
-    """0 when everything that waits has landed. What cannot land stays where it is, and is reported."""
+    """0 if all waiting files have landed. A file that cannot land stays, and is reported."""
     waiting = arrived(INCOMING)
     display = Display(sys.stdout)
     if not waiting:

@@ -1,4 +1,4 @@
-"""What the warehouse and Airflow need once in a while: statistics, dead rows, and an end to what grows."""
+"""Regular maintenance of the warehouse and Airflow: statistics, dead rows, old data and logs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from saas_analytics.warehouse import WarehouseError, connect
 
 
 def maintain(settings: Settings, airflow: Mapping[str, str]) -> None:
-    """Do all of it, and print what was done. `airflow` is the environment of Airflow's commands."""
+    """Do all maintenance, and print a report. `airflow` is the environment of its commands."""
     tables = vacuum(settings)
     print(f"Vacuumed and analyzed {len(tables)} tables: {', '.join(tables) or 'none needed it'}")
-    print(f"Dropped {len(retire_raw(settings))} partitions of raw")
+    print(f"Dropped {len(expire_raw(settings))} partitions of raw")
     results, logs = forget_results(settings), forget_logs(settings)
     print(f"Deleted {results} results of dbt's runs and {logs} logs")
     forget_runs(settings, airflow)
@@ -29,12 +29,15 @@ def maintain(settings: Settings, airflow: Mapping[str, str]) -> None:
 
 
 def vacuum(settings: Settings) -> list[str]:
-    """Vacuum and analyze the tables that need it; their names. A table that is in use is left for the next time."""
+    """Vacuum and analyze the tables that need it, and return their names.
+
+    A locked table is skipped until the next time.
+    """
     with connect(settings, "owner", autocommit=True, application_name="maintenance") as warehouse:
         warehouse.execute("set lock_timeout to '5s'")
         needy = warehouse.execute(_NEEDY_TABLES).fetchall()
         for schema, table in needy:
-            # Skips what is locked; a table of the catalogue it names is fresh from the query above.
+            # skip_locked: a table in use waits for the next time.
             warehouse.execute(
                 sql.SQL("vacuum (analyze, skip_locked) {}").format(sql.Identifier(schema, table)),
                 prepare=False,
@@ -42,8 +45,11 @@ def vacuum(settings: Settings) -> list[str]:
     return [f"{schema}.{table}" for schema, table in needy]
 
 
-def retire_raw(settings: Settings) -> list[str]:
-    """Drop partitions of raw that landed more than RAW_RETENTION_DAYS ago and are built; the names of their tables."""
+def expire_raw(settings: Settings) -> list[str]:
+    """Drop partitions of raw that landed more than RAW_RETENTION_DAYS ago, and return their names.
+
+    Only partitions that the models have consumed are dropped.
+    """
     if not settings.raw_retention_days:
         return []
     oldest = datetime.now(UTC).date() - timedelta(days=settings.raw_retention_days)
@@ -52,7 +58,7 @@ def retire_raw(settings: Settings) -> list[str]:
 
 
 def forget_results(settings: Settings) -> int:
-    """Delete results of dbt's runs that are older than QUALITY_RETENTION_DAYS; how many."""
+    """Delete results of dbt runs older than QUALITY_RETENTION_DAYS, and return their number."""
     if not settings.quality_retention_days:
         return 0
     with connect(settings, "transformer", application_name="maintenance") as warehouse:
@@ -74,13 +80,15 @@ def forget_results(settings: Settings) -> int:
 
 
 def forget_logs(settings: Settings) -> int:
-    """Delete the logs of tasks and the lineage that nobody has written to for LOG_RETENTION_DAYS; how many files."""
+    """Delete logs of tasks and of lineage older than LOG_RETENTION_DAYS, and return their number.
+
+    The age of a file is the time since the last write.
+    """
     layout = Layout(settings.root)
     root, lineage = layout.logs / "airflow", layout.lineage
     if (events := lineage / "events.jsonl").exists():
-        events.rename(
-            lineage / f"events.{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"
-        )  # the next event makes a new one
+        # The next event creates a new file.
+        events.rename(lineage / f"events.{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl")
     if not settings.log_retention_days:
         return 0
     oldest = (datetime.now(UTC) - timedelta(days=settings.log_retention_days)).timestamp()
@@ -102,7 +110,7 @@ def forget_runs(settings: Settings, airflow: Mapping[str, str]) -> None:
         return
     oldest = datetime.now(UTC) - timedelta(days=settings.airflow_retention_days)
     command = [str(bin_directory() / "airflow"), "db", "clean", "--yes", "--skip-archive"]
-    # Not the environment of a task, which has no access to that database.
+    # The environment of a task has no access to that database.
     environment = {
         key: value
         for key, value in os.environ.items()
@@ -124,10 +132,11 @@ def _remove_if_empty(directory: Path) -> None:
     try:
         directory.rmdir()
     except OSError:
-        return  # something is in it
+        return  # it is not empty
 
 
-# Where a tenth of the rows is dead or has changed: what autovacuum does too, but not while a nightly build writes.
+# Tables in which a tenth of the rows is dead or has changed. Autovacuum does the same, but not
+# while a nightly build writes.
 _NEEDY_TABLES = """
 select schemaname, relname
 from pg_stat_user_tables

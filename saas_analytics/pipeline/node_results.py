@@ -1,6 +1,7 @@
-"""What became of each node of a dbt run, kept in quality.dbt_results as the nodes finish.
+"""Writes the result of each node of a dbt run to quality.dbt_results when the node ends.
 
-One row for a run and a node: a retry of the run writes over what it does again, and keeps what it does not.
+There is one row for a run and a node. A retry of the run overwrites the rows of the nodes that it
+runs again, and keeps the others.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from saas_analytics.pipeline.failing_rows import masked_text
 
 
 class NodeResults:
-    """Writes the results of one run through `session`, which holds the lock of the warehouse, in autocommit mode.
+    """Writes the results of one run through `session`, which is in autocommit mode.
 
-    `lost` is why that session is gone: this process is then ended by SIGTERM, before another dbt works beside it.
+    `session` holds the lock of the warehouse. If it is lost, `lost` has the reason, and SIGTERM
+    ends this process before another dbt can run at the same time.
     """
 
     COMMANDS = frozenset({"build", "run", "test", "seed", "snapshot", "retry"})
@@ -28,8 +30,8 @@ class NodeResults:
         self._session = session
         self._run_id = run_id
         self.lost: psycopg.Error | None = None
-        self._lock = Lock()  # dbt tells its events from the threads that build the nodes
-        # What is lost with the server's last moment is lost with the models built in it too.
+        self._lock = Lock()  # dbt reports events from the threads that build the nodes
+        # If the server crashes, the last results are lost together with their models.
         session.execute("set synchronous_commit to off")
 
     def on_node(self, end: NodeEnd) -> None:
@@ -41,7 +43,7 @@ class NodeResults:
             end.seconds,
             end.rows,
             end.failures,
-            masked_text(end.message) or None,  # a message of the server quotes values
+            masked_text(end.message) or None,  # messages of the server quote values
         ]
         with self._lock:
             try:
@@ -53,9 +55,8 @@ class NodeResults:
                 )
                 if self._session.closed and self.lost is None:
                     self.lost = error
-                    os.kill(
-                        os.getpid(), signal.SIGTERM
-                    )  # dbt cancels its queries, at the command line and in Airflow
+                    # dbt then cancels its queries, at the command line and in Airflow.
+                    os.kill(os.getpid(), signal.SIGTERM)
 
 
 _WRITE = """

@@ -1,4 +1,4 @@
-"""The last task of the pipeline: keeps a summary of its run in quality.pipeline_runs."""
+"""The last task of the pipeline: writes a summary of the run to quality.pipeline_runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from saas_analytics.warehouse import WarehouseError, connect
 def publish(settings: Settings, day: date, kpis: Mapping[str, Any]) -> dict[str, Any]:
     """Write the row of this run and `day` in quality.pipeline_runs, and return its summary.
 
-    `kpis` are the newest key figures. A row that is there already is replaced.
+    `kpis` are the newest key figures. An existing row is replaced.
     """
     with connect(settings, "transformer", application_name="publish") as warehouse:
         run_id = os.environ.get("PIPELINE_RUN_ID") or newest_run(warehouse)
@@ -36,7 +36,7 @@ def publish(settings: Settings, day: date, kpis: Mapping[str, Any]) -> dict[str,
 
 
 def newest_run(warehouse: psycopg.Connection) -> str:
-    """The run whose dbt was the last to end a node: what a publish by hand, after a build by hand, is about."""
+    """The run in which dbt ended a node last: the one to publish after a build by hand."""
     row = warehouse.execute(
         "select run_id from quality.dbt_results order by finished_at desc limit 1"
     ).fetchone()
@@ -48,7 +48,7 @@ def newest_run(warehouse: psycopg.Connection) -> str:
 
 
 def dbt_results(warehouse: psycopg.Connection, run_id: str) -> dict[str, dict[str, int]]:
-    """How many models and tests of a run ended how: {'model': {'success': 33}, 'test': {'pass': 120}}."""
+    """The nodes of a run, counted by kind and status, such as {'model': {'success': 33}}."""
     rows = warehouse.execute(
         """
         select split_part(node_id, '.', 1) as kind, status, count(*)
@@ -67,7 +67,8 @@ def dbt_results(warehouse: psycopg.Connection, run_id: str) -> dict[str, dict[st
 _WRITE = """
 insert into quality.pipeline_runs (run_id, day, summary)
 values (%s, %s, %s)
-on conflict (run_id, day) do update set summary = excluded.summary, finished_at = excluded.finished_at
+on conflict (run_id, day)
+do update set summary = excluded.summary, finished_at = excluded.finished_at
 """
 
 
@@ -75,7 +76,10 @@ def _landed(warehouse: psycopg.Connection, day: date) -> list[dict[str, Any]]:
     with warehouse.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             """
-            select source, sum(rows_landed)::bigint as rows_landed, sum(rows_rejected)::bigint as rows_rejected
+            select
+                source,
+                sum(rows_landed)::bigint as rows_landed,
+                sum(rows_rejected)::bigint as rows_rejected
             from raw.loads
             where delivered_on = %s and superseded_by is null
             group by source

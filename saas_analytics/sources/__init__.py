@@ -1,1 +1,1 @@
-"""What writes deliveries into the landing zone: whole files, each with its manifest."""
+"""Writes deliveries into the landing zone: whole files, each with its manifest."""

@@ -1,4 +1,4 @@
-"""The files of a delivery: published together, each with a manifest that says what it is."""
+"""The files of a delivery: published together, each with a manifest that describes it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def manifest_of(
 ) -> AtomicFile:
     """The complete manifest of a complete file, in the same directory.
 
-    `schema_version` is that of the contract of its source; `made_from` says what made the rows.
+    `schema_version` is that of the contract of its source; `made_from` is the origin of the rows.
     """
     content = {
         "source": file.source,

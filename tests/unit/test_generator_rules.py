@@ -110,7 +110,7 @@ def test_every_key_is_explained() -> None:
             "events.view_product.weight",
             "",
         ),
-        ("  purchase: 0.82 ", "  buy: 0.82 ", "events.purchase", "no step of the funnel"),
+        ("  purchase: 0.82 ", "  buy: 0.82 ", "events.purchase", "the funnel does not have"),
         (
             "results: [0, 250]",
             "results: [0, 250, 9]",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from saas_analytics.pipeline.maintenance import retire_raw
+from saas_analytics.pipeline.maintenance import expire_raw
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from tests.warehouse.conftest import (
     Build,
@@ -45,19 +45,19 @@ def test_built_days_expire_from_raw_and_the_models_keep_them(
     settings = replace(warehouse, raw_retention_days=(datetime.now(UTC).date() - days[2]).days)
     with psycopg.connect(warehouse.dsn("owner"), autocommit=True) as server:
         land_days(warehouse, *days[:3])
-        assert retire_raw(settings) == []  # nothing is built
+        assert expire_raw(settings) == []  # nothing is built
         build(warehouse, "run", *SOME)
-        assert retire_raw(warehouse) == []  # 0 days: nothing expires
+        assert expire_raw(warehouse) == []  # 0 days: nothing expires
         tables = keep_copies(warehouse)
         affected_days = server.execute("select count(*) from raw.touched_days").fetchone()
 
-        dropped = retire_raw(settings)
+        dropped = expire_raw(settings)
         assert dropped and all(f"_d{day:%Y%m%d}_" in "".join(dropped) for day in days[:2])
         assert not any(f"_d{days[2]:%Y%m%d}_" in name for name in dropped)
         expired = "select distinct landed_on from raw.loads where retired_at is not null order by 1"
         assert server.execute(expired).fetchall() == [(day,) for day in days[:2]]
         assert server.execute("select count(*) from raw.touched_days").fetchone() == affected_days
-        assert retire_raw(settings) == []
+        assert expire_raw(settings) == []
 
         build(warehouse, "run", *SOME)
         build(warehouse, "test", "--select", "landed_rows_have_one_verdict")

@@ -487,10 +487,8 @@ FAULTS = {
     "a new month affects no paying customer": (
         "revenue",
         "models/core/intermediate/int_mrr_amounts.sql",
-        "months.month_start in"
-        " (select changes.month_start from {{ exact.changes('int_month_ends') }})",
-        "months.month_start in"
-        " (select changes.valued_on from {{ exact.changes('int_month_ends') }})",
+        "select changes.month_start from {{ exact.changes('int_month_ends') }}",
+        "select changes.valued_on from {{ exact.changes('int_month_ends') }}",
     ),
     "an amount does not count as the previous amount of the next month": (
         "revenue",

@@ -1,11 +1,10 @@
 {#-
-  Personal data that people typed where none belongs: what it looks like in a text, by kind. It is
-  looked for in the strings of a JSON value and in nothing else, so a number is no card, whatever
-  its digits.
+  Patterns of personal data that people typed where none belongs, by kind. They are applied to the
+  strings of a JSON value only, so a number is never taken for a card, whatever its digits.
 
-  Cards: four groups of four digits, Amex in 4-6-5, or 13 to 19 digits in one piece. Phones: with +
-  and the country, or written like (415) 555-0132 and 415-555-0132, where dots or blanks may take
-  the place of hyphens; digits alone are an identifier far more often.
+  Cards: four groups of four digits, Amex as 4-6-5, or 13 to 19 digits in one piece. Phones: with +
+  and the country code, or like (415) 555-0132 and 415-555-0132, with dots or spaces instead of
+  hyphens. Digits alone do not match: they are an identifier far more often.
 -#}
 {% macro personal_data_patterns() -%}
     {%- set north_american = "[2-9]\\d\\d[ .-]\\d{4}(?!-?\\d)" -%}
@@ -19,10 +18,10 @@
 {%- endmacro %}
 
 {#-
-  Whether there may be personal data in the text of a JSON value: all that the patterns find, and a
-  little more. Nearly no row has any, so each row is asked this, in one pass over its text, and the
-  strings of few are read. The patterns look before and behind, which takes PostgreSQL longer than
-  the rest of them.
+  Whether the text of a JSON value may hold personal data. It finds everything that the patterns
+  find, and a little more. Hardly any row holds some, so this check reads the text of each row once,
+  and the strings of only a few rows are read. The patterns have lookarounds, which take PostgreSQL
+  longer than all the rest.
 -#}
 {% macro postgres__may_have_personal_data(text) -%}
     ({{ text }} like '%@%' or {{ text }} like '%+%'
@@ -30,7 +29,7 @@
 {%- endmacro %}
 
 {#-
-  The kinds of personal data in the text of a JSON value, comma between them; NULL where there are
+  The kinds of personal data in the text of a JSON value, separated by commas; NULL if there are
   none.
 -#}
 {% macro personal_data_in(text) -%}{{ adapter.dispatch("personal_data_in")(text) }}{%- endmacro %}
@@ -38,7 +37,10 @@
     case when {{ postgres__may_have_personal_data(text) }} then (
         select nullif(concat_ws(','
             {%- for kind, pattern in personal_data_patterns().items() -%}
-                , case when bool_or(cast(part[1] as jsonb) #>> '{}' ~ '{{ pattern }}') then '{{ kind }}' end
+                , case
+                    when bool_or(cast(part[1] as jsonb) #>> '{}' ~ '{{ pattern }}')
+                        then '{{ kind }}'
+                end
             {%- endfor -%}
         ), '')
         from regexp_matches({{ text }}, '"(?:[^"\\]|\\.)*"', 'g') as strings (part)
@@ -46,39 +48,53 @@
 {%- endmacro %}
 
 {#- The JSON value of a text with [email], [phone] and [card] in the place of personal data. -#}
-{% macro without_personal_data(text) -%}{{ adapter.dispatch("without_personal_data")(text) }}{%- endmacro %}
+{% macro without_personal_data(text) -%}
+    {{ adapter.dispatch("without_personal_data")(text) }}
+{%- endmacro %}
 {% macro postgres__without_personal_data(text) -%}
     {#-
-      A string is read before it is masked: in \n4111 1111 1111 1111, as JSON writes a line break,
-      the n is no letter.
+      A string is decoded before it is masked: in \n4111 1111 1111 1111 the n is part of an escaped
+      line break, and not a letter before the number.
     -#}
     {%- set ns = namespace(masked="cast(part[1] as jsonb) #>> '{}'") -%}
     {%- for kind, pattern in personal_data_patterns().items() -%}
-        {%- set ns.masked = "regexp_replace(" ~ ns.masked ~ ", '" ~ pattern ~ "', '[" ~ kind ~ "]', 'g')" -%}
+        {%- set replaced = ", '" ~ pattern ~ "', '[" ~ kind ~ "]', 'g')" -%}
+        {%- set ns.masked = "regexp_replace(" ~ ns.masked ~ replaced -%}
     {%- endfor -%}
     (
         select cast(string_agg(
-            case when part[1] like '"%' then cast(to_jsonb({{ ns.masked }}) as text) else part[1] end, '' order by place
+            case
+                when part[1] like '"%' then cast(to_jsonb({{ ns.masked }}) as text)
+                else part[1]
+            end,
+            '' order by place
         ) as jsonb)
-        from regexp_matches({{ text }}, '"(?:[^"\\]|\\.)*"|[^"]+', 'g') with ordinality as parts (part, place)
+        from regexp_matches({{ text }}, '"(?:[^"\\]|\\.)*"|[^"]+', 'g')
+            with ordinality as parts (part, place)
     )
 {%- endmacro %}
 
 {#-
-  Whether a string or a name in a JSON or text column is like an expression: for the test of what
-  masking leaves. The walk through JSON is PostgreSQL's own, and takes numbers for numbers.
+  Whether a string or a name in a JSON or text column matches a regular expression: for the test
+  that masking missed nothing. PostgreSQL's JSON path searches the document, but not its numbers.
 -#}
-{% macro has_string_like(column, expression) -%}{{ adapter.dispatch("has_string_like")(column, expression) }}{%- endmacro %}
+{% macro has_string_like(column, expression) -%}
+    {{ adapter.dispatch("has_string_like")(column, expression) }}
+{%- endmacro %}
 {% macro postgres__has_string_like(column, expression) -%}
-    (to_jsonb({{ column }}) @? '$.** ? (@ like_regex "{{ expression }}" flag "i")'
-        or to_jsonb({{ column }}) @? '$.** ? (@.type() == "object").keyvalue().key ? (@ like_regex "{{ expression }}" flag "i")')
+    {%- set matches = '(@ like_regex "' ~ expression ~ '" flag "i")' -%}
+    (to_jsonb({{ column }}) @? '$.** ? {{ matches }}'
+        or to_jsonb({{ column }}) @? '$.** ? (@.type() == "object").keyvalue().key ? {{ matches }}')
 {%- endmacro %}
 
 {#-
-  Whether the text of a column has an @, or eight digits with at most two of what stands between the
-  digits of a phone or a card.
+  Whether the text of a column has an @, or eight digits with at most two of the separators of phone
+  and card numbers between them.
 -#}
-{% macro has_at_or_eight_digits(column) -%}{{ adapter.dispatch("has_at_or_eight_digits")(column) }}{%- endmacro %}
+{% macro has_at_or_eight_digits(column) -%}
+    {{ adapter.dispatch("has_at_or_eight_digits")(column) }}
+{%- endmacro %}
 {% macro postgres__has_at_or_eight_digits(column) -%}
-    (cast({{ column }} as text) like '%@%' or cast({{ column }} as text) ~ '([0-9][ .()-]{0,2}){8}')
+    (cast({{ column }} as text) like '%@%'
+        or cast({{ column }} as text) ~ '([0-9][ .()-]{0,2}){8}')
 {%- endmacro %}

@@ -1,8 +1,8 @@
 {#-
-  Reading raw text. Each macro gives NULL for what it cannot read, and never an error, so that a bad
-  value can be explained in stg_rejects. The shape of the text is checked before the type's own
-  parser is asked: PostgreSQL's would also take 'now' or 'infinity', and what they mean depends on
-  the day of the run.
+  Reading raw text. Each macro returns NULL for what it cannot read, and never an error, so that
+  stg_rejects can explain a bad value. The format of the text is checked before the type's own
+  parser reads it: PostgreSQL's would also accept 'now' or 'infinity', whose meaning depends on the
+  day of the run.
 -#}
 
 {#- A column of a source whose rows land as columns: trimmed, empty is NULL. -#}
@@ -23,23 +23,30 @@
     _doc -> '{{ field }}'
 {%- endmacro %}
 
-{#- The whole raw row, as a reject shows it; cast to text only when it is shown. -#}
-{% macro columns_original(columns) -%}{{ adapter.dispatch("columns_original")(columns) }}{%- endmacro %}
+{#- The whole raw row as text, as a reject shows it. -#}
+{% macro columns_original(columns) -%}
+    {{ adapter.dispatch("columns_original")(columns) }}
+{%- endmacro %}
 {% macro postgres__columns_original(columns) -%}
-    cast(jsonb_strip_nulls(jsonb_build_object({% for column in columns %}'{{ column }}', {{ column }}{{ ", " if not loop.last }}{% endfor %})) as text)
+    cast(jsonb_strip_nulls(jsonb_build_object(
+        {%- for column in columns -%}
+            '{{ column }}', {{ column }}{{ ", " if not loop.last }}
+        {%- endfor -%}
+    )) as text)
 {%- endmacro %}
 
 {#-
-  A category as it was meant: lower case, without space around it, and in Latin letters where a
-  Cyrillic one that looks the same, or a wide form, was typed. Cut like a key, since it stands in
-  indexes.
+  A category as it was meant: in lower case, without surrounding space, and with Latin letters for
+  Cyrillic ones that look the same and for wide forms. It is cut like a key, because it is indexed.
 -#}
 {% macro tidy(text) -%}{{ key_text(adapter.dispatch("tidy")(text)) }}{%- endmacro %}
 {% macro postgres__tidy(text) -%}
-    {#- Nearly every text is ASCII, and then there is nothing to fold. -#}
+    {#- Nearly every text is ASCII, which needs no folding. -#}
     case
         when octet_length({{ text }}) = length({{ text }}) then lower({{ text }})
-        else nullif(btrim(lower(translate(normalize({{ text }}, nfkc), e'аеорсхуіАЕОРСХУІ\u200b', 'aeopcxyiAEOPCXYI'))), '')
+        else nullif(btrim(lower(translate(
+            normalize({{ text }}, nfkc), e'аеорсхуіАЕОРСХУІ\u200b', 'aeopcxyiAEOPCXYI'
+        ))), '')
     end
 {%- endmacro %}
 
@@ -53,11 +60,14 @@
 {% macro read_timestamp(text) -%}{{ adapter.dispatch("read_timestamp")(text) }}{%- endmacro %}
 {% macro postgres__read_timestamp(text) -%}
     {#-
-      The letters T and Z alone: no 'now' and no name of a time zone. Three times as fast as a
-      regular expression.
+      The only letters allowed are T and Z: not 'now', and not the name of a time zone. Three times
+      as fast as a regular expression.
     -#}
     case
-        when {{ text }} like '____-__-__%' and ltrim({{ text }}, '0123456789-:.+TZ ') = '' and pg_input_is_valid({{ text }}, 'timestamptz')
+        when
+            {{ text }} like '____-__-__%'
+            and ltrim({{ text }}, '0123456789-:.+TZ ') = ''
+            and pg_input_is_valid({{ text }}, 'timestamptz')
             then cast({{ text }} as timestamptz)
     end
 {%- endmacro %}
@@ -66,24 +76,34 @@
 {% macro read_date(text) -%}{{ adapter.dispatch("read_date")(text) }}{%- endmacro %}
 {% macro postgres__read_date(text) -%}
     case
-        when {{ text }} ~ '^\d{4}-\d\d-\d\d([T ].*)?$' and pg_input_is_valid(left({{ text }}, 10), 'date')
+        when
+            {{ text }} ~ '^\d{4}-\d\d-\d\d([T ].*)?$'
+            and pg_input_is_valid(left({{ text }}, 10), 'date')
             then cast(left({{ text }}, 10) as date)
     end
 {%- endmacro %}
 
 {#-
-  A plain decimal number. More than ten digits before the point is no amount, and could overflow
-  what is computed from it.
+  A plain decimal number. One with more than ten digits before the point cannot be an amount, and
+  could overflow what is computed from it.
 -#}
-{% macro read_decimal(text, precision=18, scale=4) -%}{{ adapter.dispatch("read_decimal")(text, precision, scale) }}{%- endmacro %}
+{% macro read_decimal(text, precision=18, scale=4) -%}
+    {{ adapter.dispatch("read_decimal")(text, precision, scale) }}
+{%- endmacro %}
 {% macro postgres__read_decimal(text, precision, scale) -%}
-    cast(case when {{ text }} ~ '^[+-]?(\d{1,10}(\.\d*)?|\.\d+)$' then {{ text }} end as numeric({{ precision }}, {{ scale }}))
+    cast(
+        case when {{ text }} ~ '^[+-]?(\d{1,10}(\.\d*)?|\.\d+)$' then {{ text }} end
+        as numeric({{ precision }}, {{ scale }})
+    )
 {%- endmacro %}
 
 {#- A whole number; '6.0' is one. -#}
 {% macro read_integer(text) -%}{{ adapter.dispatch("read_integer")(text) }}{%- endmacro %}
 {% macro postgres__read_integer(text) -%}
-    case when {{ text }} ~ '^[+-]?\d{1,9}(\.0*)?$' then cast(cast({{ text }} as numeric(18, 0)) as integer) end
+    case
+        when {{ text }} ~ '^[+-]?\d{1,9}(\.0*)?$'
+            then cast(cast({{ text }} as numeric(18, 0)) as integer)
+    end
 {%- endmacro %}
 
 {% macro read_boolean(text) -%}{{ adapter.dispatch("read_boolean")(text) }}{%- endmacro %}
@@ -94,14 +114,14 @@
     end
 {%- endmacro %}
 
-{#- The day on which the row landed, which the raw partition is named after. -#}
+{#- The landed day of the row, which names its raw partition. -#}
 {% macro landed_on() -%}
     cast(left(_partition, 10) as date)
 {%- endmacro %}
 
 {#-
-  At the end of a subquery: its columns are computed once for each row, and not again wherever an
-  outer query names them. The planner would otherwise put their expressions in place of the names.
+  At the end of a subquery: its columns are computed once for each row. Without it, the planner
+  would replace their names in outer queries by their expressions, and compute each of these again.
 -#}
 {% macro evaluated_once() -%}{{ adapter.dispatch("evaluated_once")() }}{%- endmacro %}
 {% macro postgres__evaluated_once() -%}offset 0{%- endmacro %}

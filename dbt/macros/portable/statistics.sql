@@ -1,4 +1,4 @@
-{#- One count divided by another, to four decimals; NULL where the other is 0. -#}
+{#- One count divided by another, to four decimals; NULL if the other is 0. -#}
 {% macro ratio(part, whole) -%}
     cast(cast({{ part }} as numeric(18, 4)) / nullif({{ whole }}, 0) as numeric(18, 4))
 {%- endmacro %}
@@ -12,11 +12,15 @@
 {%- endmacro %}
 
 {#-
-  What is left of a weight of 1 that halves every `half_life` seconds: 2 to the power of -(seconds /
-  half_life), as a whole number of its parts of 10 to the power of -12. In floating point, as
-  numeric powers take a hundred times as long.
+  The rest of a weight of 1 that halves every `half_life` seconds: 2 to the power of -(seconds /
+  half_life), in whole trillionths. It is computed in floating point, because numeric powers take a
+  hundred times as long.
 -#}
-{% macro weight_after(seconds, half_life) -%}{{ adapter.dispatch("weight_after")(seconds, half_life) }}{%- endmacro %}
+{% macro weight_after(seconds, half_life) -%}
+    {{ adapter.dispatch("weight_after")(seconds, half_life) }}
+{%- endmacro %}
 {% macro postgres__weight_after(seconds, half_life) -%}
-    cast(1e12 * power(cast(2 as float8), cast(-{{ seconds }} as float8) / {{ half_life }}) as bigint)
+    cast(
+        1e12 * power(cast(2 as float8), cast(-{{ seconds }} as float8) / {{ half_life }}) as bigint
+    )
 {%- endmacro %}

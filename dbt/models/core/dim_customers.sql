@@ -30,7 +30,7 @@ versions as (
         valid_to,
         valid_to is null as is_current
     from history
-    -- A deletion ends the version before it and opens none.
+    -- A deletion ends the previous version and opens none.
     where not is_deleted
 )
 
@@ -40,5 +40,5 @@ select *
 from ({{ unknown_member('customer_sk', 'customer_id', attributes) }}) as unknown
 where {{ exact.affected('customer_id') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('stg_customers', ['customer_id']) }}

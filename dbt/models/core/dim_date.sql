@@ -18,8 +18,8 @@ select
 from days
 where {{ exact.affected('date_day') }}
 
--- What a change upstream affects: the landed days that the calendar lacks, and those that it has
--- too many.
+-- The keys that a change upstream affects: the landed days that the calendar lacks, and its days
+-- that no longer have a load.
 {% call exact.affected_when() %}
     select spine.date_day
     from {{ ref('landed_span') }} as span

@@ -13,5 +13,5 @@ from {{ ref('int_event_type_days') }}
 where {{ exact.affected('event_type') }}
 group by event_type
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('int_event_type_days', ['event_type']) }}

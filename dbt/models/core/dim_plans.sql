@@ -7,7 +7,7 @@ from {{ ref('fact_subscription_periods') }}
 where plan_id is not null and {{ exact.affected('plan_id') }}
 group by plan_id
 
--- What a change upstream affects: a new plan, and one whose first period comes or goes.
+-- The keys that a change upstream affects: a new plan, and one whose first period comes or goes.
 {% call exact.affected_when() %}
     select changes.plan_id
     from {{ exact.changes('fact_subscription_periods') }}

@@ -39,5 +39,5 @@ select *
 from ({{ unknown_member('product_sk', 'product_id', attributes) }}) as unknown
 where {{ exact.affected('product_id') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('stg_products', ['product_id']) }}

@@ -34,7 +34,7 @@ versions as (
         valid_to,
         valid_to is null as is_current
     from history
-    -- A deletion ends the version before it and opens none.
+    -- A deletion ends the previous version and opens none.
     where not is_deleted
 )
 
@@ -44,5 +44,5 @@ select *
 from ({{ unknown_member('user_sk', 'user_id', attributes) }}) as unknown
 where {{ exact.affected('user_id') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('stg_users', ['user_id']) }}

@@ -29,6 +29,6 @@ left join {{ ref('int_exchange_rates') }} as rates
         spending.spend_currency = rates.currency
         and {{ valid_at('rates', 'spending.spend_date') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('stg_ad_spend', ['spend_date', 'channel', 'campaign']) }}
 {{ affected_by_rates(ref('stg_ad_spend'), 'spend_date', ['spend_date', 'channel', 'campaign']) }}

@@ -28,5 +28,5 @@ select
     {%- endfor %}
 from daily
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('int_user_days', ['event_date']) }}

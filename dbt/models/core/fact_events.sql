@@ -34,8 +34,8 @@ from events
 left join {{ ref('dim_users') }} as users
     on events.user_id = users.user_id and {{ valid_at('users', 'events.event_timestamp') }}
 
--- What a change upstream affects. A late version of a user affects the events of its time; new
--- events are affected already. The day is compared for the index, and to skip older partitions.
+-- The keys that a change upstream affects. A late version of a user affects the events of its time;
+-- new events are affected already. The day is compared for the index, and to skip older partitions.
 {{ exact.affected_by('stg_events', ['event_date', 'event_id']) }}
 {% call exact.affected_when() %}
     select events.event_date, events.event_id

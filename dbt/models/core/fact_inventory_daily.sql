@@ -39,8 +39,8 @@ from costed
 left join {{ ref('int_exchange_rates') }} as rates
     on costed.cost_currency = rates.currency and {{ valid_at('rates', 'costed.stock_date') }}
 
--- What a change upstream affects. A level whose currency is another one now is affected by its
--- product, whose cost is that of the version at the end of the day.
+-- The keys that a change upstream affects. The product affects the stock levels whose currency it
+-- changes: their cost is that of its version at the end of the day.
 {{ exact.affected_by('stg_inventory', ['product_id', 'stock_date']) }}
 {{ affected_by_rates(this, 'stock_date', ['product_id', 'stock_date'], currency='cost_currency') }}
 {% call exact.affected_when() %}

@@ -87,8 +87,8 @@ from discounted as items
 left join {{ ref('dim_customers') }} as customers
     on items.customer_id = customers.customer_id and {{ valid_at('customers', 'items.ordered_at') }}
 
--- What a change upstream affects. An item that landed before its order becomes a fact with the
--- order. A version of a product affects the lines of its time; a rate, also the costs in it.
+-- The keys that a change upstream affects. An item that landed before its order becomes a fact with
+-- the order. A version of a product affects the lines of its time; a rate, also the costs in it.
 {{ exact.affected_by('stg_order_items', ['order_id']) }}
 {{ exact.affected_by('stg_orders', ['order_id']) }}
 {{ affected_by_versions(

@@ -33,7 +33,7 @@ items as (
     group by order_id
 ),
 
--- Without a rate an order has no value; without items it has nothing to convert.
+-- An order without a rate has no value, and one without items has nothing to convert.
 amounts as (
     select
         orders.*,
@@ -89,7 +89,7 @@ left join {{ ref('dim_users') }} as users
 left join {{ ref('int_exchange_rates') }} as rates
     on amounts.order_currency = rates.currency and {{ valid_at('rates', 'amounts.order_date') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('stg_orders', ['order_id']) }}
 {{ exact.affected_by('fact_order_items', ['order_id']) }}
 {{ affected_by_versions('dim_users', ref('stg_orders'), 'user_id', 'ordered_at', ['order_id']) }}

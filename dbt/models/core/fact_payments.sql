@@ -20,7 +20,7 @@ with payments as (
     where {{ exact.affected('payment_id') }}
 ),
 
--- A refund gives back goods, shipping and tax in the proportion of the order's charge, to the cent.
+-- A refund returns goods, shipping and tax in proportion to the order's charge, to the cent.
 goods as (
     select
         payments.*,
@@ -64,7 +64,7 @@ left join {{ ref('dim_customers') }} as customers
 left join {{ ref('int_exchange_rates') }} as rates
     on goods.currency = rates.currency and {{ valid_at('rates', 'goods.paid_date') }}
 
--- What a change upstream affects. The goods of a refund depend on its order.
+-- The keys that a change upstream affects. The goods of a refund depend on its order.
 {{ exact.affected_by('stg_payments', ['payment_id']) }}
 {{ affected_by_versions(
     'dim_customers', ref('stg_payments'), 'customer_id', 'paid_at', ['payment_id']

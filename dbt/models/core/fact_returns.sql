@@ -35,8 +35,8 @@ left join {{ ref('int_exchange_rates') }} as rates
     on items.currency = rates.currency and {{ valid_at('rates', 'returns.returned_date') }}
 where {{ exact.affected('returns.return_id') }}
 
--- What a change upstream affects. A return that landed before its order line gets its product,
--- customer and order with the line; a line affects the return whose currency changes with it.
+-- The keys that a change upstream affects. A return that landed before its order line gets product,
+-- customer and order when the line lands. A line affects the return whose currency changes with it.
 {{ exact.affected_by('stg_returns', ['return_id']) }}
 {{ affected_by_rates(this, 'returned_date', ['return_id']) }}
 {% call exact.affected_when() %}

@@ -23,7 +23,7 @@ with sessions as (
     where {{ exact.affected('sessions.session_id') }}
 ),
 
--- The first rule whose conditions all hold gives the channel.
+-- The first rule whose conditions all hold determines the channel.
 first_rules as (
     select
         sessions.session_id,
@@ -65,8 +65,8 @@ left join {{ ref('dim_customers') }} as customers
         sessions.known_customer_id = customers.customer_id
         and {{ valid_at('customers', 'sessions.started_at') }}
 
--- What a change upstream affects. A late version of a user may belong to another customer. The
--- customer may be that of the user, which this table knows and staging does not.
+-- The keys that a change upstream affects. A late version of a user may belong to another customer.
+-- The customer may be that of the user, which this table knows and staging does not.
 {{ exact.affected_by('stg_sessions', ['session_id']) }}
 {{ affected_by_versions(
     'dim_users', ref('stg_sessions'), 'user_id', 'started_at', ['session_id']

@@ -71,9 +71,9 @@ select
 from dated
 cross join {{ ref('as_of') }} as today
 
--- What a change upstream affects. A shipment that landed before its order gets the customer and the
--- times of the order with it. As days pass, what has not arrived becomes late, and then lost; where
--- "today" becomes an earlier day, it no longer is.
+-- The keys that a change upstream affects. A shipment that landed before its order gets the
+-- customer and the times of the order when the order lands. As days pass, a shipment that has not
+-- arrived becomes late, and then lost. If "today" becomes an earlier day, it is no longer.
 {{ exact.affected_by('stg_shipments', ['shipment_id']) }}
 {% call exact.affected_when() %}
     select shipments.shipment_id

@@ -28,9 +28,10 @@ with staged as (
     where {{ exact.affected('subscription_id') }}
 ),
 
--- A period is named by its first day; of two that begin on the same day the newer one counts. What
--- has ended did so when the source said so, however far it was billed: by the clock of the days
--- that it states, or a period would lose its last day where clocks are behind. least() skips NULLs.
+-- A period is identified by its first day: of two that begin on the same day, the newer one counts.
+-- A subscription ends when the source says so, however far it was billed. The end is a day in the
+-- time zone of the stated days, or a period would lose its last day in time zones behind UTC.
+-- least() skips NULLs.
 periods as (
     select
         staged.*,
@@ -48,7 +49,7 @@ periods as (
     where staged.newness = 1
 ),
 
--- Half-open: up to the day after the period, or to where the next one of its subscription begins.
+-- Half-open: up to the day after the period, or to the start of the subscription's next one.
 windows as (
     select
         *,
@@ -62,7 +63,7 @@ windows as (
 select
     windows.subscription_id,
     windows.start_day as period_start,
-    -- greatest() of a missing end would be the start.
+    -- Without a condition, greatest() of a missing end would be the start.
     case when windows.ends then windows.end_day end as period_end,
     case
         when not windows.ends or windows.first_paid_day < windows.end_day
@@ -83,8 +84,8 @@ left join {{ ref('dim_customers') }} as customers
         windows.customer_id = customers.customer_id
         and {{ valid_at('customers', 'windows.started_at') }}
 
--- What a change upstream affects. A period may end where the next one begins, so a subscription
--- is rebuilt as a whole. It has few periods.
+-- The keys that a change upstream affects. A period may end where the next one begins, so a
+-- subscription is rebuilt as a whole. It has few periods.
 {{ exact.affected_by('stg_subscriptions', ['subscription_id']) }}
 {% call exact.affected_when() %}
     select periods.subscription_id

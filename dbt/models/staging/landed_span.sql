@@ -1,6 +1,5 @@
 {#-
-  From the first plausible day that a live load brought to "today". One row; NULLs while nothing has
-  landed.
+  From the first plausible day of a live load to "today". One row, with NULLs until something lands.
 -#}
 with live_loads as (
     select
@@ -12,8 +11,8 @@ with live_loads as (
 
 plausible_days as (
     select
-        -- Landing notes days in UTC; where clocks are behind, the first of them begins on the day
-        -- before.
+        -- Landing records days in UTC. In time zones behind UTC, the first of them begins on the
+        -- previous day.
         {{ plus_days('days.event_day', 0 if var('reporting_timezone') == 'UTC' else -1) }}
             as event_day
     from {{ source('raw', 'touched_days') }} as days

@@ -1,5 +1,5 @@
 {#-
-  Where the personal data came from that was found in JSON and masked, for those who notify its
+  The origin of the personal data that was found in JSON and masked, so that somebody can notify its
   source.
 -#}
 select

@@ -1,6 +1,6 @@
 {#-
-  Every row that did not become data, and why: at landing (it could be no row) or here (it broke its
-  contract).
+  Every rejected row, and the reason: at landing (the record could not be a row) or here (the row
+  broke its contract).
 -#}
 select
     rejects.source,

@@ -1,9 +1,10 @@
 {#-
-  The newest day in the column is at most `days` days before "today" (model as_of), so the model has not stopped growing. It never
-  asks the clock: that nothing has landed is what source freshness tells.
+  The newest day in the column is at most `days` days before "today" (model as_of), so the model has
+  not stopped growing. The test does not read the clock: source freshness reports it if nothing has
+  landed.
 
   Arguments
-    days: how many days the newest row may lie back
+    days: how many days old the newest row may be
 -#}
 {% test recency(model, column_name, days) %}
 

@@ -1,13 +1,17 @@
 {#-
-  Every value of the column, in the rows that meet `from_condition`, is a value of `field` in the rows of `to` that meet
-  `to_condition`. NULL passes.
+  Every value of the column, in the rows that meet `from_condition`, is a value of `field` in the
+  rows of `to` that meet `to_condition`. NULL passes.
 
   Arguments
     to, field: the model and its column that must have the value
     from_condition, to_condition: conditions on the rows of either side (default: all)
-    date_column, days: only the rows of the last `days` days of the data count, so that the test does not cost more each day
+    date_column, days: only the rows of the last `days` days of the data are tested, so that the
+      test does not cost more each day
 -#}
-{% test relationships_where(model, column_name, to, field, from_condition="true", to_condition="true", date_column=none, days=30) %}
+{% test relationships_where(
+    model, column_name, to, field, from_condition="true", to_condition="true", date_column=none,
+    days=30
+) %}
 
 select children.{{ column_name }}
 from (

@@ -1,14 +1,20 @@
 {#-
-  The versions of a slowly changing dimension fit together: every window [from_column, to_column) begins before it ends,
-  the next one of its key begins where it ends, at most the last one is open, and exactly that one is current. Only a
-  deletion makes a gap, or an end that nothing follows. Shows the version at fault, and when the next one begins.
+  The versions of a slowly changing dimension have neither gaps nor overlaps: every window
+  [from_column, to_column) begins before it ends, the next one of its key begins where it ends, at
+  most the last one is open, and exactly that one is current. Only a deletion makes a gap, or an end
+  without a next version. The test returns the wrong version, and when the next one begins.
 
   Arguments
     key: the natural key
-    deletions: the model with the history of the source (key, updated_at, is_deleted); without it nothing is ever deleted
-    from_column, to_column, current_column: names, where they are not valid_from, valid_to and is_current
+    deletions: the model with the history of the source (key, updated_at, is_deleted); without it,
+      nothing is ever deleted
+    from_column, to_column, current_column: their names, if they are not valid_from, valid_to and
+      is_current
 -#}
-{% test scd2_windows(model, key, deletions=none, from_column="valid_from", to_column="valid_to", current_column="is_current") %}
+{% test scd2_windows(
+    model, key, deletions=none, from_column="valid_from", to_column="valid_to",
+    current_column="is_current"
+) %}
 
 with windows as (
     select
@@ -16,7 +22,9 @@ with windows as (
         {{ from_column }},
         {{ to_column }},
         {{ current_column }},
-        lead({{ from_column }}) over (partition by {{ key }} order by {{ from_column }}, {{ to_column }}) as next_from
+        lead({{ from_column }}) over (
+            partition by {{ key }} order by {{ from_column }}, {{ to_column }}
+        ) as next_from
     from {{ model }}
 )
 
@@ -33,7 +41,10 @@ where
         and not exists (
             select 1
             from {{ deletions }} as history
-            where history.{{ key }} = windows.{{ key }} and history.updated_at = windows.{{ to_column }} and history.is_deleted
+            where
+                history.{{ key }} = windows.{{ key }}
+                and history.updated_at = windows.{{ to_column }}
+                and history.is_deleted
         )
         {%- endif %}
     )

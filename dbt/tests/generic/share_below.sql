@@ -1,12 +1,14 @@
 {#-
-  The share of rows for which `condition` holds is at most `maximum`: for what is expected now and then, but not often, such as
-  late rows. Shows the share where it is larger. Few rows pass: their share says little.
+  The share of rows for which `condition` holds is at most `maximum`: for what happens now and then,
+  but not often, such as late rows. The test returns the numbers of rows if the share is larger. A
+  few rows always pass, because their share means little.
 
   Arguments
     condition: a condition on columns of the row
     maximum: the largest accepted share, from 0 to 1
-    minimum_rows: with fewer rows than these the test passes
-    date_column, days: only the rows of the last `days` days of the data count, so that the test does not cost more each day
+    minimum_rows: with fewer rows than this, the test passes
+    date_column, days: only the rows of the last `days` days of the data are tested, so that the
+      test does not cost more each day
 -#}
 {% test share_below(model, condition, maximum, minimum_rows=1, date_column=none, days=30) %}
 

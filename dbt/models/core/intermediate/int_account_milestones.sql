@@ -19,7 +19,7 @@ periods as (
     ) }}
 ),
 
--- One period may be both: it begins with a trial and is paid after it.
+-- A period may be both: one that begins with a trial and is paid after it.
 milestones as (
     select
         subscription_id,
@@ -48,7 +48,8 @@ starts as (
     group by subscription_id, customer_id, milestone
 )
 
--- A milestone counts for everybody who belongs to the account then, which a subscription may leave.
+-- A milestone counts for everybody who belongs to the account at that moment. A subscription may
+-- move to another account.
 select
     {{ surrogate_key([
         'starts.milestone', 'starts.subscription_id', 'starts.customer_id', 'users.user_id'
@@ -63,8 +64,8 @@ from starts
 inner join users
     on starts.customer_id = users.customer_id and {{ valid_at('users', 'starts.started_at') }}
 
--- What a change upstream affects. Where today moves, what was expected for a day has happened now,
--- or no longer.
+-- The keys that a change upstream affects. When "today" moves, a milestone that was expected for a
+-- day has happened now, or no longer has.
 {{ exact.affected_by('dim_users', ['user_id']) }}
 {% call exact.affected_when() %}
     select users.user_id

@@ -38,8 +38,8 @@ select
 from first_uses
 where position = 1
 
--- What a change upstream affects: on the day of the first use of any feature, another event may be
--- the first now. Later ones decide nothing.
+-- The keys that a change upstream affects: on the day of the first use of any feature, another
+-- event may be the first now. Later days change nothing.
 {% call exact.affected_when() %}
     select uses.user_id
     from (

@@ -7,7 +7,7 @@ from {{ ref('int_baskets') }}
 where {{ within_affected('month', 'order_date') }}
 group by month_start
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('int_baskets') }}
 {% endcall %}

@@ -1,6 +1,6 @@
 {#-
-  What was bought together. The order's date is in every grouping, so that a filter on it reaches
-  the index of the facts.
+  Products that were bought together. The order's date is in every grouping, so that a filter on it
+  can use the index of the facts.
 -#}
 {{ config(materialized='view') }}
 

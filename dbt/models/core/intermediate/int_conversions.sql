@@ -34,7 +34,7 @@ with conversions as (
         orders.customer_id,
         orders.ordered_at as converted_at,
         orders.order_date as converted_on,
-        -- Without a rate it has no value yet.
+        -- An order without a rate has no value yet.
         coalesce(orders.net_sales, 0) as revenue
     from {{ ref('fact_orders') }} as orders
     where orders.is_sale and {{ exact.affected("'order'", 'orders.order_id') }}
@@ -62,8 +62,8 @@ select
     cast(revenue as numeric(38, 4)) as revenue
 from conversions
 
--- What a change upstream affects: the order, and the orders of its customer that are the first one
--- now and were it before.
+-- The keys that a change upstream affects: the order, and the orders of its customer that are now,
+-- or were before, the first one.
 {{ exact.affected_by('int_first_subscriptions', ["'subscription'", 'customer_id']) }}
 {{ exact.affected_by('fact_orders', ["'order'", 'order_id']) }}
 {% call exact.affected_when() %}

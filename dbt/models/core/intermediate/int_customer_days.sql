@@ -19,15 +19,15 @@ inner join {{ ref('int_user_customers') }} as members
 where {{ exact.affected('days.event_date', 'members.customer_id') }}
 group by days.event_date, members.customer_id
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {% call exact.affected_when() %}
     select changes.event_date, members.customer_id
     from {{ exact.changes('int_user_days') }}
     inner join {{ ref('int_user_customers') }} as members
         on changes.user_id = members.user_id and {{ valid_at('members', 'changes.event_date') }}
 {% endcall %}
--- A user who joins or leaves a customer takes along the days of the window, also those that are
--- gone since. Each of the two is joined by itself, for the index on the days.
+-- A user who joins or leaves a customer affects the days of the window, and those that are gone
+-- since. Each of the two has a join of its own, which uses the index on the days.
 {% call exact.affected_when() %}
     select days.event_date, members.customer_id
     from (select * from {{ exact.changes('int_user_customers') }}) as members

@@ -39,7 +39,7 @@ counted as (
         on customers.customer_id = sales.customer_id
 ),
 
--- 25 points for each of four signs of health.
+-- The score: 25 points for each of four signs of health.
 points as (
     select
         *,
@@ -78,8 +78,8 @@ select
 from points
 where {{ exact.affected('customer_id') }}
 
--- What a change upstream affects: everybody, whose windows "today" moves. They are counted from the
--- customers' days of the last three months and never from events or payments.
+-- The keys that a change upstream affects: all customers, because "today" moves their windows. They
+-- are computed from the customers' days of the last three months, never from events or payments.
 {% call exact.affected_when() %}
     select everybody.customer_id
     from (

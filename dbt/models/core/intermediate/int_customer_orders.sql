@@ -41,7 +41,7 @@ select
 from sales
 left join refunds on sales.customer_id = refunds.customer_id
 
--- What a change upstream affects: the customer of the order, also where it is paid back.
+-- The keys that a change upstream affects: the customer of the order, also of a refunded one.
 {{ exact.affected_by('fact_orders', ['customer_id']) }}
 {% call exact.affected_when() %}
     select orders.customer_id

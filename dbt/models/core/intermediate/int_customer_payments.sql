@@ -6,7 +6,7 @@
     )
 }}
 
--- A payment without a customer is one of its order's customer.
+-- A payment without a customer belongs to the customer of its order.
 with charges as (
     select
         payments.paid_date,
@@ -26,7 +26,7 @@ from charges
 where customer_id is not null
 group by paid_date, customer_id
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('fact_payments', ['paid_date']) }}
 {% call exact.affected_when() %}
     select payments.paid_date

@@ -6,7 +6,7 @@
     )
 }}
 
--- A period's days are days of the reporting time zone, whatever zone that is.
+-- The days of a period are days in the reporting time zone.
 with periods as (
     select
         subscription_id,
@@ -40,7 +40,7 @@ spans as (
     from bounds
 ),
 
--- Of several plans at a time, the one whose period began last counts.
+-- Of several plans at the same time, the one whose period began last counts.
 ranked as (
     select
         spans.customer_id,
@@ -64,5 +64,5 @@ select
 from ranked
 where position = 1
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('fact_subscription_periods', ['customer_id']) }}

@@ -1,6 +1,6 @@
 {{ config(rebuild_key=['customer_id'], indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
 
--- An order can be a day ahead of today, by a wrong clock.
+-- A wrong clock can date an order a day after "today".
 with customers as (
     select
         today.as_of,
@@ -75,8 +75,8 @@ from scores
 left join matches on scores.customer_id = matches.customer_id and matches.place = 1
 where {{ exact.affected('scores.customer_id') }}
 
--- What a change upstream affects: everybody, as scores compare all customers and recency is another
--- one each day. They are rebuilt from one row for each customer and never from orders.
+-- The keys that a change upstream affects: all customers, because scores compare all of them and
+-- recency changes every day. They are rebuilt from one row for each customer, never from orders.
 {% call exact.affected_when() %}
     select everybody.customer_id
     from (

@@ -14,7 +14,7 @@ where
     {{ exact.affected('event_date', 'event_type') }}
     and {{ exact.when_affected('event_date in (select event_date from affected)') }}
 
--- What a change upstream affects: a type that may be new on a day.
+-- The keys that a change upstream affects: a type that may be new on a day.
 {% call exact.affected_when() %}
     select changes.event_date, changes.event_type
     from {{ exact.changes('fact_events') }}
@@ -23,9 +23,9 @@ where
             select held.event_date, held.event_type from {{ this }} as held
         )
 {% endcall %}
--- A type that may have left a day: somebody who had an event of it changed, and has none now. The
--- definition finds whether another has one; asked here of every type, it would read every changed
--- day.
+-- A type that may have disappeared from a day: a user who had an event of it has none now. The
+-- definition checks whether another user has one. Here, this check would read every changed day for
+-- every type.
 {% call exact.affected_when() %}
     select chosen.event_date, chosen.event_type
     from (

@@ -9,7 +9,7 @@
 {% set reporting_currency = var("reporting_currency") %}
 {% set beginning = "cast('0001-01-01' as date)" %}
 
--- The first known rate of a currency holds before its day as well.
+-- The first known rate of a currency is valid before its day as well.
 with quoted as (
     select
         currency,
@@ -38,7 +38,7 @@ reporting as (
     where currency = '{{ reporting_currency }}'
 ),
 
--- The days on which the one or the other rate changes.
+-- The days on which one of the two rates changes.
 days as (
     select
         currency,
@@ -66,7 +66,7 @@ numbered as (
     window by_day as (partition by days.currency order by days.rate_date)
 ),
 
--- On each of those days, the last rate that is known of both.
+-- On each of these days, the last known rate of both.
 known as (
     select
         currency,
@@ -96,8 +96,8 @@ select
     cast(1 as numeric(18, 8)) as rate
 where {{ exact.affected("'" ~ reporting_currency ~ "'") }}
 
--- What a change upstream affects: all rates of the currency, which are few. The rate of the
--- reporting currency is in those of all others, the dollar's among them though nobody quotes it.
+-- The keys that a change upstream affects: all rates of the currency, which are few. The rate of
+-- the reporting currency affects all others, including the dollar's, which no source quotes.
 {{ exact.affected_by('stg_fx_rates', ['currency']) }}
 {% call exact.affected_when() %}
     select others.currency

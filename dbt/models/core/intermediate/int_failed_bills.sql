@@ -30,8 +30,8 @@ with charges as (
         and {{ exact.affected("'subscription'", 'subscription_id') }}
 ),
 
--- An order is one bill. A subscription is billed again and again, and no payment names its bill:
--- the first settled attempt pays it, and the next attempt is for another one.
+-- An order is one bill. A subscription is billed repeatedly, and no payment names its bill: the
+-- first settled attempt pays it, and the next attempt is for another one.
 bills as (
     select
         *,
@@ -70,7 +70,7 @@ select
 from attempts
 where attempt = 1 and status = 'failed'
 
--- What a change upstream affects: all bills of the order or subscription, which are few.
+-- The keys that a change upstream affects: all bills of the order or subscription, which are few.
 {% call exact.affected_when() %}
     select 'order', changes.order_id
     from {{ exact.changes('fact_payments') }}

@@ -17,8 +17,8 @@ group by user_id
 {{ "union all" if not loop.last }}
 {% endfor %}
 
--- What a change upstream affects: a use before the first one known, or the day of the first one
--- itself, which may have gone. Later uses decide nothing.
+-- The keys that a change upstream affects: those with a use before the first known one, or on its
+-- day, because the first one may have gone. Later uses change nothing.
 {% for feature in var("features") %}
 {% call exact.affected_when() %}
     select changes.user_id, '{{ feature }}'

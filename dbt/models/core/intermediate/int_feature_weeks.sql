@@ -37,7 +37,7 @@ uses as (
     {% endfor %}
 ),
 
--- A first use is a use, so that no week has adopters and no users.
+-- A first use is a use, so a week with adopters has users.
 adoptions as (
     select
         {{ period_of('week', 'adoption.first_date') }} as week_start,
@@ -59,8 +59,8 @@ select
 from uses
 left join adoptions on uses.week_start = adoptions.week_start and uses.feature = adoptions.feature
 
--- What a change upstream affects. Where today moves, the days that the calendar gained count now,
--- and those that it lost no longer do.
+-- The keys that a change upstream affects. When "today" moves, the days that the calendar gained
+-- count now, and those that it lost no longer do.
 {% call exact.affected_when() %}
     select {{ period_of('week', 'changes.event_date') }} from {{ exact.changes('int_user_days') }}
     union

@@ -13,8 +13,8 @@ from {{ ref('int_user_days') }}
 where {{ exact.affected('user_id') }}
 group by user_id
 
--- What a change upstream affects: a day before the first one known, or that day itself, which may
--- have gone. Later days decide nothing.
+-- The keys that a change upstream affects: those with a day before the first known one, or that day
+-- itself, which may have gone. Later days change nothing.
 {% call exact.affected_when() %}
     select changes.user_id
     from {{ exact.changes('int_user_days') }}

@@ -22,7 +22,7 @@ select
     periods.customer_id,
     {{ paid_at('periods') }} as paid_at,
     periods.paid_from,
-    -- Without a rate it has no value yet.
+    -- A payment without a rate has no value yet.
     cast(
         coalesce({{ in_reporting_currency('periods.monthly_amount', 'rates.rate') }}, 0)
         as numeric(38, 4)
@@ -32,8 +32,8 @@ left join {{ ref('int_exchange_rates') }} as rates
     on periods.currency = rates.currency and {{ valid_at('rates', 'periods.paid_from') }}
 where periods.paid_period_number = 1
 
--- What a change upstream affects. Where today moves, a payment that was expected for a day has been
--- made now, or no longer.
+-- The keys that a change upstream affects. When "today" moves, a payment that was expected for a
+-- day has been made now, or no longer has.
 {{ exact.affected_by('fact_subscription_periods', ['customer_id']) }}
 {% call exact.affected_when() %}
     select periods.customer_id

@@ -39,7 +39,8 @@ attempts as (
     from reached
 ),
 
--- A user enters a funnel once a day: with the attempt that goes furthest, or the first of several.
+-- A user enters a funnel once a day: with the attempt that reaches the furthest step, or the first
+-- of several such attempts.
 ranked as (
     select
         *,
@@ -65,7 +66,7 @@ left join {{ ref('int_user_plans') }} as plans
     on ranked.user_id = plans.user_id and {{ valid_at('plans', 'ranked.event_timestamp') }}
 where ranked.position = 1
 
--- What a change upstream affects: of an event with which a funnel may begin, its day.
+-- The keys that a change upstream affects: for an event that may start a funnel, its day.
 {{ affected_by_versions(
     'int_user_plans', this, 'user_id', 'entered_at', ['funnel_id', 'user_id', 'entry_date']
 ) }}
@@ -75,9 +76,9 @@ where ranked.position = 1
     inner join {{ steps }} as steps on changes.event_type = steps.event_type
     where steps.step_number = 1 or steps.mode = 'any'
 {% endcall %}
--- Of any other step, and in a strict funnel of any event: the entries of the user in whose window
--- it lies. The longest window serves the index, as it is known before the funnel is: in days, and
--- one more, because a day may have 23 hours where clocks change.
+-- For an event of any other step, and in a strict funnel for any event: the user's entries whose
+-- window contains it. The index is used with the longest window, which does not depend on the
+-- funnel. It is in days, plus one, because a day on which clocks change may have 23 hours.
 {% set longest_window = "(select max(longest.window_days) + 1 from " ~ steps ~ " as longest)" %}
 {% call exact.affected_when() %}
     select held.funnel_id, held.user_id, held.entry_date

@@ -14,7 +14,7 @@
     )
 }}
 
-{#- In a strict funnel any other event comes between two steps; a milestone never does. -#}
+{#- In a strict funnel any other event may interrupt two steps; a milestone never does. -#}
 {% set steps = ref('int_funnel_steps') %}
 {% set is_a_step = "event_type in (select steps.event_type from " ~ steps ~ " as steps)" %}
 {% set may_count = is_a_step
@@ -37,7 +37,7 @@ where
 {{ "union all" if not loop.last }}
 {% endfor %}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('int_activations', ['event_date', 'user_id']) }}
 {{ exact.affected_by('int_account_milestones', ['event_date', 'user_id']) }}
 {% call exact.affected_when() %}

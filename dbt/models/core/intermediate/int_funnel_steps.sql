@@ -1,7 +1,7 @@
-{#- The steps of seeds/funnels.csv, written as events are, each with its predecessor. -#}
+{#- The steps of seeds/funnels.csv, spelled like events, each with its predecessor. -#}
 {{ config(materialized='view') }}
 
--- repetition: how many of the funnel's steps up to this one are of its type. They need as many
+-- repetition: the number of the funnel's steps of this type up to this one, which need as many
 -- events.
 select
     funnel_id,

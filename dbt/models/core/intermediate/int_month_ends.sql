@@ -13,7 +13,7 @@ from {{ ref('dim_date') }}
 where {{ exact.affected('month_start') }}
 group by month_start
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.date_day') }} from {{ exact.changes('dim_date') }}
 {% endcall %}

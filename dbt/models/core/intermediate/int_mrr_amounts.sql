@@ -27,8 +27,8 @@ where
     and {{ exact.when_affected("periods.customer_id in (select customer_id from affected)") }}
 group by periods.customer_id, months.month_start, periods.currency
 
--- What a change upstream affects. A period counts at most in the months that it overlaps; the days
--- on which these are valued may have moved since.
+-- The keys that a change upstream affects. A period counts at most in the months that it overlaps.
+-- The days on which these are valued may have moved since.
 {% call exact.affected_when() %}
     select changes.customer_id, months.month_start
     from {{ exact.changes('fact_subscription_periods') }}
@@ -37,7 +37,7 @@ group by periods.customer_id, months.month_start, periods.currency
             changes.paid_from < {{ plus_periods('month', 'months.month_start', 1) }}
             and (changes.period_end > months.month_start or changes.period_end is null)
 {% endcall %}
--- A new month: everybody who pays on the day on which it is valued.
+-- For a new month: every customer who pays on the day on which it is valued.
 {% call exact.affected_when() %}
     select periods.customer_id, months.month_start
     from {{ months }} as months
@@ -46,13 +46,15 @@ group by periods.customer_id, months.month_start, periods.currency
             months.valued_on >= periods.paid_from
             and (months.valued_on < periods.period_end or periods.period_end is null)
     where
-        months.month_start in (select changes.month_start from {{ exact.changes('int_month_ends') }})
+        months.month_start in (
+            select changes.month_start from {{ exact.changes('int_month_ends') }}
+        )
         and not exists (
             select 1 from {{ this }} as held where held.month_start = months.month_start
         )
 {% endcall %}
--- A month that is valued on another day, as today has moved: everybody who began or ceased to pay
--- between.
+-- For a month that is valued on another day, because "today" has moved: every customer who started
+-- or stopped paying between the two days.
 {% call exact.affected_when() %}
     select periods.customer_id, moved.month_start
     from (

@@ -8,7 +8,7 @@
     )
 }}
 
--- Each month's amounts as its own, and as those before the next month.
+-- The amounts of each month, as its own and as the previous amounts of the next month.
 with balances as (
     select
         customer_id,
@@ -42,7 +42,7 @@ select
 from balances
 group by customer_id, month_start, currency
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('int_mrr_amounts', ['customer_id', 'month_start']) }}
 {% call exact.affected_when() %}
     select changes.customer_id, {{ plus_periods('month', 'changes.month_start', 1) }}

@@ -11,7 +11,7 @@
 {% set months = ref('int_month_ends') %}
 {% set balances = ref('int_mrr_balances') %}
 
--- Without a rate an amount has no value yet.
+-- An amount without a rate has no value yet.
 with valued as (
     select
         balances.customer_id,
@@ -47,8 +47,8 @@ select
 from valued
 group by customer_id, month_start
 
--- What a change upstream affects. The day on which a month is valued, and the rate of that day,
--- count in the month and, for what was there before, in the next one.
+-- The keys that a change upstream affects. The day on which a month is valued, and the rate of that
+-- day, affect the month and the previous amounts of the next one.
 {{ exact.affected_by('int_mrr_balances', ['customer_id', 'month_start']) }}
 {% for later in [0, 1] %}
 {% call exact.affected_when() %}
@@ -68,12 +68,14 @@ group by customer_id, month_start
     where balances.currency <> '{{ var("reporting_currency") }}'
 {% endcall %}
 {% endfor %}
--- A new month: everybody with a balance in it.
+-- For a new month: every customer with a balance in it.
 {% call exact.affected_when() %}
     select balances.customer_id, balances.month_start
     from {{ balances }} as balances
     where
-        balances.month_start in (select changes.month_start from {{ exact.changes('int_month_ends') }})
+        balances.month_start in (
+            select changes.month_start from {{ exact.changes('int_month_ends') }}
+        )
         and not exists (
             select 1 from {{ this }} as held where balances.month_start = held.month_start
         )

@@ -6,8 +6,8 @@
     )
 }}
 
--- An order that goes in several parcels is shipped, and delivered, when the last of them is. 'all'
--- is the row of all carriers in order_fulfilment, so a carrier of that name counts as unknown.
+-- An order in several parcels is shipped, and delivered, when the last of them is. 'all' is the row
+-- of all carriers in order_fulfilment, so a carrier of that name counts as unknown.
 with shipments as (
     select
         order_id,
@@ -46,7 +46,7 @@ from {{ ref('fact_orders') }} as orders
 left join shipments on orders.order_id = shipments.order_id
 where orders.is_sale and {{ exact.affected('orders.order_id') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('fact_orders', ['order_id']) }}
 {% call exact.affected_when() %}
     select changes.order_id

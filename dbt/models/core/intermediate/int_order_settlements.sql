@@ -20,7 +20,7 @@ with charges as (
     group by order_id, coalesce(method, 'unknown')
 ),
 
--- The one part of an order that nothing has settled is the whole of it.
+-- An order without settlements has one part: the whole order.
 settlements as (
     select
         orders.order_id,
@@ -40,7 +40,7 @@ select
     {{ share_of('net_sales', 'charged', 'order_id', 'method') }} as net_sales
 from settlements
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('fact_orders', ['order_id']) }}
 {% call exact.affected_when() %}
     select changes.order_id

@@ -14,7 +14,7 @@ from {{ ref('int_failed_bills') }}
 where {{ within_affected('month', 'failed_on') }}
 group by 1, 2
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.failed_on') }}
     from {{ exact.changes('int_failed_bills') }}

@@ -25,8 +25,8 @@ inner join baskets as others
     on baskets.order_id = others.order_id and baskets.product_id <= others.product_id
 group by baskets.month_start, baskets.product_id, others.product_id
 
--- What a change upstream affects: the whole month, as one more product makes pairs with all others
--- of its order.
+-- The keys that a change upstream affects: the whole month, because one more product makes pairs
+-- with all others of its order.
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('int_baskets') }}
 {% endcall %}

@@ -16,5 +16,5 @@ from {{ ref('int_product_pair_months') }}
 where {{ exact.affected('product_id', 'other_product_id') }}
 group by product_id, other_product_id
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('int_product_pair_months', ['product_id', 'other_product_id']) }}

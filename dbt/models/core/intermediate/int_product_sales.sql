@@ -10,7 +10,7 @@ select
     product_id,
     cast(count(distinct order_id) as integer) as orders,
     cast(sum(quantity) as bigint) as units,
-    -- Without a rate an order has no value in the reporting currency.
+    -- An order without a rate has no value in the reporting currency.
     cast(coalesce(sum(gross_revenue), 0) as numeric(38, 4)) as gross_revenue,
     cast(coalesce(sum(discounts), 0) as numeric(38, 4)) as discounts,
     cast(coalesce(sum(net_sales), 0) as numeric(38, 4)) as net_sales,
@@ -22,7 +22,7 @@ where
     and {{ exact.affected(period_of('month', 'order_date'), 'product_id') }}
 group by 1, 2
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.order_date') }}, changes.product_id
     from {{ exact.changes('fact_order_items') }}

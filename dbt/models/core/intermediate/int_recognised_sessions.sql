@@ -9,7 +9,7 @@
     )
 }}
 
--- A user without a customer is not the customer who comes next.
+-- A user without a customer is not taken for the next customer.
 with visits as (
     select
         visits.*,
@@ -49,8 +49,8 @@ select
 from visits
 where coalesce(next_customer_id, last_customer_id) is not null
 
--- What a change upstream affects. A known customer in a browser identifies its unknown visitors,
--- unless a visit between the two was nearer to the unknown one, before or after.
+-- The keys that a change upstream affects. A known customer in a browser identifies the browser's
+-- unknown visitors, unless another known visit, before or after, is closer to the unknown one.
 {{ exact.affected_by('fact_sessions', ['session_id']) }}
 {% call exact.affected_when() %}
     select visits.session_id

@@ -1,5 +1,5 @@
 {#-
-  Every cohort with each of its periods that has begun by "today", as far as retention_periods goes.
+  Every cohort with each of its periods that has begun by "today", up to retention_periods.
 -#}
 {{ config(materialized='view') }}
 

@@ -7,8 +7,8 @@
     )
 }}
 
--- The planner takes a few cells for a few users, though a cell stands for all users of a period.
--- The hooks keep it from looking each of them up, and from sorting all to count them.
+-- The planner expects few users for few cells, but a cell stands for all users of a period. The
+-- hooks keep it from looking each of them up, and from sorting all of them to count them.
 with cells as (
     select
         cells.*,
@@ -18,7 +18,7 @@ with cells as (
     from {{ ref('int_retention_cells') }} as cells
 ),
 
--- Every cell of these cohorts is counted: from the members of the cohort to when they came back.
+-- Every cell of these cohorts is counted: from the cohort's members to the periods of their return.
 whole_cohorts as (
     select
         grain,
@@ -29,8 +29,8 @@ whole_cohorts as (
     having min(is_affected) = 1
 ),
 
--- A cell of another cohort is counted from who was there in its later period, back to the cohorts
--- that they belong to: a new period, or one with a late row, has a cell in each cohort before it.
+-- A cell of another cohort is counted from the users of its later period back to their cohorts: a
+-- new period, or one with a late row, has a cell in each earlier cohort.
 late_periods as (
     select
         cells.grain,
@@ -60,7 +60,7 @@ periods as (
         on reached.grain = late_periods.grain and reached.period_start = late_periods.return_start
 ),
 
--- A user in two periods; in one of them twice, as in its own period a cohort is whole.
+-- A user in two periods, which may be the same: in its own period, a cohort is complete.
 returns as (
     select
         one.grain,
@@ -102,7 +102,8 @@ left join returns
         and cells.return_start = returns.return_start
 where cells.is_affected = 1
 
--- What a change upstream affects. A user of a period is in its cohort, and is back in earlier ones.
+-- The keys that a change upstream affects. A user of a period is in its cohort, and is back in
+-- earlier ones.
 {% for role in ['cohort_start', 'return_start'] %}
 {% call exact.affected_when() %}
     select cells.grain, cells.cohort_start, cells.period_index

@@ -38,7 +38,7 @@ from levels
 where {{ exact.affected('month_start', 'product_id') }}
 group by product_id, month_start
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.stock_date') }}, changes.product_id
     from {{ exact.changes('fact_inventory_daily') }}

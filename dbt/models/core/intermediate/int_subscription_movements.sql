@@ -13,7 +13,7 @@ with periods as (
     where paid_from is not null and monthly_amount > 0 and {{ exact.affected('subscription_id') }}
 ),
 
--- A period adds its amount on its first paid day and takes it away on the day after its last.
+-- A period adds its amount on its first paid day and subtracts it on the day after its last.
 edges as (
     select
         subscription_id,
@@ -69,5 +69,5 @@ select
 from balances
 where amount_change <> 0
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('fact_subscription_periods', ['subscription_id']) }}

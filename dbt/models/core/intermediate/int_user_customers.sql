@@ -19,7 +19,7 @@ with versions as (
     where {{ exact.affected('user_id') }}
 ),
 
--- The last version of a day stands for the day; earlier ones begin and end on it.
+-- The last version of a day counts for the day; earlier ones begin and end on it.
 days as (
     select
         *,
@@ -29,7 +29,7 @@ days as (
     where valid_from < valid_to or valid_to is null
 ),
 
--- A new version of the user at the same customer goes on with its window, and changes nothing here.
+-- A new version of a user at the same customer continues the window, and changes nothing here.
 numbered as (
     select
         *,
@@ -48,5 +48,5 @@ from numbered
 where customer_id is not null
 group by user_id, customer_id, window_number
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('dim_users', ['user_id']) }}

@@ -28,5 +28,5 @@ from {{ ref('fact_events') }}
 where {{ exact.affected('event_date', 'user_id') }}
 group by event_date, user_id
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('fact_events', ['event_date', 'user_id']) }}

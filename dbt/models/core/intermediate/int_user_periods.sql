@@ -8,7 +8,7 @@
 
 {% set grains = ["day", "week", "month"] %}
 
--- What is dated ahead of today would count in a week that has begun, and in no day.
+-- Activity with a date after today would count in a week that has begun, but in no day.
 with
 {% for grain in grains -%}
 {{ grain }}_activity as (
@@ -67,8 +67,8 @@ select
 from all_periods
 where {{ exact.affected('grain', 'period_start', 'user_id') }}
 
--- What a change upstream affects. A day of activity decides about its own period and, for who comes
--- back, about the next one. Another first day makes another period the new one.
+-- The keys that a change upstream affects. A day of activity affects its own period and the next
+-- one, in which the user comes back or not. Another first day makes another period the new one.
 {% for grain in grains %}
 {% for later in [0, 1] %}
 {% call exact.affected_when() %}
@@ -78,7 +78,7 @@ where {{ exact.affected('grain', 'period_start', 'user_id') }}
         changes.user_id
     from {{ exact.changes('int_user_days') }}
 {% endcall %}
--- Where today moves, the days that the calendar gained count now, and those that it lost do not.
+-- When "today" moves, the days that the calendar gained count now, and those that it lost do not.
 {% call exact.affected_when() %}
     select
         '{{ grain }}',

@@ -30,7 +30,7 @@ plans as (
             and (members.valid_from < plans.valid_to or plans.valid_to is null)
 ),
 
--- A plan that goes on in the next span, or under another version of the user, is one.
+-- A plan that continues in the next span, or under another version of the user, is one plan.
 continued as (
     select
         *,
@@ -56,7 +56,7 @@ select
 from numbered
 group by user_id, plan_id, run
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('dim_users', ['user_id']) }}
 {% call exact.affected_when() %}
     select users.user_id

@@ -14,8 +14,8 @@
 {% set sources = ['fact_sessions', 'int_recognised_sessions'] %}
 {% set reach_hours, weights = attribution_reach_hours(), attribution_weights() %}
 
--- Visits of unknown customers join no conversion. They are not filtered here, so that each half is
--- looked up by its index.
+-- Visits of unknown customers match no conversion. They are not filtered here, so that each half of
+-- the query uses its index.
 with visits as (
     {% for source in sources -%}
     select
@@ -100,7 +100,8 @@ select
 from accrued
 window each_touch as (partition by conversion_id order by touched_at, session_id)
 
--- What a change upstream affects. A visit reaches the conversions of its customer for 30 days.
+-- The keys that a change upstream affects. A visit affects the conversions of its customer for 30
+-- days.
 {{ exact.affected_by('int_conversions', ['converted_on', 'conversion_id']) }}
 {% for source in sources %}
 {% call exact.affected_when() %}

@@ -17,5 +17,5 @@ from {{ ref('conversion_channels') }}
 where {{ exact.affected('converted_on', 'channel') }}
 group by converted_on, channel
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('conversion_channels', ['converted_on', 'channel']) }}

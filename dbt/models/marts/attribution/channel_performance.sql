@@ -10,7 +10,7 @@ with daily as (
     where {{ within_affected('month', 'converted_on') }}
 ),
 
--- Without a rate spending is not a cost yet.
+-- Spending without a rate is not a cost yet.
 spending as (
     select
         {{ period_of('month', 'spend_date') }} as month_start,
@@ -70,7 +70,7 @@ select
 from performance
 where {{ exact.affected('month_start') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.converted_on') }}
     from {{ exact.changes('channel_conversions') }}

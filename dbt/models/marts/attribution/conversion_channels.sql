@@ -10,7 +10,7 @@
 }}
 
 -- A step between the touches and the days of a channel. A late visit changes some conversions of a
--- day; the others have a row for each channel here, where they have one for each touch there.
+-- day. The others are read here, with a row for each channel instead of one for each touch.
 select
     conversion_id,
     channel,
@@ -25,5 +25,5 @@ from {{ ref('attribution_touches') }}
 where {{ exact.affected('converted_on', 'conversion_id') }}
 group by conversion_id, channel, converted_on
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('attribution_touches', ['converted_on', 'conversion_id']) }}

@@ -71,7 +71,7 @@ left join {{ ref('int_customer_orders') }} as sales on health.customer_id = sale
 left join {{ ref('int_customer_scores') }} as scores on health.customer_id = scores.customer_id
 where {{ exact.affected('health.customer_id') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('dim_customers', ['customer_id']) }}
 {{ exact.affected_by('int_customer_orders', ['customer_id']) }}
 {{ exact.affected_by('int_customer_scores', ['customer_id']) }}

@@ -5,8 +5,8 @@
     )
 }}
 
--- What is rebuilt is always everything, so the definition has no affected(): it would only be one
--- more join of all pairs with all pairs.
+-- Every build rebuilds all pairs, so the definition has no affected(): it would only be one more
+-- join of all pairs with all pairs.
 with pairs as (
     select
         product_id,
@@ -61,8 +61,8 @@ inner join products on both_ways.product_id = products.product_id
 inner join products as others on both_ways.other_product_id = others.product_id
 cross join baskets
 
--- What a change upstream affects: all pairs, as the number of all orders is in every figure. They
--- are rebuilt from one count for each pair.
+-- The keys that a change upstream affects: all pairs, because the number of all orders is in every
+-- figure. They are rebuilt from one count for each pair.
 {% call exact.affected_when() %}
     select pairs.product_id, pairs.other_product_id
     from (

@@ -12,7 +12,7 @@ with sales as (
     where {{ exact.affected('month_start', 'product_id') }}
 ),
 
--- A return whose order line is not known has no product.
+-- A return of an unknown order line has no product.
 returned as (
     select * from {{ ref('product_returns') }}
     where reason = 'all' and product_id <> '' and {{ exact.affected('month_start', 'product_id') }}
@@ -93,7 +93,8 @@ from figures
 left join {{ ref('dim_products') }} as products
     on figures.product_id = products.product_id and products.is_current
 
--- What a change upstream affects. Of a product, another name or category, and not each new price.
+-- The keys that a change upstream affects. Of a product, a changed name or category counts, and not
+-- each new price.
 {{ exact.affected_by('int_product_sales', ['month_start', 'product_id']) }}
 {{ exact.affected_by('inventory_turnover', ['month_start', 'product_id']) }}
 {{ exact.affected_by('product_returns', ['month_start', 'product_id']) }}

@@ -35,7 +35,7 @@ counted as (
     {% endfor %}
 ),
 
--- Also the steps that nobody has reached.
+-- Includes the steps that nobody has reached.
 cells as (
     select
         entered.funnel_id,
@@ -87,5 +87,5 @@ select
     cast(median_seconds as numeric(18, 3)) as median_seconds_from_previous
 from cells
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('int_funnel_entries', ['funnel_id', 'entry_date']) }}

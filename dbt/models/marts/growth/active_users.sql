@@ -18,9 +18,9 @@ with activity as (
     ) }}
 ),
 
--- Who is active on a day joins the windows of 7 and 30 days that end on it, and leaves them 7 and
--- 30 days later, unless active again before: then the later activity carries on. So a rolling count
--- is a running sum of joins less leaves.
+-- A user who is active on a day joins the rolling windows of 7 and 30 days on that day, and leaves
+-- them 7 and 30 days later, unless active again before then. So a rolling count is a running sum of
+-- joins minus leaves.
 moves as (
     select
         event_date as date_day,
@@ -69,14 +69,16 @@ select
 from counted
 where {{ exact.affected('date_day') }}
 
--- What a change upstream affects. A day of activity reaches the 29 days after it.
+-- The keys that a change upstream affects. A day of activity affects the 29 days after it.
 {% set days = "(select period_start as date_day from " ~ ref('int_activity_spine')
     ~ " where grain = 'day')" %}
 {{ affected_by_comparison(days, ['date_day']) }}
 {% call exact.affected_when() %}
     select days.date_day
     from {{ days }} as days
-    inner join (select distinct changes.event_date from {{ exact.changes('int_user_days') }}) as changes
+    inner join (
+        select distinct changes.event_date from {{ exact.changes('int_user_days') }}
+    ) as changes
         on
             days.date_day >= changes.event_date
             and days.date_day <= {{ plus_days('changes.event_date', 29) }}

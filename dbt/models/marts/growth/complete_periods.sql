@@ -1,4 +1,4 @@
-{#- A view: which periods are over changes with the newest day alone, and no model reads it. -#}
+{#- A view: it changes only with the newest day, and no model reads it. -#}
 {% set grains = ["day", "week", "month"] %}
 
 with newest as (

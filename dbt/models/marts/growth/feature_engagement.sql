@@ -17,7 +17,7 @@ with weeks as (
     {% endfor %}
 ),
 
--- All weeks and features are read, which are few, to add up the adopters of all weeks before.
+-- All weeks and features are read, which are few, to add up the adopters of all earlier weeks.
 counted as (
     select
         weeks.week_start,
@@ -48,7 +48,8 @@ select
 from counted
 where {{ exact.affected('week_start', 'feature') }}
 
--- What a change upstream affects. First uses count in the adopters of every week from then on.
+-- The keys that a change upstream affects. First uses count in the adopters of every week from then
+-- on.
 {% call exact.affected_when() %}
     select weeks.period_start, changes.feature
     from {{ exact.changes('int_feature_weeks') }}

@@ -8,7 +8,7 @@
 
 {% set grains = ["day", "week", "month"] %}
 
--- The affected periods, and those before them.
+-- The affected periods, and the previous one of each.
 {% set reached = ["select grain, period_start from affected"] %}
 {% for grain in grains %}
 {% do reached.append(
@@ -26,7 +26,10 @@ with counts as (
         count(case when status = 'retained' then 1 end) as retained_users,
         count(case when status = 'resurrected' then 1 end) as resurrected_users
     from {{ ref('int_user_periods') }}
-    where {{ exact.when_affected("(grain, period_start) in (" ~ reached | join(" union all ") ~ ")") }}
+    where
+        {{ exact.when_affected(
+            "(grain, period_start) in (" ~ reached | join(" union all ") ~ ")"
+        ) }}
     group by grain, period_start
 ),
 
@@ -57,8 +60,8 @@ select
 from periods
 where {{ exact.affected('grain', 'period_start') }}
 
--- What a change upstream affects. Who was active in a period counts there and, as churned or not,
--- in the next one.
+-- The keys that a change upstream affects. A user who was active in a period counts in it and, as
+-- churned or not, in the next one.
 {{ exact.affected_by('int_user_periods', ['grain', 'period_start']) }}
 {{ affected_by_comparison(ref('int_activity_spine'), ['grain', 'period_start']) }}
 {% for grain in grains %}

@@ -10,10 +10,10 @@
     )
 }}
 
-{#- Of a first-time cohort are its new users, of a recurring one all. -#}
+{#- A first-time cohort consists of its period's new users, a recurring cohort of all users. -#}
 {% set types = {'first_time': 'new_users', 'recurring': 'active_users'} %}
 
--- In its own period, which is number 0, a cohort is whole.
+-- In its own period, which is number 0, a cohort is complete.
 with cohorts as (
     {% for type, users in types.items() -%}
     select
@@ -44,7 +44,7 @@ select
     {{ ratio('retained_users', 'cohort_users') }} as retention_rate
 from cohorts
 
--- What a change upstream affects. The users of a cohort count in all of its cells.
+-- The keys that a change upstream affects. The users of a cohort count in all of its cells.
 {{ exact.affected_by('int_retention_counts', ['grain', 'cohort_start', 'period_index']) }}
 {% call exact.affected_when() %}
     select cells.grain, cells.cohort_start, cells.period_index

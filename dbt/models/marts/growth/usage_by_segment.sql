@@ -5,7 +5,7 @@
     )
 }}
 
--- Of several windows that a day lies in, the one that it ends in counts.
+-- If several windows contain a day, the one in which the day ends counts.
 with
 {% for name, versions, segment in [
     ('users', 'dim_users', 'country'),
@@ -34,8 +34,8 @@ left join plans on days.user_id = plans.user_id and {{ valid_at('plans', 'days.e
 where {{ exact.affected('days.event_date') }}
 group by 1, 2, 3
 
--- What a change upstream affects. Another version of a user, or another plan, moves the user's days
--- of its time to another segment.
+-- The keys that a change upstream affects. A changed version of a user, or a changed plan, moves
+-- the user's days in its time to another segment.
 {{ exact.affected_by('int_user_days', ['event_date']) }}
 {% for upstream in ['dim_users', 'int_user_plans'] %}
 {% call exact.affected_when() %}

@@ -66,7 +66,8 @@ from figures
 left join {{ ref('countries') }} as countries on figures.country = countries.code
 where {{ exact.affected('figures.month_start') }}
 
--- What a change upstream affects. A refund counts for the country of its order, in its own month.
+-- The keys that a change upstream affects. A refund counts for the country of its order, in its own
+-- month.
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.order_date') }} from {{ exact.changes('fact_orders') }}
     union

@@ -37,7 +37,7 @@ figures as (
         on stocks.month_start = sold.month_start and stocks.product_id = sold.product_id
 ),
 
--- A month opens with what the month before closed with, or with its own first count.
+-- A month opens with the closing stock of the previous month, or with its own first count.
 opened as (
     select
         figures.*,
@@ -81,7 +81,7 @@ select
         as days_of_stock
 from valued
 
--- What a change upstream affects. What a month closes with, the next one opens with.
+-- The keys that a change upstream affects. The next month opens with the closing stock of a month.
 {{ exact.affected_by('int_product_sales', ['month_start', 'product_id']) }}
 {{ exact.affected_by('int_stock_months', ['month_start', 'product_id']) }}
 {% call exact.affected_when() %}

@@ -27,7 +27,7 @@ with orders as (
     {% endfor %}
 ),
 
--- The median is the mean of the one or two in the middle, n of them in order of size.
+-- The median is the mean of the middle one or two of n values, in order of size.
 numbered as (
     select
         *,
@@ -89,7 +89,7 @@ select
     cast(median_hours_to_deliver as numeric(18, 4)) as median_hours_to_deliver
 from counts
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {% for grain in grains %}
 {% call exact.affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }}

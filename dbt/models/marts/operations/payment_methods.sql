@@ -86,7 +86,7 @@ select
 from compared
 where {{ exact.affected('month_start') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('int_payment_retries', ['month_start']) }}
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.paid_date') }} from {{ exact.changes('fact_payments') }}

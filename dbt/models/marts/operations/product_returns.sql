@@ -5,8 +5,8 @@
     )
 }}
 
--- What came back of an order that is not known (yet) did come back. 'all' is the row of all
--- reasons, so a reason of that name counts as unknown.
+-- A return of an order that is not known (yet) counts as returned. 'all' is the row of all reasons,
+-- so a reason of that name counts as unknown.
 with returns as (
     select
         {{ period_of('month', 'returned_date') }} as month_start,
@@ -57,7 +57,7 @@ reasons as (
     group by month_start, product_id, reason
 ),
 
--- What was sold stands in the row of all reasons, and is what each reason is compared with.
+-- Sales are in the row of all reasons, and each reason is compared with them.
 figures as (
     select
         month_start,
@@ -81,7 +81,7 @@ select
     cast(refund_amount as numeric(38, 4)) as refund_amount
 from figures
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('int_product_sales', ['month_start', 'product_id']) }}
 {% call exact.affected_when() %}
     select {{ period_of('month', 'changes.returned_date') }}, coalesce(changes.product_id, '')

@@ -1,4 +1,4 @@
-{#- A view: each base model has an index of its rejected rows, which are counted at once. -#}
+{#- A view: each base model has an index of its rejected rows, so counting them is fast. -#}
 select
     landed_on,
     source,

@@ -1,6 +1,5 @@
 {#-
-  A view: each fact has an index of these rows alone. They leave it when their dimension row
-  arrives.
+  A view: each fact has an index of only these rows. They leave it when their dimension row arrives.
 -#}
 {% for fact, key, member, day in references() %}
 select

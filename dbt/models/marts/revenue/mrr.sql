@@ -62,8 +62,8 @@ from spine
 left join mrr_values
     on spine.customer_id = mrr_values.customer_id and spine.month_start = mrr_values.month_start
 
--- What a change upstream affects. Another amount in a month decides about all months after the one
--- in which the customer paid before: which of them have a row, and what the change is called.
+-- The keys that a change upstream affects. A changed amount in a month affects all months after the
+-- last one in which the customer paid before: which of them have a row, and the kind of the change.
 {{ exact.affected_by('int_mrr_values', ['customer_id', 'month_start']) }}
 {{ affected_by_lost_months() }}
 {% call exact.affected_when() %}

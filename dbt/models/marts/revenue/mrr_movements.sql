@@ -17,5 +17,5 @@ from {{ ref('mrr') }}
 where {{ exact.affected('month_start') }}
 group by month_start, movement
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {{ exact.affected_by('mrr', ['month_start']) }}

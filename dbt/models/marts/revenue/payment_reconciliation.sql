@@ -76,9 +76,8 @@ compared as (
     from figures
 )
 
--- difference: nothing is due for a cancelled order, so its charge has to go back, and no more than
--- that may. What went back of too much is resolved; what went back beyond it is a refund of the
--- order.
+-- difference: nothing is due for a cancelled order, so its charge has to be refunded, and no more
+-- than that. A refund of an overpayment resolves it; a refund beyond it is a refund of the order.
 select
     order_id,
     customer_id,
@@ -96,8 +95,8 @@ select
     status
 from compared
 
--- What a change upstream affects. An amount paid in another currency than the order's follows the
--- rate of the order's.
+-- The keys that a change upstream affects. An amount paid in a currency other than the order's
+-- depends on the rate of the order's currency.
 {{ exact.affected_by('fact_orders', ['order_id']) }}
 {% call exact.affected_when() %}
     select changes.order_id

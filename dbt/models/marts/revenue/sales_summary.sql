@@ -7,7 +7,7 @@
 
 {% set grains = ["day", "month", "quarter"] %}
 
--- An order in a currency without a rate has no value, and would make the average of others smaller.
+-- An order in a currency without a rate has no value, and would lower the average of the others.
 with
 {% for grain in grains -%}
 {{ grain }}_orders as (
@@ -76,7 +76,7 @@ select
 from all_grains
 where {{ exact.affected('grain', 'period_start') }}
 
--- What a change upstream affects.
+-- The keys that a change upstream affects.
 {% for grain in grains %}
 {% call exact.affected_when() %}
     select '{{ grain }}', {{ period_of(grain, 'changes.order_date') }}

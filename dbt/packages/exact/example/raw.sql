@@ -1,5 +1,5 @@
--- The raw layer of the example, and what landed in it first: two files of prices and orders.
--- psql --file raw.sql; run it again to begin again.
+-- The raw layer of the example, with the first landed files: prices and orders.
+-- psql --file raw.sql; run it again to start again.
 create extension if not exists btree_gist; -- for models with a window
 drop schema if exists example_raw, example, change_feed cascade;
 create schema example_raw;

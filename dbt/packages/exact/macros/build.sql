@@ -1,11 +1,11 @@
 {#- Steps that the materializations `exact` and `landed` share. -#}
 
 {#-
-  Puts the rows of the full definition into the temporary table `incoming`. Returns, as {name: type}
-  pairs in order or lists of names, what decides whether the model's table can hold them:
+  Writes the rows of the full definition into the temporary table `incoming`. Returns the properties
+  that decide whether the model's table can hold them:
     columns     [name, type] of `incoming`
-    change_log  [name, type] of the model's change log; empty where it has none
-    versions    the columns of which the database refuses overlaps, sorted
+    change_log  [name, type] of the model's change log; empty if it has none
+    versions    the columns for which the database refuses overlaps, sorted
 -#}
 {% macro hold_incoming(target, sql) -%}
     {%- set query -%}
@@ -22,7 +22,7 @@
 {%- endmacro %}
 
 {#-
-  True where the table has the columns, constraints and partitions that the rows of `incoming` need.
+  True if the table has the columns, constraints and partitions that the rows of `incoming` need.
 -#}
 {% macro has_the_shape_of(incoming, state) -%}
     {{ return(
@@ -32,8 +32,8 @@
 {%- endmacro %}
 
 {#-
-  Columns as [name, type]; without lengths and precisions, and sorted, where a contract gives the
-  table its own lengths, precisions and order: those of the query do not matter there.
+  Columns as [name, type]. If a contract gives the table its own lengths, precisions and order,
+  those of the query do not matter: the columns are then sorted, and have no lengths and precisions.
 -#}
 {% macro comparable(columns_and_types) -%}
     {%- if not config.get("contract").enforced -%}{{ return(columns_and_types) }}{%- endif -%}
@@ -44,7 +44,7 @@
     {{ return(columns | sort) }}
 {%- endmacro %}
 
-{#- Statement that rounds the rows of `incoming`, and cuts them, as the table would. -#}
+{#- A statement that rounds and cuts the values in `incoming` as the table would. -#}
 {% macro as_in_the_table(incoming, state) -%}
     {%- set alterations = [] -%}
     {%- for column, type in state["columns"] if [column, type] not in incoming["columns"] -%}
@@ -54,8 +54,7 @@
 {%- endmacro %}
 
 {#-
-  True where the change log, and what the database checks of versions, are those of the model's
-  config too.
+  True if the change log and the database's constraint on versions match the model's config, too.
 -#}
 {% macro keeps_its_change_log(incoming, change_log, rebuild_key=[], window=none) -%}
     {%- set versions = rebuild_key + [window["from"], window["to"]] if window else [] -%}
@@ -67,8 +66,8 @@
 
 {#-
   Fills the whole table and starts an empty change log. A table of the same shape is emptied and
-  filled, so that views on it and grants stay; another shape is dropped and made new. `incoming` is
-  what hold_incoming returned, or none where the rows of `sql` are not held.
+  filled, so that views on it and grants stay. A table of another shape is dropped and created.
+  `incoming` is the result of hold_incoming, or none if the rows of `sql` have not been computed.
 -#}
 {% macro rebuild(existing, target, sql, change_log, state, incoming) -%}
     {% set partition_by, window = config.get("partition_by"), config.get("window") %}
@@ -82,8 +81,8 @@
     {% if is_refilled or partition_by %}
         {% if is_refilled %}
             {#-
-              Indexes are made when it is filled: faster, and dbt would add its own again under new
-              names.
+              Indexes are created after the table is filled. That is faster, and dbt would create
+              its own again under new names.
             -#}
             {% do exact.drop_indexes(target) %}
             {% do exact.empty(target) %}
@@ -127,8 +126,8 @@
 {%- endmacro %}
 
 {#-
-  Adds the partitions for the days in the temporary table `dated`. Attaching lets readers of the
-  table go on.
+  Adds the partitions for the days in the temporary table `dated`. Attaching them does not block
+  readers of the table.
 -#}
 {% macro add_partitions(target, partition_by, dated) -%}
     {%- set partition -%}
@@ -157,7 +156,7 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- Takes all rows out of the table; its partitions go with them. -#}
+{#- Removes all rows from the table, and its partitions. -#}
 {% macro empty(target) -%}
     {%- set query -%}
         select cast(inhrelid::regclass as text)
@@ -170,9 +169,9 @@
 {%- endmacro %}
 
 {#-
-  The database itself refuses two versions of a key that are valid at the same time. The key is an
-  expression in its index, so that nobody looks versions up by it: the planner thinks a lookup by
-  GiST as cheap as one by a b-tree, and it takes many times as long.
+  Makes the database refuse two versions of a key that are valid at the same time. The key is an
+  expression in the index, so that no query looks versions up with it: the planner estimates that a
+  lookup by GiST costs as little as one by a b-tree, but it takes many times as long.
 -#}
 {% macro refuse_overlaps(target, rebuild_key, window) -%}
     {%- set name = exact.overlaps_name(target) -%}
@@ -200,7 +199,7 @@
     {{ return(target.identifier ~ "_do_not_overlap") }}
 {%- endmacro %}
 
-{#- The columns of which refuse_overlaps has made a constraint, sorted. -#}
+{#- The columns in the constraint that refuse_overlaps has made, sorted. -#}
 {% macro version_columns_sql(target) -%}
     select coalesce(jsonb_agg(distinct a.attname order by a.attname), '[]')
     from pg_constraint as c
@@ -224,10 +223,10 @@
 {%- endmacro %}
 
 {#-
-  Gives a table that is not rebuilt the indexes of its config, where these have changed. Rebuilding
-  would cost more, and lose the rows of a `landed` model that raw no longer has. Those of post-hooks
-  and of people stay: dbt names its own by a hash. `found` are the indexes that it has: {what is
-  indexed: name}.
+  Gives a table that is not rebuilt the indexes of its config, if these have changed. A rebuild
+  would cost more, and a `landed` model would lose the rows that raw no longer has. Indexes by
+  post-hooks and people stay: the name of dbt's own is a hash. `found` has the indexes of the table:
+  {what is indexed: name}.
 -#}
 {% macro renew_indexes(target, found) -%}
     {%- set wanted = {} -%}
@@ -260,9 +259,9 @@
 {%- endmacro %}
 
 {#-
-  Writes the descriptions of a table or view and of its columns where the database has others. dbt
-  asks twice for the columns and writes all of them: done for every table in every build, that was a
-  fifth of its time. `found` are the descriptions that it has: {column: text}, and that of the whole
+  Writes the descriptions of a table or view and of its columns, if the database has others. dbt
+  queries the columns twice and writes all descriptions: for every table in every build, that was a
+  fifth of the time. `found` has the present descriptions: {column: text}, and that of the table
   under the empty name.
 -#}
 {% macro renew_descriptions(target, found) -%}
@@ -296,10 +295,10 @@
 {%- endmacro %}
 
 {#-
-  Statement that compares two tables, `outgoing` and `incoming`, as multisets, NULLs being equal,
-  into the temporary table `into`: the columns `kept`, once each, of the rows of which one side has
-  more. A key that outgoing does not have is new: its rows are not compared. `columns_and_types` are
-  those of both tables, as [name, type]; those in `without` are not compared.
+  A statement that compares two tables, `outgoing` and `incoming`, as multisets with equal NULLs,
+  and creates the temporary table `into`: the distinct columns `kept` of the rows of which one side
+  has more. A key that outgoing does not have is new: its rows are not compared. `columns_and_types`
+  are the columns of both tables, as [name, type]. The columns in `without` are not compared.
 -#}
 {% macro compare(
     columns_and_types,
@@ -314,8 +313,8 @@
     {%- for column, type in columns_and_types if column not in without -%}
         {%- do columns.append(column) -%}
         {#-
-          Equal JSON may be written in two ways (1 and 1.0), and what is derived from it then
-          differs.
+          Equal JSON may be written in two ways (1 and 1.0), and then values derived from it
+          differ.
         -#}
         {%- do distinct_by.append("cast(" ~ column ~ " as text)" if type == "jsonb" else column) -%}
     {%- endfor -%}

@@ -1,8 +1,9 @@
-{#- What a model is, so that it is seen when its table was built by another definition. -#}
+{#- The definition of a model, as a hash that shows whether its table was built by another one. -#}
 
 {#-
-  Two hashes: of everything that its rows follow from (its own query, the views that it reads, and
-  the rows of seeds, which have no change log), and of the shape that its contract gives the table.
+  Two hashes. One is of everything that determines the rows: the model's query, the views that it
+  reads, and the rows of seeds, which have no change log. The other is of the shape that its
+  contract gives the table.
 -#}
 {% macro definition_of(sql, settings, state) -%}
     {{ return(
@@ -16,15 +17,15 @@
 {%- endmacro %}
 
 {#-
-  The text of a query for its hash: what can be written in two ways and means the same is the same
-  here. Comments and white space are dropped, and the name of the database, so that a renamed or
-  restored one is not recomputed. Markers become the tokens {keys}, {where}, {new} and {changes},
-  and those that stand by themselves are sorted: their names, those of the package's macros and
-  their order say nothing about rows. The tokens never change.
+  The text of a query for its hash, which is the same for two spellings of the same query. Comments,
+  white space and the name of the database are dropped, so that a renamed or restored database is
+  not recomputed. Markers become the tokens {keys}, {where}, {new} and {changes}, and the rules are
+  sorted: the names of the markers and of the package's macros and the order of the rules do not
+  affect the rows. The tokens never change.
 
   Strings, quoted names and dollar quotes are kept as they are. A token is one of these, a word or
-  number, a run of operators, or a single character. Comments may nest once; what nests deeper is
-  not understood, and then the query counts as it is written.
+  number, a run of operators, or a single character. Comments may nest once. If they nest deeper,
+  the query is used as it is written.
 -#}
 {% macro canonical(sql, database=none) -%}
     {%- set nested = "/\\*(?:[^*]|\\*(?!/))*\\*/" -%}
@@ -47,7 +48,7 @@
         {%- set text = text | replace("changes_of(", "{changes}(") -%}
         {%- set text = modules.re.sub("/\\*affected (.*?)\\*/", "{keys \\1}", text) -%}
         {#-
-          The line break ends a comment in the condition, which would reach beyond it otherwise.
+          The line break ends a comment in the condition, which would continue after it otherwise.
         -#}
         {%- set condition = "/\\*when_affected ([\\s\\S]*?)\\*/" -%}
         {%- set text = modules.re.sub(condition, "{where \\1\n}", text) -%}
@@ -58,7 +59,7 @@
     {{ return(sql if "*/" in text else text) }}
 {%- endmacro %}
 
-{#- What the contract gives the table: another shape takes another table. -#}
+{#- The shape that the contract gives the table. Another shape needs another table. -#}
 {% macro contract_shape() -%}
     {%- set shape = [model.constraints | string, config.get("partition_by")] -%}
     {%- for column in model.columns.values() -%}
@@ -83,7 +84,7 @@
     {{ return(seeds | sort) }}
 {%- endmacro %}
 
-{#- The views that models are read through, up to the next tables. -#}
+{#- The views between a model and the tables that it reads through them. -#}
 {% macro views_above(parents) -%}
     {%- set views = [] -%}
     {%- for parent in parents if parent.startswith("model.") -%}

@@ -1,6 +1,6 @@
 {#-
-  Materialization `exact`: after every build the table is row for row what its full definition gives
-  on what its upstreams hold, and the cost is that of the keys which changes upstream have affected.
+  Materialization `exact`: after every build, the table equals the result of its full definition on
+  its upstreams, row for row. The cost depends on the keys that changes upstream have affected.
   README.md documents its config.
 -#}
 {% materialization exact, adapter="postgres" %}
@@ -54,8 +54,8 @@
 
 {#-
   Rebuilds the affected keys. Returns the table or query that holds the changes, or none. The
-  statements go to the database in few trips: each costs dbt milliseconds, and in a small build that
-  is most of a model's time.
+  statements go to the database in few round trips: each costs dbt milliseconds, which in a small
+  build is most of a model's time.
 -#}
 {% macro follow(target, sql, rebuild_key, change_log, window, state, upstreams) -%}
     {% set unchanged = exact.unchanged_since(state) %}
@@ -95,8 +95,8 @@
 
 {#-
   Compares the table with the rows of its full definition, which `incoming` holds, and writes those
-  that differ. Returns the table or query that holds the changes, or none. What has not changed
-  stays where it is, and so do the model's change log and all that others have made on the table.
+  that differ. Returns the table or query that holds the changes, or none. Unchanged rows stay where
+  they are, and so do the model's change log and all views and grants on the table.
 -#}
 {% macro recompute(target, incoming, rebuild_key, change_log, window, state) -%}
     {% set columns = state["columns"] | map("first") | list %}
@@ -118,8 +118,7 @@
 
 {#-
   Replaces the rows of the keys in the temporary table `changed` by those in `incoming`. Returns the
-  table or query that holds the changes. `months` are those that partitions of the table are read
-  by.
+  table or query that holds the changes. `months` limit the partitions of the table that are read.
 -#}
 {% macro write_changed(target, columns, rebuild_key, window, few=false, months={}) -%}
     {% set keys, names = rebuild_key | join(", "), columns | join(", ") %}
@@ -141,10 +140,10 @@
 {%- endmacro %}
 
 {#-
-  Puts the keys affected since the last build into the temporary table `affected`. Returns whether
-  there are `any`, whether they `are_few` compared with the rows of the model's table, and the
-  `months` that they lie in, where a partitioned table is read or written: for each date column of
-  the rebuild key the spans of months that follow each other, {column: [[first day, day after]]}.
+  Writes the keys affected since the last build into the temporary table `affected`. Returns whether
+  there are `any`, and whether they `are_few` compared with the rows of the model's table. If a
+  partitioned table is read or written, it also returns their `months`: for each date column of the
+  rebuild key, the spans of consecutive months, {column: [[first day, day after]]}.
 -#}
 {% macro find_affected(target, sql, rebuild_key, state) -%}
     {%- set reads_months = config.get("partition_by") or exact.reads_partitions() -%}
@@ -169,9 +168,9 @@
 {%- endmacro %}
 
 {#-
-  For which time another version is valid than before, or none: what the change log of a model with
-  a window holds. `changed` has both sides of each version that differs. A version that came or
-  went: its own window. A version that stayed and ends at another moment: the time between its two
+  The time in which another version, or none, is valid than before: the rows for the change log of a
+  model with a window. `changed` has both sides of each version that differs. A version that is new
+  or gone has its own window. A version that now ends at another moment has the time between its two
   ends. An open end is NULL.
 
       changed                             change log
@@ -191,7 +190,7 @@
     group by {{ same_version }}
 {%- endmacro %}
 
-{#- The definition with the conditions of `affected` and `when_affected` put in. -#}
+{#- The definition with the conditions of `affected` and `when_affected` in place. -#}
 {% macro with_affected(sql, rebuild_key, months) -%}
     {%- set text = modules.re.sub("\\(true /\\*when_affected ([\\s\\S]*?)\\*/\\)", "(\\1)", sql) -%}
     {%- set ns = namespace(sql=text) -%}
@@ -204,10 +203,10 @@
 {%- endmacro %}
 
 {#-
-  Condition: the key in `columns` is one of the temporary table `chosen`. `months` are named too, so
-  that the planner skips the partitions of others. Of a table without partitions it would then
-  expect too few rows. If the days were named, it would rather read all of each than look up the few
-  keys that late rows affect.
+  Condition: the key in `columns` is in the temporary table `chosen`. It names the `months`, too, so
+  that the planner skips the partitions of others. For a table without partitions, it would then
+  expect too few rows. If the condition named the days, the planner would read all of each day
+  instead of looking up the few keys that late rows affect.
 -#}
 {% macro in_keys(chosen, rebuild_key, columns, months) -%}
     {%- set keys = "select " ~ rebuild_key | join(", ") ~ " from " ~ chosen -%}
@@ -225,8 +224,8 @@
 {%- endmacro %}
 
 {#-
-  The months of the days in a column of the temporary table `chosen`, as spans of months that follow
-  each other.
+  The months of the days in a column of the temporary table `chosen`, as spans of consecutive
+  months.
 -#}
 {% macro months_sql(chosen, column) -%}
     select coalesce(jsonb_agg(jsonb_build_array(first_day, day_after) order by first_day), '[]')
@@ -251,8 +250,8 @@
 {%- endmacro %}
 
 {#-
-  Whether the keys in `chosen`, a temporary table that is analyzed, are few compared with the rows
-  of the table.
+  Whether the keys in `chosen`, an analyzed temporary table, are few compared with the rows of the
+  table.
 -#}
 {% macro are_few_sql(chosen, target) -%}
     select
@@ -270,9 +269,9 @@
 {%- endmacro %}
 
 {#-
-  Has keys found one by one, by the index that every model has on its rebuild key. Of a table with
-  partitions the planner thinks that one lookup is a lookup in each, and would read all rows to find
-  a few.
+  Makes the planner look up keys one by one, with the index that every model has on its rebuild key.
+  For a partitioned table it assumes that a lookup searches each partition, and would read all rows
+  to find a few.
 -#}
 {% macro look_up() -%}
     set local enable_hashjoin = off;
@@ -284,7 +283,7 @@
     reset enable_hashjoin; reset enable_mergejoin; reset enable_seqscan;
 {%- endmacro %}
 
-{#- True where the model reads a table that is partitioned. -#}
+{#- True if the model reads a partitioned table. -#}
 {% macro reads_partitions() -%}
     {%- for parent in model.depends_on.nodes if parent.startswith("model.") -%}
         {%- if graph.nodes[parent].config.get("partition_by") -%}{{ return(true) }}{%- endif -%}
@@ -299,7 +298,7 @@
         {%- set ns = namespace(query=clause) -%}
         {%- for upstream in modules.re.findall("changes_of\\((\\w+)\\)", clause) -%}
             {%- set name = exact.change_log_of(upstream) -%}
-            {#- On one line, as a comment of the clause may name it. -#}
+            {#- On one line, because a comment in the rule may name it. -#}
             {%- set news = "(select * from change_feed." ~ name ~ " where _seq > ("
                 ~ "select c.seq from change_feed.consumed as c where c.model = '" ~ model.name
                 ~ "' and c.upstream = '" ~ name ~ "')) as changes" -%}
@@ -311,7 +310,7 @@
     {{ return(queries | join("\nunion\n")) }}
 {%- endmacro %}
 
-{#- The upstreams that have not changed since the model has followed them. -#}
+{#- The upstreams that have not changed since the model last followed them. -#}
 {% macro unchanged_since(state) -%}
     {%- set unchanged = [] -%}
     {%- for upstream, seq in state["consumed"].items() if state["last_seq"].get(upstream) == seq -%}
@@ -321,9 +320,9 @@
 {%- endmacro %}
 
 {#-
-  True where everything that the model reads has a change log that it follows, itself or through
-  views: where none of it has changed, neither has the model. A source has no change log, and
-  neither has what dbt does not know.
+  True if everything that the model reads has a change log that the model follows, itself or through
+  views. If none of it has changed, neither has the model. A source has no change log, and neither
+  has a table that dbt does not know.
 -#}
 {% macro follows_all(upstreams) -%}
     {{ return(upstreams | length > 0 and exact.are_followed(model.depends_on.nodes, upstreams)) }}
@@ -341,8 +340,8 @@
 {%- endmacro %}
 
 {#-
-  The models whose change logs this one follows. An exact upstream that it reads but neither follows
-  nor compares with would go stale: an error.
+  The models whose change logs this one follows. If it reads an exact upstream, and neither follows
+  it nor compares with it, this is an error: its changes would be missed.
 -#}
 {% macro followed_upstreams(sql) -%}
     {%- set followed, compared = [], config.get("compares_to") or [] -%}

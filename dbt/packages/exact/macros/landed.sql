@@ -3,10 +3,10 @@
   `_row_status`: accepted (the one row of its key), duplicate (another row of that key is later) or
   rejected (`_reject_rule` says why).
 
-  The model's SQL types the raw rows and judges each by itself. This takes in new loads, drops the
-  rows of loads that were replaced, and decides again who is the last of its key, for the keys that
-  came or went. README.md documents its config, the columns that it needs, and the load log that it
-  reads.
+  The model's SQL types the raw rows and checks each by itself. The materialization consumes new
+  loads, deletes the rows of superseded loads, and decides again which row is the last of its key,
+  for the keys of both. README.md documents its config, the columns that it needs, and the load log
+  that it reads.
 -#}
 {% materialization landed, adapter="postgres" %}
     {% set existing = load_cached_relation(this) %}
@@ -35,8 +35,8 @@
         {% do exact.renew_indexes(target, state["indexes"]) %}
     {% else %}
         {#-
-          The loads that were listed, and not one that is committed meanwhile: it would be taken in
-          twice.
+          Only the loads that were listed, and not one that has committed since: it would be
+          consumed twice.
         -#}
         {% set live = "_load_id in (" ~ exact.load_ids(loads["live"]) ~ ")" %}
         {% set judged = exact.from_loads(judged, live) %}
@@ -69,16 +69,16 @@
 {% endmaterialization %}
 
 {#-
-  The table or view that lists the loads. A `var` of the root project, as these macros run for its
-  models.
+  The table or view that lists the loads. A `var` of the root project, because these macros run for
+  its models.
 -#}
 {% macro load_log() -%}
     {{ return(var("exact_load_log", "raw.loads")) }}
 {%- endmacro %}
 
 {#-
-  The source's loads as [load_id, partition]: `live` all that count now, `new` not yet taken in,
-  `gone` replaced.
+  The source's loads as [load_id, partition]: `live` ones, `new` ones that the model has not
+  consumed yet, and `gone` ones, which are superseded.
 -#}
 {% macro load_changes() -%}
     {%- set query -%}
@@ -135,8 +135,8 @@
 {%- endmacro %}
 
 {#-
-  The query with the verdict over all its rows. The order has no ties: the choice depends on no
-  plan.
+  The query with the verdict on all its rows. The order has no ties, so the choice does not depend
+  on the query plan.
 -#}
 {% macro with_verdict(sql, key, latest_by) -%}
     select
@@ -155,13 +155,13 @@
     ) as judged
 {%- endmacro %}
 
-{#- Takes in the new loads. Returns the table that holds the changes, or none. -#}
+{#- Consumes the new loads. Returns the table that holds the changes, or none. -#}
 {% macro take_in(target, sql, key, latest_by, change_log, loads, state) -%}
     {% set keys = key | join(", ") %}
     {% set columns = state["columns"] | map("first") | reject("equalto", "_row_status") | list %}
     {% set names = columns | join(", ") %}
     {% set gone, new = exact.load_ids(loads["gone"]), exact.load_ids(loads["new"]) %}
-    {#- The partitions are named for the planner, which then reads no other. -#}
+    {#- The query names the partitions, so that the planner reads no others. -#}
     {% set partitions = (loads["new"] | map(attribute=1) | unique | list + [""]) | join("', '") %}
     {% set is_new = "_partition in ('" ~ partitions ~ "') and _load_id in (" ~ new ~ ")" %}
     {% set contenders %}
@@ -170,8 +170,8 @@
         select {{ names }} from fresh
     {% endset %}
     {#-
-      `held`: the rows of these keys as the table has them; `judged`: these and all fresh rows as
-      they become.
+      `held`: the rows of these keys that the table has. `judged`: these and all new rows, with
+      their new verdicts.
     -#}
     {% set comparison %}
         create temporary table fresh on commit drop as (
@@ -213,18 +213,18 @@
 {%- endmacro %}
 
 {#-
-  Where a row was in its file, which no other model reads: the same row in a corrected file is not a
-  change. All accepted rows have the same status.
+  The place of a row in its file, which no other model reads: the same row in a corrected file is
+  not a change. All accepted rows have the same status.
 -#}
 {% macro place_columns() -%}
     {{ return(["_row_status", "_load_id", "_file", "_line"]) }}
 {%- endmacro %}
 
 {#-
-  Compares the table with the rows that the full definition gives for all live loads, which
-  `incoming` holds, and writes those that differ. Rows of live loads that raw has expired meanwhile
-  are kept as they are; who is the last of its key is decided among all of them. Returns the table
-  that holds the changes, or none.
+  Compares the table with the rows of the full definition for all live loads, which `incoming`
+  holds, and writes those that differ. Rows of live loads that have expired from raw are kept as
+  they are. The last row of a key is chosen among all of them. Returns the table that holds the
+  changes, or none.
 -#}
 {% macro take_in_again(target, incoming, key, latest_by, change_log, loads, state) -%}
     {% set columns = state["columns"] | map("first") | list %}
@@ -235,7 +235,7 @@
         (_load_id, _file, _line) in (select _load_id, _file, _line from rewritten)
     {%- endset %}
     {#-
-      Asked for when the raw rows are read: from then on this transaction's lock on raw keeps them
+      Queried after the raw rows are read: from then on, this transaction's lock on raw keeps them
       from expiring.
     -#}
     {% set expired = exact.expired_loads(loads["live"]) %}
@@ -285,7 +285,7 @@
     {{ return("changed" if any["changed"] else none) }}
 {%- endmacro %}
 
-{#- The ids of those of the live loads whose rows raw no longer has. -#}
+{#- The ids of the live loads whose rows raw no longer has. -#}
 {% macro expired_loads(live) -%}
     {%- set query -%}
         select cast(coalesce(jsonb_agg(load_id order by load_id), '[]') as text)

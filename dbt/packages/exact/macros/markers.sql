@@ -1,9 +1,9 @@
 {#-
-  Markers: what a model says about its own increments. README.md documents each with an example.
+  Markers declare how a model is built incrementally. README.md documents each with an example.
 
-  A marker renders to a comment next to a condition that is always true, so that the compiled model
-  is its full definition and nothing else: it can be read, run and compared as it is. The
-  materializations put the conditions in when they build an increment.
+  A marker renders to a comment next to a condition that is always true, so the compiled model is
+  exactly its full definition: it can be read, run and compared as it is. To build an increment, the
+  materializations replace the markers by conditions.
 -#}
 
 {#-
@@ -23,14 +23,14 @@
 {%- endmacro %}
 
 {#-
-  Condition on the table `affected`, one row for each affected key: for reads that reach beyond the
-  key.
+  Condition on the table `affected`, which has one row for each affected key: for reads of more rows
+  than those of the key.
 -#}
 {% macro when_affected(condition) -%}
     (true {{ exact.marker("when_affected", condition) }})
 {%- endmacro %}
 
-{#- Condition for a `landed` model: the row came with a load that is new. -#}
+{#- Condition for a `landed` model: the row belongs to a new load. -#}
 {% macro newly_landed() -%}
     (true /*newly_landed*/)
 {%- endmacro %}
@@ -44,7 +44,7 @@
 {%- endmacro %}
 
 {#-
-  The plain case of affected_when: the change log of `upstream` has the rebuild key, as the columns
+  The simple case of affected_when: the change log of `upstream` has the rebuild key, in the columns
   `columns`.
 -#}
 {% macro affected_by(upstream, columns) -%}
@@ -53,7 +53,7 @@
 {%- endmacro %}
 
 {#-
-  The change log of an upstream model, as far as this model has not followed it yet: a table named
+  The part of an upstream model's change log that this model has not followed yet: a table named
   `changes`.
 -#}
 {% macro changes(upstream) -%}
@@ -62,9 +62,9 @@
 
 {#-
   Condition in an affected_when that joins changes by their days: `day` is not before the first of
-  these and not after the last. The join implies it; but an index on `day` serves it, so that one
-  new version does not read all the rows that any version holds for. `first` and `last` are days,
-  the day of a moment for moments.
+  these and not after the last. The join implies it, but this condition can use an index on `day`,
+  so that one new version does not read the rows of the whole history. `first` and `last` are days;
+  for a point in time, its day.
 -#}
 {% macro within_changed(
     upstream,
@@ -77,7 +77,7 @@
 {%- endmacro %}
 
 {#-
-  A comment that the materializations read. One that ended early would lose what follows in it.
+  A comment that the materializations read. If it ended early, the rest of it would be lost.
 -#}
 {% macro marker(kind, text) -%}
     {%- if "*/" in text -%}

@@ -1,19 +1,19 @@
 {#-
-  What the package keeps in the database: who changed what, and who has followed it. Tables of the
-  schema change_feed, whose names are older than the words used here:
+  The state that the package keeps in the database: what each model changed, and which models have
+  followed it. The tables are in the schema change_feed, whose name is older than the term change
+  log:
     models          one row for each exact model: the hashes of its definition and its shape,
-                    when it was last rebuilt whole, its last change
+                    its last full rebuild, its last change
     consumed        how far each model has followed each upstream
-    consumed_loads  which loads of the raw layer each `landed` model has taken in
-    views           what each view was made from, and what the database made of it
+    consumed_loads  the loads of the raw layer that each `landed` model has consumed
+    views           the definition of each view, and the text that the database has of it
     <model>         the change log of the model: `_seq` and the columns of its config `change_log`
 -#}
 
-{#- For on-run-start: makes the tables where they are missing. -#}
+{#- For on-run-start: creates the tables that are missing. -#}
 {% macro create_state() -%}
     {#-
-      `create schema if not exists` asks for a right on the database even where there is nothing to
-      do.
+      `create schema if not exists` requires a right on the database even if the schema exists.
     -#}
     do $$
     begin
@@ -38,8 +38,8 @@
 {%- endmacro %}
 
 {#-
-  For on-run-end: deletes what every model has followed, so that change logs hold days and not
-  history.
+  For on-run-end: deletes the changes that every model has followed, so that change logs hold days,
+  and not the whole history.
 -#}
 {% macro prune_change_logs() -%}
     {%- if execute and flags.WHICH in ("build", "run") -%}
@@ -73,9 +73,9 @@
 {%- endmacro %}
 
 {#-
-  The models whose change logs say what changed in `name`: itself, or, for a view, the exact models
-  that it reads. dbt makes a dictionary of a node each time that one is looked up, so they are not
-  searched: a model of this model's own package is found by its key.
+  The models whose change logs have the changes of `name`: itself or, for a view, the exact models
+  that it reads. dbt makes a dictionary of a node at each lookup, so the nodes are not searched: a
+  model of this model's own package is found by its key.
 -#}
 {% macro change_logs_of(name) -%}
     {%- set ns = namespace(node=graph.nodes.get("model." ~ model.package_name ~ "." ~ name)) -%}
@@ -116,8 +116,8 @@
 {%- endmacro %}
 
 {#-
-  Takes the model's lock until the end of the transaction: two builds at once then work one after
-  the other.
+  Takes the model's lock until the end of the transaction: concurrent builds then wait for each
+  other.
 -#}
 {% macro lock_sql() -%}
     select pg_advisory_xact_lock(
@@ -126,14 +126,14 @@
 {%- endmacro %}
 
 {#-
-  Takes the model's lock, and then reads all that decides what is to be done. It is one trip to the
-  database: most models of most builds have nothing to do, and each trip costs dbt milliseconds.
-  `upstreams` are the models whose change logs the model follows. Returns:
-    definition        what the table was built by; none where it was never built
+  Takes the model's lock, and then reads everything that decides what the build does. It is one
+  round trip to the database: most models in most builds have nothing to do, and each trip costs dbt
+  milliseconds. `upstreams` are the models whose change logs the model follows. Returns:
+    definition        the definition that built the table; none if it was never built
     view_definitions  those of the views that the model reads, as one text; or none
     seed_rows         a hash of the rows of each seed that it reads
-    last_seq, rebuilt_seq, consumed   by upstream: its last change, when it was last rebuilt whole,
-                      how far the model has followed it
+    last_seq, rebuilt_seq, consumed   by upstream: its last change, its last full rebuild, and how
+                      far the model has followed it
     columns           [name, type] of the table, in order
     indexes, descriptions   see renew_indexes, renew_descriptions
 -#}
@@ -188,8 +188,8 @@
 {%- endmacro %}
 
 {#-
-  True where each upstream still has all changes since the model followed it, or the model never
-  did.
+  True if each upstream still has all changes since the model last followed it, or the model never
+  has.
 -#}
 {% macro reaches_back(state, upstreams) -%}
     {%- for upstream in upstreams -%}
@@ -202,17 +202,17 @@
 {%- endmacro %}
 
 {#-
-  True where the model has followed each upstream before, so that it knows from where to go on.
+  True if the model has followed each upstream before, so that it knows where to continue.
 -#}
 {% macro has_followed(state, upstreams) -%}
     {{ return(upstreams | reject("in", state["consumed"]) | list == []) }}
 {%- endmacro %}
 
 {#-
-  Records in the model's own transaction what it is, how far it has followed each upstream, and its
-  change, if there was one: the rows of `changes`, a table or query with the columns of the change
+  Records the model's definition, how far it has followed each upstream, and its change if there was
+  one, in the model's own transaction. `changes` is a table or query with the columns of the change
   log. `how` the model was built: it "followed" its upstreams, or was "recomputed" or "rebuilt". The
-  last two have computed the whole definition, and with it all that their upstreams were when the
+  last two computed the whole definition, and so included everything in their upstreams when the
   state was read.
 -#}
 {% macro record_build(definition, state, change_log, upstreams=[], changes=none, how="followed") -%}
@@ -241,7 +241,8 @@
         ) %}
     {% endif %}
     {#-
-      Upstreams that it no longer follows, too: their change logs would be kept for it for ever.
+      Including upstreams that it no longer follows: their change logs would be kept for it for
+      ever.
     -#}
     {% if how != "followed" %}
         {% do statements.append("delete from change_feed.consumed where model = '" ~ name ~ "'") %}
@@ -260,7 +261,7 @@
 {%- endmacro %}
 
 {#-
-  Executes statements whose rows nobody reads: for those of run_query dbt makes a table of agate,
+  Executes statements whose rows nobody reads. run_query would make a table of them with agate,
   which takes long.
 -#}
 {% macro execute_sql(sql) -%}
@@ -268,8 +269,8 @@
 {%- endmacro %}
 
 {#-
-  Executes statements of which the last gives one JSON text, in the model's transaction. Begins it
-  where it has not begun, which run_query does not.
+  Executes statements, of which the last returns one JSON text, in the model's transaction. Unlike
+  run_query, it begins the transaction if necessary.
 -#}
 {% macro read_state(statements) -%}
     {%- set response, table = adapter.execute(statements, auto_begin=true, fetch=true) -%}

@@ -1,8 +1,8 @@
 {#-
-  Materialization `view`, in place of dbt's: a view that is what it should be is left alone. dbt's
-  own makes each view again in every build under another name, moves it into its place and drops the
-  old one; what reads the view is dropped with it until it is built too, and two builds at once may
-  take the same name. dbt takes it from this package only where the root project has a wrapper for
+  Materialization `view`, which replaces dbt's: it does not change a view that is up to date. dbt's
+  own creates each view again in every build under another name, renames it and drops the old one.
+  Dependent views are dropped with it until they are built, too, and concurrent builds may use the
+  same name. dbt uses the materialization of this package only if the root project has a wrapper for
   it: README.md shows it.
 -#}
 {% materialization view, adapter="postgres" %}
@@ -10,14 +10,14 @@
     {% set target = this.incorporate(type="view") %}
     {% set name = this.schema ~ "." ~ this.identifier %}
     {#-
-      The contract is part of what it was made from: dbt compares it with the query when the view is
-      made.
+      The contract is part of the view's definition: dbt compares it with the query when it creates
+      the view.
     -#}
     {% set query_hash = local_md5(exact.canonical(sql) ~ exact.contract_shape()) %}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {#-
-      The database's text of the view is compared too: one that was changed by hand is put right.
+      The database's text of the view is compared, too: a view that was changed by hand is restored.
     -#}
     {% set query %}
         {{ exact.lock_sql() }};
@@ -36,8 +36,8 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {#-
-      dbt listed what there is before the lock was taken: another build may have made the view
-      since.
+      dbt listed the relations before this build took the lock: another build may have created the
+      view since.
     -#}
     {% if state["is_built"] %}
         {% do exact.nothing_to_write("nothing changed") %}
@@ -68,8 +68,8 @@
 {% endmaterialization %}
 
 {#-
-  Whether the view is what the database would make of the query now: a definition that was only
-  written in another way drops neither the view nor what reads it.
+  Whether the view equals what the database would make of the query now: a definition that is only
+  written differently drops neither the view nor its dependents.
 -#}
 {% macro is_view_of(name, sql) -%}
     {%- if config.get("contract").enforced -%}

@@ -1,4 +1,4 @@
-{#- Lets the package's `view` take the place of dbt's. -#}
+{#- Replaces dbt's `view` by the package's. -#}
 {% materialization view, adapter="postgres" %}
     {{ return(exact.materialization_view_postgres()) }}
 {% endmaterialization %}

@@ -6,10 +6,10 @@
     )
 }}
 
--- `orders` is a view: what changes in it is what changes in base_orders.
+-- `orders` is a view: it changes when base_orders changes.
 {{ exact.affected_by('orders', ['order_id']) }}
 
--- Another price moves the orders of its time.
+-- A price affects the orders in its time.
 {% call exact.affected_when() %}
     select orders.order_id
     from {{ exact.changes('prices') }}

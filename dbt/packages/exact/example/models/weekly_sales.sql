@@ -5,7 +5,7 @@
     )
 }}
 
--- A sale counts on its own day, which may be gone, and in the sums of the six days after it.
+-- A sale affects its own day, which may be gone, and the sums of the six days after it.
 {{ exact.affected_by('sales', ['ordered_on']) }}
 {% call exact.affected_when() %}
     select later.ordered_on
