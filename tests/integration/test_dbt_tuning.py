@@ -79,7 +79,7 @@ def test_a_session_that_is_lost_between_two_nodes_is_opened_again(
                 )
 
         outcome = dbt_process.run(["--quiet", "run", "--exclude", "b_lost"], [end_sessions])
-        assert failed(outcome) == {"a_error"}
+        assert [node.status for node in outcome.nodes] == ["error", "success"]
         pids = sessions(server)
         assert (len(set(pids[:10])), len(set(pids[10:])), len(set(pids))) == (1, 1, 2)
 
@@ -104,3 +104,30 @@ def test_arguments_of_tests_are_rendered_in_the_context_as_it_is() -> None:
             raise AssertionError("the context was copied")
 
     assert get_rendered("{{ day }}", Names({"day": 3}), native=True) == 3
+
+
+def test_only_events_that_a_log_writes_are_formatted(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dbt_process.load()
+    from dbt_common.events.logger import _TextLogger
+
+    formatted: list[str] = []
+    create_line = _TextLogger.create_line
+
+    def counted(self: _TextLogger, message: Any) -> str:
+        formatted.append(message.info.level)
+        return create_line(self, message)
+
+    monkeypatch.setattr(_TextLogger, "create_line", counted)
+    monkeypatch.setenv("DBT_LOG_LEVEL_FILE", "error")
+    (project / "macros").mkdir()
+    shout = "{% macro shout() %}{{ print('heard') }}{% endmacro %}"
+    (project / "macros/shout.sql").write_text(shout)
+    outcome = dbt_process.run(["--no-use-colors", "run", "--select", "a_error", "c_01"])
+    assert [node.status for node in outcome.nodes] == ["error", "success"]
+    written = capsys.readouterr().out
+    assert "division by zero" in written and "OK created sql table model" in written
+    assert {"info", "error"} <= set(formatted) and "debug" not in formatted
+    dbt_process.run(["--quiet", "run-operation", "shout"])
+    assert capsys.readouterr().out.strip() == "heard"
