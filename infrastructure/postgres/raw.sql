@@ -111,7 +111,8 @@ comment on column raw.loads.mapping_sha256 is
 comment on column raw.loads.files is 'Name, sha256 and bytes of each file of the load';
 comment on column raw.loads.rows_left_out is
 'Rows that the mapping''s where and distinct filtered';
-comment on column raw.loads.superseded_by is 'The load that replaced this one';
+comment on column raw.loads.superseded_by is
+'The load that replaced this one; its own number if it was withdrawn';
 comment on column raw.loads.retired_at is
 'When RAW_RETENTION_DAYS expired the rows of a live load; the models keep the rows built from them';
 comment on table raw.touched_days is
@@ -130,6 +131,7 @@ grant update (
     rows_read, rows_landed, rows_rejected, rows_left_out, ended_at, superseded_by, files,
     content_sha256, delivered_on
 ) on raw.loads to loader;
+grant update (rows_taken_away) on raw.touched_days to loader;
 grant select on raw.loads, raw.touched_days, raw.rejects, raw.drift to transformer;
 grant select on quality.schema_drift, quality.rejects_by_rule to transformer;
 

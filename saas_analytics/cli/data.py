@@ -19,6 +19,7 @@ from saas_analytics.cli.application import (
     Invocation,
     Json,
     Warehouse,
+    Yes,
     as_day,
     command,
     yesterday,
@@ -121,6 +122,9 @@ def land(
         bool,
         typer.Option("--again", help="Land older deliveries too, in place of corrected ones."),
     ] = False,
+    allow_future: Annotated[
+        bool, typer.Option("--allow-future", help="Land days after tomorrow, too.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Do everything, report it, and roll it back.")
     ] = False,
@@ -133,7 +137,12 @@ def land(
     """
     _check_usage(files, days, zone, mapping, keep=keep, new=new, again=again)
     if mapping is None and zone is None:
-        flags = {"--again": again, "--dry-run": dry_run, "--json": as_json}
+        flags = {
+            "--again": again,
+            "--allow-future": allow_future,
+            "--dry-run": dry_run,
+            "--json": as_json,
+        }
         span = ["--day", str(day or yesterday()), "--days", str(days)]
         arguments = ["land", *span, *(flag for flag, given in flags.items() if given)]
         if (code := in_containers(context, arguments)) is not None:
@@ -148,12 +157,28 @@ def land(
     started = time.monotonic()
     if mapping:
         arrived = day or datetime.now(UTC).date()
-        options = {"new": new, "keep": keep, "dry_run": dry_run}
-        outcomes = execution.land_files(settings, mapping, files or [], arrived, display, **options)
+        outcomes = execution.land_files(
+            settings,
+            mapping,
+            files or [],
+            arrived,
+            display,
+            new=new,
+            keep=keep,
+            allow_future=allow_future,
+            dry_run=dry_run,
+        )
     else:
         first = day or yesterday()
         outcomes = execution.land_days(
-            settings, zone, first, days, display, again=again, dry_run=dry_run
+            settings,
+            zone,
+            first,
+            days,
+            display,
+            again=again,
+            allow_future=allow_future,
+            dry_run=dry_run,
         )
     seconds = time.monotonic() - started
     if as_json:
@@ -184,6 +209,54 @@ def _check_usage(
         raise UsageError("a FILE needs --mapping, which describes its columns")
     elif keep or new:
         raise UsageError("--keep and --new are for external files, with --mapping")
+
+
+@command("withdraw", DATA)
+def withdraw(
+    loads: Annotated[
+        list[int] | None, typer.Argument(metavar="LOAD...", help="Numbers of loads: raw.loads.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="All loads of this source, with --day.")
+    ] = None,
+    day: Annotated[
+        date | None,
+        typer.Option(parser=as_day, metavar="YYYY-MM-DD", help="The day on which they landed."),
+    ] = None,
+    yes: Yes = False,
+    warehouse: Warehouse = None,
+) -> int:
+    """Take loads back: their rows leave raw now, and the models with the next build.
+
+    The load that a withdrawn one had replaced does not come back: deliver it again.
+    """
+    from saas_analytics.landing.withdrawal import loads_by_id, loads_of_day
+    from saas_analytics.landing.withdrawal import withdraw as withdraw_loads
+    from saas_analytics.settings import load_settings
+    from saas_analytics.warehouse import connect
+
+    if bool(loads) == bool(source or day) or bool(source) != bool(day):
+        raise UsageError("name the loads: either their numbers, or --source and --day")
+    with connect(
+        load_settings(), "loader", autocommit=True, application_name="withdraw"
+    ) as connection:
+        found = (
+            loads_by_id(connection, loads)
+            if loads
+            else loads_of_day(connection, source or "", day or date.min)
+        )
+        typer.echo("This takes out of raw:")
+        for load in found:
+            typer.echo(f"  {load.line()}")
+        if not yes:
+            if not sys.stdin.isatty():
+                raise UsageError("there is no terminal for the question; --yes does not ask")
+            if not typer.confirm("Withdraw it?"):
+                typer.echo("Nothing was withdrawn.")
+                return 1
+        withdraw_loads(connection, found)
+    typer.echo("Withdrawn. The models follow with the next build: `make dbt-build`.")
+    return 0
 
 
 @command("land-incoming", DATA)

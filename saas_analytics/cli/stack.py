@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,6 @@ from saas_analytics.cli.application import STACK, Json, Warehouse, Yes, command
 from saas_analytics.errors import UsageError
 
 if TYPE_CHECKING:
-    from saas_analytics.layout import Layout
     from saas_analytics.stack.choice import Stack
 
 
@@ -212,21 +210,31 @@ def deploy(
 
 
 @command("clean", STACK)
-def clean(yes: Yes = False) -> int:
-    """Remove the warehouse and everything else that this project created; .env is kept."""
+def clean(
+    own_files: Annotated[
+        bool, typer.Option("--own-files", help="Remove your own files in the landing zone, too.")
+    ] = False,
+    yes: Yes = False,
+) -> int:
+    """Remove the warehouse and what else this project created below its root; .env is kept."""
     from saas_analytics.console import console
     from saas_analytics.layout import Layout, StackError
     from saas_analytics.settings import PROJECT_ROOT
     from saas_analytics.stack import containers, embedded
+    from saas_analytics.stack.removal import describe, plan_removal
 
-    doomed = _what_clean_removes(Layout(PROJECT_ROOT))
+    removal = plan_removal(Layout(PROJECT_ROOT), own_files=own_files)
     has_containers = _runs_in_containers()
-    if not doomed and not has_containers:
+    if removal.kept:
+        console.print("This stays:")
+        for text in removal.kept:
+            console.print(f"  {text}", markup=False)
+    if not removal.paths and not has_containers:
         console.print("Nothing to remove.")
         return 0
     console.print("This removes the warehouse and everything else that this project created:")
-    for path in doomed:
-        console.print(f"  {path}")
+    for path in removal.paths:
+        console.print(f"  {describe(path)}", markup=False)
     if has_containers:
         console.print("  the volumes of the containers")
     if not yes:
@@ -240,24 +248,13 @@ def clean(yes: Yes = False) -> int:
     if has_containers:
         containers.down(PROJECT_ROOT, volumes=True)
     embedded.down(PROJECT_ROOT)
-    for path in doomed:
-        if path.exists():
+    for path in removal.paths:
+        if path.is_dir():
             shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     console.print("Removed. .env is kept: it holds your settings.")
     return 0
-
-
-def _what_clean_removes(layout: Layout) -> list[Path]:
-    from saas_analytics.landing.zone import zone_directories
-    from saas_analytics.settings import SettingsError, load_settings
-
-    try:
-        zone = load_settings().landing_zone
-    except SettingsError:
-        zone = layout.root / "raw"
-    paths = [layout.postgres.resolve()] if layout.postgres.is_symlink() else []
-    paths += [layout.local, *(layout.root / name for name in ("dbt/target", "dbt/logs", "site"))]
-    return [path for path in [*paths, *zone_directories(zone)] if path.exists()]
 
 
 def _announce_stack() -> Stack:

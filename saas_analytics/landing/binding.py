@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from saas_analytics.landing.conditions import number
+from saas_analytics.landing.conditions import number, product
 from saas_analytics.landing.distinct import DistinctKeys
 from saas_analytics.landing.errors import MappingError
 from saas_analytics.landing.grammar import (
@@ -263,7 +263,7 @@ def _times(getter: Getter, factor: Decimal) -> Getter:
     def get(record: Record, line: int) -> Any:
         value = getter(record, line)
         found = number(value) if isinstance(value, str) else None
-        return value if found is None else format(found * factor, "f")
+        return value if found is None else format(product(found, factor), "f")
 
     return get
 
@@ -279,7 +279,7 @@ def _after(getter: Getter, clock: Elapsed, zone: ZoneInfo) -> Getter:
             return value
         try:
             # Whole microseconds: a float of seconds has too few digits for present-day times.
-            moment = since + timedelta(microseconds=int(found * microseconds))
+            moment = since + timedelta(microseconds=int(product(found, microseconds)))
         except OverflowError:
             return value
         return moment.isoformat()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact
 from typing import Any
 
 Condition = Callable[[str | None], bool]
@@ -19,6 +19,10 @@ _LIKE = re.compile(r"(not\s+)?like\s+(.+)", re.IGNORECASE | re.DOTALL)
 _IN = re.compile(r"(not\s+)?in\s*\((.+)\)", re.IGNORECASE | re.DOTALL)
 _NULL = re.compile(r"is\s+(not\s+)?null", re.IGNORECASE)
 _LITERAL = re.compile(r"\s*('(?:[^']|'')*'|[^,']+?)\s*(,|$)", re.DOTALL)
+_NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,6})?\s*", re.ASCII)
+_MOST_PLACES = 1_000
+# As many digits as the product of two numbers can have.
+_EXACT = Context(prec=4 * _MOST_PLACES, traps=[Inexact])
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "==": operator.eq,
@@ -84,12 +88,25 @@ def _compare(compare: Callable[[Any, Any], bool], literal: str, is_text: bool) -
 
 
 def number(text: str) -> Decimal | None:
-    """The number that is written in a text; None if the text is not a finite number."""
-    try:
-        found = Decimal(text)
-    except InvalidOperation:
+    """The number that is written in a text; None if it is not a number.
+
+    A number has ASCII digits, at most one point, perhaps a sign and an exponent, and white space
+    around it. Its digits are at most 1,000 places from the point: an exact product of larger ones
+    could take all memory.
+    """
+    if len(text) > 2 * _MOST_PLACES or not _NUMBER.fullmatch(text):
         return None
-    return found if found.is_finite() else None
+    found = Decimal(text)
+    _, digits, exponent = found.as_tuple()
+    assert isinstance(exponent, int)  # it is finite
+    if exponent < -_MOST_PLACES or exponent + len(digits) > _MOST_PLACES:
+        return None
+    return found
+
+
+def product(one: Decimal, other: Decimal) -> Decimal:
+    """The exact product of two results of `number`."""
+    return _EXACT.multiply(one, other)
 
 
 def _single(text: str) -> tuple[str, bool]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -77,13 +78,14 @@ def land_days(
     display: Display,
     *,
     again: bool = False,
+    allow_future: bool = False,
     dry_run: bool = False,
 ) -> list[Outcome]:
     """Land `number` days of a landing zone, from `first` on.
 
     `zone`: None for that of the settings. `again` lands older deliveries too, in place of corrected
-    ones. Raises LandingError if nothing can be landed; the failure of one source and day is an
-    outcome.
+    ones. `allow_future` lands days after tomorrow. Raises LandingError if nothing can be landed;
+    the failure of one source and day is an outcome.
     """
     if zone is None:
         zone = settings.landing_zone
@@ -99,6 +101,8 @@ def land_days(
         raise LandingError(
             f"{number} days from {first} on go beyond the last day, {date.max}."
         ) from None
+    if not allow_future:
+        refuse_future(days[-1])
     prepare(settings, may_create=not dry_run)
 
     def task(place: Path, source: str, day: date, arrived: date | None = None) -> Task:
@@ -108,11 +112,8 @@ def land_days(
                 land_day(connection, contract, day, place, observe, again=again, dry_run=dry_run)
             ]
 
-        files = [
-            path for path in delivered_files(day_directory(place, source, day)) if path.is_file()
-        ]
-        size = sum(path.stat().st_size for path in files)
-        return Task(Outcome(source, day, "failed", delivered_on=arrived), size, land)
+        failure = Outcome(source, day, "failed", delivered_on=arrived)
+        return Task(failure, _size(day_directory(place, source, day)), land)
 
     no_contract = f"there is no contract for it. Contracts: {', '.join(SOURCES)}."
     failures = [
@@ -158,17 +159,21 @@ def land_files(
     *,
     new: bool = False,
     keep: bool = False,
+    allow_future: bool = False,
     dry_run: bool = False,
 ) -> list[Outcome]:
     """Land external files that arrived on `day`, by a mapping file.
 
     `new` lands files whose name or bytes landed before as other files; `keep` does not archive
-    them. MappingError if the mapping is wrong; the failure of one file is an outcome.
+    them; `allow_future` lands on a day after tomorrow. MappingError if the mapping is wrong; the
+    failure of one file is an outcome.
     """
     # Mappings need pydantic, whose import takes longer than the landing of a small zone.
     from saas_analytics.landing.external import land_file
     from saas_analytics.landing.mapping import load_mappings
 
+    if not allow_future:
+        refuse_future(day)
     prepare(settings, may_create=not dry_run)
     mappings = load_mappings(mapping)
     for path in files:
@@ -192,12 +197,32 @@ def land_files(
                 observe=observe,
             )
 
-        size = path.stat().st_size * len(mappings) if path.is_file() else 0
-        return Task(
-            Outcome(mappings[0].contract.source, day, "failed", printable(path.name), 1), size, land
-        )
+        failure = Outcome(mappings[0].contract.source, day, "failed", printable(path.name), 1)
+        return Task(failure, _size(path) * len(mappings), land)
 
     return run(settings, [task(path) for path in files], display)
+
+
+def refuse_future(day: date) -> None:
+    """LandingError for a day after tomorrow, in UTC: the models would take it for today."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    if day > tomorrow:
+        raise LandingError(
+            f"{day} is after tomorrow. The last landed day is today for the models, so a mistyped"
+            " one would move all of them. Nothing landed. Correct the day, or add --allow-future."
+        )
+
+
+def _size(place: Path) -> int:
+    """Bytes of a file, or of a day's files, for the progress.
+
+    0 if they cannot be read: landing them says why, as the outcome of that source or file alone.
+    """
+    try:
+        files = delivered_files(place) if place.is_dir() else [place]
+        return sum(path.stat().st_size for path in files if path.is_file())
+    except OSError:
+        return 0
 
 
 def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Outcome]:
@@ -233,6 +258,9 @@ def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Out
             ]
         except psycopg.Error as error:
             return [replace(task.failure, message=_database_message(settings, error))]
+        except Exception as error:  # a fault of this program: it fails this item, and no other
+            traceback.print_exc()
+            return [replace(task.failure, message=_fault_message(error))]
         finally:
             advance(left)  # the bytes that did not have to be read
 
@@ -260,6 +288,14 @@ def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Out
     for connection in connections:
         connection.close()
     return outcomes
+
+
+def _fault_message(error: Exception) -> str:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return (
+        f"an unforeseen error ({' '.join(what.split())}). This is a fault of this program: please"
+        " report it with the traceback above. Run this again: nothing lands twice."
+    )
 
 
 def _database_message(settings: Settings, error: psycopg.Error) -> str:

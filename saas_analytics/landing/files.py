@@ -58,9 +58,8 @@ def describe(path: Path, as_format: Format | None = None) -> InputFile:
         )
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compressed = suffixes[-1:] == [".gz"]
-    kind = as_format or FORMATS.get(
-        (suffixes[:-1] if compressed else suffixes)[-1:][0] if suffixes else ""
-    )
+    endings = suffixes[:-1] if compressed else suffixes
+    kind = as_format or FORMATS.get(endings[-1] if endings else "")
     if kind is None:
         known = " ".join(FORMATS)
         raise FileRefused(

@@ -195,6 +195,8 @@ def record_event_days(
     # and only if it does not expect as many days as rows.
     cursor.execute("set local parallel_tuple_cost = 0")
     cursor.execute("set local time zone 'UTC'")  # whatever PGTZ says
+    # Days are passed as text: Python has none before the year 1 or after 9999, PostgreSQL has.
+    cursor.execute("set local datestyle to ISO")
     found = cursor.execute(_brought(contract, table, load_id, landed_on, whole_table)).fetchall()
     # Rows without a readable day are filtered here; a condition would be checked for every row.
     days = [(day, count) for day, count, _ in found if day is not None]
@@ -213,7 +215,8 @@ def record_event_days(
 
 _RECORD_DAYS = """
 with brought as (
-    select * from unnest(%(days)s::date[], %(counts)s::bigint[]) as one (event_day, row_count)
+    select *
+    from unnest(%(days)s::text[]::date[], %(counts)s::bigint[]) as one (event_day, row_count)
 ),
 
 taken_away as (
@@ -241,7 +244,10 @@ full join taken_away using (event_day)
 # The work for each row is in the innermost query, which the planner merges into the grouping: the
 # workers of a parallel query do it. Trimming costs more than that, so it waits for the groups.
 _BROUGHT_BY_TIME = """
-select event_day, sum(row_count)::bigint as row_count, bool_or(has_unknown) as has_unknown
+select
+    event_day::text as event_day,
+    sum(row_count)::bigint as row_count,
+    bool_or(has_unknown) as has_unknown
 from (
     select
         case {event_day} end as event_day,
@@ -280,7 +286,7 @@ _DAY_OF_DATE = """
         then cast(left(moment, 10) as date)
 """
 _BROUGHT_BY_LANDING = """
-select {landed_on}::date as event_day, count(*) as row_count, false as has_unknown
+select {landed_on}::date::text as event_day, count(*) as row_count, false as has_unknown
 from {table} {where}
 having count(*) > 0
 """

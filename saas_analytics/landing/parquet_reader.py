@@ -7,11 +7,12 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -20,6 +21,7 @@ import orjson
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -119,6 +121,7 @@ class ParquetReader:
                 with pa.ipc.new_stream(spool, pa.schema([("text", pa.string())])) as writer:
                     for texts in self._decoded(row_group, name):
                         writer.write_batch(pa.RecordBatch.from_arrays(texts, ["text"]))
+                # Otherwise the memory of one column's pages stays next to that of the next one's.
                 pa.default_memory_pool().release_unused()
                 spool.seek(0)
                 spools.append(stack.enter_context(pa.ipc.open_stream(spool)))
@@ -138,20 +141,66 @@ class ParquetReader:
 
 
 def _as_text(column: pa.Array) -> pa.Array:
-    if pa.types.is_string(column.type):
+    kind = column.type
+    if pa.types.is_string(kind):
         return column
-    # Binary is not checked here: the server checks it, or the careful way.
-    if pa.types.is_binary(column.type):
+    if pa.types.is_dictionary(kind):
+        return _as_text(column.dictionary_decode())
+    if isinstance(kind, pa.UuidType):
+        return _texts(column, str)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _as_text(column.storage)
+    if _is_bytes(kind):
+        # Not checked here: the server checks it, or the careful way, and a bad byte rejects a row.
+        column = column if pa.types.is_binary(kind) else column.cast(pa.binary())
         return pa.Array.from_buffers(
             pa.string(), len(column), column.buffers(), offset=column.offset
         )
-    if pa.types.is_nested(column.type):
-        texts = [
-            None if value is None else orjson.dumps(value, default=str).decode()
-            for value in column.to_pylist()
-        ]
-        return pa.array(texts, pa.string())
-    return column.cast(pa.string())
+    if pa.types.is_nested(kind):
+        return _texts(column, _as_json)
+    text = column.cast(pa.string())
+    # Arrow writes decimals near 0 with an exponent: 0E-18.
+    if pa.types.is_decimal(kind) and pc.any(pc.match_substring(text, "E")).as_py():
+        return _texts(column, _plain)
+    return text
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    types = pa.types
+    return (
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+        or types.is_fixed_size_binary(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+    )
+
+
+def _texts(column: pa.Array, as_text: Callable[[Any], str]) -> pa.Array:
+    try:
+        values = column.to_pylist(maps_as_pydicts="strict")
+    except KeyError:  # a map has a key twice: its pairs, so that none is lost
+        values = column.to_pylist()
+    texts = [None if value is None else as_text(value) for value in values]
+    return pa.array(texts, pa.string())
+
+
+def _as_json(value: Any) -> str:
+    return orjson.dumps(value, default=_json_value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _json_value(value: Any) -> Any:
+    """A value that JSON does not have: a decimal as a number with all digits, others as text."""
+    if isinstance(value, Decimal):
+        return orjson.Fragment(_plain(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return str(value)
+
+
+def _plain(value: Decimal) -> str:
+    return format(value, "f")
 
 
 def _decompressed(path: Path) -> IO[bytes]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import date
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from saas_analytics.contracts import SOURCES, Contract, load_contract
+from saas_analytics.landing.errors import LandingError
 
 Cursor = psycopg.Cursor[tuple[object, ...]]
+LOCK_PATIENCE = 600  # seconds
 _BOOKKEEPING = (
     ("_file", "text"),
     ("_line", "bigint"),
@@ -43,6 +46,8 @@ def ensure_table(connection: psycopg.Connection, contract: Contract) -> None:
                     table_identifier(contract.source), _definitions(wanted), _object_check(contract)
                 )
             )
+        if missing:
+            lock_table(cursor, contract.source)
         for name, kind in missing or ():
             cursor.execute(
                 sql.SQL("alter table {} add column {} {}").format(
@@ -145,19 +150,65 @@ def attach(
     cursor.execute(
         sql.SQL("alter table {} alter _line drop default, alter _file drop default").format(child)
     )
-    if replaced is not None and _exists(cursor, replaced):  # an expired load has none
-        # The strongest lock first: two landings with a weaker one would wait for each other.
-        cursor.execute(sql.SQL("lock table {} in access exclusive mode").format(parent))
-        cursor.execute(
-            sql.SQL("alter table {} detach partition {}").format(parent, table_identifier(replaced))
-        )
-        cursor.execute(sql.SQL("drop table {}").format(table_identifier(replaced)))
+    if replaced is not None:
+        detach(cursor, contract, replaced)
     # The CHECK implies the bound of the partition, so the rows are not read again.
     cursor.execute(
         sql.SQL("alter table {} attach partition {} for values in ({})").format(
             parent, table_identifier(partition), sql.Literal(value)
         )
     )
+
+
+def detach(cursor: Cursor, contract: Contract, partition: str) -> None:
+    """Drop a partition with its rows. An expired load has none.
+
+    Readers of the table wait until the end of the transaction.
+    """
+    if not _exists(cursor, partition):
+        return
+    parent = table_identifier(contract.source)
+    # The strongest lock first: two landings with a weaker one would wait for each other.
+    lock_table(cursor, contract.source)
+    cursor.execute(
+        sql.SQL("alter table {} detach partition {}").format(parent, table_identifier(partition))
+    )
+    cursor.execute(sql.SQL("drop table {}").format(table_identifier(partition)))
+
+
+def lock_table(cursor: Cursor, source: str, patience: float = LOCK_PATIENCE) -> None:
+    """Lock the table of a source against everybody else, until the end of the transaction.
+
+    Readers queue behind a session that waits for this lock. So it waits for a second at a time, and
+    lets them pass in between. LandingError with the sessions that read it after `patience` seconds.
+    """
+    statement = sql.SQL("lock table {} in access exclusive mode").format(table_identifier(source))
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with cursor.connection.transaction():
+                cursor.execute("set local lock_timeout to '1s'")
+                cursor.execute(statement)
+                cursor.execute("set local lock_timeout to default")
+            return
+        except errors.LockNotAvailable:
+            if time.monotonic() > deadline:
+                raise LandingError(
+                    f"raw.{source} has been in use for {patience:.0f} s, so its partitions cannot"
+                    f" be changed. {_sessions_with_locks(cursor, source)} Wait for them or end"
+                    " them, then run this again."
+                ) from None
+
+
+def _sessions_with_locks(cursor: Cursor, source: str) -> str:
+    """A sentence that names the sessions that use the table of a source."""
+    rows = cursor.execute(
+        "select distinct format('%%s (pid %%s)', coalesce(application_name, 'unnamed'), pid)"
+        " from pg_locks inner join pg_stat_activity using (pid)"
+        " where relation = to_regclass(%s) and granted and pid <> pg_backend_pid() order by 1",
+        [f"raw.{source}"],
+    ).fetchall()
+    return f"Sessions that use it: {', '.join(str(name) for (name,) in rows) or 'none now'}."
 
 
 def lock(cursor: Cursor, name: str) -> None:
@@ -177,7 +228,16 @@ def _create_future_partition(
 
 
 def _exists(cursor: Cursor, name: str) -> bool:
-    row = cursor.execute("select to_regclass(%s) is not null", [f"raw.{name}"]).fetchone()
+    """Whether the schema raw has this table.
+
+    to_regclass() may not see a table that another session created while this one waited for an
+    advisory lock: it answers from a cache, which only a lock of a table brings up to date.
+    """
+    row = cursor.execute(
+        "select exists (select from pg_class"
+        " where relnamespace = 'raw'::regnamespace and relname = %s)",
+        [name],
+    ).fetchone()
     return row == (True,)
 
 
@@ -185,10 +245,12 @@ def _missing(
     cursor: Cursor, source: str, wanted: Sequence[tuple[str, str]]
 ) -> tuple[tuple[str, str], ...] | None:
     """Columns that the table lacks; None if there is no table."""
+    # Not by to_regclass(): see _exists.
     rows = cursor.execute(
-        "select attname from pg_attribute"
-        " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
-        [f"raw.{source}"],
+        "select attname from pg_attribute inner join pg_class on attrelid = pg_class.oid"
+        " where relnamespace = 'raw'::regnamespace and relname = %s"
+        " and attnum > 0 and not attisdropped",
+        [source],
     ).fetchall()
     present = {name for (name,) in rows}
     return tuple(column for column in wanted if column[0] not in present) if present else None

@@ -14,6 +14,7 @@ import threading
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import psycopg
 import pyarrow as pa
@@ -25,11 +26,12 @@ from saas_analytics.landing import copying
 from saas_analytics.landing import zone as zone_module
 from saas_analytics.landing.display import Display
 from saas_analytics.landing.execution import Task, prepare, run
+from saas_analytics.landing.load_log import Counts
 from saas_analytics.landing.outcome import Outcome
 from saas_analytics.landing.zone import land_day
 from saas_analytics.settings import PROJECT_ROOT, Settings
 from saas_analytics.warehouse import connect
-from tests.integration.landing_help import DAY, MAPPINGS, command, deliver, land, query
+from tests.integration.landing_help import DAY, MAPPINGS, command, deliver, land, put, query
 from tests.waiting import patience
 
 USERS = (
@@ -312,6 +314,35 @@ def test_time_at_the_end_of_a_day_affects_the_day_of_its_parsed_value(
     ]
 
 
+def test_sentinel_times_land_with_their_days(warehouse: Settings) -> None:
+    """Years that Python's dates do not have, and words that PostgreSQL reads as times."""
+    times = {
+        "0001-01-01T00:00:00+01:00": "0001-12-31 BC",
+        "0001-01-01T00:00:00Z": "0001-01-01",
+        "9999-12-31T23:00:00-05:00": "10000-01-01",
+        "9999-12-31T24:00:00Z": "10000-01-01",
+        "infinity": None,
+        "-infinity": None,
+        "10000-01-01T00:00:00Z": None,
+        "2016-12-31T23:59:60Z": "2017-01-01",
+        "2026-01-05T24:00:00-05:00": "2026-01-06",
+    }
+    lines = [json.dumps({"event_id": time, "event_timestamp": time}) for time in times]
+    deliver(warehouse, "events.jsonl", "\n".join(lines).encode())
+
+    assert land(warehouse, "events").counts == Counts(landed=len(times))
+    assert land(warehouse, "events").status == "unchanged"
+
+    days = sorted({day for day in times.values() if day})
+    found = "select event_day::text, rows_taken_away from raw.touched_days order by 1"
+    assert query(warehouse, found) == [(day, 0) for day in days]
+    # A correction takes them away again.
+    deliver(warehouse, "events.jsonl", b"")
+    land(warehouse, "events")
+    taken = "select event_day::text from raw.touched_days where rows_taken_away > 0 order by 1"
+    assert query(warehouse, taken) == [(day,) for day in days]
+
+
 def test_days_are_those_of_utc_wherever_the_command_runs(
     warehouse: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +372,26 @@ def test_a_path_that_is_not_a_file_is_reported_and_the_rest_lands(warehouse: Set
     for name in ("dangling.csv", "folder.csv", "pipe.csv"):
         assert f"{directory / name} is not a file" in done.stdout
     assert query(warehouse, "select count(*), count(distinct _file) from raw.users") == [(4, 2)]
+
+
+def test_a_name_that_is_only_an_ending_fails_alone(warehouse: Settings, tmp_path: Path) -> None:
+    deliver(warehouse, "orders.csv", b"order_id,customer_id,ordered_at\no1,c1,2026-01-05\n")
+    refused = put(deliver(warehouse, "users.csv", USERS).parent, "000.gz", gzip.compress(USERS))
+
+    done = command(warehouse, "--day", DAY)
+
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert f"{refused}: the name does not end in a known format" in done.stdout
+    assert query(warehouse, "select count(*) from raw.users, raw.orders") == [(2,)]
+    # An external file has the format of its mapping.
+    mapping = put(
+        tmp_path,
+        "map.yaml",
+        b"source: users\nformat: csv\ncolumns: {user_id: user_id, updated_at: updated_at}\n",
+    )
+    done = command(warehouse, "--mapping", mapping, "--day", DAY, refused)
+    assert done.returncode == 0, done.stdout
+    assert query(warehouse, "select count(*) from raw.users") == [(4,)]
 
 
 @pytest.mark.parametrize(

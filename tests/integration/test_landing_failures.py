@@ -19,11 +19,11 @@ import pytest
 
 from saas_analytics.contracts import load_contract
 from saas_analytics.landing.display import Display
-from saas_analytics.landing.execution import Task, prepare, run
+from saas_analytics.landing.execution import Task, land_files, prepare, run
 from saas_analytics.landing.external import land_file
 from saas_analytics.landing.mapping import load_mappings
 from saas_analytics.landing.outcome import Outcome
-from saas_analytics.landing.zone import land_day
+from saas_analytics.landing.zone import Observer, land_day
 from saas_analytics.settings import Settings
 from saas_analytics.stack.account import server_account
 from tests.integration.landing_help import (
@@ -132,6 +132,52 @@ def test_connection_lost_at_commit_of_a_day(
     assert land(warehouse, "users").status == ("unchanged" if committed else "landed")
     assert query(warehouse, "select count(*), count(distinct user_id) from raw.users") == [(2, 2)]
     assert query(warehouse, "select count(*) from raw.loads") == [(1,)]
+
+
+def test_a_fault_of_the_program_fails_its_item_alone(
+    warehouse: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(warehouse)
+    deliver(warehouse, "users.csv", USERS)
+
+    def fault(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
+        raise IndexError("list index\nout of range")
+
+    def users(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
+        return [land_day(connection, load_contract("users"), DAY, warehouse.landing_zone, observe)]
+
+    failure = Outcome("orders", DAY, "failed")
+    tasks = [Task(failure, 0, fault), Task(replace(failure, source="users"), 0, users)]
+    outcomes = {outcome.source: outcome for outcome in run(warehouse, tasks, Display(sys.stderr))}
+
+    assert statuses([outcomes["users"], outcomes["orders"]]) == ["landed", "failed"]
+    assert "IndexError: list index out of range" in outcomes["orders"].message
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_file_that_vanishes_while_files_are_listed_fails_alone(
+    warehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = put(
+        tmp_path,
+        "map.yaml",
+        b"source: users\ncolumns: {user_id: user_id, updated_at: updated_at}\n",
+    )
+    files = [put(tmp_path, f"{name}.csv", USERS) for name in ("gone", "there")]
+    is_file = Path.is_file
+
+    def is_file_then_vanish(path: Path) -> bool:
+        there = is_file(path)
+        if path.name == "gone.csv":
+            path.unlink(missing_ok=True)
+        return there
+
+    monkeypatch.setattr(Path, "is_file", is_file_then_vanish)
+    outcomes = land_files(warehouse, mapping, files, DAY, Display(sys.stderr), keep=True)
+
+    assert sorted(statuses(outcomes)) == ["failed", "landed"]
+    (failed,) = (outcome for outcome in outcomes if outcome.status == "failed")
+    assert failed.name == "gone.csv" and "gone.csv" in failed.message
 
 
 def test_connection_lost_at_commit_of_a_file(

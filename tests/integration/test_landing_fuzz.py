@@ -57,6 +57,10 @@ SEEDS = {
         b'{"event_id": 1.10, "event_timestamp": "2026-01-05T10:00:00Z"}\n'
         b' {"b": "\xc3\xa9", "n": {"d": [1, 2]}}\t\n',
         b'{"event_id": 1}\r\n{"event_id": "\\u00e9\\ud83d\\ude00"}',
+        b'{"event_id": 1, "event_timestamp": "0001-01-01T00:00:00+01:00"}\n'
+        b'{"event_id": 2, "event_timestamp": "9999-12-31T23:00:00-05:00"}\n'
+        b'{"event_id": 3, "event_timestamp": "2016-12-31T24:00:60+14:00"}\n'
+        b'{"event_id": 4, "event_timestamp": "-infinity"}\n',
     ],
     "subscriptions.json": [
         b'[{"a": 1.10,\n"b": [1, {"c": null}]}, {"a": "\\u00e9"}, {"x": 12345678901234567890}]'
@@ -97,6 +101,10 @@ INSERTS = [
     b"\\",
     b"\xef\xbb\xbf",
     b"\\u0000",
+    b"0001-01-01T00:00:00+01:00",
+    b"9999-12-31T23:59:60-15:59",
+    b"2026-01-05T24:00:00Z",
+    b"infinity",
 ]
 NUMBERS = [
     b"1e999999",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -238,6 +240,51 @@ def test_parquet_decoded_by_column_gives_the_same_rows(
     assert rows() == whole
     assert len(whole) == len(numbers) and whole[2_500][:2] == (2_501, "bad_utf8")
     assert whole[-1] == (5_000, ["text 4999", None, "bytes", '{"x":4999,"y":[4999]}'])
+
+
+_ID = "5e68d753-c58e-4b0b-b8bb-5a8bc728392e"
+
+
+@pytest.mark.parametrize(
+    ("array", "texts"),
+    [
+        (pa.array([UUID(_ID).bytes, None], pa.uuid()), [_ID, None]),
+        (pa.array([b"ok", None], pa.large_binary()), ["ok", None]),
+        (pa.array([b"abcd"], pa.binary(4)), ["abcd"]),
+        (pa.array(["a"], pa.large_string()), ["a"]),
+        (pa.array(["b", "a", "b"]).dictionary_encode(), ["b", "a", "b"]),
+        (
+            pa.array([Decimal(0), Decimal("1.5"), None], pa.decimal128(38, 18)),
+            ["0.000000000000000000", "1.500000000000000000", None],
+        ),
+        (pa.array([{"net": Decimal("1.10"), "raw": b"\xff"}]), ['{"net":1.10,"raw":"\\\\xff"}']),
+        (
+            pa.array([[("net", Decimal("1.10"))]], pa.map_(pa.string(), pa.decimal128(5, 2))),
+            ['{"net":1.10}'],
+        ),
+        (pa.array([[(7, [1])]], pa.map_(pa.int32(), pa.list_(pa.int8()))), ['{"7":[1]}']),
+        # JSON of one object would lose a pair.
+        (pa.array([[("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int8())), ['[["k",1],["k",2]]']),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")),
+)
+def test_types_of_parquet_as_text(tmp_path: Path, array: pa.Array, texts: list[str | None]) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"a": array}), path)
+    with parquet_reader.ParquetReader(describe(path)) as reader:
+        assert [row[1][0] for row in reader] == texts  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(2)], ids=str)
+def test_a_bad_byte_in_parquet_rejects_its_row_alone(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"a": pa.array([b"ab", b"\xff\xfe", b"cd"], kind)}), path)
+    with parquet_reader.ParquetReader(describe(path)) as reader:
+        assert [_short(row) for row in reader] == [
+            (1, ["ab"]),
+            (2, "bad_utf8", "\\xff\\xfe"),
+            (3, ["cd"]),
+        ]
 
 
 def test_damaged_parquet_is_refused_by_column_too(

@@ -355,6 +355,33 @@ def test_missing_file_column_is_reported_with_the_existing_ones(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("value", "cents"),
+    [
+        ("1.5E2", "1.5"),
+        ("-.5", "-0.005"),
+        ("12345678901234567890123456789012345678901", "123456789012345678901234567890123456789.01"),
+        # None of these is a number: the value stays, and staging rejects it with the reason.
+        ("1_000", "1_000"),
+        ("\u0663", "\u0663"),
+        ("NaN", "NaN"),
+        ("Infinity", "Infinity"),
+        ("0x10", "0x10"),
+        ("1,5", "1,5"),
+        ("", ""),
+        ("9e999999", "9e999999"),
+        ("1E+99999999", "1E+99999999"),
+        ("1e-99999999999999999999", "1e-99999999999999999999"),
+        ("9" * 100_000, "9" * 100_000),
+    ],
+)
+def test_a_product_is_exact_and_only_of_numbers(tmp_path: Path, value: str, cents: str) -> None:
+    text = FX_RATES.replace("usd_rate: r", "usd_rate: {column: r, times: 0.01}")
+    bound = binding(tmp_path, text, ["d", "c", "r"])
+    row = bound.row(["2026-01-05", "EUR", value], 2)
+    assert row is not None and row[2] == cents
+
+
+@pytest.mark.parametrize(
     ("expression", "kept", "filtered"),
     [
         ("> 0", ["1", "0.001", "1e3", "not a number"], ["0", "-1", None]),
