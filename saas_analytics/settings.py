@@ -93,6 +93,7 @@ class Settings:
     airflow_retention_days: int
     quality_retention_days: int
     raw_retention_days: int
+    incoming_settle_seconds: int
     _secrets: Mapping[str, str] = field(repr=False)  # generated passwords and keys, by their keys
 
     def dsn(

@@ -371,6 +371,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             reach="tasks",
         ),
         Setting(
+            "INCOMING_SETTLE_SECONDS",
+            "A file in incoming/ lands when it has not been written to for so many seconds.",
+            WHOLE_NUMBER,
+            default="30",
+            attribute="incoming_settle_seconds",
+            reach="tasks",
+        ),
+        Setting(
             "SPECIAL_DAYS",
             "A CSV file (day, name, share) of days with unusual figures, such as holidays. "
             "off: you have none.",

@@ -20,7 +20,7 @@ from saas_analytics.landing.binding import Binding
 from saas_analytics.landing.copying import CONTENT_ERRORS, copy_rows
 from saas_analytics.landing.csv_reader import CsvReader
 from saas_analytics.landing.drift import Drift, record_drift
-from saas_analytics.landing.errors import FileRefused
+from saas_analytics.landing.errors import FileRefused, LandingError
 from saas_analytics.landing.files import ByteStream, Fingerprint, InputFile, describe, fingerprint
 from saas_analytics.landing.json_reader import (
     JsonLines,
@@ -83,6 +83,7 @@ def land_file(
             "is not a file that can be read twice and moved" if path.exists() else "does not exist"
         )
         raise FileRefused(f"{path} {problem}. Give the path of a file.")
+    file_at_start = _written(path)
     identity = fingerprint(describe(path, mappings[0].format))
     # A column that no mapping names is unknown, unless one of them takes the rest.
     known = set().union(*(mapping.known_columns() for mapping in mappings))
@@ -111,10 +112,21 @@ def land_file(
     if dry_run:
         return [replace(one, load_id=None, dry_run=True) if one.landed else one for one in outcomes]
     observe("committed", 0)
+    if not keep and _written(path) != file_at_start:
+        raise LandingError(
+            f"{path} has landed, but it was written to since, so it stays. Run this again when it"
+            " is complete: it lands as a correction."
+        )
     archive_file(
         connection, [outcome.load_id for outcome in outcomes if outcome.load_id], path, keep=keep
     )
     return outcomes
+
+
+def _written(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of the last write, which change if somebody writes to the file."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
 
 
 def _land(

@@ -166,14 +166,18 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
+    """Whether it is binary, or text that is not stored as a string array. It may be bad UTF-8."""
     types = pa.types
-    return (
-        types.is_binary(kind)
-        or types.is_large_binary(kind)
-        or types.is_binary_view(kind)
-        or types.is_fixed_size_binary(kind)
-        or types.is_large_string(kind)
-        or types.is_string_view(kind)
+    return any(
+        is_it(kind)
+        for is_it in (
+            types.is_binary,
+            types.is_large_binary,
+            types.is_binary_view,
+            types.is_fixed_size_binary,
+            types.is_large_string,
+            types.is_string_view,
+        )
     )
 
 

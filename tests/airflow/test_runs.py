@@ -64,6 +64,7 @@ def test_a_file_that_arrives_lands_and_is_built_by_the_next_microbatch(
     folder.mkdir(parents=True)
     shutil.copy(PROJECT_ROOT / "tests/data/jaffle_shop/raw_customers.csv", folder / ".writing")
     (folder / ".writing").rename(folder / "raw_customers.csv")
+    (folder / "raw_customers.csv.done").touch()
     wait_until(lambda: bool(runs_of(api, MICROBATCH)), 60)
     first = runs_of(api, MICROBATCH)[-1]["dag_run_id"]
     assert pipeline.finish(first, dag_id=MICROBATCH)
