@@ -24,6 +24,7 @@ SQL_DIRECTORY = PROJECT_ROOT / "infrastructure/postgres"
 # Key of the advisory lock (in database `postgres`) under which databases are created. The number is
 # arbitrary, and no other program uses it.
 _LOCK = 7_222_018
+_OLDEST_SERVER = 180_000
 # Programs with their own data on the server: each owns a database, and both have its name.
 APPLICATIONS = ("airflow", "superset")
 
@@ -63,6 +64,7 @@ def ensure_warehouse(settings: Settings, database: str | None = None) -> None:
     with connect(
         settings, "owner", "postgres", autocommit=True, application_name="ensure_warehouse"
     ) as server:
+        check_version(server)
         if _comment(server, name) == mark:
             return
         # Held until the connection closes: a second one waits, and then finds the mark.
@@ -78,6 +80,20 @@ def ensure_warehouse(settings: Settings, database: str | None = None) -> None:
                     sql.Identifier(name), sql.Literal(mark)
                 )
             )
+
+
+def check_version(connection: psycopg.Connection) -> None:
+    """WarehouseError if the server is older than the oldest version that lands without a loss.
+
+    Before PostgreSQL 18, a line \\. alone ends a COPY of CSV, and the rest is skipped.
+    """
+    version = connection.info.server_version
+    if version < _OLDEST_SERVER:
+        raise WarehouseError(
+            f"PostgreSQL at {connection.info.host}:{connection.info.port} has version"
+            f" {version // 10_000}, and this needs {_OLDEST_SERVER // 10_000} or newer. Upgrade the"
+            " server, or set WAREHOUSE_HOST and WAREHOUSE_PORT to a newer one."
+        )
 
 
 def ensure_cluster(settings: Settings) -> None:

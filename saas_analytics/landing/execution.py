@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import traceback
@@ -31,7 +32,18 @@ from saas_analytics.landing.zone import (
     sources_without_contract,
 )
 from saas_analytics.settings import Settings
-from saas_analytics.warehouse import WarehouseError, connect, ensure_warehouse
+from saas_analytics.warehouse import WarehouseError, check_version, connect, ensure_warehouse
+
+# Limits of a session that lands: the server ends one whose client hangs or is gone. There is no
+# lock_timeout, because a landing waits for another one of the same files; see tables.lock_table.
+_SESSION_LIMITS = """
+set statement_timeout to '24h';
+set idle_in_transaction_session_timeout to '30min';
+set client_connection_check_interval to '5s';
+set tcp_keepalives_idle to 60;
+set tcp_keepalives_interval to 10;
+set tcp_keepalives_count to 6
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,7 @@ def prepare(settings: Settings, *, may_create: bool = True) -> None:
         with psycopg.connect(settings.dsn("loader")) as connection:
             # The newest table and column of the load log.
             connection.execute("select delivered_on from raw.loads, raw.drift limit 0")
+            check_version(connection)
     except (
         errors.UndefinedTable,
         errors.UndefinedColumn,
@@ -225,6 +238,22 @@ def _size(place: Path) -> int:
         return 0
 
 
+def usable_processors(cpu_max: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The processors that this process may use, at least 1.
+
+    A container has those of its host, but its quota of processor time may be that of fewer.
+    `cpu_max`: the quota in the second version of control groups, such as "150000 100000".
+    """
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    try:
+        quota, period = cpu_max.read_text().split()
+        return max(1, min(processors, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control groups, or "max" for no quota
+        return processors
+
+
 def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Outcome]:
     """Run the tasks on as many threads as there are processors, each with its own connection."""
     stop = threading.Event()
@@ -248,6 +277,7 @@ def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Out
                 connection = local.connection = connect(
                     settings, "loader", autocommit=True, application_name="land"
                 )
+                connection.execute(_SESSION_LIMITS.encode())
                 connections.append(connection)
             return task.land(connection, observe)
         except AnalyticsError as error:
@@ -265,7 +295,7 @@ def run(settings: Settings, tasks: Sequence[Task], display: Display) -> list[Out
             advance(left)  # the bytes that did not have to be read
 
     outcomes: list[Outcome] = []
-    threads = min(os.cpu_count() or 1, len(tasks) or 1)
+    threads = min(usable_processors(), len(tasks) or 1)
     with (
         display.progress(sum(task.size for task in tasks)) as advance,
         ThreadPoolExecutor(threads) as pool,

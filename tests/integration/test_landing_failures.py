@@ -26,6 +26,7 @@ from saas_analytics.landing.outcome import Outcome
 from saas_analytics.landing.zone import Observer, land_day
 from saas_analytics.settings import Settings
 from saas_analytics.stack.account import server_account
+from saas_analytics.warehouse import WarehouseError
 from tests.integration.landing_help import (
     DAY,
     MAPPINGS,
@@ -132,6 +133,31 @@ def test_connection_lost_at_commit_of_a_day(
     assert land(warehouse, "users").status == ("unchanged" if committed else "landed")
     assert query(warehouse, "select count(*), count(distinct user_id) from raw.users") == [(2, 2)]
     assert query(warehouse, "select count(*) from raw.loads") == [(1,)]
+
+
+def test_an_older_server_is_refused(warehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(warehouse)
+    monkeypatch.setattr("saas_analytics.warehouse._OLDEST_SERVER", 990_000)
+    with pytest.raises(WarehouseError, match=r"has version \d+, and this needs 99 or newer"):
+        prepare(warehouse)
+
+
+def test_a_session_that_lands_has_limits(warehouse: Settings) -> None:
+    prepare(warehouse)
+    limits: dict[str, str] = {}
+
+    def read(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
+        names = "statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"
+        for name in names:
+            limits[name] = str(connection.execute(f"show {name}".encode()).fetchone()[0])  # type: ignore[index]
+        return []
+
+    run(warehouse, [Task(Outcome("users", DAY, "failed"), 0, read)], Display(sys.stderr))
+    assert limits == {
+        "statement_timeout": "1d",
+        "idle_in_transaction_session_timeout": "30min",
+        "lock_timeout": "0",
+    }
 
 
 def test_a_fault_of_the_program_fails_its_item_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from saas_analytics.settings import Settings
 from saas_analytics.warehouse import connect
 from tests.integration.landing_help import DAY, command, deliver, land, land_external, put, query
 from tests.integration.landing_help import state as state_of_raw
+from tests.waiting import wait_until
 
 USERS = b"user_id,updated_at\nu1,2026-01-05T10:00:00Z\nu2,2026-01-04T10:00:00Z\n"
 MAPPING = b"source: users\ncolumns: {user_id: user_id, updated_at: updated_at}\n"
@@ -81,10 +83,6 @@ def test_readers_pass_while_a_landing_waits_for_them(warehouse: Settings) -> Non
     deliver(warehouse, "users.csv", USERS)
     land(warehouse, "users")
     deliver(warehouse, "users.csv", USERS.replace(b"u1", b"u9"))
-    from concurrent.futures import ThreadPoolExecutor
-
-    from tests.waiting import wait_until
-
     waiting = "select exists (select from pg_locks where not granted and relation is not null)"
     with (
         psycopg.connect(warehouse.dsn("owner")) as reader,
