@@ -433,6 +433,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             default="python:3.12-slim-bookworm",
         ),
         Setting("POSTGRES_IMAGE", "The image of PostgreSQL.", default="postgres:18"),
+        Setting("AIRFLOW_MEMORY", "The most memory of each container of Airflow.", default="2g"),
+        Setting("SUPERSET_MEMORY", "The most memory of each container of Superset.", default="2g"),
+        Setting("POSTGRES_MEMORY", "The most memory of PostgreSQL's container.", default="4g"),
+        Setting(
+            "POSTGRES_SHARED_BUFFERS",
+            "PostgreSQL's shared_buffers in its container.",
+            default="512MB",
+        ),
+        Setting("POSTGRES_WORK_MEM", "PostgreSQL's work_mem in its container.", default="32MB"),
         Setting(
             "STACK_ADDRESS",
             "The address on which Airflow, the dashboards and the documentation are published. "

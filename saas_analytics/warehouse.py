@@ -59,7 +59,13 @@ def ensure_warehouse(settings: Settings, database: str | None = None) -> None:
         raise WarehouseError(
             f"{name!r} cannot be the name of a warehouse. Use lower-case letters, digits and _."
         ) from None
-    scripts = [path.read_text(encoding="utf-8") for path in warehouse_scripts()]
+    try:
+        scripts = [path.read_text(encoding="utf-8") for path in warehouse_scripts()]
+    except FileNotFoundError as error:
+        raise WarehouseError(
+            f"{error.filename} does not exist: this is not a checkout of the project. Go to one, or"
+            " set ANALYTICS_STACK_ROOT to it."
+        ) from None
     mark = f"warehouse {hashlib.sha256(chr(0).join(scripts).encode()).hexdigest()[:16]}"
     with connect(
         settings, "owner", "postgres", autocommit=True, application_name="ensure_warehouse"
@@ -122,11 +128,7 @@ def ensure_cluster(settings: Settings) -> None:
 
 def warehouse_scripts() -> list[Path]:
     """The SQL files of a warehouse, in the order of their execution."""
-    return [
-        path
-        for name in ("warehouse.sql", "raw.sql", "reporting.sql")
-        if (path := SQL_DIRECTORY / name).exists()
-    ]
+    return [SQL_DIRECTORY / name for name in ("warehouse.sql", "raw.sql", "reporting.sql")]
 
 
 def _connect(dsn: str, *, autocommit: bool) -> psycopg.Connection:

@@ -35,8 +35,9 @@ from saas_analytics.pipeline.build_log import (
 from saas_analytics.pipeline.changed_marts import changed_marts, record_notified
 from saas_analytics.pipeline.dbt_process import Outcome
 from saas_analytics.pipeline.dbt_project import target_path
-from saas_analytics.pipeline.failing_rows import failures, masked_text, passed
 from saas_analytics.pipeline.lineage import PARENT
+from saas_analytics.pipeline.masking import masked_text
+from saas_analytics.pipeline.node_results import failures, passed
 from saas_analytics.pipeline.transform import run_dbt
 from saas_analytics.quality.alerts import (
     open_causes,

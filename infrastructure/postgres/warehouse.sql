@@ -7,7 +7,7 @@ begin
     execute format(
         'grant connect on database %I to loader, transformer, reporter', current_database()
     );
-    -- dbt keeps the new rows of an incremental model in a temporary table.
+    -- The materializations exact and landed compute in temporary tables.
     execute format('grant temporary on database %I to transformer', current_database());
     execute format('alter database %I set timezone to %L', current_database(), 'UTC');
 end

@@ -1,7 +1,7 @@
 """The command `analytics`: every make target, task of Airflow and tool of the project, by its name.
 
-Exit codes: 0 succeeded; 1 failed, and the message says what to do; 2 the command line or the
-settings are invalid; 130 interrupted.
+Exit codes: 0 succeeded; 1 failed, and the message says what to do; 2 the command line is
+invalid; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -133,12 +133,10 @@ def psql(
     warehouse: Warehouse = None,
 ) -> None:
     """Open a session in the warehouse as its owner."""
-    from saas_analytics.layout import Layout
-    from saas_analytics.settings import LOGINS, PROJECT_ROOT, load_settings
-    from saas_analytics.stack.postgres import open_home
+    from saas_analytics.settings import LOGINS, load_settings
+    from saas_analytics.stack.postgres import binaries
 
     settings = load_settings()
-    home, _ = open_home(Layout(PROJECT_ROOT).postgres, PROJECT_ROOT)
     environment = {
         **os.environ,
         "PGHOST": settings.host,
@@ -148,7 +146,7 @@ def psql(
         "PGDATABASE": settings.database,
         **settings.tls_environment(),
     }
-    program = [str(home.binaries / "bin/psql")]
+    program = [str(binaries() / "bin/psql")]
     if sql:
         program += ["--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--command={sql}"]
     os.execve(program[0], program, environment)

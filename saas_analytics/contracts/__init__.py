@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -42,9 +41,6 @@ class Column:
     description: str
     classification: str  # internal, confidential or restricted
     pii: bool  # identifies a person by itself
-    allowed: tuple[str, ...]  # the allowed values; empty: any
-    minimum: Decimal | None
-    exclusive_minimum: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,6 @@ class Contract:
     event_time: str | None  # the column whose day a row affects; None: the landing day
     payload: Payload  # document: one JSON document per row; columns: every column as text
     delivery_format: DeliveryFormat
-    freshness_hours: int
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -102,7 +97,6 @@ def read_contract(path: Path) -> Contract:
 def _contract(document: Mapping[str, Any]) -> Contract:
     (schema,) = document["schema"]
     custom = {entry["property"]: entry["value"] for entry in schema["customProperties"]}
-    promises = {entry["property"]: entry["value"] for entry in document["slaProperties"]}
     keys = sorted(
         (entry["primaryKeyPosition"], entry["name"])
         for entry in schema["properties"]
@@ -118,12 +112,10 @@ def _contract(document: Mapping[str, Any]) -> Contract:
         event_time=custom.get("eventTimeColumn"),
         payload=cast(Payload, custom["payload"]),
         delivery_format=cast(DeliveryFormat, custom["deliveryFormat"]),
-        freshness_hours=int(promises["freshness"]),
     )
 
 
 def _column(entry: Mapping[str, Any]) -> Column:
-    options = entry.get("logicalTypeOptions", {})
     return Column(
         name=entry["name"],
         logical_type=entry["logicalType"],
@@ -131,11 +123,4 @@ def _column(entry: Mapping[str, Any]) -> Column:
         description=entry["description"],
         classification=entry["classification"],
         pii="pii" in entry.get("tags", ()),
-        allowed=tuple(str(option["value"]) for option in entry.get("enum", ())),
-        minimum=_decimal(options.get("minimum")),
-        exclusive_minimum=_decimal(options.get("exclusiveMinimum")),
     )
-
-
-def _decimal(value: int | float | None) -> Decimal | None:
-    return None if value is None else Decimal(str(value))

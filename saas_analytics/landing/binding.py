@@ -26,12 +26,11 @@ from saas_analytics.landing.grammar import (
     Multiplied,
     Rest,
 )
-from saas_analytics.landing.json_reader import depth, dump, parse
+from saas_analytics.landing.json_reader import DEEPEST, depth, dump, parse
 from saas_analytics.landing.mapping import OWN_COLUMNS, Mapping
 from saas_analytics.landing.projection import Row, as_text
 
 Record = Any  # a list of texts for a file with columns, a dict for JSON
-_DEEPEST = 200  # a JSON text that is nested deeper stays text
 Getter = Callable[[Record, int], Any]
 
 _NAIVE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?))?")
@@ -310,7 +309,7 @@ def _as_object(value: Any) -> Any:
     if type(value) is str and value.lstrip().startswith("{"):
         try:
             parsed = (
-                parse(value.encode("utf-8")) if depth(value.encode("utf-8")) <= _DEEPEST else None
+                parse(value.encode("utf-8")) if depth(value.encode("utf-8")) <= DEEPEST else None
             )
         except ValueError:
             return value

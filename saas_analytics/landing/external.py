@@ -23,6 +23,7 @@ from saas_analytics.landing.drift import Drift, record_drift
 from saas_analytics.landing.errors import FileRefused, LandingError
 from saas_analytics.landing.files import ByteStream, Fingerprint, InputFile, describe, fingerprint
 from saas_analytics.landing.json_reader import (
+    DEEPEST,
     JsonLines,
     depth,
     fault_of_escapes,
@@ -50,8 +51,6 @@ from saas_analytics.landing.tables import (
     lock,
 )
 from saas_analytics.landing.zone import Observer, ignore
-
-_DEEPEST = 200  # JSON that is nested deeper cannot be written again
 
 
 class _Records(Protocol):
@@ -282,7 +281,7 @@ def _parsed(
             continue
         line, raw = document
         try:
-            if depth(raw) > _DEEPEST:
+            if depth(raw) > DEEPEST:
                 raise ValueError("nested too deeply")
             value = parse(raw)
         except ValueError:

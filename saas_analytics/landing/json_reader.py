@@ -109,6 +109,10 @@ def fault_of_json(text: bytes) -> Reason:
         return "broken_json"
 
 
+# JSON that is nested deeper cannot be written again.
+DEEPEST = 200
+
+
 def depth(text: bytes) -> int:
     """How deep the brackets of a possible JSON text are nested; 0 if it has only a few."""
     if text.count(b"{") + text.count(b"[") < _MANY_BRACKETS:

@@ -1,8 +1,10 @@
-"""Runs dbt in this process, and reports the end of its nodes. No other module uses dbt's own API.
+"""Runs dbt in this process, and reports the end of its nodes.
+
+Only this module and dbt_tuning.py use what dbt has for Python.
 
 dbt 1 passes its events to callbacks of its `dbtRunner`. The runner of dbt 2 takes no callbacks: its
-events are lines of JSON on standard output (`--log-format json`), which this module would read. No
-other module has to change. See DECISIONS.md, 42.
+events are lines of JSON on standard output (`--log-format json`), which this module would read.
+See DECISIONS.md, 42.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes the result of each node of a dbt run to quality.dbt_results when the node ends.
+"""Writes the result of each node of a dbt run to quality.dbt_results, and reads the results.
 
 There is one row for a run and a node. A retry of the run overwrites the rows of the nodes that it
 runs again, and keeps the others.
@@ -14,7 +14,9 @@ from threading import Lock
 import psycopg
 
 from saas_analytics.pipeline.dbt_process import NodeEnd
-from saas_analytics.pipeline.failing_rows import masked_text
+from saas_analytics.pipeline.masking import masked_text
+from saas_analytics.settings import Settings
+from saas_analytics.warehouse import connect
 
 
 class NodeResults:
@@ -59,6 +61,27 @@ class NodeResults:
                     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def failures(settings: Settings, run_id: str) -> dict[str, str]:
+    """The nodes of a dbt run that failed, each with a text. It has the first rows of a test."""
+    with connect(settings, "transformer", application_name="node_results") as session:
+        found = session.execute(_FAILURES, [run_id]).fetchall()
+    texts = {}
+    for node_id, status, message, rows in found:
+        kind, _, name = node_id.split(".", 2)
+        lines = [
+            f"  {', '.join(f'{column}: {value}' for column, value in row.items())}"
+            for row in rows or ()
+        ]
+        texts[node_id] = "\n".join([f"{kind} {name}: {status}. {message or ''}".rstrip(), *lines])
+    return texts
+
+
+def passed(settings: Settings, run_id: str) -> set[str]:
+    """The nodes that passed in a run of dbt."""
+    with connect(settings, "transformer", application_name="node_results") as session:
+        return {node_id for (node_id,) in session.execute(_PASSED, [run_id])}
+
+
 _WRITE = """
 insert into quality.dbt_results (run_id, node_id, status, seconds, rows_affected, failures, message)
 values (%s, %s, %s, %s, %s, %s, %s)
@@ -69,4 +92,16 @@ on conflict (run_id, node_id) do update set
     failures = excluded.failures,
     message = excluded.message,
     finished_at = excluded.finished_at
+"""
+_FAILURES = """
+    select results.node_id, results.status, results.message, failing.rows
+    from quality.dbt_results as results
+    left join quality.failing_rows as failing
+        on results.run_id = failing.run_id and results.node_id = failing.node_id
+    where results.run_id = %s and results.status in ('error', 'fail')
+    order by results.finished_at, results.node_id
+"""
+_PASSED = """
+    select node_id from quality.dbt_results
+    where run_id = %s and status in ('success', 'pass', 'warn')
 """

@@ -16,8 +16,9 @@ import psycopg
 from saas_analytics.pipeline import dbt_process
 from saas_analytics.pipeline.dbt_process import Listener, Outcome
 from saas_analytics.pipeline.dbt_project import dbt_environment, environment, target_path
-from saas_analytics.pipeline.failing_rows import keep_failing_rows, masked_text
+from saas_analytics.pipeline.failing_rows import keep_failing_rows
 from saas_analytics.pipeline.lineage import emit_lineage
+from saas_analytics.pipeline.masking import masked_text
 from saas_analytics.pipeline.node_results import NodeResults
 from saas_analytics.pipeline.run_id import run_id_of_process
 from saas_analytics.settings import Settings
@@ -130,6 +131,5 @@ def _end_orphans(session: psycopg.Connection) -> None:
 
 
 def _session_environment(settings: Settings) -> dict[str, str]:
-    tls = {f"PG{keyword.upper()}": value for keyword, value in settings.tls().items()}
     options = " ".join(f"-c {name}={value}" for name, value in _SESSION_OPTIONS.items())
-    return {**tls, "PGAPPNAME": APPLICATION_NAME, "PGOPTIONS": options}
+    return {**settings.tls_environment(), "PGAPPNAME": APPLICATION_NAME, "PGOPTIONS": options}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from saas_analytics.pipeline.dbt_project import target_path
-from saas_analytics.pipeline.failing_rows import masked_text
+from saas_analytics.pipeline.masking import masked_text
 from saas_analytics.pipeline.run_id import run_id_of_process
 from saas_analytics.pipeline.transform import run_dbt
 from saas_analytics.quality.alerts import open_causes, raise_alerts, resolve_alerts

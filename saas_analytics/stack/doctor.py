@@ -61,7 +61,7 @@ def examine(root: Path) -> Iterator[Finding]:
     """The findings about this machine and the stack at `root`."""
     layout = Layout(root)
     yield _python()
-    yield _uv()
+    yield _uv(root)
     yield _memory()
     yield from _disk(layout)
     yield from _dotenv(layout)
@@ -86,8 +86,8 @@ def _python() -> Finding:
     )
 
 
-def _uv() -> Finding:
-    for place in (shutil.which("uv"), Path(".local/uv/bin/uv")):
+def _uv(root: Path) -> Finding:
+    for place in (shutil.which("uv"), root / ".local/uv/bin/uv"):
         if place and Path(place).exists():
             return Finding("uv", Verdict.OK, str(place))
     return Finding("uv", Verdict.WARN, "not on the PATH", "`make up` installs it with pip.")

@@ -12,6 +12,7 @@ from saas_analytics.layout import Layout, StackError
 from saas_analytics.settings import Settings, load_settings
 from saas_analytics.settings_table import SETTINGS
 from saas_analytics.stack.addresses import external_database
+from saas_analytics.stack.compose import settings_of
 from saas_analytics.stack.dotenv import FIRST_PORTS, set_value
 from saas_analytics.stack.locking import exclusive
 from saas_analytics.stack.processes import describe, listener
@@ -39,9 +40,7 @@ def choose_ports(
     """
     for key in keys:
         port = _port(settings, key)
-        is_external = key == "WAREHOUSE_PORT" and external_database(
-            {"WAREHOUSE_HOST": settings.host}
-        )
+        is_external = key == "WAREHOUSE_PORT" and external_database(settings_of(layout.root))
         if port_is_free(port) or is_external:
             continue
         taken_by = f"Port {port} is taken by {describe(listener(port))}"

@@ -30,8 +30,8 @@ from tests.conftest import Stack, new_stack
 DAY = datetime.now(UTC).date() - timedelta(days=1)
 # The steps of the pipeline as commands.
 BY_HAND = (
-    ("data_gen/generate.py", "--day", str(DAY)),
-    ("data_gen/land.py", "--day", str(DAY)),
+    ("-m", "saas_analytics", "generate", "--day", str(DAY)),
+    ("-m", "saas_analytics", "land", "--day", str(DAY)),
     ("-m", "saas_analytics", "freshness"),
     ("-m", "saas_analytics", "dbt", "build", "--exclude-resource-type", "unit_test"),
     ("-m", "saas_analytics", "quality-report", "--day", str(DAY)),

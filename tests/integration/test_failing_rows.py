@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from saas_analytics.pipeline.dbt_process import NodeEnd
-from saas_analytics.pipeline.failing_rows import keep_failing_rows, masked_row, masked_text
+from saas_analytics.pipeline.failing_rows import keep_failing_rows
+from saas_analytics.pipeline.masking import masked_row, masked_text
 from saas_analytics.settings import Settings
 
 

@@ -74,7 +74,8 @@ def test_what_another_session_creates_during_the_wait_is_found(
 def test_the_first_files_of_a_day_land_at_once(warehouse: Settings, tmp_path: Path) -> None:
     mapping = put(tmp_path, "map.yaml", MAPPING.encode())
     for back in range(3):
-        files = [put(tmp_path, f"shop{back}_{number}.csv", shop(number)) for number in range(6)]
+        numbers = range(back * 6, back * 6 + 6)
+        files = [put(tmp_path, f"shop{number}.csv", shop(number)) for number in numbers]
         done = command(
             warehouse, "--mapping", mapping, "--day", DAY - timedelta(days=back), "--keep", *files
         )

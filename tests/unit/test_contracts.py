@@ -48,9 +48,8 @@ def test_columns_that_identify_a_person_are_classified() -> None:
     personal = {column.name for column in load_contract("users").columns if column.pii}
 
     assert personal == {"email", "full_name", "phone"}
-    assert all(
-        load_contract("users").column(name).classification == "restricted" for name in personal
-    )
+    users = load_contract("users")
+    assert all(users.column(name).classification == "restricted" for name in personal)
 
 
 def test_unknown_source_is_reported_with_the_known_ones() -> None:

@@ -73,7 +73,7 @@ def _write_cache(path: Path, graph: Graph, time: int) -> None:
         unfinished.write_text(json.dumps(asdict(graph), default=sorted))
         os.utime(unfinished, ns=(time, time))
         unfinished.replace(path)
-    except PermissionError:
+    except OSError:
         return  # without write access the manifest is read every time
 
 
