@@ -49,7 +49,7 @@ def test_a_withdrawn_load_leaves_the_models_as_if_it_had_never_landed(
         with psycopg.connect(warehouse.dsn("owner")) as owner:
             query = "select distinct source from raw.loads where landed_on = %s order by 1"
             sources = [source for (source,) in owner.execute(query, [MISTYPED])]
-        assert {"events", "orders"} <= set(sources)
+        assert "events" in sources
         withdraw(
             connection,
             [load for source in sources for load in loads_of_day(connection, source, MISTYPED)],
