@@ -100,8 +100,7 @@ select
 from accrued
 window each_touch as (partition by conversion_id order by touched_at, session_id)
 
--- The keys that a change upstream affects. A visit affects the conversions of its customer for 30
--- days.
+-- The keys that a change upstream affects. A visit reaches the next 30 days of its customer.
 {{ exact.affected_by('int_conversions', ['converted_on', 'conversion_id']) }}
 {% for source in sources %}
 {% call exact.affected_when() %}
