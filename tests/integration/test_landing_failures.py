@@ -147,9 +147,8 @@ def test_a_session_that_lands_has_limits(warehouse: Settings) -> None:
     limits: dict[str, str] = {}
 
     def read(connection: psycopg.Connection, observe: Observer) -> list[Outcome]:
-        names = "statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"
-        for name in names:
-            limits[name] = str(connection.execute(f"show {name}".encode()).fetchone()[0])  # type: ignore[index]
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"):
+            ((limits[name],),) = connection.execute(f"show {name}".encode()).fetchall()
         return []
 
     run(warehouse, [Task(Outcome("users", DAY, "failed"), 0, read)], Display(sys.stderr))
