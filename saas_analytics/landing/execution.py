@@ -105,7 +105,7 @@ def land_days(
         zone.mkdir(parents=True, exist_ok=True)  # a team that lands external files only has none
     elif not zone.is_dir():
         raise LandingError(
-            f"There is no landing zone {zone}: run data_gen/generate.py, or name another with "
+            f"There is no landing zone {zone}: run `analytics generate`, or name another with "
             "--from."
         )
     try:

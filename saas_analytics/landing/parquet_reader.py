@@ -21,7 +21,6 @@ import orjson
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -160,7 +159,7 @@ def _as_text(column: pa.Array) -> pa.Array:
         return _texts(column, _as_json)
     text = column.cast(pa.string())
     # Arrow writes decimals near 0 with an exponent: 0E-18.
-    if pa.types.is_decimal(kind) and pc.any(pc.match_substring(text, "E")).as_py():
+    if pa.types.is_decimal(kind) and any("E" in one for one in text.to_pylist() if one):
         return _texts(column, _plain)
     return text
 
